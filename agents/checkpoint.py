@@ -1,0 +1,102 @@
+"""A trained policy in one zip of JSON and safetensors; reading it runs no code.
+
+Inside: `model.json` (how to rebuild the agent), `head.safetensors` (weight, bias and the actions of the rows) and
+`adapter/` as peft's own `save_pretrained` writes it, which `peft.PeftModel.from_pretrained` can load.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+
+from agents.policy import ViTPolicy
+
+_MODEL, _HEAD, _ADAPTER = "model.json", "head.safetensors", "adapter"
+_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+
+
+def save_checkpoint(path: str | Path, policy: ViTPolicy, description: dict[str, Any]) -> Path:
+    """Write a checkpoint beside its place and move it there.
+
+    Args:
+        path: The file; `.zip` is added where it has no suffix.
+        policy: Whose head and PEFT module are saved; the frozen backbone is named, not saved.
+        description: What else is needed to rebuild the agent; must be JSON.
+
+    Returns:
+        The file written.
+    """
+    target = Path(path) if Path(path).suffix else Path(path).with_suffix(".zip")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as room:
+        folder = Path(room)
+        (folder / _MODEL).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+        save_file({name: tensor.contiguous() for name, tensor in policy.head.state_dict().items()}, folder / _HEAD)
+        if isinstance(policy.backbone, PeftModel):
+            policy.backbone.save_pretrained(str(folder / _ADAPTER))
+        aside = folder / target.name
+        with zipfile.ZipFile(aside, "w") as archive:
+            for file in (_MODEL, _HEAD, *(f"{_ADAPTER}/{name}" for name in _ADAPTER_FILES)):
+                if (folder / file).exists():
+                    archive.write(folder / file, file)
+        os.replace(aside, target)
+    return target
+
+
+def read_description(path: str | Path) -> dict[str, Any]:
+    """The JSON part of a checkpoint.
+
+    Raises:
+        FileNotFoundError: There is no such file, also not with `.zip` added.
+        ValueError: The file is not a checkpoint of this package.
+    """
+    file = _existing(path)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            description: dict[str, Any] = json.loads(archive.read(_MODEL))
+            return description
+    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{file} is not a checkpoint of this package, or is damaged: {error}") from error
+
+
+def load_weights(path: str | Path, policy: ViTPolicy) -> None:
+    """Put the head and the PEFT module of a checkpoint into a policy made from its description.
+
+    Raises:
+        ValueError: A tensor is missing, unexpected or of another shape.
+    """
+    file = _existing(path)
+    with tempfile.TemporaryDirectory() as room, zipfile.ZipFile(file) as archive:
+        names = {_HEAD, *(f"{_ADAPTER}/{name}" for name in _ADAPTER_FILES)} & set(archive.namelist())
+        for name in names:
+            archive.extract(name, room)
+        if _HEAD not in names:
+            raise ValueError(f"{file} holds no head: it is damaged")
+        head = load_file(Path(room) / _HEAD)
+        policy.head.grow(head["actions"].tolist())
+        policy.head.load_state_dict(head)
+        if isinstance(policy.backbone, PeftModel):
+            _load_adapter(policy.backbone, Path(room) / _ADAPTER, file)
+
+
+def _load_adapter(backbone: PeftModel, folder: Path, file: Path) -> None:
+    weights: dict[str, torch.Tensor] = load_peft_weights(str(folder), device="cpu")
+    result = set_peft_model_state_dict(backbone, weights)
+    missing = [name for name in result.missing_keys if "lora_" in name]
+    if missing or result.unexpected_keys:
+        raise ValueError(f"{file}: the adapter lacks {missing[:3]} and has unexpected {result.unexpected_keys[:3]}")
+
+
+def _existing(path: str | Path) -> Path:
+    for file in (Path(path), Path(f"{path}.zip")):
+        if file.is_file():
+            return file
+    raise FileNotFoundError(f"no checkpoint at {path}")

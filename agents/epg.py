@@ -1,0 +1,368 @@
+"""Expected policy gradient as a stable-baselines3 algorithm, for any objective of full feedback."""
+
+from __future__ import annotations
+
+import io
+import math
+import pathlib
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from typing import Any, ClassVar, TypeVar
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.common.utils import check_for_correct_spaces, safe_mean
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+from torch import Tensor
+
+from agents.checkpoint import load_weights, read_description, save_checkpoint
+from agents.objectives import OBJECTIVES, Objective, entropy, mask_logits
+from agents.policy import PolicyConfig, ViTPolicy
+from agents.vec_env import GymnasiumVecEnv, ObservationInfo, observation_info
+from cls_env.naming import lookup
+
+SelfEPG = TypeVar("SelfEPG", bound="EPG")
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class EPG(BaseAlgorithm):
+    """Expected policy gradient and its relatives on one-step environments that tell the reward of every action.
+
+    A `learn` call is one task: it resets the environment, grows the policy's head by the classes of
+    `info["action_mask"]`, renews the optimizer, and trains on `total_timesteps` images, one environment step each. The
+    objective's progress runs from 0 to 1 over the call. From the second task on the PEFT module stays frozen for the
+    first 60 % of the steps, and the head learns alone (LAE's protocol, arXiv 2602.14078). The usual loop:
+
+        for task in range(5):
+            model.get_env().set_options({"task": task})
+            model.learn(4_000, reset_num_timesteps=task == 0)
+
+    A call on the same task as the one before goes on with head, module and optimizer as they are.
+
+    Args:
+        policy: `"ViTPolicy"`, or a subclass of it.
+        env: An environment id, a Gymnasium env, a Gymnasium vector env with SAME_STEP autoreset, or a SB3 `VecEnv`.
+            An id with a native vector env is made with `batch_size` environments.
+        objective: A name in `agents.objectives.OBJECTIVES`, or a function of the same form.
+        learning_rate: Adam's rate, or a function of the remaining progress of the task (1 to 0).
+        batch_size: Images of one gradient step; a multiple of the number of environments.
+        freeze_fraction: Share of a later task's steps during which only the head learns, in [0, 1].
+        precision: `"float32"`, or `"bfloat16"` to run the backbone in mixed precision.
+        policy_kwargs: Entries of `PolicyConfig`, and `optimizer_class`, `optimizer_kwargs`.
+        stats_window_size: Episodes over which `rollout/` averages are taken.
+        tensorboard_log: Folder for TensorBoard, or None.
+        verbose: 0 silent, 1 informative.
+        seed: Fixes PEFT and head initialisation, a random backbone, and sampled actions.
+        device: `"auto"`, `"cpu"`, `"cuda"`.
+        _init_setup_model: Whether to build the policy at once, as in SB3.
+
+    Raises:
+        ValueError: An argument is unknown or out of range, or does not fit the environment.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"ViTPolicy": ViTPolicy}
+    policy: ViTPolicy
+
+    def __init__(
+        self,
+        policy: str | type[ViTPolicy],
+        env: GymEnv | VectorEnv[Any, Any, Any] | str | None,
+        objective: str | Objective = "aepg",
+        learning_rate: float | Schedule = 5e-4,
+        batch_size: int = 32,
+        freeze_fraction: float = 0.6,
+        precision: str = "float32",
+        policy_kwargs: dict[str, Any] | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: torch.device | str = "auto",
+        _init_setup_model: bool = True,
+    ) -> None:
+        self.objective = objective
+        self._loss = objective if callable(objective) else lookup("objective", objective, OBJECTIVES)
+        if not 0 <= freeze_fraction <= 1:
+            raise ValueError(f"freeze_fraction is a share of the steps in [0, 1], not {freeze_fraction}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        self.batch_size = batch_size
+        self.freeze_fraction = freeze_fraction
+        self.precision = precision
+        self._autocast_dtype = lookup("precision", precision, PRECISIONS)
+        if isinstance(policy, str):
+            lookup("policy", policy, self.policy_aliases)
+        if isinstance(env, str) and gym.spec(env).vector_entry_point is not None:
+            env = gym.make_vec(env, num_envs=batch_size)
+        super().__init__(
+            policy,
+            env,  # type: ignore[arg-type]  # _wrap_env takes vector envs too
+            learning_rate,
+            policy_kwargs=policy_kwargs,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            verbose=verbose,
+            device=device,
+            support_multi_env=True,
+            seed=seed,
+            supported_action_spaces=(gym.spaces.Discrete,),
+        )
+        if self.env is not None and batch_size % self.n_envs:
+            raise ValueError(f"batch_size {batch_size} is not a multiple of the {self.n_envs} environments")
+        self._current_task: tuple[int, tuple[int, ...]] | None = None
+        if _init_setup_model:
+            self._setup_model()
+
+    @staticmethod
+    def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        """As SB3, but images stay channels last: the policy transposes them on its device."""
+        if isinstance(env, VecEnv):
+            return env
+        if isinstance(env, VectorEnv):
+            return GymnasiumVecEnv(env)
+        return DummyVecEnv([lambda: Monitor(env)])
+
+    def _setup_model(self) -> None:
+        self._setup_lr_schedule()
+        self.set_random_seed(self.seed)
+        names = ("backbone_seed", "peft_seed", "head_seed", "_action_seed")
+        drawn = np.random.SeedSequence(self.seed).generate_state(len(names))
+        seeds = dict(zip(names, map(int, drawn), strict=True))
+        self._action_seed = seeds.pop("_action_seed")
+        kwargs = dict(self.policy_kwargs)
+        config = kwargs.pop("config", None) or PolicyConfig(**seeds)
+        self.policy = self.policy_class(
+            self.observation_space, self.action_space, self.lr_schedule, config=config, **kwargs
+        ).to(self.device)
+        self._actions_generator = torch.Generator(device=self.device)
+
+    def learn(
+        self: SelfEPG,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 10,
+        tb_log_name: str = "EPG",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> SelfEPG:
+        """Train on one task.
+
+        Args:
+            total_timesteps: Images to train on, rounded up to whole batches.
+            callback: SB3 callbacks, called after every step of the environments.
+            log_interval: Gradient steps from one log row to the next.
+            tb_log_name: Name of the run for TensorBoard.
+            reset_num_timesteps: Count steps from 0 again.
+            progress_bar: Show one.
+
+        Returns:
+            The agent itself.
+
+        Raises:
+            ValueError: The environment withholds the rewards of the actions, or its episodes have several steps.
+        """
+        if total_timesteps < 1:
+            raise ValueError(f"total_timesteps must be at least 1, not {total_timesteps}")
+        self._last_obs = None  # begin with the images of the task that was set, also with reset_num_timesteps=False
+        _, listener = self._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+        self._begin_task()
+        listener.on_training_start(locals(), globals())
+        updates = math.ceil(total_timesteps / self.batch_size)
+        for update in range(updates):
+            progress = update / updates
+            self._current_progress_remaining = 1.0 - progress
+            if progress >= self.freeze_fraction or self.policy.tasks_begun == 1:
+                self.policy.unfreeze_peft()
+            if not self._train_on_batch(progress, listener, log=(update + 1) % log_interval == 0):
+                break
+        listener.on_training_end()
+        return self
+
+    def _begin_task(self) -> None:
+        assert self.env is not None
+        info = observation_info(self.env, self._num_actions)
+        classes = np.flatnonzero(info.action_mask.any(axis=0)).tolist()
+        task = (int(info.task[0]), tuple(classes))
+        if task == self._current_task and self.policy.optimizer is not None:
+            return
+        self._current_task = task
+        self.policy.begin_task(classes)
+        self._actions_generator.manual_seed(self._action_seed + self.policy.tasks_begun)
+
+    def _train_on_batch(self, progress: float, listener: BaseCallback, log: bool) -> bool:
+        """Collect a batch, with one forward pass for acting and learning, and take a gradient step."""
+        assert self.env is not None
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        logits, rewards = [], []
+        listener.on_rollout_start()
+        for _ in range(self.batch_size // self.n_envs):
+            info = observation_info(self.env, self._num_actions)
+            logits.append(self._masked_logits(info))
+            rewards.append(self._to_device(info.action_rewards))
+            if not self._act(logits[-1], listener):
+                return False
+        listener.on_rollout_end()
+
+        batch, action_rewards = torch.cat(logits), torch.cat(rewards)
+        loss = self._loss(batch, action_rewards, progress).mean()
+        self.policy.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.policy.optimizer.step()
+        self._n_updates += 1
+        if log:
+            self._log(progress, loss.detach(), batch.detach(), action_rewards)
+        return True
+
+    def _masked_logits(self, info: ObservationInfo) -> Tensor:
+        mixed = self._autocast_dtype != torch.float32
+        with torch.autocast(self.device.type, dtype=self._autocast_dtype, enabled=mixed):
+            logits = self.policy(self._to_device(self._last_obs))
+        return mask_logits(logits.float(), self._to_device(info.action_mask))
+
+    def _act(self, logits: Tensor, listener: BaseCallback) -> bool:
+        """Sample actions and step the environments; False where a callback ends the training."""
+        assert self.env is not None
+        probabilities = logits.detach().softmax(dim=1)
+        actions = torch.multinomial(probabilities, 1, generator=self._actions_generator).squeeze(1).cpu().numpy()
+        new_obs, env_rewards, dones, infos = self.env.step(actions)
+        if not dones.all():
+            raise ValueError("EPG takes the expectation over one action: every episode must end after one step")
+        self.num_timesteps += self.n_envs
+        listener.update_locals(locals())
+        if not listener.on_step():
+            return False
+        self._update_info_buffer(infos, dones)
+        self._last_obs = new_obs  # type: ignore[assignment]
+        return True
+
+    def _log(self, progress: float, loss: Tensor, logits: Tensor, action_rewards: Tensor) -> None:
+        assert self._current_task is not None and self.ep_info_buffer is not None and self.ep_success_buffer is not None
+        if self.ep_info_buffer:
+            self.logger.record("rollout/ep_rew_mean", safe_mean([episode["r"] for episode in self.ep_info_buffer]))
+        if self.ep_success_buffer:
+            self.logger.record("rollout/success_rate", safe_mean(self.ep_success_buffer))
+        chosen = action_rewards.gather(1, logits.argmax(dim=1, keepdim=True))
+        self.logger.record("train/task", self._current_task[0])
+        self.logger.record("train/progress", progress)
+        self.logger.record("train/loss", loss.item())
+        self.logger.record("train/entropy", entropy(logits).mean().item())
+        self.logger.record("train/greedy_reward", chosen.mean().item())
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        seconds = max((time.time_ns() - self.start_time) / 1e9, sys.float_info.epsilon)
+        self.logger.record("time/fps", int((self.num_timesteps - self._num_timesteps_at_start) / seconds))
+        self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
+        self.logger.dump(step=self.num_timesteps)
+
+    @property
+    def _num_actions(self) -> int:
+        assert isinstance(self.action_space, gym.spaces.Discrete)
+        return int(self.action_space.n)
+
+    def _to_device(self, array: Any) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, non_blocking=True)
+
+    def save(
+        self,
+        path: str | pathlib.Path | io.BufferedIOBase,
+        exclude: Iterable[str] | None = None,
+        include: Iterable[str] | None = None,
+    ) -> None:
+        """Save head and PEFT module in a zip of safetensors and JSON, from which `load` rebuilds the agent.
+
+        The frozen backbone is named with its hash, not copied. The optimizer is not saved: it is renewed at each task.
+        A learning-rate schedule or an objective given as a function is code, which is not saved either: pass it to
+        `load` again.
+
+        Args:
+            path: The file; `.zip` is added where it has no suffix.
+            exclude: Must be None: the format has no optional parts.
+            include: Must be None.
+
+        Raises:
+            ValueError: `exclude` or `include` is given, or `path` is a stream.
+        """
+        if exclude is not None or include is not None or isinstance(path, io.IOBase):
+            raise ValueError("EPG.save writes one file of a fixed form: give a path, and neither exclude nor include")
+        description = {
+            "algorithm": type(self).__name__,
+            "objective": None if callable(self.objective) else self.objective,
+            "learning_rate": None if callable(self.learning_rate) else self.learning_rate,
+            "batch_size": self.batch_size,
+            "freeze_fraction": self.freeze_fraction,
+            "precision": self.precision,
+            "seed": self.seed,
+            "observation_shape": list(self.observation_space.shape or ()),
+            "num_actions": self._num_actions,
+            "num_timesteps": self.num_timesteps,
+            "n_updates": self._n_updates,
+            "action_seed": self._action_seed,
+            "current_task": self._current_task,
+            "tasks_begun": self.policy.tasks_begun,
+            "policy": asdict(self.policy.config),
+            "backbone_sha256": self.policy.backbone_hash,
+        }
+        save_checkpoint(path, self.policy, description)  # type: ignore[arg-type]
+
+    @classmethod
+    def load(  # type: ignore[override]
+        cls: type[SelfEPG],
+        path: str | pathlib.Path,
+        env: GymEnv | VectorEnv[Any, Any, Any] | None = None,
+        device: torch.device | str = "auto",
+        **kwargs: Any,
+    ) -> SelfEPG:
+        """Rebuild an agent from `save`'s file.
+
+        Args:
+            path: The file, with or without `.zip`.
+            env: To go on learning; predicting needs none.
+            device: Where the policy runs.
+            **kwargs: Constructor arguments that replace the saved ones.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is damaged, does not fit the environment, or belongs to other backbone weights.
+        """
+        saved = read_description(path)
+        arguments = {name: saved[name] for name in ("batch_size", "freeze_fraction", "precision", "seed")}
+        for name in ("objective", "learning_rate"):
+            if saved[name] is None and name not in kwargs:
+                raise ValueError(f"{path} was saved with a function as {name}: pass it again, load(path, {name}=...)")
+            arguments[name] = saved[name]
+        model = cls(
+            "ViTPolicy", env, device=device, policy_kwargs={"config": _policy_config(saved)}, _init_setup_model=False,
+            **(arguments | kwargs),
+        )
+        observation_space = gym.spaces.Box(0, 255, tuple(saved["observation_shape"]), np.uint8)
+        action_space = gym.spaces.Discrete(saved["num_actions"])
+        if model.env is not None:
+            check_for_correct_spaces(model.env, observation_space, action_space)
+        model.observation_space, model.action_space = observation_space, action_space
+        model._setup_model()
+        if model.policy.backbone_hash != saved["backbone_sha256"]:
+            raise ValueError(
+                f"{path} was trained on other weights of {saved['policy']['model']}: the backbone here has SHA-256 "
+                f"{model.policy.backbone_hash[:12]}, the saved one {saved['backbone_sha256'][:12]}"
+            )
+        load_weights(path, model.policy)
+        model.policy.to(model.device)
+        model.policy.tasks_begun = saved["tasks_begun"]
+        model.num_timesteps, model._n_updates = saved["num_timesteps"], saved["n_updates"]
+        model._action_seed = saved["action_seed"]
+        return model
+
+
+def _policy_config(saved: dict[str, Any]) -> PolicyConfig:
+    entries = saved["policy"]
+    return replace(PolicyConfig(**entries), blocks=tuple(entries["blocks"]))

@@ -1,0 +1,54 @@
+"""A linear classifier that gains a row for each class it meets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+INITIAL_STANDARD_DEVIATION = 0.001
+
+
+class GrowingHead(nn.Module):
+    """Logits for the classes met so far.
+
+    Rows stand in order of arrival; those of a new class begin at N(0, 0.001) with bias 0, so that the new task starts
+    near-uniform (arXiv 2602.14078, protocol). Old rows keep their values when the head grows.
+
+    Args:
+        num_features: Width of the input.
+        num_actions: Size of the action space.
+        seed: Fixes the new rows, whenever they are added.
+    """
+
+    actions: Tensor
+
+    def __init__(self, num_features: int, num_actions: int, seed: int) -> None:
+        super().__init__()
+        self.num_actions = num_actions
+        self.seed = seed
+        self.weight = nn.Parameter(torch.empty(0, num_features))
+        self.bias = nn.Parameter(torch.empty(0))
+        self.register_buffer("actions", torch.empty(0, dtype=torch.int64))
+
+    def grow(self, actions: Sequence[int]) -> None:
+        """Add a row for each action that has none; parameters are replaced, so optimizers must be renewed."""
+        known = set(self.actions.tolist())
+        new = [action for action in actions if action not in known]
+        if not new:
+            return
+        device = self.weight.device
+        generator = torch.Generator().manual_seed(self.seed + len(known))
+        rows = torch.randn(len(new), self.weight.shape[1], generator=generator) * INITIAL_STANDARD_DEVIATION
+        self.weight = nn.Parameter(torch.cat([self.weight.detach(), rows.to(device)]))
+        self.bias = nn.Parameter(torch.cat([self.bias.detach(), torch.zeros(len(new), device=device)]))
+        self.actions = torch.cat([self.actions, torch.tensor(new, device=device)])
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits of all actions, shape (B, num_actions): minus infinity for classes not met, 0 while there is none."""
+        if len(self.actions) == 0:
+            return features.new_zeros(len(features), self.num_actions)
+        known = nn.functional.linear(features, self.weight, self.bias)
+        logits = known.new_full((len(features), self.num_actions), -torch.inf)
+        return logits.index_copy(1, self.actions, known)

@@ -1,0 +1,1 @@
+"""Small trainable modules inside a frozen ViT, made by peft."""

@@ -1,0 +1,158 @@
+"""A Gymnasium vector environment as stable-baselines3's VecEnv, and what either says of the images on display."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
+
+
+class GymnasiumVecEnv(VecEnv):
+    """stable-baselines3's view of a Gymnasium `VectorEnv` that resets within the step.
+
+    An info of `step` speaks of the finished episode, as with SB3's own `DummyVecEnv`, and holds `terminal_observation`,
+    `is_success` where the environment gives it, and Monitor's `episode` entry; `reset_infos` speaks of the
+    observations on display. Episodes are counted for one-step environments: length 1, return = reward.
+
+    Args:
+        venv: A vector environment with `AutoresetMode.SAME_STEP`.
+
+    Raises:
+        ValueError: The environment resets in the next step, as Gymnasium's default does.
+    """
+
+    def __init__(self, venv: VectorEnv[Any, Any, Any]) -> None:
+        mode = venv.metadata.get("autoreset_mode")
+        if mode != AutoresetMode.SAME_STEP:
+            raise ValueError(
+                f"the vector env resets with {mode}; stable-baselines3 needs AutoresetMode.SAME_STEP, as in "
+                "SyncVectorEnv(env_fns, autoreset_mode=AutoresetMode.SAME_STEP) or gym.make_vec of a cls_env id"
+            )
+        self.venv = venv
+        self.batch_info: dict[str, Any] = {}
+        super().__init__(venv.num_envs, venv.single_observation_space, venv.single_action_space)
+        self.metadata = venv.metadata
+        self._actions: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._started = time.time()
+
+    def reset(self) -> VecEnvObs:
+        """Reset with the seed and the options that were set; of the seeds, which SB3 counts up, the env takes them all."""
+        seeds = None if self._seeds[0] is None else list(self._seeds)
+        observations, self.batch_info = self.venv.reset(seed=seeds, options=self._options[0] or None)
+        self._reset_seeds()
+        self._reset_options()
+        self.reset_infos = _rows(self.batch_info, self.num_envs)
+        return observations
+
+    def step_async(self, actions: NDArray[np.int64]) -> None:
+        """Keep the actions for `step_wait`."""
+        self._actions = actions
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Step all environments."""
+        observations, rewards, terminated, truncated, self.batch_info = self.venv.step(self._actions)
+        dones = terminated | truncated
+        elapsed = round(time.time() - self._started, 6)
+        final = self.batch_info.get("final_info", {})
+        final_observations = self.batch_info.get("final_obs")
+        self.reset_infos = _rows(self.batch_info, self.num_envs)
+        infos: list[dict[str, Any]] = _rows(final, self.num_envs)
+        for index in np.flatnonzero(dones):
+            infos[index]["episode"] = {"r": float(rewards[index]), "l": 1, "t": elapsed}
+            infos[index]["TimeLimit.truncated"] = bool(truncated[index] and not terminated[index])
+            if final_observations is not None:
+                infos[index]["terminal_observation"] = final_observations[index]
+        return observations, rewards.astype(np.float32), dones, infos
+
+    def close(self) -> None:
+        """Close the environment."""
+        self.venv.close()
+
+    def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
+        """A frame for each environment."""
+        return list(self.venv.render() or [None] * self.num_envs)
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """The attribute of the vector environment, once for each index."""
+        return [getattr(self.venv, attr_name)] * len(list(self._get_indices(indices)))
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Set an attribute of the vector environment, for all of its environments at once."""
+        self._refuse_part(indices)
+        setattr(self.venv, attr_name, value)
+
+    def env_method(self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any) -> list[Any]:
+        """Call a method of the vector environment, for all of its environments at once."""
+        self._refuse_part(indices)
+        return [getattr(self.venv, method_name)(*method_args, **method_kwargs)] * self.num_envs
+
+    def env_is_wrapped(self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None) -> list[bool]:
+        """True for SB3's Monitor, whose `episode` entry this class gives; no other wrapper is inside."""
+        return [wrapper_class.__name__ == "Monitor"] * len(list(self._get_indices(indices)))
+
+    def _refuse_part(self, indices: VecEnvIndices) -> None:
+        if len(list(self._get_indices(indices))) != self.num_envs:
+            raise ValueError("a native vector env is one object: its attributes and methods are not to be had one by one")
+
+
+class ObservationInfo(NamedTuple):
+    """What `info` says of the observations on display.
+
+    Attributes:
+        task: The task of each, int64 of shape (N,); 0 where the environment knows no tasks.
+        action_mask: The current task's classes, int8 of shape (N, A); all ones where there is no mask.
+        action_rewards: R(x, a) of every action, float32 of shape (N, A).
+        epoch_length: Images in a pass, 0 where unknown.
+    """
+
+    task: NDArray[np.int64]
+    action_mask: NDArray[np.int8]
+    action_rewards: NDArray[np.float32]
+    epoch_length: int
+
+
+def observation_info(env: VecEnv, num_actions: int) -> ObservationInfo:
+    """Read the infos of the observations that a VecEnv has last returned.
+
+    Raises:
+        ValueError: The environment does not tell the rewards of all actions.
+    """
+    base = env.unwrapped
+    info = base.batch_info if isinstance(base, GymnasiumVecEnv) else _stacked(base.reset_infos)
+    if "action_rewards" not in info:
+        raise ValueError(
+            "the expectation over actions needs info['action_rewards'], the reward of every action, which this "
+            "environment does not give (feedback='bandit' withholds it); use an algorithm that learns from the reward "
+            "of the chosen action, such as PPO or A2C"
+        )
+    count = env.num_envs
+    return ObservationInfo(
+        task=np.asarray(info.get("task", np.zeros(count)), dtype=np.int64),
+        action_mask=np.asarray(info.get("action_mask", np.ones((count, num_actions))), dtype=np.int8),
+        action_rewards=np.asarray(info["action_rewards"], dtype=np.float32),
+        epoch_length=int(np.asarray(info.get("epoch_length", [0]))[0]),
+    )
+
+
+def _rows(batch: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """Gymnasium's dict of arrays as SB3's list of dicts, without the masks and the finished episodes."""
+    keys = [key for key in batch if not key.startswith(("_", "final_"))]
+    rows: list[dict[str, Any]] = [{} for _ in range(count)]
+    for key in keys:
+        values = _rows(batch[key], count) if isinstance(batch[key], dict) else batch[key]
+        for row, value in zip(rows, values, strict=True):
+            row[key] = value
+    return rows
+
+
+def _stacked(infos: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """SB3's list of dicts as a dict of arrays, of the keys that `observation_info` reads."""
+    keys = ("task", "action_mask", "action_rewards", "epoch_length")
+    return {key: np.stack([info[key] for info in infos]) for key in keys if all(key in info for info in infos)}

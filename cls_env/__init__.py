@@ -1,0 +1,20 @@
+"""Image classification as reinforcement learning: Gymnasium environments over class-incremental streams of images."""
+
+from cls_env.datasets import DATASETS, ImageDataset, load_dataset
+from cls_env.env import ClassIncrementalEnv
+from cls_env.registration import register_environments
+from cls_env.tasks import Task, TaskStream
+from cls_env.vector_env import ClassIncrementalVectorEnv
+
+__all__ = [
+    "DATASETS",
+    "ClassIncrementalEnv",
+    "ClassIncrementalVectorEnv",
+    "ImageDataset",
+    "Task",
+    "TaskStream",
+    "load_dataset",
+]
+__version__ = "0.1.0"
+
+register_environments()

@@ -1,0 +1,64 @@
+"""An embedded image set, drawn and not downloaded: a class is a written character, an image one drawing of it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cls_env.datasets.glyphs.characters import characters, class_name
+from cls_env.datasets.glyphs.drawing import GlyphPainter, RandomStream
+from cls_env.datasets.image_dataset import ImageDataset
+
+__all__ = ["load_glyphs"]
+
+
+@lru_cache(maxsize=4)
+def load_glyphs(
+    num_classes: int = 50,
+    train_per_class: int = 20,
+    test_per_class: int = 20,
+    hard_fraction: float = 0.3,
+    hard_strength: float = 3.0,
+    seed: int = 0,
+) -> ImageDataset:
+    """Draw a glyph set of 32 x 32 RGB images.
+
+    The characters come from the stream pool, which shares none with the pretraining pool of the embedded backbone.
+
+    Args:
+        num_classes: How many characters, drawn from the pool by the seed.
+        train_per_class: Training images of each.
+        test_per_class: Test images of each.
+        hard_fraction: Share of hard images in either split, in [0, 1]; exact up to rounding over the whole split.
+        hard_strength: Factor on the warp, texture and noise of a hard image, at least 0; at 3 some can't be read.
+        seed: Fixes characters and pixels, to the byte on every machine.
+
+    Returns:
+        The images, ordered by class.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+    pool = characters()["stream"]
+    if not 1 <= num_classes <= len(pool):
+        raise ValueError(f"glyphs: num_classes must be in 1 ... {len(pool)}, not {num_classes}")
+    if train_per_class < 1 or test_per_class < 1:
+        raise ValueError(
+            f"glyphs: every class needs train and test images, not {train_per_class} and {test_per_class}"
+        )
+    if not 0 <= hard_fraction <= 1 or hard_strength < 0:
+        raise ValueError(
+            f"glyphs: hard_fraction must be in [0, 1] and hard_strength at least 0, not {hard_fraction}, {hard_strength}"
+        )
+    chosen = [pool[i] for i in np.sort(RandomStream([seed, 0]).permutation(len(pool))[:num_classes])]
+
+    def draw(split: int, per_class: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        labels = np.repeat(np.arange(num_classes), per_class)
+        strength = np.ones(len(labels), dtype=np.float32)
+        hard = RandomStream([seed, split, 1]).permutation(len(labels))[: round(hard_fraction * len(labels))]
+        strength[hard] = hard_strength
+        return GlyphPainter(chosen, [seed, split, 2]).paint(labels, strength), labels
+
+    return ImageDataset("glyphs", *draw(1, train_per_class), *draw(2, test_per_class), tuple(map(class_name, chosen)))

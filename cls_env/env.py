@@ -1,0 +1,243 @@
+"""Image classification as an environment of one-step episodes, over a stream of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.utils import EzPickle
+from numpy.typing import ArrayLike, NDArray
+
+from cls_env.datasets import ImageDataset
+from cls_env.episodes import Episodes, EpisodeSource
+from cls_env.rendering import HumanWindow, render_frame
+from cls_env.tasks import TaskStream
+
+
+class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
+    """
+    ## Description
+
+    Classifying an image is an episode of one step: the image is the state, a class label the action, and the reward
+    1 if the label is right. Maximising the expected reward is minimising the expected 0-1 loss (arXiv 2602.14078,
+    Proposition 1). The images come as a class-incremental stream: the classes are split into tasks, the environment
+    shows images of the current task only, and `reset(options={"task": t})` moves on.
+
+    ## Action Space
+
+    `Discrete(K)`, K being the classes of the whole stream. Action a says "the image shows class a", a counting the
+    classes in their order of arrival: the first task holds 0, 1, ..., the second the next ones. Actions outside the
+    current task are valid (and wrong); `info["action_mask"]` tells which ones are inside.
+
+    ## Observation Space
+
+    `Box(0, 255, (H, W, 3), uint8)`: one RGB image.
+
+    >>> import gymnasium as gym, cls_env
+    >>> env = gym.make("cls_env/ClassIncremental-v0", dataset="glyphs", num_tasks=5)
+    >>> env.observation_space
+    Box(0, 255, (32, 32, 3), uint8)
+    >>> env.action_space
+    Discrete(50)
+
+    ## Rewards
+
+    R[label, action]: by default 1.0 if the action is the label, else 0.0. `reward_matrix` sets another. The label of
+    a training image is the one the learner sees, which label noise may have flipped.
+
+    ## Starting State
+
+    The next image of the current task. Training images come in a seeded shuffle without replacement, pass after pass;
+    test images in order, each once a pass. `reset(seed=...)` and `reset(options=...)` begin a new pass.
+
+    ## Episode End
+
+    Every step terminates the episode; none is truncated. The observation that `step` returns is the classified image
+    itself, the terminal state.
+
+    ## Information
+
+    `reset` and `step` return, of the observation that comes with them:
+
+    | Key              | Type            | Meaning                                                              |
+    |------------------|-----------------|----------------------------------------------------------------------|
+    | `task`           | int             | the task to which the image belongs                                  |
+    | `action_mask`    | int8, (K,)      | 1 for the classes of the current tasks                               |
+    | `epoch_length`   | int             | images in one pass over the current tasks                            |
+    | `label`          | int             | the label, with full feedback only                                   |
+    | `action_rewards` | float32, (K,)   | R(x, .), the reward of every action, with full feedback only         |
+
+    and `step` beside it, of the episode it finished:
+
+    | Key              | Type            | Meaning                                                              |
+    |------------------|-----------------|----------------------------------------------------------------------|
+    | `outcome`        | dict            | `action`, `is_success` and, with full feedback, `label`              |
+    | `is_success`     | bool            | whether action and label agree, where stable-baselines3 looks for it |
+
+    ## Arguments
+
+    | Parameter        | Type                               | Default    | Description                                   |
+    |------------------|------------------------------------|------------|-----------------------------------------------|
+    | `dataset`        | str, `ImageDataset`, `TaskStream`  | `"glyphs"` | images by name, as arrays, or a whole stream  |
+    | `task`           | int, sequence of int               | `0`        | the task, or tasks, to begin with             |
+    | `split`          | `"train"`, `"test"`                | `"train"`  | which images                                  |
+    | `feedback`       | `"full"`, `"bandit"`               | `"full"`   | `"bandit"` keeps the label out of `info`      |
+    | `reward_matrix`  | array of shape (K, K)              | 0-1        | R[label, action]                              |
+    | `render_mode`    | `None`, `"rgb_array"`, `"human"`   | `None`     | the image with true and chosen class under it |
+    | `num_tasks`, `seed`, `class_order`, `label_noise`, `dataset_options` | |  | passed on to `TaskStream` unless one is given |
+
+    `reset(options={"task": t})` moves the stream to a task, `options={"task": [0, 1, 2]}` to several together. A
+    `ValueError` answers an unknown name, a task out of range or an option that does not exist,
+    `gymnasium.error.InvalidAction` an action outside the space or of another type.
+
+    ## Vectorized environment
+
+    `gym.make_vec("cls_env/ClassIncremental-v0", num_envs=256)` makes the native `ClassIncrementalVectorEnv`.
+
+    ## Version History
+
+    * v0: initial version.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human", "rgb_array"], "render_fps": 4}
+
+    def __init__(
+        self,
+        dataset: str | ImageDataset | TaskStream = "glyphs",
+        *,
+        task: int | Sequence[int] = 0,
+        split: str = "train",
+        feedback: str = "full",
+        reward_matrix: ArrayLike | None = None,
+        render_mode: str | None = None,
+        **stream_options: Any,
+    ) -> None:
+        EzPickle.__init__(
+            self,
+            dataset,
+            task=task,
+            split=split,
+            feedback=feedback,
+            reward_matrix=reward_matrix,
+            render_mode=render_mode,
+            **stream_options,
+        )
+        self.stream = as_stream(dataset, **stream_options)
+        self._source = EpisodeSource(self.stream, split, task, feedback, reward_matrix)
+        self.observation_space = image_space(self.stream)
+        self.action_space = spaces.Discrete(self.stream.num_classes)
+        self.render_mode = checked_render_mode(render_mode, self.metadata)
+        self._window = HumanWindow(self.metadata["render_fps"]) if render_mode == "human" else None
+        self._episode: Episodes | None = None
+        self._action: np.int64 | None = None
+
+    def step(
+        self, action: np.int64 | int
+    ) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
+        """Classify the image: the episode ends.
+
+        Raises:
+            InvalidAction: The action is not an integer in 0 ... K - 1.
+            ResetNeeded: No episode has begun.
+        """
+        if self._episode is None:
+            raise ResetNeeded("call reset() before step()")
+        if not self.action_space.contains(action):
+            raise InvalidAction(
+                f"{action!r} ({type(action).__name__}) is not an action: it must be an integer in "
+                f"0 ... {self.stream.num_classes - 1}"
+            )
+        self._action = np.int64(action)
+        actions = np.array([action], dtype=np.int64)
+        reward = float(self._source.rewards(self._episode, actions)[0])
+        outcome = self._source.outcome_info(self._episode, actions)
+        if self._window is not None:
+            self._window.show(self._frame())
+        return self._episode.images[0].copy(), reward, True, False, self._info() | _first_row(outcome)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+        """Show the next image.
+
+        Args:
+            seed: Seeds the order of the training images, and begins a new pass.
+            options: `{"task": t}` or `{"task": [t, u]}` moves the stream.
+        """
+        super().reset(seed=seed)
+        begin_pass(self._source, seed, options)
+        self._episode = self._source.draw(1, self.np_random)
+        self._action = None
+        if self._window is not None:
+            self._window.show(self._frame())
+        return self._episode.images[0].copy(), self._info()
+
+    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+        """The current frame, uint8 RGB, in mode `"rgb_array"`; the window draws itself in mode `"human"`."""
+        if self.render_mode is None:
+            gym.logger.warn('render() needs a mode: gym.make(..., render_mode="rgb_array")')
+            return None
+        return self._frame() if self.render_mode == "rgb_array" else None
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        if self._window is not None:
+            self._window.close()
+
+    def _info(self) -> dict[str, Any]:
+        assert self._episode is not None
+        return _first_row(self._source.observation_info(self._episode))
+
+    def _frame(self) -> NDArray[np.uint8]:
+        if self._episode is None:
+            raise ResetNeeded("call reset() before render()")
+        names = self.stream.class_names
+        chosen = None if self._action is None else names[self._action]
+        return render_frame(self._episode.images[0], names[self._episode.labels[0]], chosen)
+
+
+def as_stream(dataset: str | ImageDataset | TaskStream, **options: Any) -> TaskStream:
+    """The stream itself, or one made of a data set and `TaskStream`'s arguments."""
+    if not isinstance(dataset, TaskStream):
+        return TaskStream(dataset, **options)
+    if options:
+        raise ValueError(f"a TaskStream is complete: drop {', '.join(options)}, or give the image set in its place")
+    return dataset
+
+
+def image_space(stream: TaskStream) -> spaces.Box:
+    """`Box(0, 255, (H, W, 3), uint8)` for the stream's images."""
+    return spaces.Box(0, 255, stream.dataset.train_images.shape[1:], np.uint8)
+
+
+def begin_pass(source: EpisodeSource, seed: object, options: dict[str, Any] | None) -> None:
+    """Apply what was passed to `reset`: a seed begins a new pass, an option `task` moves the stream.
+
+    Raises:
+        ValueError: An option does not exist, or a task is out of range.
+    """
+    if unknown := set(options or {}) - {"task"}:
+        raise ValueError(f"unknown reset option {', '.join(sorted(unknown))}; the only one is 'task'")
+    if seed is not None:
+        source.rewind()
+    if options:
+        source.move_to(options["task"])
+
+
+def checked_render_mode(render_mode: str | None, metadata: dict[str, Any]) -> str | None:
+    """The mode, if the environment has it."""
+    if render_mode is not None and render_mode not in metadata["render_modes"]:
+        raise ValueError(f"unknown render_mode {render_mode!r}; known: {', '.join(metadata['render_modes'])}")
+    return render_mode
+
+
+def _first_row(info: dict[str, Any]) -> dict[str, Any]:
+    """The info of one episode out of a batch: Python scalars, and copies of array rows."""
+    return {
+        key: _first_row(value) if isinstance(value, dict) else (value[0].item() if value.ndim == 1 else value[0].copy())
+        for key, value in info.items()
+    }

@@ -1,0 +1,137 @@
+"""Episodes of one image each, drawn from the current tasks of a stream: the part that both environments share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cls_env.naming import lookup
+from cls_env.rewards import action_rewards, reward, zero_one_rewards
+from cls_env.tasks import TaskStream
+
+FEEDBACKS = {"full": True, "bandit": False}
+
+
+class Episodes(NamedTuple):
+    """A batch of images shown to the agent.
+
+    Attributes:
+        images: uint8 of shape (N, H, W, 3).
+        labels: int64 of shape (N,), as the learner sees them.
+        tasks: The task each image belongs to, int64 of shape (N,).
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    tasks: NDArray[np.int64]
+
+
+class EpisodeSource:
+    """Hands out a stream's images: training in a seeded shuffle without replacement, test in order, each once a pass.
+
+    Args:
+        stream: Where images and labels come from.
+        split: `"train"` or `"test"`.
+        tasks: The tasks drawn from, one or several.
+        feedback: `"full"` puts label and rewards of all actions into `info`, `"bandit"` neither.
+        reward_matrix: R[label, action], of shape (K, K); by default 1 on the diagonal, else 0.
+
+    Raises:
+        ValueError: An argument is unknown, out of range, or of another shape.
+    """
+
+    def __init__(
+        self,
+        stream: TaskStream,
+        split: str = "train",
+        tasks: int | Sequence[int] = 0,
+        feedback: str = "full",
+        reward_matrix: ArrayLike | None = None,
+    ) -> None:
+        self.stream = stream
+        self._full_feedback = lookup("feedback", feedback, FEEDBACKS)
+        self._shuffled = split == "train"
+        self._split = split
+        self._images, self._labels = stream.images(split), stream.labels(split)
+        self._reward_matrix = _checked_rewards(reward_matrix, stream.num_classes)
+        self._task_of = np.empty(stream.num_classes, dtype=np.int64)
+        for task in stream.tasks:
+            self._task_of[task.classes] = task.index
+        self.move_to(tasks)
+
+    def move_to(self, tasks: int | Sequence[int]) -> None:
+        """Draw from these tasks from now on, beginning a new pass.
+
+        Raises:
+            ValueError: A task is not in the stream, or none is named.
+        """
+        chosen = np.atleast_1d(np.asarray(tasks))
+        count = len(self.stream.tasks)
+        if chosen.size == 0 or chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
+            raise ValueError(f"task must be an index or a list of indices, not {tasks!r}")
+        if chosen.min() < 0 or chosen.max() >= count:
+            raise ValueError(f"task {tasks} is out of range: the stream has {count} tasks, 0 ... {count - 1}")
+        self.tasks = tuple(int(index) for index in chosen)
+        members = [self.stream.tasks[index] for index in self.tasks]
+        self._indices = np.concatenate([task.indices(self._split) for task in members])
+        self.action_mask = np.zeros(self.stream.num_classes, dtype=np.int8)
+        self.action_mask[np.concatenate([task.classes for task in members])] = 1
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Begin a new pass with the next draw."""
+        self._waiting = np.empty(0, dtype=np.int64)
+
+    @property
+    def epoch_length(self) -> int:
+        """Images in one pass over the current tasks."""
+        return len(self._indices)
+
+    def draw(self, count: int, generator: np.random.Generator) -> Episodes:
+        """The next images; passes follow on one another within a batch."""
+        while len(self._waiting) < count:
+            following = generator.permutation(self._indices) if self._shuffled else self._indices
+            self._waiting = np.concatenate([self._waiting, following])
+        rows, self._waiting = self._waiting[:count], self._waiting[count:]
+        labels = self._labels[rows]
+        return Episodes(self._images[rows], labels, self._task_of[labels])
+
+    def rewards(self, episodes: Episodes, actions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """R[label, action] for each episode, float32 of shape (N,)."""
+        return reward(self._reward_matrix, episodes.labels, actions)
+
+    def observation_info(self, episodes: Episodes) -> dict[str, Any]:
+        """What `info` says of images on display, as arrays with a row for each."""
+        count = len(episodes.labels)
+        info = {
+            "task": episodes.tasks,
+            "action_mask": np.repeat(self.action_mask[None], count, axis=0),
+            "epoch_length": np.full(count, self.epoch_length),
+        }
+        if self._full_feedback:
+            info["label"] = episodes.labels
+            info["action_rewards"] = action_rewards(self._reward_matrix, episodes.labels)
+        return info
+
+    def outcome_info(self, episodes: Episodes, actions: NDArray[np.int64]) -> dict[str, Any]:
+        """What `info` says of finished episodes, as arrays with a row for each."""
+        correct = actions == episodes.labels
+        outcome = {"action": actions, "is_success": correct}
+        if self._full_feedback:
+            outcome["label"] = episodes.labels
+        return {"outcome": outcome, "is_success": correct}
+
+
+def _checked_rewards(reward_matrix: ArrayLike | None, num_classes: int) -> NDArray[np.float32]:
+    if reward_matrix is None:
+        return zero_one_rewards(num_classes)
+    rewards = np.asarray(reward_matrix, dtype=np.float32)
+    if rewards.shape != (num_classes, num_classes) or not np.isfinite(rewards).all():
+        raise ValueError(
+            f"reward_matrix must hold a finite R[label, action] of shape ({num_classes}, {num_classes}), "
+            f"not shape {rewards.shape}"
+        )
+    return rewards

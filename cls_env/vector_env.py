@@ -1,0 +1,150 @@
+"""The native vector environment: one gather of images for the whole batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.utils import EzPickle
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import ArrayLike, NDArray
+
+from cls_env.datasets import ImageDataset
+from cls_env.env import ClassIncrementalEnv, as_stream, begin_pass, checked_render_mode, image_space
+from cls_env.episodes import Episodes, EpisodeSource
+from cls_env.rendering import render_frame
+from cls_env.tasks import TaskStream
+
+
+class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]], EzPickle):
+    """`num_envs` episodes of `ClassIncrementalEnv` at once, drawn from one shuffle.
+
+    The batch shares one pass over the images: with `num_envs` = 32 a step shows the next 32 images, none of them twice
+    in a pass. Every step ends all episodes and, in Gymnasium's `AutoresetMode.SAME_STEP`, returns the images of the
+    next ones; top-level `info` speaks of these, `info["final_obs"]` and `info["final_info"]` of the finished episodes.
+
+    Args:
+        num_envs: Images a step.
+        **arguments: As for `ClassIncrementalEnv`; the render mode is `None` or `"rgb_array"`.
+
+    Raises:
+        ValueError: As `ClassIncrementalEnv`, or `num_envs` is not positive.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {
+        "render_modes": ["rgb_array"],
+        "render_fps": ClassIncrementalEnv.metadata["render_fps"],
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        dataset: str | ImageDataset | TaskStream = "glyphs",
+        *,
+        task: int | Sequence[int] = 0,
+        split: str = "train",
+        feedback: str = "full",
+        reward_matrix: ArrayLike | None = None,
+        render_mode: str | None = None,
+        **stream_options: Any,
+    ) -> None:
+        EzPickle.__init__(
+            self,
+            num_envs,
+            dataset,
+            task=task,
+            split=split,
+            feedback=feedback,
+            reward_matrix=reward_matrix,
+            render_mode=render_mode,
+            **stream_options,
+        )
+        if num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, not {num_envs}")
+        self.stream = as_stream(dataset, **stream_options)
+        self._source = EpisodeSource(self.stream, split, task, feedback, reward_matrix)
+        self.num_envs = num_envs
+        self.single_observation_space = image_space(self.stream)
+        self.single_action_space = spaces.Discrete(self.stream.num_classes)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.render_mode = checked_render_mode(render_mode, self.metadata)
+        self._everyone = np.ones(num_envs, dtype=np.bool_)
+        self._episodes: Episodes | None = None
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+        """Show the next images.
+
+        Args:
+            seed: Seeds the order of the training images, and begins a new pass. One order serves all environments: of
+                a sequence the first counts.
+            options: `{"task": t}` or `{"task": [t, u]}` moves the stream.
+        """
+        first = seed if seed is None or isinstance(seed, (int, np.integer)) else seed[0]
+        super().reset(seed=None if first is None else int(first))
+        begin_pass(self._source, first, options)
+        self._episodes = self._source.draw(self.num_envs, self.np_random)
+        return self._episodes.images, self._masked(self._source.observation_info(self._episodes))
+
+    def step(
+        self, actions: NDArray[np.int64]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """Classify the images and show the next ones.
+
+        Raises:
+            InvalidAction: Not one integer in 0 ... K - 1 for each environment.
+            ResetNeeded: No episode has begun.
+        """
+        if self._episodes is None:
+            raise ResetNeeded("call reset() before step()")
+        chosen = self._checked(actions)
+        finished = self._episodes
+        rewards = self._source.rewards(finished, chosen).astype(np.float64)
+        final_info = self._source.observation_info(finished) | self._source.outcome_info(finished, chosen)
+        final_obs = np.empty(self.num_envs, dtype=object)
+        final_obs[:] = list(finished.images)
+
+        self._episodes = self._source.draw(self.num_envs, self.np_random)
+        info = self._source.observation_info(self._episodes) | {"final_obs": final_obs, "final_info": final_info}
+        return self._episodes.images, rewards, self._everyone.copy(), ~self._everyone, self._masked(info)
+
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:  # type: ignore[override]
+        """A frame for each environment, uint8 RGB."""
+        if self.render_mode is None:
+            gym.logger.warn('render() needs a mode: gym.make_vec(..., render_mode="rgb_array")')
+            return None
+        if self._episodes is None:
+            raise ResetNeeded("call reset() before render()")
+        names = self.stream.class_names
+        return tuple(
+            render_frame(image, names[label], None)
+            for image, label in zip(self._episodes.images, self._episodes.labels, strict=True)
+        )
+
+    def _checked(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
+        chosen = np.asarray(actions)
+        classes = self.stream.num_classes
+        if chosen.shape != (self.num_envs,) or not np.issubdtype(chosen.dtype, np.integer):
+            raise InvalidAction(
+                f"actions must be {self.num_envs} integers, one for each environment, "
+                f"not {chosen.dtype} of shape {chosen.shape}"
+            )
+        if chosen.min() < 0 or chosen.max() >= classes:
+            raise InvalidAction(f"actions must be in 0 ... {classes - 1}, not {chosen.min()} ... {chosen.max()}")
+        return chosen.astype(np.int64)
+
+    def _masked(self, info: dict[str, Any]) -> dict[str, Any]:
+        """Gymnasium's form of vector infos: beside each key a boolean array that tells whose value is set."""
+        masked = {}
+        for key, value in info.items():
+            masked[key] = self._masked(value) if isinstance(value, dict) else value
+            masked[f"_{key}"] = self._everyone.copy()
+        return masked

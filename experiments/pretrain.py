@@ -1,0 +1,144 @@
+"""Pretrain the embedded micro ViT on characters that no stream uses: supervised, on endless freshly drawn images."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from timm.data import resolve_model_data_config
+from torch import nn
+
+from agents.micro_vit import MICRO_VIT, MICRO_VIT_CARD, MICRO_VIT_WEIGHTS
+from cls_env.datasets.glyphs.characters import characters
+from cls_env.datasets.glyphs.drawing import GlyphPainter
+from experiments.files import replace_file, write_json
+from experiments.progress import progress_bar
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Pretrain the embedded micro ViT and write its weights and card."""
+
+    out: Path = Path("results/pretrain")
+    """Folder for the weights and the card; `agents/pretrained` replaces those that ship."""
+    images: int = 460_000
+    """Training images, each drawn once and never seen again."""
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    """Peak of AdamW's rate, warmed up over 2 % of the steps, then on a cosine to 0."""
+    weight_decay: float = 0.05
+    clip: float = 1.0
+    """Gradient norm limit."""
+    test_images_per_class: int = 20
+    seed: int = 0
+    threads: int = 2
+
+
+def pretrain(config: PretrainConfig) -> dict[str, Any]:
+    """Train, test the half-precision weights that will ship, and write weights and card.
+
+    Returns:
+        The card, as written to `<out>/vit_micro_patch8_32.json`.
+    """
+    torch.manual_seed(config.seed)
+    torch.set_num_threads(config.threads)
+    started = time.perf_counter()
+    pool = characters()["pretraining"]
+    model = timm.create_model(MICRO_VIT, num_classes=len(pool))
+    _train(model, pool, config)
+
+    half = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
+    model.load_state_dict(half)
+    accuracy = test_accuracy(model, pool, config.test_images_per_class, seed=config.seed + 1)
+
+    config.out.mkdir(parents=True, exist_ok=True)
+    weights = config.out / MICRO_VIT_WEIGHTS.name
+    replace_file(weights, lambda aside: save_file(half, aside))
+    card = {
+        "model": MICRO_VIT,
+        "command": "python -m experiments pretrain --out agents/pretrained",
+        "task": "supervised classification of freshly drawn glyphs, characters disjoint from every stream's",
+        "classes": len(pool),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "dtype": "float16",
+        "test_accuracy": round(accuracy, 4),
+        "test_images": config.test_images_per_class * len(pool),
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "characters_sha256": hashlib.sha256("".join(pool).encode()).hexdigest(),
+        "config": {key: value for key, value in asdict(config).items() if key != "out"},
+        "minutes": round((time.perf_counter() - started) / 60, 1),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "timm": timm.__version__},
+    }
+    write_json(config.out / MICRO_VIT_CARD.name, card)
+    return card
+
+
+def test_accuracy(model: nn.Module, pool: tuple[str, ...], images_per_class: int, seed: int) -> float:
+    """Share of fresh glyphs of normal strength that the classifier names right."""
+    model.eval()
+    labels = np.repeat(np.arange(len(pool)), images_per_class)
+    images = GlyphPainter(pool, seed).paint(labels)
+    with torch.no_grad():
+        predicted = torch.cat([model(_normalised(model, part)).argmax(dim=1) for part in np.array_split(images, 32)])
+    return float((predicted.numpy() == labels).mean())
+
+
+def _train(model: nn.Module, pool: tuple[str, ...], config: PretrainConfig) -> None:
+    steps = config.images // config.batch_size
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=steps, pct_start=0.02, cycle_momentum=False
+    )
+    model.train()
+    with progress_bar() as progress:
+        bar = progress.add_task("pretrain", total=steps)
+        for step, (images, labels) in enumerate(_batches(pool, steps, config)):
+            logits = model(_normalised(model, images))
+            target = torch.from_numpy(labels)
+            loss = nn.functional.cross_entropy(logits, target)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+            optimizer.step()
+            schedule.step()
+            if step % 20 == 0:
+                accuracy = (logits.argmax(dim=1) == target).float().mean()
+                progress.update(bar, completed=step, description=f"pretrain  loss {loss:.3f}  accuracy {accuracy:.1%}")
+        progress.update(bar, completed=steps)
+
+
+def _batches(
+    pool: tuple[str, ...], steps: int, config: PretrainConfig
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+    """Fresh batches, each drawn while the one before it is learned; distortion ramps up over the first quarter."""
+    painter = GlyphPainter(pool, config.seed)
+    labels = np.random.default_rng(config.seed)
+
+    def draw(step: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        batch = labels.integers(len(pool), size=config.batch_size)
+        return painter.paint(batch, strength=min(1.0, 4 * step / steps)), batch
+
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        following = ahead.submit(draw, 0)
+        for step in range(1, steps + 1):
+            batch = following.result()
+            following = ahead.submit(draw, step)
+            yield batch
+
+
+def _normalised(model: nn.Module, images: NDArray[np.uint8]) -> torch.Tensor:
+    """[N, H, W, 3] uint8 to [N, 3, H, W] float32 under the model's own mean and standard deviation."""
+    config = resolve_model_data_config(model)
+    mean, std = (torch.tensor(config[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
+    return (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255 - mean) / std
