@@ -26,6 +26,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from torch import Tensor
 
 from agents.checkpoint import load_weights, read_description, save_checkpoint
+from agents.feature_cache import FeatureCache
 from agents.objectives import OBJECTIVES, Objective, entropy, mask_logits
 from agents.policy import PolicyConfig, ViTPolicy
 from agents.vec_env import GymnasiumVecEnv, ObservationInfo, observation_info
@@ -57,6 +58,8 @@ class EPG(BaseAlgorithm):
         learning_rate: Adam's rate, or a function of the remaining progress of the task (1 to 0).
         batch_size: Images of one gradient step; a multiple of the number of environments.
         freeze_fraction: Share of a later task's steps during which only the head learns, in [0, 1].
+        cache_features: In the head-only phase, compute the features of each image (`info["image_index"]`) once. Exact,
+            and faster, unless a wrapper augments the images.
         precision: `"float32"`, or `"bfloat16"` to run the backbone in mixed precision.
         policy_kwargs: Entries of `PolicyConfig`, and `optimizer_class`, `optimizer_kwargs`.
         stats_window_size: Episodes over which `rollout/` averages are taken.
@@ -81,6 +84,7 @@ class EPG(BaseAlgorithm):
         learning_rate: float | Schedule = 5e-4,
         batch_size: int = 32,
         freeze_fraction: float = 0.6,
+        cache_features: bool = False,
         precision: str = "float32",
         policy_kwargs: dict[str, Any] | None = None,
         stats_window_size: int = 100,
@@ -98,6 +102,8 @@ class EPG(BaseAlgorithm):
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         self.batch_size = batch_size
         self.freeze_fraction = freeze_fraction
+        self.cache_features = cache_features
+        self._feature_cache = FeatureCache()
         self.precision = precision
         self._autocast_dtype = lookup("precision", precision, PRECISIONS)
         if isinstance(policy, str):
@@ -177,12 +183,14 @@ class EPG(BaseAlgorithm):
         _, listener = self._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
         self._begin_task()
         listener.on_training_start(locals(), globals())
+        self.policy.set_training_mode(True)
         updates = math.ceil(total_timesteps / self.batch_size)
         for update in range(updates):
             progress = update / updates
             self._current_progress_remaining = 1.0 - progress
-            if progress >= self.freeze_fraction or self.policy.tasks_begun == 1:
+            if progress >= self.freeze_fraction:
                 self.policy.unfreeze_peft()
+                self._feature_cache.forget()
             if not self._train_on_batch(progress, listener, log=(update + 1) % log_interval == 0):
                 break
         listener.on_training_end()
@@ -193,16 +201,16 @@ class EPG(BaseAlgorithm):
         info = observation_info(self.env, self._num_actions)
         classes = np.flatnonzero(info.action_mask.any(axis=0)).tolist()
         task = (int(info.task[0]), tuple(classes))
-        if task == self._current_task and self.policy.optimizer is not None:
+        if task == self._current_task:
             return
         self._current_task = task
-        self.policy.begin_task(classes)
+        self._feature_cache.forget()
+        self.policy.begin_task(classes, freeze_peft=self.policy.tasks_begun > 0 and self.freeze_fraction > 0)
         self._actions_generator.manual_seed(self._action_seed + self.policy.tasks_begun)
 
     def _train_on_batch(self, progress: float, listener: BaseCallback, log: bool) -> bool:
         """Collect a batch, with one forward pass for acting and learning, and take a gradient step."""
         assert self.env is not None
-        self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         logits, rewards = [], []
         listener.on_rollout_start()
@@ -226,8 +234,13 @@ class EPG(BaseAlgorithm):
 
     def _masked_logits(self, info: ObservationInfo) -> Tensor:
         mixed = self._autocast_dtype != torch.float32
+        images = self._to_device(self._last_obs)
         with torch.autocast(self.device.type, dtype=self._autocast_dtype, enabled=mixed):
-            logits = self.policy(self._to_device(self._last_obs))
+            if self.cache_features and self.policy.peft_frozen and info.image_index is not None:
+                features = self._feature_cache.features(info.image_index, images, self.policy.features)
+            else:
+                features = self.policy.features(images)
+            logits = self.policy.head(features)
         return mask_logits(logits.float(), self._to_device(info.action_mask))
 
     def _act(self, logits: Tensor, listener: BaseCallback) -> bool:
@@ -280,7 +293,8 @@ class EPG(BaseAlgorithm):
     ) -> None:
         """Save head and PEFT module in a zip of safetensors and JSON, from which `load` rebuilds the agent.
 
-        The frozen backbone is named with its hash, not copied. The optimizer is not saved: it is renewed at each task.
+        The frozen backbone is named with its hash, not copied. The optimizer is not saved, since every task renews it:
+        a checkpoint taken within a task goes on with a fresh one and an unfrozen PEFT module.
         A learning-rate schedule or an objective given as a function is code, which is not saved either: pass it to
         `load` again.
 
@@ -300,6 +314,7 @@ class EPG(BaseAlgorithm):
             "learning_rate": None if callable(self.learning_rate) else self.learning_rate,
             "batch_size": self.batch_size,
             "freeze_fraction": self.freeze_fraction,
+            "cache_features": self.cache_features,
             "precision": self.precision,
             "seed": self.seed,
             "observation_shape": list(self.observation_space.shape or ()),
@@ -335,7 +350,8 @@ class EPG(BaseAlgorithm):
             ValueError: It is damaged, does not fit the environment, or belongs to other backbone weights.
         """
         saved = read_description(path)
-        arguments = {name: saved[name] for name in ("batch_size", "freeze_fraction", "precision", "seed")}
+        kept = ("batch_size", "freeze_fraction", "cache_features", "precision", "seed")
+        arguments = {name: saved[name] for name in kept}
         for name in ("objective", "learning_rate"):
             if saved[name] is None and name not in kwargs:
                 raise ValueError(f"{path} was saved with a function as {name}: pass it again, load(path, {name}=...)")
@@ -357,7 +373,11 @@ class EPG(BaseAlgorithm):
             )
         load_weights(path, model.policy)
         model.policy.to(model.device)
+        model.policy.renew_optimizer()
         model.policy.tasks_begun = saved["tasks_begun"]
+        if saved["current_task"] is not None:
+            task, classes = saved["current_task"]
+            model._current_task = (task, tuple(classes))
         model.num_timesteps, model._n_updates = saved["num_timesteps"], saved["n_updates"]
         model._action_seed = saved["action_seed"]
         return model

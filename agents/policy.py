@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
-from peft import PeftModel
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
@@ -99,47 +98,49 @@ class ViTPolicy(BasePolicy):
         self.normalize = Normalize(backbone, channels_last=not channels_first)
         self.backbone_hash = weights_hash(backbone)
         self.head = GrowingHead(backbone.num_features, int(action_space.n), self.config.head_seed)  # type: ignore[arg-type]
-        self.backbone = lookup("PEFT module", self.config.peft, PEFT_MODULES)(backbone, self.config)
-        self.eval()
-
-    @property
-    def peft_parameters(self) -> list[nn.Parameter]:
-        """The tensors of the PEFT module, trainable at the moment or not."""
-        if not isinstance(self.backbone, PeftModel):
-            return []
-        return [tensor for name, tensor in self.backbone.named_parameters() if "lora_" in name]
+        self.backbone = lookup("PEFT module", self.config.peft, PEFT_MODULES)(backbone, self.config).eval()
+        self.peft_parameters = tuple(tensor for tensor in self.backbone.parameters() if tensor.requires_grad)
+        self.peft_frozen = False
 
     @property
     def trainable_parameters(self) -> list[nn.Parameter]:
         """The tensors that learn at the moment: the head and, unless frozen, the PEFT module."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
-    def begin_task(self, actions: Sequence[int]) -> None:
-        """Meet a task's classes: grow the head and renew the optimizer, which holds the head alone if PEFT is frozen.
+    def begin_task(self, actions: Sequence[int], freeze_peft: bool) -> None:
+        """Meet a task's classes: grow the head and renew the optimizer, which holds exactly what learns.
 
         A fresh Adam matters: under the local loss the rows of old classes get zero gradients, and only without a
         memory of earlier gradients do they stay exactly where they are.
+
+        Args:
+            actions: The classes of the task.
+            freeze_peft: Stop the gradients of the PEFT module until `unfreeze_peft`; meanwhile no backward goes
+                through the backbone.
         """
         self.head.grow(actions)
         self.tasks_begun += 1
-        self.freeze_peft(self.tasks_begun > 1)
+        self._require_peft_gradients(not freeze_peft)
+        self.renew_optimizer()
+
+    def renew_optimizer(self) -> None:
+        """Make a fresh optimizer over the tensors that learn at the moment."""
         self.optimizer = self.optimizer_class(
             self.trainable_parameters,
             lr=self.lr_schedule(1),  # type: ignore[call-arg]
             **self.optimizer_kwargs,
         )
 
-    def freeze_peft(self, frozen: bool) -> None:
-        """Stop or resume the gradients of the PEFT module; while they stop, no backward goes through the backbone."""
-        for parameter in self.peft_parameters:
-            parameter.requires_grad_(not frozen)
-
     def unfreeze_peft(self) -> None:
         """Resume the gradients of the PEFT module and hand its tensors to the current optimizer."""
-        held = {id(tensor) for group in self.optimizer.param_groups for tensor in group["params"]}
-        if any(id(tensor) not in held for tensor in self.peft_parameters):
-            self.freeze_peft(False)
+        if self.peft_frozen:
+            self._require_peft_gradients(True)
             self.optimizer.add_param_group({"params": self.peft_parameters})
+
+    def _require_peft_gradients(self, wanted: bool) -> None:
+        self.peft_frozen = bool(self.peft_parameters) and not wanted
+        for parameter in self.peft_parameters:
+            parameter.requires_grad_(wanted)
 
     def features(self, images: Tensor) -> Tensor:
         """The backbone's features of uint8 images, shape (B, D)."""
@@ -150,9 +151,9 @@ class ViTPolicy(BasePolicy):
         return self.head(self.features(images))
 
     def train(self, mode: bool = True) -> ViTPolicy:
-        """Set the mode of the policy; the backbone stays in eval mode, so that frozen statistics can't drift."""
-        super().train(mode)
-        self.backbone.eval()
+        """Set the mode of policy and head; the backbone stays in eval mode, so that frozen statistics can't drift."""
+        self.training = mode
+        self.head.train(mode)
         return self
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:

@@ -66,6 +66,7 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     | Key              | Type            | Meaning                                                              |
     |------------------|-----------------|----------------------------------------------------------------------|
     | `task`           | int             | the task to which the image belongs                                  |
+    | `image_index`    | int             | the row of the image in its split                                    |
     | `action_mask`    | int8, (K,)      | 1 for the classes of the current tasks                               |
     | `epoch_length`   | int             | images in one pass over the current tasks                            |
     | `label`          | int             | the label, with full feedback only                                   |

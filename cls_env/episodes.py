@@ -22,11 +22,13 @@ class Episodes(NamedTuple):
         images: uint8 of shape (N, H, W, 3).
         labels: int64 of shape (N,), as the learner sees them.
         tasks: The task each image belongs to, int64 of shape (N,).
+        rows: The row of each image in its split, int64 of shape (N,).
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     tasks: NDArray[np.int64]
+    rows: NDArray[np.int64]
 
 
 class EpisodeSource:
@@ -97,7 +99,7 @@ class EpisodeSource:
             self._waiting = np.concatenate([self._waiting, following])
         rows, self._waiting = self._waiting[:count], self._waiting[count:]
         labels = self._labels[rows]
-        return Episodes(self._images[rows], labels, self._task_of[labels])
+        return Episodes(self._images[rows], labels, self._task_of[labels], rows)
 
     def rewards(self, episodes: Episodes, actions: NDArray[np.int64]) -> NDArray[np.float32]:
         """R[label, action] for each episode, float32 of shape (N,)."""
@@ -108,6 +110,7 @@ class EpisodeSource:
         count = len(episodes.labels)
         info = {
             "task": episodes.tasks,
+            "image_index": episodes.rows,
             "action_mask": np.repeat(self.action_mask[None], count, axis=0),
             "epoch_length": np.full(count, self.epoch_length),
         }

@@ -1,0 +1,1 @@
+"""Speed, as ratios of two sides measured in turn in one process."""

@@ -1,0 +1,164 @@
+"""Many runs, in parallel over the cores, that differ in one thing at a time and share their seeds."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+from typing import Any
+
+import pandas as pd
+import torch
+
+from experiments.config import RunConfig, Settings, shared_settings
+from experiments.progress import progress_bar
+from experiments.results import RunFolder
+from experiments.runner import make_stream, run, task_images
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig(Settings):
+    """Objectives x label noise x seeds: the main job."""
+
+    objectives: tuple[str, ...] = ("ce", "epg", "aepg")
+    """Contenders; the first is the baseline of the paired differences."""
+    label_noise: tuple[float, ...] = (0.0, 0.2)
+    """Shares of flipped training labels."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Every contender runs on each of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundsConfig(Settings):
+    """Between which bounds a sequential learner lies: frozen random backbone, joint training."""
+
+    objective: str = "aepg"
+    """The objective of all three."""
+    label_noise: float = 0.0
+    """Share of flipped training labels."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Every contender runs on each of them."""
+
+
+class RunFailedError(Exception):
+    """One run of a comparison ended with an error."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run and its place in the comparison's table."""
+
+    condition: str
+    contender: str
+    config: RunConfig
+
+
+def objective_entries(config: CompareConfig) -> list[Entry]:
+    """The runs of the main job."""
+    return [
+        Entry(
+            f"{noise:.0%} label noise",
+            objective,
+            RunConfig(objective=objective, label_noise=noise, seed=seed, **shared_settings(config)),
+        )
+        for seed in config.seeds
+        for noise in config.label_noise
+        for objective in config.objectives
+    ]
+
+
+def bounds_entries(config: BoundsConfig) -> list[Entry]:
+    """The same learner from task to task, on all classes at once, and on random frozen features."""
+    contenders: Mapping[str, dict[str, Any]] = {
+        "sequential": {},
+        "joint training": {"num_tasks": 1},
+        "frozen random backbone": {"pretrained": False, "peft": "none"},
+    }
+    shared = shared_settings(config)
+    common = {"objective": config.objective, "label_noise": config.label_noise}
+    return [
+        Entry(f"{config.label_noise:.0%} label noise", name, RunConfig(seed=seed, **(shared | common | changes)))
+        for seed in config.seeds
+        for name, changes in contenders.items()
+    ]
+
+
+def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None) -> pd.DataFrame:
+    """Carry out the runs that are not finished yet, and tabulate all.
+
+    Args:
+        entries: The runs; each gets a folder of its own under `<folder>/runs`.
+        folder: The comparison's folder.
+        workers: Runs at once; by default as many as fit the cores, and one on a GPU.
+
+    Returns:
+        A row for each run: condition, contender, seed, the measures of `metrics.json`, and the run's folder.
+
+    Raises:
+        ValueError: A configuration is impossible; nothing has been run.
+        RunFailedError: A run failed; the finished ones are kept, and the same command goes on from there.
+    """
+    total = sum(_images(entry.config) for entry in entries)
+    first = entries[0].config
+    on_gpu = first.device == "cuda" or (first.device == "auto" and torch.cuda.is_available())
+    count = workers or (1 if on_gpu else max(1, (os.cpu_count() or 1) // first.threads))
+    places = [folder / "runs" / entry.config.name for entry in entries]
+    with progress_bar() as progress, multiprocessing.Manager() as manager:
+        bar = progress.add_task(f"{len(entries)} runs", total=total)
+        images: Queue[int] = manager.Queue()
+        done = 0
+
+        def show() -> None:
+            while (amount := images.get()) >= 0:
+                progress.advance(bar, amount)
+
+        watcher = Thread(target=show, daemon=True)
+        watcher.start()
+        with ProcessPoolExecutor(min(count, len(entries)), mp_context=multiprocessing.get_context("spawn")) as pool:
+            futures = {
+                pool.submit(_work, entry.config, place, images): entry for entry, place in zip(entries, places, strict=True)
+            }
+            for future in as_completed(futures):
+                _raise_failure(future, futures[future], pool)
+                done += 1
+                progress.update(bar, description=f"{done} of {len(entries)} runs")
+        images.put(-1)
+        watcher.join()
+    rows = []
+    for entry, place in zip(entries, places, strict=True):
+        metrics = RunFolder(place).metrics()
+        rows.append({"condition": entry.condition, "contender": entry.contender, "seed": entry.config.seed, **metrics})
+        rows[-1]["folder"] = str(place)
+    return pd.DataFrame(rows)
+
+
+def _images(config: RunConfig) -> int:
+    stream = make_stream(config)
+    return sum(task_images(config, stream, task.index) for task in stream.tasks)
+
+
+def _work(config: RunConfig, place: Path, images: Queue[int]) -> None:
+    """In a process of its own: one run, telling how many images went by, a few hundred at a time."""
+    waiting = 0
+
+    def report(count: int) -> None:
+        nonlocal waiting
+        waiting += count
+        if waiting >= 500:
+            images.put(waiting)
+            waiting = 0
+
+    run(config, RunFolder(place), report)
+    images.put(waiting)
+
+
+def _raise_failure(future: Future[None], entry: Entry, pool: ProcessPoolExecutor) -> None:
+    error = future.exception()
+    if error is not None:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise RunFailedError(f"the run {entry.config.name} failed: {type(error).__name__}: {error}") from error

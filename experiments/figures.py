@@ -1,0 +1,167 @@
+"""Figures that explain a comparison, drawn from the run folders alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from cls_env import TaskStream
+from experiments.files import replace_file
+from experiments.results import RunFolder
+
+COLOURS = ("#4d4d4d", "#d95f02", "#1b7fbd", "#5aae61", "#9970ab", "#c51b7d", "#8c510a")
+_RIGHT, _WRONG = "#1a9850", "#d73027"
+
+
+def draw_figures(runs: pd.DataFrame, stream: TaskStream, folder: Path) -> list[Path]:
+    """Draw all figures of a comparison.
+
+    Args:
+        runs: One row a run, as `run_all` returns them.
+        stream: The stream of the first seed, for the sample images.
+        folder: Where the PNG files go.
+
+    Returns:
+        The files.
+    """
+    figures = {
+        "accuracy_after_each_task": accuracy_curves(runs),
+        "accuracy_matrices": accuracy_matrices(runs),
+        "output_entropy": output_entropy(runs),
+        "choices": choices(runs, stream),
+    }
+    files = []
+    for name, figure in figures.items():
+        files.append(folder / f"{name}.png")
+        replace_file(files[-1], lambda aside, drawn=figure: drawn.savefig(aside, dpi=110, format="png"))  # type: ignore[misc]
+    return files
+
+
+def accuracy_curves(runs: pd.DataFrame) -> Figure:
+    """A_t after each task: mean over seeds, with the standard deviation as a band."""
+    figure, panels = _panels(runs, height=3.4, sharey=True)
+    for axes, (condition, here) in zip(panels, _conditions(runs), strict=True):
+        for colour, (contender, group) in zip(COLOURS, here.groupby("contender", sort=False), strict=False):
+            curves = 100 * np.array(group["accuracy_curve"].tolist())
+            tasks = np.arange(1, curves.shape[1] + 1)
+            mean, spread = curves.mean(axis=0), curves.std(axis=0)
+            axes.plot(tasks, mean, color=colour, marker="o", markersize=4, label=f"{contender}  A_T {mean[-1]:.1f} %")
+            axes.fill_between(tasks, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
+        axes.set(title=condition, xlabel="tasks learned", xticks=tasks)
+        axes.legend(frameon=False, loc="lower left")
+        axes.grid(alpha=0.25)
+    panels[0].set_ylabel("accuracy on all classes seen, %")
+    return figure
+
+
+def accuracy_matrices(runs: pd.DataFrame) -> Figure:
+    """Accuracy on each task (columns) after each task (rows), mean over seeds; forgetting runs down a column."""
+    conditions, contenders = list(_conditions(runs)), list(runs["contender"].unique())
+    figure = Figure(figsize=(3.1 * len(contenders), 2.9 * len(conditions)), layout="constrained")
+    grid = figure.subplots(len(conditions), len(contenders), squeeze=False)
+    for line, (condition, here) in zip(grid, conditions, strict=True):
+        for axes, contender in zip(line, contenders, strict=True):
+            folders = here.loc[here["contender"] == contender, "folder"]
+            matrix = 100 * np.mean([RunFolder(Path(path)).read_matrix() for path in folders], axis=0)
+            shown = axes.imshow(matrix, vmin=0, vmax=100, cmap="viridis")
+            if len(matrix) <= 10:
+                for (row, column), value in np.ndenumerate(matrix):
+                    if column <= row:
+                        colour = "white" if value < 60 else "black"
+                        axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=8)
+            ticks = range(len(matrix))
+            axes.set(title=f"{contender}, {condition}", xlabel="tested on task", ylabel="after task", xticks=ticks, yticks=ticks)
+            axes.set_xticks(ticks, [str(tick + 1) for tick in ticks])
+            axes.set_yticks(ticks, [str(tick + 1) for tick in ticks])
+            axes.title.set_fontsize(9)
+    figure.colorbar(shown, ax=grid, label="accuracy, %", shrink=0.7)
+    return figure
+
+
+def output_entropy(runs: pd.DataFrame) -> Figure:
+    """Entropy of the policy over the current task's classes while it trains; every task starts near-uniform."""
+    figure, panels = _panels(runs, height=3.2, sharey=True)
+    for axes, (condition, here) in zip(panels, _conditions(runs), strict=True):
+        for colour, (contender, group) in zip(COLOURS, here.groupby("contender", sort=False), strict=False):
+            logs = [RunFolder(Path(path)).read_steps() for path in group["folder"]]
+            length = min(map(len, logs))
+            entropy = np.mean([log["train/entropy"].to_numpy()[:length] for log in logs], axis=0)
+            smooth = pd.Series(entropy).groupby(logs[0]["train/task"].to_numpy()[:length]).transform(
+                lambda values: values.rolling(5, min_periods=1, center=True).mean()
+            )
+            axes.plot(np.arange(length), smooth, color=colour, label=contender, linewidth=1.2)
+        for start in np.flatnonzero(np.diff(logs[0]["train/task"].to_numpy()[:length])) + 1:
+            axes.axvline(start, color="black", alpha=0.25, linewidth=0.8, linestyle=":")
+        axes.set(title=condition, xlabel="gradient steps (dotted: a new task)", ylim=(0, None))
+        axes.grid(alpha=0.25)
+    panels[0].set_ylabel("output entropy, nats")
+    panels[0].legend(frameon=False)
+    return figure
+
+
+def choices(runs: pd.DataFrame, stream: TaskStream, images_per_task: int = 2) -> Figure:
+    """Test images with what the policy took them for: before its task, after it, and after the last.
+
+    A choice is shown as a training image of the chosen class, framed green where it is right and red where it is wrong.
+    All contenders are of the first condition and seed; the images are the first ones of the first classes of each task.
+    """
+    here = runs[(runs["condition"] == runs["condition"].iloc[0]) & (runs["seed"] == runs["seed"].iloc[0])]
+    tasks = stream.tasks[:8]
+    picked = [(task.index, position) for task in tasks for position in _spread(len(task.test_indices), images_per_task)]
+    moments = [("before its task", "before_task_{task}"), ("after its task", "after_task_{task}")]
+    last = ("after the last", f"after_task_{len(stream.tasks) - 1}")
+    lines = [("test image", None, "")]
+    for contender, path in zip(here["contender"], here["folder"], strict=True):
+        lines += [(f"{contender}: {title}", path, moment) for title, moment in (*moments, last)]
+    figure = Figure(figsize=(1.6 + 0.72 * len(picked), 0.76 * len(lines) + 0.3), layout="constrained")
+    grid = figure.subplots(len(lines), len(picked), squeeze=False)
+    for row, (title, path, moment) in zip(grid, lines, strict=True):
+        for axes, (task, position) in zip(row, picked, strict=True):
+            index = stream.tasks[task].test_indices[position]
+            label = stream.test_labels[index]
+            if path is None:
+                _show(axes, stream.dataset.test_images[index], None)
+                axes.set_title(f"task {task + 1}", fontsize=8)
+            else:
+                chosen = _choice(RunFolder(Path(path)), moment.format(task=task), task, position)
+                _show(axes, _example(stream, chosen), _RIGHT if chosen == label else _WRONG)
+        row[0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=8)
+    return figure
+
+
+def _choice(folder: RunFolder, moment: str, task: int, position: int) -> int:
+    answers = folder.read_predictions(moment)
+    return int(answers["predictions"][answers["task"] == task][position])
+
+
+def _example(stream: TaskStream, label: int) -> NDArray[np.uint8]:
+    return stream.dataset.train_images[np.flatnonzero(stream.clean_train_labels == label)[0]]
+
+
+def _spread(length: int, count: int) -> NDArray[np.int64]:
+    """`count` positions spread over `range(length)`."""
+    return np.linspace(0, length - 1, count + 2).astype(np.int64)[1:-1]
+
+
+def _show(axes: Axes, image: NDArray[np.uint8], frame: str | None) -> None:
+    axes.imshow(image)
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(visible=frame is not None, color=frame, linewidth=2.5)
+
+
+def _conditions(runs: pd.DataFrame) -> Iterator[tuple[Any, pd.DataFrame]]:
+    yield from runs.groupby("condition", sort=False)
+
+
+def _panels(runs: pd.DataFrame, height: float, sharey: bool) -> tuple[Figure, list[Axes]]:
+    count = runs["condition"].nunique()
+    figure = Figure(figsize=(4.6 * count, height), layout="constrained")
+    return figure, list(np.atleast_1d(figure.subplots(1, count, sharey=sharey)))

@@ -1,0 +1,79 @@
+"""Tables of a comparison: for the terminal, as Markdown and as CSV."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from rich.table import Table
+
+from experiments.files import replace_file, write_text
+from experiments.statistics import paired_difference
+
+MEASURES = {
+    "final_accuracy": ("A_T, %", 100.0),
+    "average_accuracy": ("average A, %", 100.0),
+    "forgetting": ("forgetting, points", 100.0),
+    "test_entropy": ("test entropy, nats", 1.0),
+}
+
+
+def summary_table(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """A row for each condition and contender, as text.
+
+    Args:
+        runs: One row a run, as `run_all` returns them.
+        baseline: The contender from whom the others' A_T is subtracted, seed by seed.
+
+    Returns:
+        Mean and standard deviation over seeds of each measure, and the paired difference of A_T in points with its
+        95 % interval.
+    """
+    rows = []
+    for condition in runs["condition"].unique():
+        here = runs[runs["condition"] == condition]
+        reference = _by_seed(here, baseline)
+        for contender in here["contender"].unique():
+            group = _by_seed(here, contender)
+            row = {"condition": condition, "contender": contender, "seeds": str(len(group))}
+            for key, (title, factor) in MEASURES.items():
+                digits = 1 if factor > 1 else 2
+                spread = f" ± {factor * group[key].std(ddof=1):.{digits}f}" if len(group) > 1 else ""
+                row[title] = f"{factor * group[key].mean():.{digits}f}{spread}"
+            difference = paired_difference(100 * group["final_accuracy"], 100 * reference["final_accuracy"])
+            interval = f" [{difference.low:+.1f}, {difference.high:+.1f}]" if len(group) > 1 else ""
+            row[f"A_T − {baseline}, points [95 %]"] = "" if contender == baseline else f"{difference.mean:+.1f}{interval}"
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def write_report(runs: pd.DataFrame, baseline: str, folder: Path, command: str) -> pd.DataFrame:
+    """Write `runs.csv`, `summary.csv` and `table.md`, which names the command, and return the table."""
+    table = summary_table(runs, baseline)
+    details = runs.drop(columns=["accuracy_curve", "folder"])
+    replace_file(folder / "runs.csv", lambda aside: details.to_csv(aside, index=False, float_format="%.6g"))
+    replace_file(folder / "summary.csv", lambda aside: table.to_csv(aside, index=False))
+    write_text(folder / "table.md", f"{markdown(table)}\n\nMade by `{command}`.\n")
+    return table
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A GitHub table."""
+    lines = [table.columns, ["---"] * len(table.columns), *table.itertuples(index=False)]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def rich_table(table: pd.DataFrame, title: str) -> Table:
+    """The same table for the terminal."""
+    shown = Table(title=title)
+    for column in table.columns:
+        shown.add_column(str(column))
+    for _, group in table.groupby("condition", sort=False):
+        for row in group.itertuples(index=False):
+            shown.add_row(*map(str, row))
+        shown.add_section()
+    return shown
+
+
+def _by_seed(runs: pd.DataFrame, contender: str) -> pd.DataFrame:
+    return runs[runs["contender"] == contender].set_index("seed").sort_index()

@@ -1,0 +1,106 @@
+"""The folder of a run: what is in it, when it is finished, and how to read it back.
+
+    config.json            the resolved configuration
+    protocol.json          what was run on what: weights, class order, seeds, versions, definitions
+    accuracy_matrix.csv    row t: accuracy on every task after learning task t
+    steps/                 a row for each gradient step, a file for each task
+    predictions/           the choices on the test images, before and after each task
+    model.zip              adapter and head, for `EPG.load`
+    metrics.json           the summary; its presence says that the run is finished
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from agents.evaluation import TaskTest
+from experiments.config import RunConfig
+from experiments.files import replace_file, write_json
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Reads and writes one run's folder."""
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """The agent after the last finished task."""
+        return self.path / "model.zip"
+
+    @property
+    def steps(self) -> Path:
+        """The folder of the per-step logs."""
+        return self.path / "steps"
+
+    def claim(self, config: RunConfig) -> None:
+        """Take the folder for a configuration.
+
+        Raises:
+            FileExistsError: It holds something else, which is left as it is.
+        """
+        file = self.path / "config.json"
+        if file.exists():
+            if json.loads(file.read_text()) != config.as_json():
+                raise FileExistsError(f"{self.path} holds a run of another configuration; choose another --out")
+            return
+        if self.path.exists() and any(self.path.iterdir()):
+            raise FileExistsError(f"{self.path} is not empty and holds no run; choose another --out")
+        write_json(file, config.as_json())
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run is complete."""
+        return (self.path / "metrics.json").exists()
+
+    def metrics(self) -> dict[str, Any]:
+        """The summary of a finished run."""
+        content: dict[str, Any] = json.loads((self.path / "metrics.json").read_text())
+        return content
+
+    def write_matrix(self, matrix: NDArray[np.float64]) -> None:
+        """Write the rows known so far; written last for a task, they say how far the run has come."""
+        columns = [f"task_{index}" for index in range(matrix.shape[1])]
+        table = pd.DataFrame(matrix, columns=columns).rename_axis("after_task")
+        replace_file(self.path / "accuracy_matrix.csv", lambda aside: table.to_csv(aside, float_format="%.6f"))
+
+    def read_matrix(self) -> NDArray[np.float64]:
+        """The accuracy matrix, a row for each finished task; of shape (0, 0) before the first."""
+        file = self.path / "accuracy_matrix.csv"
+        if not file.exists():
+            return np.empty((0, 0))
+        return pd.read_csv(file, index_col="after_task").to_numpy(dtype=float)
+
+    def write_predictions(self, moment: str, tests: Sequence[TaskTest]) -> None:
+        """Keep labels, choices and entropies; `moment` is such as `"before_task_1"`."""
+        arrays = {
+            "task": np.concatenate([np.full(len(test.labels), test.task) for test in tests]),
+            **{
+                key: np.concatenate([getattr(test, key) for test in tests]) for key in ("labels", "predictions", "entropy")
+            },
+        }
+
+        def write(aside: Path) -> None:
+            with aside.open("wb") as stream:
+                np.savez_compressed(stream, allow_pickle=False, **arrays)
+
+        replace_file(self.path / "predictions" / f"{moment}.npz", write)
+
+    def read_predictions(self, moment: str) -> dict[str, NDArray[Any]]:
+        """The arrays `task`, `labels`, `predictions`, `entropy` of a moment."""
+        with np.load(self.path / "predictions" / f"{moment}.npz", allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    def read_steps(self) -> pd.DataFrame:
+        """All per-step rows, in the order of the tasks."""
+        files = sorted(self.steps.glob("progress_task*.csv"), key=lambda file: int(file.stem.removeprefix("progress_task")))
+        return pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
