@@ -41,7 +41,7 @@ def create_backbone(model: str, pretrained: bool, image_size: tuple[int, int], s
 
 
 class Normalize(nn.Module):
-    """uint8 images to what the backbone expects: [0, 1], minus mean, over standard deviation of its pretrained config."""
+    """uint8 images as the backbone expects them: in [0, 1], minus mean, over standard deviation, of its own config."""
 
     mean: Tensor
     std: Tensor

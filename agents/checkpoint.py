@@ -7,7 +7,6 @@ Inside: `model.json` (how to rebuild the agent), `head.safetensors` (weight, bia
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 import zipfile
 from pathlib import Path
@@ -47,7 +46,7 @@ def save_checkpoint(path: str | Path, policy: ViTPolicy, description: dict[str, 
             for file in (_MODEL, _HEAD, *(f"{_ADAPTER}/{name}" for name in _ADAPTER_FILES)):
                 if (folder / file).exists():
                     archive.write(folder / file, file)
-        os.replace(aside, target)
+        aside.replace(target)
     return target
 
 
@@ -89,7 +88,7 @@ def load_weights(path: str | Path, policy: ViTPolicy) -> None:
 
 def _load_adapter(backbone: PeftModel, folder: Path, file: Path) -> None:
     weights: dict[str, torch.Tensor] = load_peft_weights(str(folder), device="cpu")
-    result = set_peft_model_state_dict(backbone, weights)
+    result: Any = set_peft_model_state_dict(backbone, weights)
     missing = [name for name in result.missing_keys if "lora_" in name]
     if missing or result.unexpected_keys:
         raise ValueError(f"{file}: the adapter lacks {missing[:3]} and has unexpected {result.unexpected_keys[:3]}")

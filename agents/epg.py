@@ -9,13 +9,12 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
-from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.monitor import Monitor
@@ -141,13 +140,14 @@ class EPG(BaseAlgorithm):
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
-        names = ("backbone_seed", "peft_seed", "head_seed", "_action_seed")
-        drawn = np.random.SeedSequence(self.seed).generate_state(len(names))
-        seeds = dict(zip(names, map(int, drawn), strict=True))
-        self._action_seed = seeds.pop("_action_seed")
+        backbone_seed, peft_seed, head_seed, self._action_seed = map(
+            int, np.random.SeedSequence(self.seed).generate_state(4)
+        )
         kwargs = dict(self.policy_kwargs)
-        config = kwargs.pop("config", None) or PolicyConfig(**seeds)
-        self.policy = self.policy_class(
+        config = kwargs.pop("config", None) or PolicyConfig(
+            backbone_seed=backbone_seed, peft_seed=peft_seed, head_seed=head_seed
+        )
+        self.policy = cast(type[ViTPolicy], self.policy_class)(
             self.observation_space, self.action_space, self.lr_schedule, config=config, **kwargs
         ).to(self.device)
         self._actions_generator = torch.Generator(device=self.device)
@@ -327,7 +327,7 @@ class EPG(BaseAlgorithm):
             "policy": asdict(self.policy.config),
             "backbone_sha256": self.policy.backbone_hash,
         }
-        save_checkpoint(path, self.policy, description)  # type: ignore[arg-type]
+        save_checkpoint(path, self.policy, description)
 
     @classmethod
     def load(  # type: ignore[override]
@@ -357,7 +357,11 @@ class EPG(BaseAlgorithm):
                 raise ValueError(f"{path} was saved with a function as {name}: pass it again, load(path, {name}=...)")
             arguments[name] = saved[name]
         model = cls(
-            "ViTPolicy", env, device=device, policy_kwargs={"config": _policy_config(saved)}, _init_setup_model=False,
+            "ViTPolicy",
+            env,
+            device=device,
+            policy_kwargs={"config": _policy_config(saved)},
+            _init_setup_model=False,
             **(arguments | kwargs),
         )
         observation_space = gym.spaces.Box(0, 255, tuple(saved["observation_shape"]), np.uint8)

@@ -30,7 +30,9 @@ class ConvolutionalPatchEmbed(PatchEmbed):
     def __init__(self, patch_size: int = 8, in_chans: int = 3, embed_dim: int = 128, **kwargs: Any) -> None:
         super().__init__(patch_size=patch_size, in_chans=in_chans, embed_dim=embed_dim, **kwargs)
         if self.patch_size != (8, 8):
-            raise ValueError(f"ConvolutionalPatchEmbed halves the image three times: patch_size must be 8, not {patch_size}")
+            raise ValueError(
+                f"ConvolutionalPatchEmbed halves the image three times: patch_size must be 8, not {patch_size}"
+            )
         self.proj = nn.Sequential(
             nn.Conv2d(in_chans, embed_dim // 4, 3, stride=2, padding=1),
             nn.GELU(),
@@ -59,7 +61,7 @@ default_cfgs = generate_default_cfgs(
 )
 
 
-@register_model
+@register_model  # type: ignore[untyped-decorator]
 def vit_micro_patch8_32(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
     """ViT of width 128, depth 6 and 4 heads over 16 patches of 8 x 8, with a convolutional patch embedding."""
     architecture = {

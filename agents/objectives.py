@@ -49,7 +49,7 @@ def expected_policy_gradient(logits: Tensor, action_rewards: Tensor, progress: f
 def annealed_expected_policy_gradient(
     logits: Tensor, action_rewards: Tensor, progress: float, tau: float = 6.0
 ) -> Tensor:
-    """alpha * cross-entropy + (1 - alpha) * EPG, alpha falling from near 1 to near 0 over the task.
+    """Alpha * cross-entropy + (1 - alpha) * EPG, alpha falling from near 1 to near 0 over the task.
 
     Source: arXiv 2602.14078, adaptive entropy annealing; see `sigmoid_alpha`.
 

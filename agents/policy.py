@@ -82,7 +82,9 @@ class ViTPolicy(BasePolicy):
             normalize_images=False,
         )
         if not isinstance(observation_space, spaces.Box) or not is_image_space(observation_space):
-            raise ValueError(f"ViTPolicy sees uint8 images in 0 ... 255 with 1, 3 or 4 channels, not {observation_space}")
+            raise ValueError(
+                f"ViTPolicy sees uint8 images in 0 ... 255 with 1, 3 or 4 channels, not {observation_space}"
+            )
         if not isinstance(action_space, spaces.Discrete):
             raise ValueError(f"ViTPolicy chooses among Discrete actions, not {action_space}")
         known = asdict(config or PolicyConfig())
@@ -94,7 +96,9 @@ class ViTPolicy(BasePolicy):
 
         channels_first = is_image_space_channels_first(observation_space)
         height, width = observation_space.shape[1:] if channels_first else observation_space.shape[:2]
-        backbone = create_backbone(self.config.model, self.config.pretrained, (height, width), self.config.backbone_seed)
+        backbone = create_backbone(
+            self.config.model, self.config.pretrained, (height, width), self.config.backbone_seed
+        )
         self.normalize = Normalize(backbone, channels_last=not channels_first)
         self.backbone_hash = weights_hash(backbone)
         self.head = GrowingHead(backbone.num_features, int(action_space.n), self.config.head_seed)  # type: ignore[arg-type]
@@ -180,4 +184,8 @@ def parameter_counts(policy: ViTPolicy) -> dict[str, int]:
         return int(np.sum([tensor.numel() for tensor in tensors]))
 
     peft = count(policy.peft_parameters)
-    return {"backbone": count(policy.backbone.parameters()) - peft, "peft": peft, "head": count(policy.head.parameters())}
+    return {
+        "backbone": count(policy.backbone.parameters()) - peft,
+        "peft": peft,
+        "head": count(policy.head.parameters()),
+    }

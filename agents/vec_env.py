@@ -43,8 +43,8 @@ class GymnasiumVecEnv(VecEnv):
         self._started = time.time()
 
     def reset(self) -> VecEnvObs:
-        """Reset with the seed and the options that were set; of the seeds, which SB3 counts up, the env takes them all."""
-        seeds = None if self._seeds[0] is None else list(self._seeds)
+        """Reset with the seeds and the options that were set."""
+        seeds: Any = None if self._seeds[0] is None else list(self._seeds)
         observations, self.batch_info = self.venv.reset(seed=seeds, options=self._options[0] or None)
         self._reset_seeds()
         self._reset_options()
@@ -77,7 +77,8 @@ class GymnasiumVecEnv(VecEnv):
 
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
         """A frame for each environment."""
-        return list(self.venv.render() or [None] * self.num_envs)
+        frames: Any = self.venv.render()
+        return list(frames or [None] * self.num_envs)
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         """The attribute of the vector environment, once for each index."""
@@ -88,18 +89,24 @@ class GymnasiumVecEnv(VecEnv):
         self._refuse_part(indices)
         setattr(self.venv, attr_name, value)
 
-    def env_method(self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any) -> list[Any]:
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
+    ) -> list[Any]:
         """Call a method of the vector environment, for all of its environments at once."""
         self._refuse_part(indices)
         return [getattr(self.venv, method_name)(*method_args, **method_kwargs)] * self.num_envs
 
-    def env_is_wrapped(self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None) -> list[bool]:
+    def env_is_wrapped(
+        self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
+    ) -> list[bool]:
         """True for SB3's Monitor, whose `episode` entry this class gives; no other wrapper is inside."""
         return [wrapper_class.__name__ == "Monitor"] * len(list(self._get_indices(indices)))
 
     def _refuse_part(self, indices: VecEnvIndices) -> None:
         if len(list(self._get_indices(indices))) != self.num_envs:
-            raise ValueError("a native vector env is one object: its attributes and methods are not to be had one by one")
+            raise ValueError(
+                "a native vector env is one object: its attributes and methods are not to be had one by one"
+            )
 
 
 class ObservationInfo(NamedTuple):

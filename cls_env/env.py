@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -81,15 +81,17 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
 
     ## Arguments
 
-    | Parameter        | Type                               | Default    | Description                                   |
-    |------------------|------------------------------------|------------|-----------------------------------------------|
-    | `dataset`        | str, `ImageDataset`, `TaskStream`  | `"glyphs"` | images by name, as arrays, or a whole stream  |
-    | `task`           | int, sequence of int               | `0`        | the task, or tasks, to begin with             |
-    | `split`          | `"train"`, `"test"`                | `"train"`  | which images                                  |
-    | `feedback`       | `"full"`, `"bandit"`               | `"full"`   | `"bandit"` keeps the label out of `info`      |
-    | `reward_matrix`  | array of shape (K, K)              | 0-1        | R[label, action]                              |
-    | `render_mode`    | `None`, `"rgb_array"`, `"human"`   | `None`     | the image with true and chosen class under it |
-    | `num_tasks`, `seed`, `class_order`, `label_noise`, `dataset_options` | |  | passed on to `TaskStream` unless one is given |
+    | Parameter       | Type                              | Default    | Description                                  |
+    |-----------------|-----------------------------------|------------|----------------------------------------------|
+    | `dataset`       | str, `ImageDataset`, `TaskStream` | `"glyphs"` | images by name, as arrays, or a whole stream |
+    | `task`          | int, sequence of int              | `0`        | the task, or tasks, to begin with            |
+    | `split`         | str                               | `"train"`  | `"train"` or `"test"`                        |
+    | `feedback`      | str                               | `"full"`   | `"bandit"` keeps the label out of `info`     |
+    | `reward_matrix` | array of shape (K, K)             | 0-1        | R[label, action]                             |
+    | `render_mode`   | str                               | `None`     | `"rgb_array"` or `"human"`                   |
+
+    The further arguments are `TaskStream`'s: `num_tasks` (5), `seed` (0), `class_order`, `label_noise` (0),
+    `dataset_options`. They go with a dataset, not with a `TaskStream`, which is complete.
 
     `reset(options={"task": t})` moves the stream to a task, `options={"task": [0, 1, 2]}` to several together. A
     `ValueError` answers an unknown name, a task out of range or an option that does not exist,
@@ -104,7 +106,7 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     * v0: initial version.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human", "rgb_array"], "render_fps": 4}
+    metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 4}
 
     def __init__(
         self,
@@ -136,9 +138,7 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
         self._episode: Episodes | None = None
         self._action: np.int64 | None = None
 
-    def step(
-        self, action: np.int64 | int
-    ) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64 | int) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
         """Classify the image: the episode ends.
 
         Raises:
@@ -177,7 +177,7 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
             self._window.show(self._frame())
         return self._episode.images[0].copy(), self._info()
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """The current frame, uint8 RGB, in mode `"rgb_array"`; the window draws itself in mode `"human"`."""
         if self.render_mode is None:
             gym.logger.warn('render() needs a mode: gym.make(..., render_mode="rgb_array")')
@@ -210,9 +210,9 @@ def as_stream(dataset: str | ImageDataset | TaskStream, **options: Any) -> TaskS
     return dataset
 
 
-def image_space(stream: TaskStream) -> spaces.Box:
+def image_space(stream: TaskStream) -> spaces.Space[NDArray[np.uint8]]:
     """`Box(0, 255, (H, W, 3), uint8)` for the stream's images."""
-    return spaces.Box(0, 255, stream.dataset.train_images.shape[1:], np.uint8)
+    return cast(spaces.Space[NDArray[np.uint8]], spaces.Box(0, 255, stream.dataset.train_images.shape[1:], np.uint8))
 
 
 def begin_pass(source: EpisodeSource, seed: object, options: dict[str, Any] | None) -> None:

@@ -81,7 +81,9 @@ class TaskStream:
         if isinstance(dataset, str):
             dataset = load_dataset(dataset, **(dataset_options or {}))
         elif dataset_options:
-            raise ValueError("dataset_options are arguments of a loader: give them with a dataset's name, not with images")
+            raise ValueError(
+                "dataset_options are arguments of a loader: give them with a dataset's name, not with images"
+            )
         num_classes = len(dataset.class_names)
         if not 1 <= num_tasks <= num_classes:
             raise ValueError(
@@ -99,7 +101,8 @@ class TaskStream:
         self.clean_train_labels: Indices = label_of[dataset.train_labels]
         self.test_labels: Indices = label_of[dataset.test_labels]
         self.tasks = tuple(
-            self._task(index, classes) for index, classes in enumerate(np.array_split(np.arange(num_classes), num_tasks))
+            self._task(index, classes)
+            for index, classes in enumerate(np.array_split(np.arange(num_classes), num_tasks))
         )
         self.train_labels = self._noisy_labels()
 

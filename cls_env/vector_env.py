@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -36,7 +36,7 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
         ValueError: As `ClassIncrementalEnv`, or `num_envs` is not positive.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata = {
         "render_modes": ["rgb_array"],
         "render_fps": ClassIncrementalEnv.metadata["render_fps"],
         "autoreset_mode": AutoresetMode.SAME_STEP,
@@ -116,7 +116,7 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
         info = self._source.observation_info(self._episodes) | {"final_obs": final_obs, "final_info": final_info}
         return self._episodes.images, rewards, self._everyone.copy(), ~self._everyone, self._masked(info)
 
-    def render(self) -> tuple[NDArray[np.uint8], ...] | None:  # type: ignore[override]
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """A frame for each environment, uint8 RGB."""
         if self.render_mode is None:
             gym.logger.warn('render() needs a mode: gym.make_vec(..., render_mode="rgb_array")')

@@ -1,0 +1,1 @@
+"""Runs, comparisons, figures and benchmarks over the environments and the agents."""

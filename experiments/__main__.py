@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tyro
 from rich.console import Console
@@ -99,7 +100,7 @@ def pretrain_command(config: PretrainConfig, dry_run: bool = False) -> None:
         console.print(pretrain(config))
 
 
-COMMANDS = {
+COMMANDS: dict[str, Any] = {
     "run": run_command,
     "compare": compare_command,
     "bounds": bounds_command,
@@ -111,7 +112,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0 when it went well, 2 with one line of explanation when its input was wrong."""
     try:
         tyro.extras.subcommand_cli_from_dict(
-            COMMANDS, args=arguments, prog="python -m experiments", description=__doc__, config=(tyro.conf.OmitArgPrefixes,)
+            COMMANDS,
+            args=arguments,
+            prog="python -m experiments",
+            description=__doc__,
+            config=(tyro.conf.OmitArgPrefixes,),
         )
     except (ValueError, FileNotFoundError, FileExistsError, RunFailedError) as error:
         Console(stderr=True).print(f"[red]error:[/red] {error}", markup=True, highlight=False)

@@ -121,7 +121,8 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None) 
         watcher.start()
         with ProcessPoolExecutor(min(count, len(entries)), mp_context=multiprocessing.get_context("spawn")) as pool:
             futures = {
-                pool.submit(_work, entry.config, place, images): entry for entry, place in zip(entries, places, strict=True)
+                pool.submit(_work, entry.config, place, images): entry
+                for entry, place in zip(entries, places, strict=True)
             }
             for future in as_completed(futures):
                 _raise_failure(future, futures[future], pool)

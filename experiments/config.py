@@ -66,7 +66,8 @@ class RunConfig(Settings):
     def name(self) -> str:
         """Readable, and different for every different configuration."""
         digest = hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
-        return f"{self.dataset}-{self.num_tasks}tasks-{self.objective}-noise{self.label_noise:g}-seed{self.seed}-{digest[:8]}"
+        stream = f"{self.dataset}-{self.num_tasks}tasks"
+        return f"{stream}-{self.objective}-noise{self.label_noise:g}-seed{self.seed}-{digest[:8]}"
 
     @property
     def seeds(self) -> Seeds:

@@ -77,7 +77,13 @@ def accuracy_matrices(runs: pd.DataFrame) -> Figure:
                         colour = "white" if value < 60 else "black"
                         axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=8)
             ticks = range(len(matrix))
-            axes.set(title=f"{contender}, {condition}", xlabel="tested on task", ylabel="after task", xticks=ticks, yticks=ticks)
+            axes.set(
+                title=f"{contender}, {condition}",
+                xlabel="tested on task",
+                ylabel="after task",
+                xticks=ticks,
+                yticks=ticks,
+            )
             axes.set_xticks(ticks, [str(tick + 1) for tick in ticks])
             axes.set_yticks(ticks, [str(tick + 1) for tick in ticks])
             axes.title.set_fontsize(9)
@@ -93,12 +99,14 @@ def output_entropy(runs: pd.DataFrame) -> Figure:
             logs = [RunFolder(Path(path)).read_steps() for path in group["folder"]]
             length = min(map(len, logs))
             entropy = np.mean([log["train/entropy"].to_numpy()[:length] for log in logs], axis=0)
-            smooth = pd.Series(entropy).groupby(logs[0]["train/task"].to_numpy()[:length]).transform(
-                lambda values: values.rolling(5, min_periods=1, center=True).mean()
+            smooth = (
+                pd.Series(entropy)
+                .groupby(logs[0]["train/task"].to_numpy()[:length])
+                .transform(lambda values: values.rolling(5, min_periods=1, center=True).mean())
             )
             axes.plot(np.arange(length), smooth, color=colour, label=contender, linewidth=1.2)
         for start in np.flatnonzero(np.diff(logs[0]["train/task"].to_numpy()[:length])) + 1:
-            axes.axvline(start, color="black", alpha=0.25, linewidth=0.8, linestyle=":")
+            axes.axvline(float(start), color="black", alpha=0.25, linewidth=0.8, linestyle=":")
         axes.set(title=condition, xlabel="gradient steps (dotted: a new task)", ylim=(0, None))
         axes.grid(alpha=0.25)
     panels[0].set_ylabel("output entropy, nats")

@@ -15,7 +15,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(aside)
-        os.replace(aside, path)
+        aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
 

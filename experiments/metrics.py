@@ -1,7 +1,7 @@
 """Measures of continual learning, from the accuracy matrix.
 
-`matrix[t, i]` is the accuracy on task i's test images after learning task t, in [0, 1], and NaN for i > t. No task id is
-given at test: the choice is among all classes seen so far.
+`matrix[t, i]` is the accuracy on task i's test images after learning task t, in [0, 1], and NaN for i > t. No task id
+is given at test: the choice is among all classes seen so far.
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.table import Table
@@ -42,7 +44,9 @@ def summary_table(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
                 row[title] = f"{factor * group[key].mean():.{digits}f}{spread}"
             difference = paired_difference(100 * group["final_accuracy"], 100 * reference["final_accuracy"])
             interval = f" [{difference.low:+.1f}, {difference.high:+.1f}]" if len(group) > 1 else ""
-            row[f"A_T − {baseline}, points [95 %]"] = "" if contender == baseline else f"{difference.mean:+.1f}{interval}"
+            row[f"A_T − {baseline}, points [95 %]"] = (
+                "" if contender == baseline else f"{difference.mean:+.1f}{interval}"
+            )
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -59,7 +63,7 @@ def write_report(runs: pd.DataFrame, baseline: str, folder: Path, command: str) 
 
 def markdown(table: pd.DataFrame) -> str:
     """A GitHub table."""
-    lines = [table.columns, ["---"] * len(table.columns), *table.itertuples(index=False)]
+    lines: list[Iterable[Any]] = [table.columns, ["---"] * len(table.columns), *table.itertuples(index=False)]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 

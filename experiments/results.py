@@ -1,12 +1,12 @@
 """The folder of a run: what is in it, when it is finished, and how to read it back.
 
-    config.json            the resolved configuration
-    protocol.json          what was run on what: weights, class order, seeds, versions, definitions
-    accuracy_matrix.csv    row t: accuracy on every task after learning task t
-    steps/                 a row for each gradient step, a file for each task
-    predictions/           the choices on the test images, before and after each task
-    model.zip              adapter and head, for `EPG.load`
-    metrics.json           the summary; its presence says that the run is finished
+config.json            the resolved configuration
+protocol.json          what was run on what: weights, class order, seeds, versions, definitions
+accuracy_matrix.csv    row t: accuracy on every task after learning task t
+steps/                 a row for each gradient step, a file for each task
+predictions/           the choices on the test images, before and after each task
+model.zip              adapter and head, for `EPG.load`
+metrics.json           the summary; its presence says that the run is finished
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ class RunFolder:
         arrays = {
             "task": np.concatenate([np.full(len(test.labels), test.task) for test in tests]),
             **{
-                key: np.concatenate([getattr(test, key) for test in tests]) for key in ("labels", "predictions", "entropy")
+                key: np.concatenate([getattr(test, key) for test in tests])
+                for key in ("labels", "predictions", "entropy")
             },
         }
 
@@ -102,5 +103,7 @@ class RunFolder:
 
     def read_steps(self) -> pd.DataFrame:
         """All per-step rows, in the order of the tasks."""
-        files = sorted(self.steps.glob("progress_task*.csv"), key=lambda file: int(file.stem.removeprefix("progress_task")))
+        files = sorted(
+            self.steps.glob("progress_task*.csv"), key=lambda file: int(file.stem.removeprefix("progress_task"))
+        )
         return pd.concat([pd.read_csv(file) for file in files], ignore_index=True)

@@ -14,7 +14,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, make_output_format
 
 from agents import EPG, OBJECTIVES
-from agents.evaluation import TaskTest, test_tasks
+from agents.evaluation import test_tasks
 from agents.policy import PEFT_MODULES, PolicyConfig
 from cls_env import DATASETS, TaskStream
 from cls_env.naming import lookup

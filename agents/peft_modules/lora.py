@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -18,17 +19,22 @@ class SplitQKV(nn.Module):
 
     def __init__(self, fused: nn.Linear) -> None:
         super().__init__()
-        width = fused.out_features // 3
-        for name, rows in zip("qkv", range(0, fused.out_features, width), strict=True):
-            part = nn.Linear(fused.in_features, width, bias=fused.bias is not None)
-            part.weight = nn.Parameter(fused.weight.detach()[rows : rows + width].clone())
-            if fused.bias is not None:
-                part.bias = nn.Parameter(fused.bias.detach()[rows : rows + width].clone())
-            self.add_module(name, part)
+        self.q, self.k, self.v = (_rows_of(fused, part) for part in range(3))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, N, D] to [B, N, 3 D], queries, keys and values in this order."""
         return torch.cat([self.q(x), self.k(x), self.v(x)], dim=-1)
+
+
+def _rows_of(fused: nn.Linear, part: int) -> nn.Linear:
+    """One third of a fused projection as a layer of its own."""
+    width = fused.out_features // 3
+    rows = slice(part * width, (part + 1) * width)
+    layer = nn.Linear(fused.in_features, width, bias=fused.bias is not None)
+    layer.weight = nn.Parameter(fused.weight.detach()[rows].clone())
+    if fused.bias is not None:
+        layer.bias = nn.Parameter(fused.bias.detach()[rows].clone())
+    return layer
 
 
 def split_qkv(backbone: nn.Module, blocks: Sequence[int]) -> None:
@@ -42,8 +48,10 @@ def split_qkv(backbone: nn.Module, blocks: Sequence[int]) -> None:
         raise ValueError(f"{type(backbone).__name__} has no transformer blocks for LoRA; use peft='none'")
     for index in blocks:
         if not 0 <= index < len(layers):
-            raise ValueError(f"block {index} is out of range: the model has {len(layers)} blocks, 0 ... {len(layers) - 1}")
-        attention = getattr(layers[index], "attn", None)
+            raise ValueError(
+                f"block {index} is out of range: the model has {len(layers)} blocks, 0 ... {len(layers) - 1}"
+            )
+        attention: Any = getattr(layers[index], "attn", None)
         fused = getattr(attention, "qkv", None)
         if not isinstance(fused, nn.Linear):
             raise ValueError(f"block {index} of {type(backbone).__name__} has no fused attn.qkv Linear layer")

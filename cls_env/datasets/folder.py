@@ -82,7 +82,9 @@ def _open_split(root: Path, split: str) -> Tree:
     if len(inner) == 1 and inner[0].name not in ("train", "test"):
         top = inner[0]
     if not (top / split).is_dir():
-        raise FileNotFoundError(f"{top} has no folder {split!r}; the layout is train/<class>/<image> and test/<class>/<image>")
+        raise FileNotFoundError(
+            f"{top} has no folder {split!r}; the layout is train/<class>/<image> and test/<class>/<image>"
+        )
     return top / split
 
 

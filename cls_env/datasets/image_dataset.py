@@ -45,7 +45,7 @@ class ImageDataset:
                     f"{self.name}: {split} labels must be {len(images)} integers, one for each image, "
                     f"not {labels.dtype} of shape {labels.shape}"
                 )
-            if len(labels) and not (0 <= labels.min() and labels.max() < len(self.class_names)):
+            if len(labels) and not (labels.min() >= 0 and labels.max() < len(self.class_names)):
                 raise ValueError(
                     f"{self.name}: {split} labels span {labels.min()} ... {labels.max()}, "
                     f"but there are {len(self.class_names)} class names"
@@ -54,8 +54,8 @@ class ImageDataset:
             labels.flags.writeable = False
         if self.train_images.shape[1:] != self.test_images.shape[1:]:
             raise ValueError(
-                f"{self.name}: train images are {self.train_images.shape[1:]}, test images {self.test_images.shape[1:]}; "
-                "they must have one size"
+                f"{self.name}: train and test images must have one size, "
+                f"not {self.train_images.shape[1:]} and {self.test_images.shape[1:]}"
             )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ImageDataset:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from numpy.typing import NDArray
 
 from cls_env import TaskStream
 from experiments.benchmarks.measuring import Row, Side, compare_rates
@@ -32,7 +35,7 @@ def benchmark_env(repeats: int) -> list[Row]:
     ]
 
 
-def _stepping(env: VectorEnv, actions: np.ndarray) -> Side:  # type: ignore[type-arg]
+def _stepping(env: VectorEnv[Any, Any, Any], actions: NDArray[np.int64]) -> Side:
     env.reset(seed=0)
 
     def side() -> int:

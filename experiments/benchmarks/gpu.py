@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import gymnasium as gym
 import numpy as np
 import torch
@@ -34,14 +32,18 @@ def benchmark_gpu(
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     agent = _agent(model, image_size, batch_size, device)
-    frozen = measure_rate(f"{model}, head-only step, bf16, batch {batch_size}", _steps(agent, True), "images/s", repeats)
+    frozen = measure_rate(
+        f"{model}, head-only step, bf16, batch {batch_size}", _steps(agent, True), "images/s", repeats
+    )
     unfrozen = measure_rate(f"{model}, LoRA step, bf16, batch {batch_size}", _steps(agent, False), "images/s", repeats)
     matrix = measure_rate(
         f"bf16 matrix product, {matrix_size}", _matrix_products(device, matrix_size), "TFLOP/s", repeats
     )
     matrix = Row(matrix.row, None, matrix.value / 1e12, None, matrix.unit, repeats, _scaled(matrix.spread, 1e-12))
     tera = unfrozen.value * _flops_per_image(agent) / 1e12
-    share = Row("LoRA step / bf16 matrix product", tera / matrix.value, tera, matrix.value, "TFLOP/s", repeats, (0.0, 0.0))
+    share = Row(
+        "LoRA step / bf16 matrix product", tera / matrix.value, tera, matrix.value, "TFLOP/s", repeats, (0.0, 0.0)
+    )
     spread = _scaled(unfrozen.spread, _flops_per_image(agent) / 1e12 / matrix.value)
     rows = [frozen, unfrozen, matrix, Row(share.row, share.ratio, tera, matrix.value, "TFLOP/s", repeats, spread)]
     if device.type == "cuda":
@@ -76,7 +78,8 @@ def _steps(agent: EPG, frozen: bool, steps: int = 10) -> Side:
 
 def _flops_per_image(agent: EPG) -> float:
     """Floating-point operations of a forward and backward pass, as PyTorch counts them."""
-    images = torch.from_numpy(np.asarray(agent.env.reset()[:2])).to(agent.device)  # type: ignore[union-attr]
+    assert agent.env is not None
+    images = torch.from_numpy(np.asarray(agent.env.reset())[:2]).to(agent.device)
     with FlopCounterMode(display=False) as counter:
         agent.policy(images)[:, agent.policy.head.actions].sum().backward()
     return counter.get_total_flops() / len(images)
@@ -102,6 +105,3 @@ def _synchronize(device: torch.device) -> None:
 
 def _scaled(spread: tuple[float, float], factor: float) -> tuple[float, float]:
     return spread[0] * factor, spread[1] * factor
-
-
-BenchmarkFunction = Callable[[int], list[Row]]

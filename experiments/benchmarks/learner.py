@@ -35,7 +35,11 @@ def _ratio(stream: TaskStream, batch_size: int, repeats: int) -> Row:
         return BATCHES * batch_size
 
     return compare_rates(
-        f"learner / bare PyTorch loop, batch {batch_size}", learner, _bare_loop(bare, stream, batch_size), "images/s", repeats
+        f"learner / bare PyTorch loop, batch {batch_size}",
+        learner,
+        _bare_loop(bare, stream, batch_size),
+        "images/s",
+        repeats,
     )
 
 

@@ -7,7 +7,6 @@ The pools are frozen in `characters.json`, so that a class list never changes un
 from __future__ import annotations
 
 import json
-import os
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -100,5 +99,5 @@ if __name__ == "__main__":
     pools = {name: "".join(pool) for name, pool in select_characters().items()}
     aside = CHARACTERS_FILE.with_suffix(".tmp")
     aside.write_text(json.dumps(pools, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
-    os.replace(aside, CHARACTERS_FILE)
+    aside.replace(CHARACTERS_FILE)
     print({name: len(pool) for name, pool in pools.items()})

@@ -70,7 +70,9 @@ class GlyphPainter:
 
     def __init__(self, characters: Sequence[str], seed: int | Sequence[int]) -> None:
         variants = [masks(character) for character in characters]
-        self._masks = np.stack([variant for group in variants for variant in group]).astype(np.float32) / np.float32(255)
+        self._masks = np.stack([variant for group in variants for variant in group]).astype(np.float32) / np.float32(
+            255
+        )
         self._counts = np.array([len(group) for group in variants])
         self._first = np.cumsum(self._counts) - self._counts
         self._random = RandomStream(seed)

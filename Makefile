@@ -1,0 +1,22 @@
+# make quickstart: set up .venv and run the main job; make test: set up and pass the tests.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: quickstart test figures clean
+
+quickstart: .venv/experiments
+	$(BIN)/python -m experiments compare
+
+test: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest --cov --cov-report=term
+
+.venv/experiments .venv/dev: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -e ".[$(notdir $@)]"
+	touch $@
+
+clean:
+	rm -rf .venv
