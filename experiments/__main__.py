@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import tyro
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
@@ -23,7 +25,7 @@ from experiments.comparison import (
     run_all,
 )
 from experiments.config import RunConfig
-from experiments.figures import draw_figures
+from experiments.figures import comparison_figures, final_accuracies, save_figures
 from experiments.pretrain import PretrainConfig, pretrain
 from experiments.progress import progress_bar
 from experiments.report import rich_table, write_report
@@ -70,7 +72,9 @@ def compare_command(
         dry_run: Show what would run, and write nothing.
     """
     folder = out or Path("results/compare") / config.dataset
-    _compare(objective_entries(config), config.objectives[0], folder, workers, dry_run)
+    entries = objective_entries(config)
+    if (runs := _compare(entries, (*config.objectives, "")[0], folder, workers, dry_run)) is not None:
+        _save(comparison_figures(runs, make_stream(entries[0].config)), folder)
 
 
 def bounds_command(
@@ -85,7 +89,8 @@ def bounds_command(
         dry_run: Show what would run, and write nothing.
     """
     folder = out or Path("results/bounds") / config.dataset
-    _compare(bounds_entries(config), "sequential", folder, workers, dry_run)
+    if (runs := _compare(bounds_entries(config), "sequential", folder, workers, dry_run)) is not None:
+        _save({"final_accuracies": final_accuracies(runs)}, folder)
 
 
 def pretrain_command(config: PretrainConfig, dry_run: bool = False) -> None:
@@ -119,27 +124,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
             config=(tyro.conf.OmitArgPrefixes,),
         )
     except (ValueError, FileNotFoundError, FileExistsError, RunFailedError) as error:
-        Console(stderr=True).print(f"[red]error:[/red] {error}", markup=True, highlight=False)
+        print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; the same command goes on from here")
+        print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
     return 0
 
 
-def _compare(entries: list[Entry], baseline: str, folder: Path, workers: int | None, dry_run: bool) -> None:
+def _compare(
+    entries: list[Entry], baseline: str, folder: Path, workers: int | None, dry_run: bool
+) -> pd.DataFrame | None:
+    """Run, tabulate and print; or show the plan, and return None."""
     if not entries:
         raise ValueError("nothing to compare: give at least one objective, one label noise and one seed")
     if dry_run:
         _show_plan(entries)
-        return
+        return None
     runs = run_all(entries, folder, workers)
     command = f"python -m experiments {shlex.join(sys.argv[1:])}"
     table = write_report(runs, baseline, folder, command)
     console.print(rich_table(table, f"{entries[0].config.dataset}, {len(entries)} runs"))
-    for file in draw_figures(runs, make_stream(entries[0].config), folder):
-        console.print(f"figure {file}")
     console.print(f"table {folder / 'table.md'}, runs in {folder / 'runs'}")
+    return runs
+
+
+def _save(figures: dict[str, Figure], folder: Path) -> None:
+    for file in save_figures(figures, folder):
+        console.print(f"figure {file}")
 
 
 def _show_plan(entries: list[Entry]) -> None:

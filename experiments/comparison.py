@@ -119,17 +119,19 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None) 
 
         watcher = Thread(target=show, daemon=True)
         watcher.start()
-        with ProcessPoolExecutor(min(count, len(entries)), mp_context=multiprocessing.get_context("spawn")) as pool:
-            futures = {
-                pool.submit(_work, entry.config, place, images): entry
-                for entry, place in zip(entries, places, strict=True)
-            }
-            for future in as_completed(futures):
-                _raise_failure(future, futures[future], pool)
-                done += 1
-                progress.update(bar, description=f"{done} of {len(entries)} runs")
-        images.put(-1)
-        watcher.join()
+        try:
+            with ProcessPoolExecutor(min(count, len(entries)), multiprocessing.get_context("spawn")) as pool:
+                futures = {
+                    pool.submit(_work, entry.config, place, images): entry
+                    for entry, place in zip(entries, places, strict=True)
+                }
+                for future in as_completed(futures):
+                    _raise_failure(future, futures[future], pool)
+                    done += 1
+                    progress.update(bar, description=f"{done} of {len(entries)} runs")
+        finally:
+            images.put(-1)
+            watcher.join()
     rows = []
     for entry, place in zip(entries, places, strict=True):
         metrics = RunFolder(place).metrics()

@@ -20,28 +20,43 @@ COLOURS = ("#4d4d4d", "#d95f02", "#1b7fbd", "#5aae61", "#9970ab", "#c51b7d", "#8
 _RIGHT, _WRONG = "#1a9850", "#d73027"
 
 
-def draw_figures(runs: pd.DataFrame, stream: TaskStream, folder: Path) -> list[Path]:
-    """Draw all figures of a comparison.
+def comparison_figures(runs: pd.DataFrame, stream: TaskStream) -> dict[str, Figure]:
+    """All figures of a comparison of objectives, by name.
 
     Args:
         runs: One row a run, as `run_all` returns them.
         stream: The stream of the first seed, for the sample images.
-        folder: Where the PNG files go.
-
-    Returns:
-        The files.
     """
-    figures = {
+    return {
         "accuracy_after_each_task": accuracy_curves(runs),
         "accuracy_matrices": accuracy_matrices(runs),
         "output_entropy": output_entropy(runs),
         "choices": choices(runs, stream),
     }
+
+
+def save_figures(figures: dict[str, Figure], folder: Path) -> list[Path]:
+    """Write each figure as `<folder>/<name>.png`, and return the files."""
     files = []
     for name, figure in figures.items():
         files.append(folder / f"{name}.png")
         replace_file(files[-1], lambda aside, drawn=figure: drawn.savefig(aside, dpi=110, format="png"))  # type: ignore[misc]
     return files
+
+
+def final_accuracies(runs: pd.DataFrame) -> Figure:
+    """A_T of each contender: the mean as a bar, every seed as a dot."""
+    figure = Figure(figsize=(6.4, 0.6 + 0.5 * runs["contender"].nunique()), layout="constrained")
+    axes = figure.subplots()
+    for position, (contender, group) in enumerate(runs.groupby("contender", sort=False)):
+        values = 100 * group["final_accuracy"].to_numpy()
+        axes.barh(position, values.mean(), color=COLOURS[position % len(COLOURS)], alpha=0.6, label=contender)
+        axes.plot(values, [position] * len(values), "k.", alpha=0.7)
+        axes.text(values.max() + 1.5, position, f"{values.mean():.1f}", va="center")
+    axes.set_yticks(range(runs["contender"].nunique()), list(runs["contender"].unique()))
+    axes.set(xlim=(0, 105), xlabel="final accuracy on all classes, %")
+    axes.invert_yaxis()
+    return figure
 
 
 def accuracy_curves(runs: pd.DataFrame) -> Figure:

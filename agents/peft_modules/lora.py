@@ -79,9 +79,9 @@ def add_lora(backbone: nn.Module, rank: int, blocks: Sequence[int], seed: int) -
         raise ValueError(f"a LoRA needs a rank of at least 1, not {rank}")
     if not blocks:
         raise ValueError("LoRA needs at least one transformer block; use peft='none' to train the head alone")
-    split_qkv(backbone, blocks)
     chosen = "|".join(str(index) for index in sorted(set(blocks)))
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=rf"blocks\.({chosen})\.attn\.qkv\.(k|v)")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        split_qkv(backbone, blocks)
         return get_peft_model(backbone, config)

@@ -37,7 +37,8 @@ def load_folder(root: str | Path, image_size: int = 32) -> ImageDataset:
     """
     if image_size < 1:
         raise ValueError(f"image_size must be at least 1 pixel, not {image_size}")
-    splits = {name: _class_files(_open_split(Path(root), name), f"{root}: {name}") for name in ("train", "test")}
+    opened = {name: _open_split(Path(root), name) for name in ("train", "test")}
+    splits = {name: _class_files(folder, f"{root}: {name}") for name, folder in opened.items()}
     class_names = tuple(splits["train"])
     if strangers := sorted(set(splits["test"]) - set(class_names)):
         raise ValueError(

@@ -49,7 +49,7 @@ def main() -> int:
     try:
         tyro.cli(benchmark, prog="python -m experiments.benchmarks")
     except ValueError as error:
-        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False)
+        print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 

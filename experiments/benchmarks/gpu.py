@@ -41,11 +41,9 @@ def benchmark_gpu(
     )
     matrix = Row(matrix.row, None, matrix.value / 1e12, None, matrix.unit, repeats, _scaled(matrix.spread, 1e-12))
     tera = unfrozen.value * _flops_per_image(agent) / 1e12
-    share = Row(
-        "LoRA step / bf16 matrix product", tera / matrix.value, tera, matrix.value, "TFLOP/s", repeats, (0.0, 0.0)
-    )
-    spread = _scaled(unfrozen.spread, _flops_per_image(agent) / 1e12 / matrix.value)
-    rows = [frozen, unfrozen, matrix, Row(share.row, share.ratio, tera, matrix.value, "TFLOP/s", repeats, spread)]
+    spread = _scaled(unfrozen.spread, tera / unfrozen.value / matrix.value)
+    share = Row("LoRA step / bf16 matrix product", tera / matrix.value, tera, matrix.value, "TFLOP/s", repeats, spread)
+    rows = [frozen, unfrozen, share, matrix]
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated() / 2**30
         rows.append(Row("peak memory", None, peak, None, "GiB", 1, (peak, peak)))

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from experiments.__main__ import main
+from experiments.benchmarks.__main__ import BENCHMARKS
+from experiments.benchmarks.gpu import benchmark_gpu
+from experiments.benchmarks.measuring import compare_rates, measure_rate
+from experiments.pretrain import PretrainConfig, pretrain
+
+
+@pytest.fixture
+def folder_arguments(image_zip: Path) -> list[str]:
+    return f"--dataset folder --root {image_zip} --num-tasks 2 --epochs 1 --batch-size 4 --device cpu".split()
+
+
+def test_run_prints_accuracy_and_place(
+    folder_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["run", *folder_arguments, "--objective", "epg", "--out", str(tmp_path / "run")]) == 0
+    printed = capsys.readouterr().out
+    assert "accuracy on all classes seen" in printed and "final_accuracy" in printed
+    assert (tmp_path / "run" / "model.zip").exists()
+
+
+def test_compare_prints_its_table_and_writes_it(
+    folder_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    arguments = [*folder_arguments, "--objectives", "ce", "aepg", "--label-noise", "0", "--seeds", "0", "1"]
+    assert main(["compare", *arguments, "--out", str(tmp_path)]) == 0
+    table = (tmp_path / "table.md").read_text()
+    assert table.count("0% label noise") == 2 and "Made by `python -m experiments" in table
+    assert {"runs.csv", "summary.csv", "choices.png", "output_entropy.png"} <= {
+        file.name for file in tmp_path.iterdir()
+    }
+    assert "4 runs" in capsys.readouterr().out
+
+
+def test_bounds_place_the_learner(folder_arguments: list[str], tmp_path: Path) -> None:
+    assert main(["bounds", *folder_arguments, "--seeds", "0", "--out", str(tmp_path)]) == 0
+    table = (tmp_path / "table.md").read_text()
+    assert all(name in table for name in ("sequential", "joint training", "frozen random backbone"))
+
+
+@pytest.mark.parametrize("command", ["run", "compare", "bounds", "pretrain"])
+def test_dry_run_writes_nothing(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([command, "--dry-run"]) == 0
+    assert list(tmp_path.iterdir()) == []
+    assert "Config(" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["run", "compare", "bounds", "pretrain"])
+def test_help_explains_every_option(command: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert "--dry-run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--objective", "aegp"], "did you mean 'aepg'"),
+        (["run", "--dataset", "glyph"], "did you mean 'glyphs'"),
+        (["compare", "--objectives", "ce", "eppg"], "did you mean 'epg'"),
+        (["run", "--num-tasks", "51"], "51 tasks can't be made of 50 classes"),
+        (["compare", "--seeds"], "nothing to compare"),
+        (["run", "--dataset", "folder"], "needs --root"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: ") and message in printed.err and len(printed.err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pretraining_writes_weights_and_card(tmp_path: Path) -> None:
+    config = PretrainConfig(out=tmp_path, images=64, batch_size=16, test_images_per_class=1, threads=1)
+    card = pretrain(config)
+    assert json.loads((tmp_path / "vit_micro_patch8_32.json").read_text()) == card
+    again = pretrain(replace(config, out=tmp_path / "again"))
+    assert card["sha256"] == again["sha256"] and 0 <= card["test_accuracy"] < 0.1
+
+
+def test_rates_are_items_over_seconds() -> None:
+    row = compare_rates("a / b", lambda: sum(range(20_000)) and 100, lambda: sum(range(20_000)) and 50, "items/s", 5)
+    assert row.ratio is not None and row.spread[0] <= row.ratio <= row.spread[1]
+    assert measure_rate("a", lambda: sum(range(1000)) and 7, "items/s", 3).value > 0
+    assert row.as_json()["row"] == "a / b"
+
+
+def test_env_benchmark_measures_both_sides() -> None:
+    (row,) = BENCHMARKS["env"](1)
+    assert row.ratio is not None and row.value > 0 and row.against is not None
+
+
+def test_gpu_benchmark_runs_wherever_it_is() -> None:
+    rows = benchmark_gpu(1, model="vit_micro_patch8_32", image_size=32, batch_size=4, matrix_size=64)
+    assert [row.unit for row in rows[:4]] == ["images/s", "images/s", "TFLOP/s", "TFLOP/s"]
+    assert rows[2].ratio == pytest.approx(rows[2].value / rows[3].value)

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from experiments.metrics import accuracy_curve, average_accuracy, final_accuracy, forgetting
+from experiments.report import markdown, summary_table
+from experiments.statistics import paired_difference
+
+NAN = np.nan
+MATRIX = np.array([[0.9, NAN, NAN], [0.7, 0.8, NAN], [0.5, 0.9, 1.0]])
+
+
+def test_hand_worked_matrix() -> None:
+    assert accuracy_curve(MATRIX).tolist() == pytest.approx([0.9, 0.75, 0.8])
+    assert final_accuracy(MATRIX) == pytest.approx(0.8)
+    assert average_accuracy(MATRIX) == pytest.approx((0.9 + 0.75 + 0.8) / 3)
+    # task 1 fell from 0.9 to 0.5; task 2 rose from its best before the end, 0.8, to 0.9
+    assert forgetting(MATRIX) == pytest.approx((0.4 - 0.1) / 2)
+
+
+def test_single_task_forgets_nothing() -> None:
+    assert forgetting(np.array([[0.7]])) == 0.0
+
+
+def test_paired_interval_is_the_t_tests() -> None:
+    random = np.random.default_rng(0)
+    first, second = random.normal(1, 1, 8), random.normal(0, 1, 8)
+    expected = stats.ttest_rel(first, second).confidence_interval(0.95)
+    found = paired_difference(first, second)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-3)
+
+
+def test_one_pair_has_no_interval() -> None:
+    assert np.isnan(paired_difference([2.0], [1.0]).low)
+
+
+def test_table_pairs_by_seed_whatever_the_order() -> None:
+    values = {"ce": {0: 0.5, 1: 0.7}, "epg": {1: 0.8, 0: 0.6}}
+    rows = [
+        {"condition": "c", "contender": name, "seed": seed, "final_accuracy": value}
+        | {"average_accuracy": value, "forgetting": 0.1, "test_entropy": 1.0}
+        for name, runs in values.items()
+        for seed, value in runs.items()
+    ]
+    table = summary_table(pd.DataFrame(rows), "ce")
+    assert table.loc[1, "A_T, %"] == "70.0 ± 14.1"
+    assert table.iloc[1, -1] == "+10.0 [+10.0, +10.0]"
+    assert table.iloc[0, -1] == ""
+    assert markdown(table).splitlines()[1] == "|" + " --- |" * len(table.columns)
