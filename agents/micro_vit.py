@@ -17,7 +17,7 @@ from torch import nn
 MICRO_VIT = "vit_micro_patch8_32"
 MICRO_VIT_WEIGHTS = Path(__file__).parent / "pretrained" / f"{MICRO_VIT}.safetensors"
 MICRO_VIT_CARD = MICRO_VIT_WEIGHTS.with_suffix(".json")
-MICRO_VIT_CLASSES = 273
+MICRO_VIT_CLASSES = 274
 
 
 class ConvolutionalPatchEmbed(PatchEmbed):

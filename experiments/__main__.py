@@ -28,7 +28,7 @@ from experiments.config import RunConfig
 from experiments.figures import comparison_figures, final_accuracies, save_figures
 from experiments.pretrain import PretrainConfig, pretrain
 from experiments.progress import progress_bar
-from experiments.report import rich_table, write_report
+from experiments.report import rich_tables, write_report
 from experiments.results import RunFolder
 from experiments.runner import make_agent, make_stream, run, task_images
 
@@ -144,7 +144,9 @@ def _compare(
     runs = run_all(entries, folder, workers)
     command = f"python -m experiments {shlex.join(sys.argv[1:])}"
     table = write_report(runs, baseline, folder, command)
-    console.print(rich_table(table, f"{entries[0].config.dataset}, {len(entries)} runs"))
+    seeds = len({entry.config.seed for entry in entries})
+    console.print(f"\n{entries[0].config.dataset}: {len(entries)} runs, mean ± standard deviation over {seeds} seeds")
+    console.print(*rich_tables(table))
     console.print(f"table {folder / 'table.md'}, runs in {folder / 'runs'}")
     return runs
 

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from experiments.files import replace_file, write_text
 from experiments.statistics import paired_difference
 
 MEASURES = {
-    "final_accuracy": ("A_T, %", 100.0),
-    "average_accuracy": ("average A, %", 100.0),
-    "forgetting": ("forgetting, points", 100.0),
-    "test_entropy": ("test entropy, nats", 1.0),
+    "final_accuracy": ("A_T %", 100.0),
+    "average_accuracy": ("avg. A %", 100.0),
+    "forgetting": ("forgetting", 100.0),
+    "test_entropy": ("entropy", 1.0),
 }
 
 
@@ -28,8 +29,8 @@ def summary_table(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
         baseline: The contender from whom the others' A_T is subtracted, seed by seed.
 
     Returns:
-        Mean and standard deviation over seeds of each measure, and the paired difference of A_T in points with its
-        95 % interval.
+        Mean and standard deviation over seeds of each measure (accuracies and forgetting in points, the entropy at
+        test in nats), and the paired difference of A_T in points with its 95 % interval.
     """
     rows = []
     for condition in runs["condition"].unique():
@@ -44,9 +45,7 @@ def summary_table(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
                 row[title] = f"{factor * group[key].mean():.{digits}f}{spread}"
             difference = paired_difference(100 * group["final_accuracy"], 100 * reference["final_accuracy"])
             interval = f" [{difference.low:+.1f}, {difference.high:+.1f}]" if len(group) > 1 else ""
-            row[f"A_T − {baseline}, points [95 %]"] = (
-                "" if contender == baseline else f"{difference.mean:+.1f}{interval}"
-            )
+            row[f"A_T − {baseline} [95 %]"] = "" if contender == baseline else f"{difference.mean:+.1f}{interval}"
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -67,15 +66,16 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def rich_table(table: pd.DataFrame, title: str) -> Table:
-    """The same table for the terminal."""
-    shown = Table(title=title)
-    for column in table.columns:
-        shown.add_column(str(column))
-    for _, group in table.groupby("condition", sort=False):
-        for row in group.itertuples(index=False):
-            shown.add_row(*map(str, row))
-        shown.add_section()
+def rich_tables(table: pd.DataFrame) -> list[Table]:
+    """The same for the terminal: a table for each condition."""
+    columns = [column for column in table.columns if column not in ("condition", "seeds")]
+    shown = []
+    for condition, group in table.groupby("condition", sort=False):
+        shown.append(Table(title=str(condition), title_justify="left", box=SIMPLE_HEAD, pad_edge=False))
+        for column in columns:
+            shown[-1].add_column(column, no_wrap=True)
+        for row in group[columns].itertuples(index=False):
+            shown[-1].add_row(*map(str, row))
     return shown
 
 

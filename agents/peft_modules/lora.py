@@ -82,6 +82,6 @@ def add_lora(backbone: nn.Module, rank: int, blocks: Sequence[int], seed: int) -
     chosen = "|".join(str(index) for index in sorted(set(blocks)))
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=rf"blocks\.({chosen})\.attn\.qkv\.(k|v)")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
         split_qkv(backbone, blocks)
+        torch.manual_seed(seed)
         return get_peft_model(backbone, config)

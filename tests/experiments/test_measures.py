@@ -46,7 +46,7 @@ def test_table_pairs_by_seed_whatever_the_order() -> None:
         for seed, value in runs.items()
     ]
     table = summary_table(pd.DataFrame(rows), "ce")
-    assert table.loc[1, "A_T, %"] == "70.0 ± 14.1"
+    assert table.loc[1, "A_T %"] == "70.0 ± 14.1"
     assert table.iloc[1, -1] == "+10.0 [+10.0, +10.0]"
     assert table.iloc[0, -1] == ""
     assert markdown(table).splitlines()[1] == "|" + " --- |" * len(table.columns)

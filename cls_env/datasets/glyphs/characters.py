@@ -1,7 +1,7 @@
 """Which characters are classes: one pool for pretraining, one for streams, with no look-alikes within or between them.
 
 The pools are frozen in `characters.json`, so that a class list never changes under a user's feet;
-`python -m cls_env.datasets.glyphs.characters` writes that file from the rule below.
+`python -m cls_env.datasets.glyphs` writes that file from the rule below.
 """
 
 from __future__ import annotations
@@ -93,11 +93,3 @@ def _candidates(blocks: Iterable[tuple[int, int]]) -> Iterator[str]:
             whole = not unicodedata.decomposition(character) and unicodedata.category(character)[0] in "LNS"
             if whole and character in drawable and masks(character):
                 yield character
-
-
-if __name__ == "__main__":
-    pools = {name: "".join(pool) for name, pool in select_characters().items()}
-    aside = CHARACTERS_FILE.with_suffix(".tmp")
-    aside.write_text(json.dumps(pools, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
-    aside.replace(CHARACTERS_FILE)
-    print({name: len(pool) for name, pool in pools.items()})

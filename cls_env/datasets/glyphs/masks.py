@@ -1,7 +1,7 @@
 """Characters as 48 x 48 coverage masks, from the outlines of the fonts that ship with matplotlib.
 
-Outlines are read in font units, unscaled and unhinted, so they are plain integers of the font files and do not depend
-on the version of FreeType; their points are put on a 1/256 pixel grid before matplotlib's Agg fills them.
+fontTools reads the outlines in font units, plain integers of the font files, so that no version of FreeType has a say;
+their points are put on a 1/256 pixel grid before matplotlib's Agg fills them.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from fontTools.pens.basePen import BasePen
+from fontTools.ttLib import TTFont
 from matplotlib.backends.backend_agg import RendererAgg
-from matplotlib.ft2font import FT2Font, LoadFlags
 from matplotlib.path import Path as Outline
 from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 MASK_SIZE = 48
 GLYPH_EXTENT = 34.0  # pixels along the longer side of a glyph's bounding box
 _SUBPIXELS = 256.0
+_MOVE, _LINE, _CURVE, _CLOSE = map(int, (Outline.MOVETO, Outline.LINETO, Outline.CURVE3, Outline.CLOSEPOLY))
 
 FONTS: tuple[str, ...] = (
     "DejaVuSans",
@@ -41,15 +43,46 @@ FONTS: tuple[str, ...] = (
 )
 
 
+class _OutlinePen(BasePen):
+    """Collects an outline's vertices and their codes, as matplotlib's Path wants them."""
+
+    def __init__(self, font: TTFont) -> None:
+        super().__init__(font.getGlyphSet())
+        self.points: list[tuple[float, float]] = []
+        self.codes: list[int] = []
+
+    def _moveTo(self, pt: tuple[float, float]) -> None:
+        self._add(_MOVE, pt)
+
+    def _lineTo(self, pt: tuple[float, float]) -> None:
+        self._add(_LINE, pt)
+
+    def _qCurveToOne(self, pt1: tuple[float, float], pt2: tuple[float, float]) -> None:
+        self._add(_CURVE, pt1, pt2)
+
+    def _closePath(self) -> None:
+        self._add(_CLOSE, self.points[-1])
+
+    def _add(self, code: int, *points: tuple[float, float]) -> None:
+        self.points += points
+        self.codes += [code] * len(points)
+
+
 @cache
-def _font(name: str) -> FT2Font:
-    return FT2Font(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"))
+def _font(name: str) -> TTFont:
+    return TTFont(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf", lazy=True)
+
+
+@cache
+def _glyph_names(font: str) -> dict[int, str]:
+    names: dict[int, str] = _font(font).getBestCmap()
+    return names
 
 
 @cache
 def font_characters(font: str) -> frozenset[str]:
     """The characters for which a font has a glyph."""
-    return frozenset(map(chr, _font(font).get_charmap()))
+    return frozenset(map(chr, _glyph_names(font)))
 
 
 @cache
@@ -63,19 +96,19 @@ def mask(character: str, font: str) -> NDArray[np.uint8] | None:
     Returns:
         Coverage in 0 ... 255, uint8 of shape (48, 48), read-only; None where the glyph has no outline (a space, say).
     """
-    face = _font(font)
-    face.load_char(ord(character), flags=LoadFlags.NO_SCALE)
-    points, codes = face.get_path()
-    drawn = points[codes != Outline.CLOSEPOLY]  # the vertex of a CLOSEPOLY is a placeholder
-    if len(drawn) == 0:
+    pen = _OutlinePen(_font(font))
+    pen.glyphSet[_glyph_names(font)[ord(character)]].draw(pen)
+    if not pen.points:
         return None
-    low, high = drawn.min(axis=0), drawn.max(axis=0)
+    points = np.array(pen.points, dtype=np.float64)
+    low, high = points.min(axis=0), points.max(axis=0)
     pixels = (points - (low + high) / 2) * (GLYPH_EXTENT / (high - low).max()) + MASK_SIZE / 2
     pixels = np.round(pixels * _SUBPIXELS) / _SUBPIXELS
     renderer = RendererAgg(MASK_SIZE, MASK_SIZE, 72)
-    pen = renderer.new_gc()
-    pen.set_linewidth(0)
-    renderer.draw_path(pen, Outline(pixels, codes), IdentityTransform(), (1.0, 1.0, 1.0))
+    context = renderer.new_gc()
+    context.set_linewidth(0)
+    context.set_snap(False)  # the default moves rectangular outlines to whole pixels
+    renderer.draw_path(context, Outline(pixels, pen.codes), IdentityTransform(), (1.0, 1.0, 1.0))
     coverage = np.asarray(renderer.buffer_rgba())[..., 3].copy()
     coverage.flags.writeable = False
     return coverage
