@@ -51,7 +51,7 @@ def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = Fals
     stream = make_stream(config)
     total = sum(task_images(config, stream, task.index) for task in stream.tasks)
     with progress_bar(console) as progress:
-        bar = progress.add_task(f"{config.objective} on {config.dataset}, images", total=total)
+        bar = progress.add_task(f"{config.objective} on {config.data_name}, images", total=total)
         metrics = run(config, folder, lambda count: progress.advance(bar, count))
         progress.update(bar, completed=total)
     curve = ", ".join(f"{accuracy:.1%}" for accuracy in metrics["accuracy_curve"])
@@ -67,11 +67,11 @@ def compare_command(
 
     Args:
         config: What to compare.
-        out: The comparison's folder; by default results/compare/<dataset>. Finished runs in it are reused.
+        out: The comparison's folder; by default results/compare/<images>. Finished runs in it are reused.
         workers: Runs at once; by default as many as fit the cores, one on a GPU.
         dry_run: Show what would run, and write nothing.
     """
-    folder = out or Path("results/compare") / config.dataset
+    folder = out or Path("results/compare") / config.data_name
     entries = objective_entries(config)
     if (runs := _compare(entries, (*config.objectives, "")[0], folder, workers, dry_run)) is not None:
         _save(comparison_figures(runs, make_stream(entries[0].config)), folder)
@@ -84,11 +84,11 @@ def bounds_command(
 
     Args:
         config: What to compare.
-        out: The comparison's folder; by default results/bounds/<dataset>. Finished runs in it are reused.
+        out: The comparison's folder; by default results/bounds/<images>. Finished runs in it are reused.
         workers: Runs at once; by default as many as fit the cores, one on a GPU.
         dry_run: Show what would run, and write nothing.
     """
-    folder = out or Path("results/bounds") / config.dataset
+    folder = out or Path("results/bounds") / config.data_name
     if (runs := _compare(bounds_entries(config), "sequential", folder, workers, dry_run)) is not None:
         _save({"final_accuracies": final_accuracies(runs)}, folder)
 
@@ -145,7 +145,7 @@ def _compare(
     command = f"python -m experiments {shlex.join(sys.argv[1:])}"
     table = write_report(runs, baseline, folder, command)
     seeds = len({entry.config.seed for entry in entries})
-    console.print(f"\n{entries[0].config.dataset}: {len(entries)} runs, mean ± standard deviation over {seeds} seeds")
+    console.print(f"\n{entries[0].config.data_name}: {len(entries)} runs, mean ± standard deviation over {seeds} seeds")
     console.print(*rich_tables(table))
     console.print(f"table {folder / 'table.md'}, runs in {folder / 'runs'}")
     return runs

@@ -50,6 +50,11 @@ class Settings:
     threads: int = 1
     """CPU threads of a run; fixed, because sums in another order round differently."""
 
+    @property
+    def data_name(self) -> str:
+        """Short name of the images: of the folder or zip, or of the set."""
+        return self.dataset if self.root is None else Path(self.root).stem
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig(Settings):
@@ -66,7 +71,7 @@ class RunConfig(Settings):
     def name(self) -> str:
         """Readable, and different for every different configuration."""
         digest = hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
-        stream = f"{self.dataset}-{self.num_tasks}tasks"
+        stream = f"{self.data_name}-{self.num_tasks}tasks"
         return f"{stream}-{self.objective}-noise{self.label_noise:g}-seed{self.seed}-{digest[:8]}"
 
     @property
@@ -93,8 +98,3 @@ class Seeds:
 def shared_settings(config: Settings) -> dict[str, Any]:
     """The fields of `Settings`, to make a `RunConfig` of a comparison's configuration."""
     return {field.name: getattr(config, field.name) for field in fields(Settings)}
-
-
-def default_out(kind: str, name: str) -> Path:
-    """Where results go unless told otherwise."""
-    return Path("results") / kind / name

@@ -71,7 +71,8 @@ def rich_tables(table: pd.DataFrame) -> list[Table]:
     columns = [column for column in table.columns if column not in ("condition", "seeds")]
     shown = []
     for condition, group in table.groupby("condition", sort=False):
-        shown.append(Table(title=str(condition), title_justify="left", box=SIMPLE_HEAD, pad_edge=False))
+        style: dict[str, Any] = {"box": SIMPLE_HEAD, "show_edge": False, "padding": (0, 1, 0, 0)}
+        shown.append(Table(title=f"\n{condition}", title_justify="left", **style))
         for column in columns:
             shown[-1].add_column(column, no_wrap=True)
         for row in group[columns].itertuples(index=False):

@@ -68,17 +68,14 @@ class RunFolder:
         return content
 
     def write_matrix(self, matrix: NDArray[np.float64]) -> None:
-        """Write the rows known so far; written last for a task, they say how far the run has come."""
+        """Write the rows known so far."""
         columns = [f"task_{index}" for index in range(matrix.shape[1])]
         table = pd.DataFrame(matrix, columns=columns).rename_axis("after_task")
-        replace_file(self.path / "accuracy_matrix.csv", lambda aside: table.to_csv(aside, float_format="%.6f"))
+        replace_file(self.path / "accuracy_matrix.csv", lambda aside: table.to_csv(aside, float_format="%.9g"))
 
     def read_matrix(self) -> NDArray[np.float64]:
-        """The accuracy matrix, a row for each finished task; of shape (0, 0) before the first."""
-        file = self.path / "accuracy_matrix.csv"
-        if not file.exists():
-            return np.empty((0, 0))
-        return pd.read_csv(file, index_col="after_task").to_numpy(dtype=float)
+        """The accuracy matrix, a row for each tested task."""
+        return pd.read_csv(self.path / "accuracy_matrix.csv", index_col="after_task").to_numpy(dtype=float)
 
     def write_predictions(self, moment: str, tests: Sequence[TaskTest]) -> None:
         """Keep labels, choices and entropies; `moment` is such as `"before_task_1"`."""

@@ -52,12 +52,11 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
     folder.claim(config)
     write_json(folder.path / "protocol.json", protocol_card(config, stream, model))
 
-    matrix = folder.read_matrix()
-    if len(matrix):
+    matrix = np.empty((0, len(stream.tasks)))
+    if folder.model.exists():
         model = EPG.load(folder.model, model.get_env(), device=config.device)
+        matrix = folder.read_matrix()[: model.policy.tasks_begun]
         on_images(sum(task_images(config, stream, task) for task in range(len(matrix))))
-    else:
-        matrix = np.empty((0, len(stream.tasks)))
     test_env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="test")
     started = time.perf_counter()
     trained = 0
@@ -68,8 +67,8 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
         row[: task + 1] = [test.accuracy for test in tests]
         matrix = np.vstack([matrix, row])
         folder.write_predictions(f"after_task_{task}", tests)
-        model.save(folder.model)
         folder.write_matrix(matrix)
+        model.save(folder.model)  # the last of a task's files: it says how far the run has come
     seconds = time.perf_counter() - started
     metrics = summary(matrix, folder.read_predictions(f"after_task_{len(matrix) - 1}")["entropy"])
     metrics |= {"seconds": round(seconds, 2), "images_per_second": round(trained / seconds, 1)}

@@ -90,6 +90,24 @@ def test_interrupted_run_goes_on_to_the_same_end(config: RunConfig, tmp_path: Pa
         assert np.array_equal(*after)
 
 
+def test_run_killed_between_two_files_of_a_task_goes_on(config: RunConfig, tmp_path: Path) -> None:
+    whole, broken = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "broken")
+    run(config, whole)
+    first_agent = b""
+
+    def remember(count: int) -> None:
+        nonlocal first_agent
+        if broken.model.exists():
+            first_agent = first_agent or broken.model.read_bytes()
+
+    run(config, broken, remember)
+    broken.model.write_bytes(first_agent)  # as if killed after the last matrix and before the agent was saved
+    (broken.path / "metrics.json").unlink()
+    run(config, broken)
+    assert np.array_equal(whole.read_matrix(), broken.read_matrix(), equal_nan=True)
+    assert broken.model.read_bytes() != first_agent
+
+
 def test_folder_of_another_run_is_left_alone(config: RunConfig, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     run(config, folder)
