@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils import EzPickle
 from numpy.typing import ArrayLike, NDArray
 
 from cls_env.datasets import ImageDataset
-from cls_env.episodes import Episodes, EpisodeSource
-from cls_env.rendering import HumanWindow, render_frame
+from cls_env.episodes import Episodes, make_source
+from cls_env.rendering import HumanWindow, checked_render_mode, render_frame
 from cls_env.tasks import TaskStream
 
 
@@ -129,10 +128,11 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
             render_mode=render_mode,
             **stream_options,
         )
-        self.stream = as_stream(dataset, **stream_options)
-        self._source = EpisodeSource(self.stream, split, task, feedback, reward_matrix)
-        self.observation_space = image_space(self.stream)
-        self.action_space = spaces.Discrete(self.stream.num_classes)
+        self._source = make_source(
+            dataset, task=task, split=split, feedback=feedback, reward_matrix=reward_matrix, **stream_options
+        )
+        self.stream = self._source.stream
+        self.observation_space, self.action_space = self._source.observation_space, self._source.action_space
         self.render_mode = checked_render_mode(render_mode, self.metadata)
         self._window = HumanWindow(self.metadata["render_fps"]) if render_mode == "human" else None
         self._episode: Episodes | None = None
@@ -170,7 +170,7 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
             options: `{"task": t}` or `{"task": [t, u]}` moves the stream.
         """
         super().reset(seed=seed)
-        begin_pass(self._source, seed, options)
+        self._source.begin(seed, options)
         self._episode = self._source.draw(1, self.np_random)
         self._action = None
         if self._window is not None:
@@ -199,41 +199,6 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
         names = self.stream.class_names
         chosen = None if self._action is None else names[self._action]
         return render_frame(self._episode.images[0], names[self._episode.labels[0]], chosen)
-
-
-def as_stream(dataset: str | ImageDataset | TaskStream, **options: Any) -> TaskStream:
-    """The stream itself, or one made of a data set and `TaskStream`'s arguments."""
-    if not isinstance(dataset, TaskStream):
-        return TaskStream(dataset, **options)
-    if options:
-        raise ValueError(f"a TaskStream is complete: drop {', '.join(options)}, or give the image set in its place")
-    return dataset
-
-
-def image_space(stream: TaskStream) -> spaces.Space[NDArray[np.uint8]]:
-    """`Box(0, 255, (H, W, 3), uint8)` for the stream's images."""
-    return cast(spaces.Space[NDArray[np.uint8]], spaces.Box(0, 255, stream.dataset.train_images.shape[1:], np.uint8))
-
-
-def begin_pass(source: EpisodeSource, seed: object, options: dict[str, Any] | None) -> None:
-    """Apply what was passed to `reset`: a seed begins a new pass, an option `task` moves the stream.
-
-    Raises:
-        ValueError: An option does not exist, or a task is out of range.
-    """
-    if unknown := set(options or {}) - {"task"}:
-        raise ValueError(f"unknown reset option {', '.join(sorted(unknown))}; the only one is 'task'")
-    if seed is not None:
-        source.rewind()
-    if options:
-        source.move_to(options["task"])
-
-
-def checked_render_mode(render_mode: str | None, metadata: dict[str, Any]) -> str | None:
-    """The mode, if the environment has it."""
-    if render_mode is not None and render_mode not in metadata["render_modes"]:
-        raise ValueError(f"unknown render_mode {render_mode!r}; known: {', '.join(metadata['render_modes'])}")
-    return render_mode
 
 
 def _first_row(info: dict[str, Any]) -> dict[str, Any]:

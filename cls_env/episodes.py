@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
+from cls_env.datasets import ImageDataset
 from cls_env.naming import lookup
 from cls_env.rewards import action_rewards, reward, zero_one_rewards
 from cls_env.tasks import TaskStream
@@ -37,7 +39,7 @@ class EpisodeSource:
     Args:
         stream: Where images and labels come from.
         split: `"train"` or `"test"`.
-        tasks: The tasks drawn from, one or several.
+        task: The task drawn from, or several.
         feedback: `"full"` puts label and rewards of all actions into `info`, `"bandit"` neither.
         reward_matrix: R[label, action], of shape (K, K); by default 1 on the diagonal, else 0.
 
@@ -49,20 +51,38 @@ class EpisodeSource:
         self,
         stream: TaskStream,
         split: str = "train",
-        tasks: int | Sequence[int] = 0,
+        task: int | Sequence[int] = 0,
         feedback: str = "full",
         reward_matrix: ArrayLike | None = None,
     ) -> None:
         self.stream = stream
+        self.observation_space = cast(
+            spaces.Space[NDArray[np.uint8]],
+            spaces.Box(0, 255, stream.dataset.train_images.shape[1:], np.uint8),
+        )
+        self.action_space = spaces.Discrete(stream.num_classes)
         self._full_feedback = lookup("feedback", feedback, FEEDBACKS)
         self._shuffled = split == "train"
         self._split = split
         self._images, self._labels = stream.images(split), stream.labels(split)
         self._reward_matrix = _checked_rewards(reward_matrix, stream.num_classes)
         self._task_of = np.empty(stream.num_classes, dtype=np.int64)
-        for task in stream.tasks:
-            self._task_of[task.classes] = task.index
-        self.move_to(tasks)
+        for member in stream.tasks:
+            self._task_of[member.classes] = member.index
+        self.move_to(task)
+
+    def begin(self, seed: object, options: dict[str, Any] | None) -> None:
+        """Apply what was passed to an environment's `reset`: a seed begins a new pass, an option `task` moves on.
+
+        Raises:
+            ValueError: An option does not exist, or a task is out of range.
+        """
+        if unknown := set(options or {}) - {"task"}:
+            raise ValueError(f"unknown reset option {', '.join(sorted(unknown))}; the only one is 'task'")
+        if seed is not None:
+            self.rewind()
+        if options:
+            self.move_to(options["task"])
 
     def move_to(self, tasks: int | Sequence[int]) -> None:
         """Draw from these tasks from now on, beginning a new pass.
@@ -126,6 +146,26 @@ class EpisodeSource:
         if self._full_feedback:
             outcome["label"] = episodes.labels
         return {"outcome": outcome, "is_success": correct}
+
+
+def make_source(dataset: str | ImageDataset | TaskStream, **arguments: Any) -> EpisodeSource:
+    """A source over a stream, or over one made of a data set.
+
+    Args:
+        dataset: A complete stream, or images by name or as arrays.
+        **arguments: `EpisodeSource`'s, and `TaskStream`'s where `dataset` is not a stream already.
+
+    Raises:
+        ValueError: An argument does not fit.
+    """
+    source_arguments = {
+        name: arguments.pop(name) for name in ("split", "task", "feedback", "reward_matrix") if name in arguments
+    }
+    if not isinstance(dataset, TaskStream):
+        dataset = TaskStream(dataset, **arguments)
+    elif arguments:
+        raise ValueError(f"a TaskStream is complete: drop {', '.join(arguments)}, or give the image set in its place")
+    return EpisodeSource(dataset, **source_arguments)
 
 
 def _checked_rewards(reward_matrix: ArrayLike | None, num_classes: int) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
@@ -38,6 +39,17 @@ def render_frame(image: NDArray[np.uint8], true_class: str, chosen_class: str | 
     for number, (text, colour) in enumerate(lines):
         pen.text((4, height + 4 + number * _LINE_HEIGHT), _shortened(text), fill=colour, font=_font())
     return np.asarray(frame)
+
+
+def checked_render_mode(render_mode: str | None, metadata: dict[str, Any]) -> str | None:
+    """The mode, if an environment of this metadata has it.
+
+    Raises:
+        ValueError: It has not.
+    """
+    if render_mode is not None and render_mode not in metadata["render_modes"]:
+        raise ValueError(f"unknown render_mode {render_mode!r}; known: {', '.join(metadata['render_modes'])}")
+    return render_mode
 
 
 class HumanWindow:

@@ -7,17 +7,16 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils import EzPickle
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from cls_env.datasets import ImageDataset
-from cls_env.env import ClassIncrementalEnv, as_stream, begin_pass, checked_render_mode, image_space
-from cls_env.episodes import Episodes, EpisodeSource
-from cls_env.rendering import render_frame
+from cls_env.env import ClassIncrementalEnv
+from cls_env.episodes import Episodes, make_source
+from cls_env.rendering import checked_render_mode, render_frame
 from cls_env.tasks import TaskStream
 
 
@@ -47,31 +46,17 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
         num_envs: int = 1,
         dataset: str | ImageDataset | TaskStream = "glyphs",
         *,
-        task: int | Sequence[int] = 0,
-        split: str = "train",
-        feedback: str = "full",
-        reward_matrix: ArrayLike | None = None,
         render_mode: str | None = None,
-        **stream_options: Any,
+        **arguments: Any,
     ) -> None:
-        EzPickle.__init__(
-            self,
-            num_envs,
-            dataset,
-            task=task,
-            split=split,
-            feedback=feedback,
-            reward_matrix=reward_matrix,
-            render_mode=render_mode,
-            **stream_options,
-        )
+        EzPickle.__init__(self, num_envs, dataset, render_mode=render_mode, **arguments)
         if num_envs < 1:
             raise ValueError(f"num_envs must be at least 1, not {num_envs}")
-        self.stream = as_stream(dataset, **stream_options)
-        self._source = EpisodeSource(self.stream, split, task, feedback, reward_matrix)
+        self._source = make_source(dataset, **arguments)
+        self.stream = self._source.stream
         self.num_envs = num_envs
-        self.single_observation_space = image_space(self.stream)
-        self.single_action_space = spaces.Discrete(self.stream.num_classes)
+        self.single_observation_space = self._source.observation_space
+        self.single_action_space = self._source.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.render_mode = checked_render_mode(render_mode, self.metadata)
@@ -90,7 +75,7 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
         """
         first = seed if seed is None or isinstance(seed, (int, np.integer)) else seed[0]
         super().reset(seed=None if first is None else int(first))
-        begin_pass(self._source, first, options)
+        self._source.begin(first, options)
         self._episodes = self._source.draw(self.num_envs, self.np_random)
         return self._episodes.images, self._masked(self._source.observation_info(self._episodes))
 
