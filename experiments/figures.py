@@ -125,7 +125,7 @@ def output_entropy(runs: pd.DataFrame) -> Figure:
         axes.set(title=condition, xlabel="gradient steps (dotted: a new task)", ylim=(0, None))
         axes.grid(alpha=0.25)
     panels[0].set_ylabel("output entropy, nats")
-    panels[0].legend(frameon=False)
+    panels[0].legend(frameon=False, loc="lower left", ncols=4)
     return figure
 
 
@@ -174,7 +174,7 @@ def _spread(length: int, count: int) -> NDArray[np.int64]:
 
 
 def _show(axes: Axes, image: NDArray[np.uint8], frame: str | None) -> None:
-    axes.imshow(image)
+    axes.imshow(image, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(visible=frame is not None, color=frame, linewidth=2.5)
