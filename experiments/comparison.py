@@ -76,8 +76,8 @@ def bounds_entries(config: BoundsConfig) -> list[Entry]:
     """The same learner from task to task, on all classes at once, and on random frozen features."""
     contenders: Mapping[str, dict[str, Any]] = {
         "sequential": {},
-        "joint training": {"num_tasks": 1},
-        "frozen random backbone": {"pretrained": False, "peft": "none"},
+        "joint": {"num_tasks": 1},
+        "frozen random": {"pretrained": False, "peft": "none"},
     }
     shared = shared_settings(config)
     common = {"objective": config.objective, "label_noise": config.label_noise}

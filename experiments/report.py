@@ -45,7 +45,7 @@ def summary_table(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
                 row[title] = f"{factor * group[key].mean():.{digits}f}{spread}"
             difference = paired_difference(100 * group["final_accuracy"], 100 * reference["final_accuracy"])
             interval = f" [{difference.low:+.1f}, {difference.high:+.1f}]" if len(group) > 1 else ""
-            row[f"A_T − {baseline} [95 %]"] = "" if contender == baseline else f"{difference.mean:+.1f}{interval}"
+            row[f"vs {baseline} [95 %]"] = "" if contender == baseline else f"{difference.mean:+.1f}{interval}"
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -71,7 +71,7 @@ def rich_tables(table: pd.DataFrame) -> list[Table]:
     columns = [column for column in table.columns if column not in ("condition", "seeds")]
     shown = []
     for condition, group in table.groupby("condition", sort=False):
-        style: dict[str, Any] = {"box": SIMPLE_HEAD, "show_edge": False, "padding": (0, 1, 0, 0)}
+        style: dict[str, Any] = {"box": SIMPLE_HEAD, "show_edge": False, "padding": 0}
         shown.append(Table(title=f"\n{condition}", title_justify="left", **style))
         for column in columns:
             shown[-1].add_column(column, no_wrap=True)
