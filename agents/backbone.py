@@ -30,14 +30,23 @@ def create_backbone(model: str, pretrained: bool, image_size: tuple[int, int], s
     """
     architecture = model.split(".")[0]
     lookup("model", architecture, dict.fromkeys(timm.list_models(), True))
-    sizes = {"img_size": image_size} if architecture.startswith("vit_") else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        backbone: nn.Module = timm.create_model(model, pretrained=pretrained, num_classes=0, **sizes)
+        try:
+            backbone = _create(model, pretrained, image_size)
+        except Exception as error:  # timm and the hub's client have many kinds: an unknown tag, no network, ...
+            raise ValueError(f"timm can't create {model!r} for {image_size} images: {error}") from error
     patch_size = getattr(getattr(backbone, "patch_embed", None), "patch_size", (1, 1))
     if any(side % patch for side, patch in zip(image_size, patch_size, strict=True)):
         raise ValueError(f"{model} cuts images into {patch_size} patches; a size of {image_size} leaves a remainder")
     return backbone.eval().requires_grad_(False)
+
+
+def _create(model: str, pretrained: bool, image_size: tuple[int, int]) -> nn.Module:
+    try:
+        return timm.create_model(model, pretrained=pretrained, num_classes=0, img_size=image_size)
+    except TypeError:  # a model without a fixed image size, such as a ResNet, has no such argument
+        return timm.create_model(model, pretrained=pretrained, num_classes=0)
 
 
 class Normalize(nn.Module):

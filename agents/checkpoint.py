@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
-from agents.policy import ViTPolicy
+from agents.policy import PolicyConfig, ViTPolicy
 
 _MODEL, _HEAD, _ADAPTER = "model.json", "head.safetensors", "adapter"
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -64,6 +65,28 @@ def read_description(path: str | Path) -> dict[str, Any]:
             return description
     except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
         raise ValueError(f"{file} is not a checkpoint of this package, or is damaged: {error}") from error
+
+
+def describe_policy(policy: ViTPolicy) -> dict[str, Any]:
+    """What a policy is made of, as JSON; an optimizer that PyTorch does not have is left unnamed."""
+    optimizer = policy.optimizer_class
+    known = getattr(torch.optim, optimizer.__name__, None) is optimizer
+    return {
+        "policy": asdict(policy.config),
+        "optimizer": optimizer.__name__ if known else None,
+        "optimizer_kwargs": policy.optimizer_kwargs if known else {},
+        "backbone_sha256": policy.backbone_hash,
+    }
+
+
+def saved_policy_arguments(description: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a `ViTPolicy` as described by `describe_policy`, without `optimizer_class` if it is unnamed."""
+    entries = description["policy"]
+    arguments: dict[str, Any] = {"config": PolicyConfig(**entries | {"blocks": tuple(entries["blocks"])})}
+    optimizer = getattr(torch.optim, description["optimizer"] or "", None)
+    if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
+        arguments |= {"optimizer_class": optimizer, "optimizer_kwargs": description["optimizer_kwargs"]}
+    return arguments
 
 
 def load_weights(path: str | Path, policy: ViTPolicy) -> None:

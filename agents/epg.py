@@ -8,7 +8,6 @@ import pathlib
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, replace
 from typing import Any, ClassVar, TypeVar, cast
 
 import gymnasium as gym
@@ -17,18 +16,23 @@ import torch
 from gymnasium.vector import VectorEnv
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.utils import check_for_correct_spaces, safe_mean
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from agents.checkpoint import load_weights, read_description, save_checkpoint
+from agents.checkpoint import (
+    describe_policy,
+    load_weights,
+    read_description,
+    save_checkpoint,
+    saved_policy_arguments,
+)
 from agents.feature_cache import FeatureCache
 from agents.objectives import OBJECTIVES, Objective, entropy, mask_logits
 from agents.policy import PolicyConfig, ViTPolicy
-from agents.vec_env import GymnasiumVecEnv, ObservationInfo, observation_info
+from agents.vec_env import ObservationInfo, as_vec_env, native_vector_env, observation_info
 from cls_env.naming import lookup
 
 SelfEPG = TypeVar("SelfEPG", bound="EPG")
@@ -47,7 +51,9 @@ class EPG(BaseAlgorithm):
             model.get_env().set_options({"task": task})
             model.learn(4_000, reset_num_timesteps=task == 0)
 
-    A call on the same task as the one before goes on with head, module and optimizer as they are.
+    A call on the same classes as the one before goes on with head, module and optimizer as they are. It learns from
+    `info["action_rewards"]`: a wrapper that changes the reward of a step alone changes what is logged, not what is
+    learned.
 
     Args:
         policy: `"ViTPolicy"`, or a subclass of it.
@@ -107,8 +113,10 @@ class EPG(BaseAlgorithm):
         self._autocast_dtype = lookup("precision", precision, PRECISIONS)
         if isinstance(policy, str):
             lookup("policy", policy, self.policy_aliases)
-        if isinstance(env, str) and gym.spec(env).vector_entry_point is not None:
-            env = gym.make_vec(env, num_envs=batch_size)
+        if isinstance(env, str):
+            env = native_vector_env(env, batch_size) or env
+        elif env is None and _init_setup_model:
+            raise ValueError("EPG needs an environment to learn its spaces from; without one, use EPG.load(path)")
         super().__init__(
             policy,
             env,  # type: ignore[arg-type]  # _wrap_env takes vector envs too
@@ -122,20 +130,31 @@ class EPG(BaseAlgorithm):
             seed=seed,
             supported_action_spaces=(gym.spaces.Discrete,),
         )
-        if self.env is not None and batch_size % self.n_envs:
-            raise ValueError(f"batch_size {batch_size} is not a multiple of the {self.n_envs} environments")
-        self._current_task: tuple[int, tuple[int, ...]] | None = None
+        if self.env is not None:
+            self._check_batches(self.n_envs)
+        self._current_classes: list[int] | None = None
         if _init_setup_model:
             self._setup_model()
 
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
         """As SB3, but images stay channels last: the policy transposes them on its device."""
-        if isinstance(env, VecEnv):
-            return env
-        if isinstance(env, VectorEnv):
-            return GymnasiumVecEnv(env)
-        return DummyVecEnv([lambda: Monitor(env)])
+        return as_vec_env(env)
+
+    def set_env(self, env: GymEnv | VectorEnv[Any, Any, Any], force_reset: bool = True) -> None:
+        """As SB3's, for any number of environments of which the batch is a multiple.
+
+        Raises:
+            ValueError: Their spaces or their number do not fit.
+        """
+        wrapped = self._wrap_env(env, self.verbose)  # type: ignore[arg-type]
+        self._check_batches(wrapped.num_envs)
+        self.n_envs = wrapped.num_envs
+        super().set_env(wrapped, force_reset)
+
+    def _check_batches(self, num_envs: int) -> None:
+        if self.batch_size % num_envs:
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of the {num_envs} environments")
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
@@ -200,10 +219,9 @@ class EPG(BaseAlgorithm):
         assert self.env is not None
         info = observation_info(self.env, self._num_actions)
         classes = np.flatnonzero(info.action_mask.any(axis=0)).tolist()
-        task = (int(info.task[0]), tuple(classes))
-        if task == self._current_task:
+        if classes == self._current_classes:
             return
-        self._current_task = task
+        self._current_classes = classes
         self._feature_cache.forget()
         self.policy.begin_task(classes, freeze_peft=self.policy.tasks_begun > 0 and self.freeze_fraction > 0)
         self._actions_generator.manual_seed(self._action_seed + self.policy.tasks_begun)
@@ -217,7 +235,7 @@ class EPG(BaseAlgorithm):
         for _ in range(self.batch_size // self.n_envs):
             info = observation_info(self.env, self._num_actions)
             logits.append(self._masked_logits(info))
-            rewards.append(self._to_device(info.action_rewards))
+            rewards.append(self._to_device(info.action_rewards * info.action_mask))
             if not self._act(logits[-1], listener):
                 return False
         listener.on_rollout_end()
@@ -229,7 +247,7 @@ class EPG(BaseAlgorithm):
         self.policy.optimizer.step()
         self._n_updates += 1
         if log:
-            self._log(progress, loss.detach(), batch.detach(), action_rewards)
+            self._log(int(info.task[0]), progress, loss.detach(), batch.detach(), action_rewards)
         return True
 
     def _masked_logits(self, info: ObservationInfo) -> Tensor:
@@ -248,7 +266,7 @@ class EPG(BaseAlgorithm):
         assert self.env is not None
         probabilities = logits.detach().softmax(dim=1)
         actions = torch.multinomial(probabilities, 1, generator=self._actions_generator).squeeze(1).cpu().numpy()
-        new_obs, env_rewards, dones, infos = self.env.step(actions)
+        new_obs, rewards, dones, infos = self.env.step(actions)
         if not dones.all():
             raise ValueError("EPG takes the expectation over one action: every episode must end after one step")
         self.num_timesteps += self.n_envs
@@ -259,19 +277,19 @@ class EPG(BaseAlgorithm):
         self._last_obs = new_obs  # type: ignore[assignment]
         return True
 
-    def _log(self, progress: float, loss: Tensor, logits: Tensor, action_rewards: Tensor) -> None:
-        assert self._current_task is not None and self.ep_info_buffer is not None and self.ep_success_buffer is not None
+    def _log(self, task: int, progress: float, loss: Tensor, logits: Tensor, action_rewards: Tensor) -> None:
+        assert self.ep_info_buffer is not None and self.ep_success_buffer is not None
         if self.ep_info_buffer:
             self.logger.record("rollout/ep_rew_mean", safe_mean([episode["r"] for episode in self.ep_info_buffer]))
         if self.ep_success_buffer:
             self.logger.record("rollout/success_rate", safe_mean(self.ep_success_buffer))
         chosen = action_rewards.gather(1, logits.argmax(dim=1, keepdim=True))
-        self.logger.record("train/task", self._current_task[0])
+        self.logger.record("train/task", task)
         self.logger.record("train/progress", progress)
         self.logger.record("train/loss", loss.item())
         self.logger.record("train/entropy", entropy(logits).mean().item())
         self.logger.record("train/greedy_reward", chosen.mean().item())
-        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/n_updates", self._n_updates)
         seconds = max((time.time_ns() - self.start_time) / 1e9, sys.float_info.epsilon)
         self.logger.record("time/fps", int((self.num_timesteps - self._num_timesteps_at_start) / seconds))
         self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
@@ -295,8 +313,8 @@ class EPG(BaseAlgorithm):
 
         The frozen backbone is named with its hash, not copied. The optimizer is not saved, since every task renews it:
         a checkpoint taken within a task goes on with a fresh one and an unfrozen PEFT module.
-        A learning-rate schedule or an objective given as a function is code, which is not saved either: pass it to
-        `load` again.
+        A learning-rate schedule or an objective given as a function, and an optimizer or a policy of one's own, are
+        code, which is not saved either: pass them to `load` again.
 
         Args:
             path: The file; `.zip` is added where it has no suffix.
@@ -322,10 +340,9 @@ class EPG(BaseAlgorithm):
             "num_timesteps": self.num_timesteps,
             "n_updates": self._n_updates,
             "action_seed": self._action_seed,
-            "current_task": self._current_task,
+            "current_classes": self._current_classes,
             "tasks_begun": self.policy.tasks_begun,
-            "policy": asdict(self.policy.config),
-            "backbone_sha256": self.policy.backbone_hash,
+            **describe_policy(self.policy),
         }
         save_checkpoint(path, self.policy, description)
 
@@ -356,11 +373,14 @@ class EPG(BaseAlgorithm):
             if saved[name] is None and name not in kwargs:
                 raise ValueError(f"{path} was saved with a function as {name}: pass it again, load(path, {name}=...)")
             arguments[name] = saved[name]
+        policy_kwargs = saved_policy_arguments(saved) | kwargs.pop("policy_kwargs", {})
+        if "optimizer_class" not in policy_kwargs:
+            raise ValueError(f"{path} was saved with an optimizer of its own: pass it in policy_kwargs again")
         model = cls(
-            "ViTPolicy",
+            kwargs.pop("policy", "ViTPolicy"),
             env,
             device=device,
-            policy_kwargs={"config": _policy_config(saved)},
+            policy_kwargs=policy_kwargs,
             _init_setup_model=False,
             **(arguments | kwargs),
         )
@@ -379,14 +399,7 @@ class EPG(BaseAlgorithm):
         model.policy.to(model.device)
         model.policy.renew_optimizer()
         model.policy.tasks_begun = saved["tasks_begun"]
-        if saved["current_task"] is not None:
-            task, classes = saved["current_task"]
-            model._current_task = (task, tuple(classes))
+        model._current_classes = saved["current_classes"]
         model.num_timesteps, model._n_updates = saved["num_timesteps"], saved["n_updates"]
         model._action_seed = saved["action_seed"]
         return model
-
-
-def _policy_config(saved: dict[str, Any]) -> PolicyConfig:
-    entries = saved["policy"]
-    return replace(PolicyConfig(**entries), blocks=tuple(entries["blocks"]))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
 
@@ -45,7 +47,10 @@ class GymnasiumVecEnv(VecEnv):
     def reset(self) -> VecEnvObs:
         """Reset with the seeds and the options that were set."""
         seeds: Any = None if self._seeds[0] is None else list(self._seeds)
-        observations, self.batch_info = self.venv.reset(seed=seeds, options=self._options[0] or None)
+        observations, info = self.venv.reset(seed=seeds, options=self._options[0] or None)
+        if not isinstance(info, dict):
+            raise ValueError("infos must be Gymnasium's dict of arrays: take off the wrapper that makes a list of them")
+        self.batch_info = info
         self._reset_seeds()
         self._reset_options()
         self.reset_infos = _rows(self.batch_info, self.num_envs)
@@ -109,6 +114,21 @@ class GymnasiumVecEnv(VecEnv):
             )
 
 
+def as_vec_env(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any] | VecEnv) -> VecEnv:
+    """Any kind of environment as a VecEnv; a single one is monitored, and images stay as they are."""
+    if isinstance(env, VecEnv):
+        return env
+    return GymnasiumVecEnv(env) if isinstance(env, VectorEnv) else DummyVecEnv([lambda: Monitor(env)])
+
+
+def native_vector_env(name: str, num_envs: int) -> VectorEnv[Any, Any, Any] | None:
+    """The environment of an id, `"module:id"` too, if it has a vector form of its own."""
+    module, _, plain = name.rpartition(":")
+    if module:
+        import_module(module)
+    return gym.make_vec(plain, num_envs=num_envs) if gym.spec(plain).vector_entry_point is not None else None
+
+
 class ObservationInfo(NamedTuple):
     """What `info` says of the observations on display.
 
@@ -132,6 +152,10 @@ def observation_info(env: VecEnv, num_actions: int) -> ObservationInfo:
         ValueError: The environment does not tell the rewards of all actions.
     """
     base = env.unwrapped
+    if isinstance(base, GymnasiumVecEnv) and not isinstance(base.batch_info, dict):
+        raise ValueError(
+            "the vector env gives infos as a list (DictInfoToList); EPG reads the dict of arrays: unwrap it"
+        )
     info = base.batch_info if isinstance(base, GymnasiumVecEnv) else _stacked(base.reset_infos)
     if "action_rewards" not in info:
         raise ValueError(

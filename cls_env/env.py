@@ -65,9 +65,9 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     | Key              | Type            | Meaning                                                              |
     |------------------|-----------------|----------------------------------------------------------------------|
     | `task`           | int             | the task to which the image belongs                                  |
-    | `image_index`    | int             | the row of the image in its split                                    |
     | `action_mask`    | int8, (K,)      | 1 for the classes of the current tasks                               |
     | `epoch_length`   | int             | images in one pass over the current tasks                            |
+    | `image_index`    | int             | the row of the image in its split, with full feedback only           |
     | `label`          | int             | the label, with full feedback only                                   |
     | `action_rewards` | float32, (K,)   | R(x, .), the reward of every action, with full feedback only         |
 
@@ -77,6 +77,9 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     |------------------|-----------------|----------------------------------------------------------------------|
     | `outcome`        | dict            | `action`, `is_success` and, with full feedback, `label`              |
     | `is_success`     | bool            | whether action and label agree, where stable-baselines3 looks for it |
+
+    With bandit feedback and a reward matrix of one's own, `is_success` is left out, since it would tell more than the
+    reward does.
 
     ## Arguments
 

@@ -66,6 +66,7 @@ class EpisodeSource:
         self._split = split
         self._images, self._labels = stream.images(split), stream.labels(split)
         self._reward_matrix = _checked_rewards(reward_matrix, stream.num_classes)
+        self._tells_success = self._full_feedback or reward_matrix is None
         self._task_of = np.empty(stream.num_classes, dtype=np.int64)
         for member in stream.tasks:
             self._task_of[member.classes] = member.index
@@ -96,6 +97,8 @@ class EpisodeSource:
             raise ValueError(f"task must be an index or a list of indices, not {tasks!r}")
         if chosen.min() < 0 or chosen.max() >= count:
             raise ValueError(f"task {tasks} is out of range: the stream has {count} tasks, 0 ... {count - 1}")
+        if len(set(chosen.tolist())) < len(chosen):
+            raise ValueError(f"task {tasks} names a task twice")
         self.tasks = tuple(int(index) for index in chosen)
         members = [self.stream.tasks[index] for index in self.tasks]
         self._indices = np.concatenate([task.indices(self._split) for task in members])
@@ -130,22 +133,24 @@ class EpisodeSource:
         count = len(episodes.labels)
         info = {
             "task": episodes.tasks,
-            "image_index": episodes.rows,
             "action_mask": np.repeat(self.action_mask[None], count, axis=0),
             "epoch_length": np.full(count, self.epoch_length),
         }
         if self._full_feedback:
-            info["label"] = episodes.labels
+            info["image_index"] = episodes.rows
+            info["label"] = episodes.labels.copy()
             info["action_rewards"] = action_rewards(self._reward_matrix, episodes.labels)
         return info
 
     def outcome_info(self, episodes: Episodes, actions: NDArray[np.int64]) -> dict[str, Any]:
         """What `info` says of finished episodes, as arrays with a row for each."""
         correct = actions == episodes.labels
-        outcome = {"action": actions, "is_success": correct}
+        outcome = {"action": actions}
         if self._full_feedback:
-            outcome["label"] = episodes.labels
-        return {"outcome": outcome, "is_success": correct}
+            outcome["label"] = episodes.labels.copy()
+        if not self._tells_success:
+            return {"outcome": outcome}
+        return {"outcome": outcome | {"is_success": correct}, "is_success": correct}
 
 
 def make_source(dataset: str | ImageDataset | TaskStream, **arguments: Any) -> EpisodeSource:

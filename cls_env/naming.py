@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import TypeVar
 
 Value = TypeVar("Value")
+MOST_LISTED = 30
 
 
 def lookup(kind: str, name: str, known: Mapping[str, Value]) -> Value:
@@ -18,7 +19,7 @@ def lookup(kind: str, name: str, known: Mapping[str, Value]) -> Value:
         known: All names and their values.
 
     Raises:
-        ValueError: The name is unknown; the message gives the nearest known one and all of them.
+        ValueError: The name is unknown; the message gives the nearest known one, and all of them unless they are many.
 
     >>> lookup("objective", "aegp", {"ce": 1, "aepg": 2})
     Traceback (most recent call last):
@@ -26,6 +27,7 @@ def lookup(kind: str, name: str, known: Mapping[str, Value]) -> Value:
     """
     if name in known:
         return known[name]
-    near = get_close_matches(str(name), known, n=1, cutoff=0.5)
+    near = get_close_matches(str(name), known, n=3, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    raise ValueError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}")
+    listed = list(known) if len(known) <= MOST_LISTED else [*near, f"... ({len(known)} in all)"]
+    raise ValueError(f"unknown {kind} {name!r}{hint} Known: {', '.join(listed)}")

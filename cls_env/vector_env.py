@@ -26,6 +26,7 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
     The batch shares one pass over the images: with `num_envs` = 32 a step shows the next 32 images, none of them twice
     in a pass. Every step ends all episodes and, in Gymnasium's `AutoresetMode.SAME_STEP`, returns the images of the
     next ones; top-level `info` speaks of these, `info["final_obs"]` and `info["final_info"]` of the finished episodes.
+    The images are not copied: the array that a step returns is the one that the next step puts into `final_obs`.
 
     Args:
         num_envs: Images a step.

@@ -145,7 +145,8 @@ def _compare(
     command = f"python -m experiments {shlex.join(sys.argv[1:])}"
     table = write_report(runs, baseline, folder, command)
     seeds = len({entry.config.seed for entry in entries})
-    console.print(f"\n{entries[0].config.data_name}: {len(entries)} runs, mean ± standard deviation over {seeds} seeds")
+    spread = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
+    console.print(f"\n{entries[0].config.data_name}: {len(entries)} runs, {spread}")
     console.print(*rich_tables(table))
     console.print(f"table {folder / 'table.md'}, runs in {folder / 'runs'}")
     return runs

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Queue
 from threading import Thread
@@ -18,7 +19,7 @@ import torch
 from experiments.config import RunConfig, Settings, shared_settings
 from experiments.progress import progress_bar
 from experiments.results import RunFolder
-from experiments.runner import make_stream, run, task_images
+from experiments.runner import make_agent, make_stream, run, task_images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +36,14 @@ class CompareConfig(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class BoundsConfig(Settings):
-    """Between which bounds a sequential learner lies: frozen random backbone, joint training."""
+    """Between which bounds a sequential learner lies: frozen random backbone, joint training.
+
+    Labels are clean. A_T weighs tasks equally, and joint training is one task: on sets whose tasks differ much in
+    size, its figure is the accuracy over images.
+    """
 
     objective: str = "aepg"
     """The objective of all three."""
-    label_noise: float = 0.0
-    """Share of flipped training labels."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Every contender runs on each of them."""
 
@@ -62,7 +65,7 @@ def objective_entries(config: CompareConfig) -> list[Entry]:
     """The runs of the main job."""
     return [
         Entry(
-            f"{noise:.0%} label noise",
+            f"{100 * noise:g}% label noise",
             objective,
             RunConfig(objective=objective, label_noise=noise, seed=seed, **shared_settings(config)),
         )
@@ -80,9 +83,8 @@ def bounds_entries(config: BoundsConfig) -> list[Entry]:
         "frozen random": {"pretrained": False, "peft": "none"},
     }
     shared = shared_settings(config)
-    common = {"objective": config.objective, "label_noise": config.label_noise}
     return [
-        Entry(f"{config.label_noise:.0%} label noise", name, RunConfig(seed=seed, **(shared | common | changes)))
+        Entry("clean labels", name, RunConfig(objective=config.objective, seed=seed, **(shared | changes)))
         for seed in config.seeds
         for name, changes in contenders.items()
     ]
@@ -103,6 +105,10 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None) 
         ValueError: A configuration is impossible; nothing has been run.
         RunFailedError: A run failed; the finished ones are kept, and the same command goes on from there.
     """
+    names = [entry.config.name for entry in entries]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"{sorted(twice)[0]} is named twice; name each objective, label noise and seed once")
+    _try_agents(entries)
     total = sum(_images(entry.config) for entry in entries)
     first = entries[0].config
     on_gpu = first.device == "cuda" or (first.device == "auto" and torch.cuda.is_available())
@@ -120,7 +126,12 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None) 
         watcher = Thread(target=show, daemon=True)
         watcher.start()
         try:
-            with ProcessPoolExecutor(min(count, len(entries)), multiprocessing.get_context("spawn")) as pool:
+            with ProcessPoolExecutor(
+                min(count, len(entries)),
+                multiprocessing.get_context("spawn"),
+                signal.signal,
+                (signal.SIGINT, signal.SIG_DFL),  # Ctrl-C ends a worker without a traceback
+            ) as pool:
                 futures = {
                     pool.submit(_work, entry.config, place, images): entry
                     for entry, place in zip(entries, places, strict=True)
@@ -138,6 +149,13 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None) 
         rows.append({"condition": entry.condition, "contender": entry.contender, "seed": entry.config.seed, **metrics})
         rows[-1]["folder"] = str(place)
     return pd.DataFrame(rows)
+
+
+def _try_agents(entries: Sequence[Entry]) -> None:
+    """Build each kind of agent once, so that what is impossible is refused before any work."""
+    kinds = {replace(entry.config, seed=0, label_noise=0.0): entry.config for entry in entries}
+    for config in kinds.values():
+        make_agent(config, make_stream(config))
 
 
 def _images(config: RunConfig) -> int:

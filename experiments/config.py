@@ -19,8 +19,8 @@ class Settings:
     """Image set: glyphs (embedded), or folder (an ImageFolder tree or a zip of one)."""
     root: str | None = None
     """The tree or zip, for --dataset folder."""
-    image_size: int = 32
-    """Side in pixels to which a folder's images are resized."""
+    image_size: int | None = None
+    """Side in pixels to which a folder's images are resized; 32 unless told otherwise."""
     num_tasks: int = 5
     """Tasks of the stream; 1 is joint training."""
     epochs: int = 20

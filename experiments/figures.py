@@ -66,7 +66,7 @@ def accuracy_curves(runs: pd.DataFrame) -> Figure:
         for colour, (contender, group) in zip(COLOURS, here.groupby("contender", sort=False), strict=False):
             curves = 100 * np.array(group["accuracy_curve"].tolist())
             tasks = np.arange(1, curves.shape[1] + 1)
-            mean, spread = curves.mean(axis=0), curves.std(axis=0)
+            mean, spread = curves.mean(axis=0), curves.std(axis=0, ddof=1 if len(curves) > 1 else 0)
             axes.plot(tasks, mean, color=colour, marker="o", markersize=4, label=f"{contender}  A_T {mean[-1]:.1f} %")
             axes.fill_between(tasks, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
         axes.set(title=condition, xlabel="tasks learned", xticks=tasks)
@@ -111,22 +111,25 @@ def output_entropy(runs: pd.DataFrame) -> Figure:
     figure, panels = _panels(runs, height=3.2, sharey=True)
     for axes, (condition, here) in zip(panels, _conditions(runs), strict=True):
         for colour, (contender, group) in zip(COLOURS, here.groupby("contender", sort=False), strict=False):
-            logs = [RunFolder(Path(path)).read_steps() for path in group["folder"]]
-            length = min(map(len, logs))
-            entropy = np.mean([log["train/entropy"].to_numpy()[:length] for log in logs], axis=0)
-            smooth = (
-                pd.Series(entropy)
-                .groupby(logs[0]["train/task"].to_numpy()[:length])
-                .transform(lambda values: values.rolling(5, min_periods=1, center=True).mean())
-            )
-            axes.plot(np.arange(length), smooth, color=colour, label=contender, linewidth=1.2)
-        for start in np.flatnonzero(np.diff(logs[0]["train/task"].to_numpy()[:length])) + 1:
-            axes.axvline(float(start), color="black", alpha=0.25, linewidth=0.8, linestyle=":")
-        axes.set(title=condition, xlabel="gradient steps (dotted: a new task)", ylim=(0, None))
+            entropy = np.mean([_entropy_by_progress(Path(path)) for path in group["folder"]], axis=0)
+            for task, values in enumerate(entropy):
+                progress = task + 1 + np.linspace(0, 1, len(values))
+                axes.plot(progress, values, color=colour, linewidth=1.2, label=None if task else contender)
+        axes.set(title=condition, xlabel="task, from its first to its last gradient step", ylim=(0, None))
         axes.grid(alpha=0.25)
     panels[0].set_ylabel("output entropy, nats")
     panels[0].legend(frameon=False, loc="lower left", ncols=4)
     return figure
+
+
+def _entropy_by_progress(folder: Path, points: int = 100) -> NDArray[np.float64]:
+    """Training entropy of shape (tasks, points): tasks of different lengths on one grid of progress."""
+    grid = np.linspace(0, 1, points)
+    curves = []
+    for _, log in RunFolder(folder).read_steps().groupby("train/task"):
+        smooth = log["train/entropy"].rolling(5, min_periods=1, center=True).mean()
+        curves.append(np.interp(grid, log["train/progress"], smooth))
+    return np.array(curves)
 
 
 def choices(runs: pd.DataFrame, stream: TaskStream, images_per_task: int = 2) -> Figure:

@@ -35,14 +35,19 @@ class PretrainConfig:
     images: int = 460_000
     """Training images, each drawn once and never seen again."""
     batch_size: int = 128
+    """Images a gradient step."""
     learning_rate: float = 1e-3
     """Peak of AdamW's rate, warmed up over 2 % of the steps, then on a cosine to 0."""
     weight_decay: float = 0.05
+    """AdamW's weight decay."""
     clip: float = 1.0
     """Gradient norm limit."""
     test_images_per_class: int = 20
+    """Fresh images on which the accuracy of the card is measured."""
     seed: int = 0
+    """Fixes initialisation, images and their order."""
     threads: int = 2
+    """CPU threads."""
 
 
 def pretrain(config: PretrainConfig) -> dict[str, Any]:

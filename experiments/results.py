@@ -53,9 +53,26 @@ class RunFolder:
             if json.loads(file.read_text()) != config.as_json():
                 raise FileExistsError(f"{self.path} holds a run of another configuration; choose another --out")
             return
-        if self.path.exists() and any(self.path.iterdir()):
+        if self.path.exists() and any(not file.name.startswith(".") for file in self.path.iterdir()):
             raise FileExistsError(f"{self.path} is not empty and holds no run; choose another --out")
         write_json(file, config.as_json())
+
+    def record_protocol(self, card: dict[str, Any]) -> None:
+        """Write the protocol card, or see that the run was begun on the same images, stream and weights.
+
+        Raises:
+            FileExistsError: It was begun on others; the folder is left as it is.
+        """
+        file = self.path / "protocol.json"
+        if not file.exists():
+            write_json(file, card)
+            return
+        begun = json.loads(file.read_text(encoding="utf-8"))
+        for section, key in (("stream", "images_sha256"), ("stream", "fingerprint"), ("weights", "sha256")):
+            if begun[section][key] != card[section][key]:
+                raise FileExistsError(
+                    f"{self.path} was run on other data or weights ({section}, {key}); choose another --out"
+                )
 
     @property
     def finished(self) -> bool:

@@ -25,6 +25,7 @@ from experiments.protocol import protocol_card
 from experiments.results import RunFolder
 
 TEST_BATCH = 256
+FOLDER_IMAGE_SIZE = 32
 Listener = Callable[[int], None]
 
 
@@ -43,14 +44,13 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
         ValueError: The configuration names something unknown or impossible; nothing has been written.
         FileExistsError: The folder holds another run.
     """
-    if folder.finished:
-        folder.claim(config)
-        return folder.metrics()
     torch.set_num_threads(config.threads)
     stream = make_stream(config)
     model = make_agent(config, stream)
     folder.claim(config)
-    write_json(folder.path / "protocol.json", protocol_card(config, stream, model))
+    folder.record_protocol(protocol_card(config, stream, model))
+    if folder.finished:
+        return folder.metrics()
 
     matrix = np.empty((0, len(stream.tasks)))
     if folder.model.exists():
@@ -102,9 +102,13 @@ def check(config: RunConfig) -> None:
         raise ValueError(f"--root belongs to --dataset folder, not to {config.dataset}")
     if config.root is not None and not Path(config.root).exists():
         raise ValueError(f"--root {config.root} does not exist")
-    for name in ("epochs", "batch_size", "num_tasks", "threads", "learning_rate", "image_size"):
+    for name in ("epochs", "batch_size", "num_tasks", "threads", "learning_rate"):
         if getattr(config, name) <= 0:
             raise ValueError(f"{name} must be positive, not {getattr(config, name)}")
+    if not 0 <= config.freeze_fraction <= 1:
+        raise ValueError(f"freeze_fraction is a share of the steps in [0, 1], not {config.freeze_fraction}")
+    if config.image_size is not None and config.dataset != "folder":
+        raise ValueError(f"--image-size belongs to --dataset folder, not to {config.dataset}")
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: torch sees no GPU here; use --device auto or cpu")
 
@@ -114,7 +118,7 @@ def make_stream(config: RunConfig) -> TaskStream:
     check(config)
     options: dict[str, Any] = {"seed": config.seeds.images}
     if config.dataset == "folder":
-        options = {"root": config.root, "image_size": config.image_size}
+        options = {"root": config.root, "image_size": config.image_size or FOLDER_IMAGE_SIZE}
     return TaskStream(
         config.dataset,
         config.num_tasks,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from experiments.__main__ import COMMANDS
@@ -36,6 +37,14 @@ def test_commands_exist() -> None:
 def test_files_exist() -> None:
     for target in re.findall(r"\]\(([^)]+)\)", README):
         assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_figures_are_those_of_the_committed_results() -> None:
+    table = pd.read_csv(ROOT / "experiments" / "results" / "quickstart" / "summary.csv", keep_default_na=False)
+    shown = [" ".join(line.split()) for line in README.splitlines()]
+    for row in table.drop(columns=["condition", "seeds"]).itertuples(index=False):
+        assert " ".join(filter(None, map(str, row))) in shown
+    assert "@@" not in README
 
 
 def test_tests_are_run_by_the_command_of_the_readme() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 from cls_env.datasets.image_dataset import ImageDataset
@@ -27,5 +28,10 @@ def load_dataset(name: str, **options: Any) -> ImageDataset:
         ValueError: The name is unknown (the nearest known is given), or the loader refuses its arguments.
     """
     module, function = lookup("dataset", name, DATASETS).split(":")
-    dataset: ImageDataset = getattr(import_module(module), function)(**options)
+    loader = getattr(import_module(module), function)
+    try:
+        signature(loader).bind(**options)
+    except TypeError as error:
+        raise ValueError(f"dataset {name!r}: {error}; its arguments are {signature(loader)}") from error
+    dataset: ImageDataset = loader(**options)
     return dataset

@@ -16,7 +16,6 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".p
 Tree = Path | zipfile.Path
 
 
-@lru_cache(maxsize=2)
 def load_folder(root: str | Path, image_size: int = 32) -> ImageDataset:
     """Decode a tree of labelled images into memory.
 
@@ -37,7 +36,13 @@ def load_folder(root: str | Path, image_size: int = 32) -> ImageDataset:
     """
     if image_size < 1:
         raise ValueError(f"image_size must be at least 1 pixel, not {image_size}")
-    opened = {name: _open_split(Path(root), name) for name in ("train", "test")}
+    return _load(Path(root), image_size, _stamp(Path(root)))
+
+
+@lru_cache(maxsize=2)
+def _load(root: Path, image_size: int, stamp: tuple[tuple[str, int, int], ...]) -> ImageDataset:
+    """Decode once in a process, and anew when a file of `stamp` has changed."""
+    opened = {name: _open_split(root, name) for name in ("train", "test")}
     splits = {name: _class_files(folder, f"{root}: {name}") for name, folder in opened.items()}
     class_names = tuple(splits["train"])
     if strangers := sorted(set(splits["test"]) - set(class_names)):
@@ -53,7 +58,7 @@ def load_folder(root: str | Path, image_size: int = 32) -> ImageDataset:
             images[row] = read_image(file, image_size)
         return images, np.array([label for label, _ in labelled], dtype=np.int64)
 
-    return ImageDataset(f"folder:{Path(root).stem}", *decode(splits["train"]), *decode(splits["test"]), class_names)
+    return ImageDataset(f"folder:{root.stem}", *decode(splits["train"]), *decode(splits["test"]), class_names)
 
 
 def read_image(file: Tree, image_size: int) -> NDArray[np.uint8]:
@@ -67,6 +72,8 @@ def read_image(file: Tree, image_size: int) -> NDArray[np.uint8]:
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I;16"):
                 upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+            if upright.mode in ("I", "F"):
+                raise ValueError("32-bit pixels have no agreed range; save the image with 8 or 16 bits")
             square = ImageOps.fit(upright.convert("RGB"), (image_size, image_size), Image.Resampling.BICUBIC)
             return np.asarray(square)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, zipfile.BadZipFile) as error:
@@ -93,7 +100,7 @@ def _class_files(split: Tree, place: str) -> dict[str, list[Tree]]:
     """Class name to its image files, both sorted by name."""
     classes = {folder.name: folder for folder in _visible(split) if folder.is_dir()}
     files = {
-        name: [file for file in _visible(classes[name]) if Path(file.name).suffix.lower() in IMAGE_SUFFIXES]
+        name: [file for file in _files(classes[name]) if Path(file.name).suffix.lower() in IMAGE_SUFFIXES]
         for name in sorted(classes)
     }
     if not files:
@@ -102,6 +109,21 @@ def _class_files(split: Tree, place: str) -> dict[str, list[Tree]]:
         if not images:
             raise ValueError(f"{place}: class {name!r} holds no images; add some or remove the folder")
     return files
+
+
+def _files(folder: Tree) -> list[Tree]:
+    """All files below a folder, as torchvision's ImageFolder takes them."""
+    found: list[Tree] = []
+    for child in _visible(folder):
+        found += _files(child) if child.is_dir() else [child]
+    return found
+
+
+def _stamp(root: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, size and time of the zip, or of every file of the tree."""
+    files = sorted(root.rglob("*")) if root.is_dir() else [root] if root.exists() else []
+    stats = [(str(file), file.stat()) for file in files]
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
 
 
 def _visible(folder: Tree) -> list[Tree]:

@@ -50,8 +50,9 @@ class ImageDataset:
                     f"{self.name}: {split} labels span {labels.min()} ... {labels.max()}, "
                     f"but there are {len(self.class_names)} class names"
                 )
-            images.flags.writeable = False
-            labels.flags.writeable = False
+            for name, array in ((f"{split}_images", images.view()), (f"{split}_labels", labels.view())):
+                array.flags.writeable = False  # of the view alone: the caller's own array stays as it is
+                object.__setattr__(self, name, array)
         if self.train_images.shape[1:] != self.test_images.shape[1:]:
             raise ValueError(
                 f"{self.name}: train and test images must have one size, "

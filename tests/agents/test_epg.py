@@ -391,3 +391,77 @@ def test_env_of_another_shape_is_refused_on_load(make_agent: Callable[..., EPG],
     make_agent().learn(8).save(tmp_path / "agent")
     with pytest.raises(ValueError, match="space"):
         EPG.load(tmp_path / "agent", gym.make_vec("cls_env/SplitGlyphs-v0", num_envs=8), device="cpu")
+
+
+def test_rewards_outside_the_task_do_not_count(make_vec: MakeVec) -> None:
+    """Half a reward for every other class: those outside the current task have no probability and no say."""
+    matrix = np.full((6, 6), 0.5) + 0.5 * np.eye(6)
+    inside = np.kron(np.eye(3), np.ones((2, 2)))  # tasks of two classes
+    agents = [
+        EPG("ViTPolicy", make_vec(8, reward_matrix=rewards), objective="ce", batch_size=8, seed=0, device="cpu").learn(
+            40
+        )
+        for rewards in (matrix, matrix * inside)
+    ]
+    assert torch.equal(agents[0].policy.head.weight, agents[1].policy.head.weight)
+    assert agents[0].policy.head.weight.abs().max() > 1e-3
+
+
+def test_loaded_agent_takes_an_env_later(make_agent: Callable[..., EPG], make_vec: MakeVec, tmp_path: Path) -> None:
+    make_agent().learn(8).save(tmp_path / "agent")
+    loaded = EPG.load(tmp_path / "agent", device="cpu")
+    loaded.set_env(make_vec(4))
+    assert loaded.learn(16).n_envs == 4
+    with pytest.raises(ValueError, match="batch_size 8 is not a multiple of the 3"):
+        loaded.set_env(make_vec(3))
+    with pytest.raises(ValueError, match="needs an environment"):
+        EPG("ViTPolicy", None)
+
+
+def test_several_tasks_at_once_are_one(make_agent: Callable[..., EPG], make_vec: MakeVec) -> None:
+    agent = make_agent(env=make_vec(8, task=[0, 1]))
+    for _ in range(4):
+        agent.learn(8, reset_num_timesteps=False)
+    assert agent.policy.tasks_begun == 1
+
+
+def test_optimizer_is_saved_by_name(make_agent: Callable[..., EPG], tmp_path: Path) -> None:
+    kwargs = {"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {"momentum": 0.9}}
+    make_agent(policy_kwargs=kwargs).learn(8).save(tmp_path / "agent")
+    loaded = EPG.load(tmp_path / "agent", device="cpu")
+    assert isinstance(loaded.policy.optimizer, torch.optim.SGD)
+    assert loaded.policy.optimizer.defaults["momentum"] == 0.9
+    replaced = EPG.load(tmp_path / "agent", device="cpu", policy_kwargs={"optimizer_kwargs": {}})
+    assert replaced.policy.optimizer.defaults["momentum"] == 0
+
+
+class OwnOptimizer(torch.optim.SGD):
+    pass
+
+
+def test_optimizer_of_ones_own_must_be_passed_again(make_agent: Callable[..., EPG], tmp_path: Path) -> None:
+    make_agent(policy_kwargs={"optimizer_class": OwnOptimizer}).learn(8).save(tmp_path / "agent")
+    with pytest.raises(ValueError, match="optimizer of its own"):
+        EPG.load(tmp_path / "agent")
+    loaded = EPG.load(tmp_path / "agent", device="cpu", policy_kwargs={"optimizer_class": OwnOptimizer})
+    assert isinstance(loaded.policy.optimizer, OwnOptimizer)
+
+
+def test_id_may_name_its_module() -> None:
+    assert EPG("ViTPolicy", "cls_env:cls_env/SplitGlyphs-v0", batch_size=4, device="cpu").n_envs == 4
+
+
+def test_callbacks_find_sb3s_locals(make_agent: Callable[..., EPG]) -> None:
+    class Reader(BaseCallback):
+        def _on_step(self) -> bool:
+            assert {"rewards", "dones", "infos", "actions"} <= set(self.locals)
+            return True
+
+    make_agent().learn(8, callback=Reader())
+
+
+def test_lists_of_infos_are_refused_with_the_reason(make_vec: MakeVec) -> None:
+    from gymnasium.wrappers.vector import DictInfoToList
+
+    with pytest.raises(ValueError, match="dict of arrays"):
+        EPG("ViTPolicy", DictInfoToList(make_vec(4)), batch_size=4, device="cpu").learn(4)

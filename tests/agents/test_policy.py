@@ -195,6 +195,8 @@ def test_backbone_stays_in_eval_mode() -> None:
     ("arguments", "message"),
     [
         ({"model": "vit_micro_patch8_23"}, "unknown model 'vit_micro_patch8_23'; did you mean 'vit_micro_patch8_32'"),
+        ({"model": "vit_micro_patch8_32.foo"}, "timm can't create 'vit_micro_patch8_32.foo'"),
+        ({"model": "deit_tiny_patch16_223"}, r"did you mean 'deit_tiny_patch16_224'\?.*in all\)$"),
         ({"peft": "lorra"}, "unknown PEFT module 'lorra'; did you mean 'lora'"),
         ({"lora_rank": 0}, "rank of at least 1"),
         ({"blocks": (6,)}, r"block 6 is out of range: the model has 6 blocks, 0 \.\.\. 5"),
@@ -220,6 +222,16 @@ def test_other_spaces_are_refused() -> None:
 def test_larger_images_resize_the_position_embedding() -> None:
     policy = ViTPolicy(spaces.Box(0, 255, (48, 48, 3), np.uint8), spaces.Discrete(3), lambda _: 1e-3)
     assert policy.features(torch.zeros(1, 48, 48, 3, dtype=torch.uint8)).shape == (1, 128)
+
+
+def test_other_vits_take_the_image_size_too() -> None:
+    policy = make_policy(model="deit_tiny_patch16_224", pretrained=False)
+    assert policy.features(torch.zeros(1, 32, 32, 3, dtype=torch.uint8)).shape == (1, 192)
+
+
+def test_any_timm_model_works_without_module() -> None:
+    policy = make_policy(model="resnet18", pretrained=False, peft="none")
+    assert policy.features(torch.zeros(1, 32, 32, 3, dtype=torch.uint8)).shape == (1, 512)
 
 
 def test_split_refuses_models_without_fused_projection() -> None:

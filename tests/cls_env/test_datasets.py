@@ -33,6 +33,19 @@ def test_arrays_that_do_not_fit_are_refused(changes: dict[str, np.ndarray], mess
         ImageDataset("mine", **{name: array.copy() for name, array in arrays.items()}, class_names=("a", "b"))
 
 
+def test_arguments_that_a_loader_lacks_are_named() -> None:
+    with pytest.raises(ValueError, match=r"dataset 'folder': missing a required argument: 'root'"):
+        load_dataset("folder")
+    with pytest.raises(ValueError, match=r"dataset 'glyphs': .*'classes'; its arguments are \(num_classes"):
+        load_dataset("glyphs", classes=3)
+
+
+def test_arrays_of_the_caller_stay_writable() -> None:
+    images, labels = IMAGES.copy(), LABELS.copy()
+    ImageDataset("mine", images, labels, images, labels, ("a", "b"))
+    images[0], labels[0] = 1, 1
+
+
 def test_dataset_is_immutable_and_not_copied(glyphs: ImageDataset) -> None:
     assert copy.deepcopy(glyphs) is glyphs
     with pytest.raises(ValueError, match="read-only"):

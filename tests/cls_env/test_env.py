@@ -101,8 +101,12 @@ def test_bandit_feedback_hides_the_label(stream: TaskStream) -> None:
     env = make(stream, feedback="bandit")
     _, info = env.reset(seed=0)
     *_, after = env.step(0)
-    for content in (info, after, after["outcome"]):
-        assert not {"label", "action_rewards"} & set(content)
+    assert set(info) == {"task", "action_mask", "epoch_length"}
+    assert set(after) - set(info) == {"outcome", "is_success"}
+    assert set(after["outcome"]) == {"action", "is_success"}
+    graded = make(stream, feedback="bandit", reward_matrix=np.full((6, 6), 0.5))
+    graded.reset(seed=0)
+    assert "is_success" not in graded.step(0)[4]
 
 
 def test_reward_matrix_sets_the_rewards(stream: TaskStream) -> None:
@@ -143,6 +147,7 @@ def test_step_before_reset_is_refused(stream: TaskStream) -> None:
         ({"task": -1}, "out of range"),
         ({"task": 0.5}, "must be an index"),
         ({"task": []}, "must be an index"),
+        ({"task": [1, 1]}, "names a task twice"),
         ({"split": "trian"}, "did you mean 'train'"),
         ({"feedback": "bandid"}, "did you mean 'bandit'"),
         ({"reward_matrix": np.eye(5)}, r"shape \(6, 6\)"),

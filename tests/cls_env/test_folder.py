@@ -58,6 +58,21 @@ def test_sixteen_bit_grey_is_scaled(tmp_path: Path) -> None:
     assert np.array_equal(read_image(tmp_path / "x.png", 8), np.full((8, 8, 3), 128, dtype=np.uint8))
 
 
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_pixels_without_a_range_are_refused(tmp_path: Path, dtype: type) -> None:
+    Image.fromarray(np.zeros((8, 8), dtype=dtype)).save(tmp_path / "x.tiff")
+    with pytest.raises(ValueError, match=r"x\.tiff can't be decoded.*32-bit"):
+        read_image(tmp_path / "x.tiff", 8)
+
+
+def test_changed_tree_is_read_anew_and_subfolders_count(tree: Path) -> None:
+    assert len(load_dataset("folder", root=tree).train_images) == 24
+    deeper = tree / "train" / "cat" / "more" / "even"
+    deeper.mkdir(parents=True)
+    shutil.copy(tree / "train" / "cat" / "0.png", deeper / "9.png")
+    assert len(load_dataset("folder", root=tree).train_images) == 25
+
+
 def test_exif_rotation_is_applied(tmp_path: Path) -> None:
     pixels = np.zeros((16, 16, 3), dtype=np.uint8)
     pixels[:8] = 255  # bright above

@@ -101,6 +101,14 @@ def test_wrong_actions_are_refused(make_vec: MakeVec, actions: np.ndarray, messa
         env.step(actions)
 
 
+def test_labels_of_the_user_are_copies(make_vec: MakeVec) -> None:
+    env = make_vec()
+    _, info = env.reset(seed=0)
+    labels = info["label"].copy()
+    info["label"][:] = 0
+    assert env.step(labels)[1].tolist() == [1.0] * 8
+
+
 def test_step_before_reset_and_no_envs_are_refused(make_vec: MakeVec, stream: TaskStream) -> None:
     with pytest.raises(ResetNeeded):
         make_vec().step(np.zeros(8, dtype=np.int64))

@@ -33,7 +33,7 @@ def test_compare_prints_its_table_and_writes_it(
     arguments = [*folder_arguments, "--objectives", "ce", "aepg", "--label-noise", "0", "--seeds", "0", "1"]
     assert main(["compare", *arguments, "--out", str(tmp_path)]) == 0
     table = (tmp_path / "table.md").read_text()
-    assert table.count("0% label noise") == 2 and "Made by `python -m experiments" in table
+    assert table.count("| 0% label noise") == 2 and "Made by `python -m experiments" in table
     assert {"runs.csv", "summary.csv", "choices.png", "output_entropy.png"} <= {
         file.name for file in tmp_path.iterdir()
     }
@@ -72,6 +72,8 @@ def test_help_explains_every_option(command: str, capsys: pytest.CaptureFixture)
         (["compare", "--objectives", "ce", "eppg"], "did you mean 'epg'"),
         (["run", "--num-tasks", "51"], "51 tasks can't be made of 50 classes"),
         (["compare", "--seeds"], "nothing to compare"),
+        (["compare", "--seeds", "1", "1"], "named twice"),
+        (["compare", "--blocks", "9"], "block 9 is out of range"),
         (["run", "--dataset", "folder"], "needs --root"),
     ],
 )

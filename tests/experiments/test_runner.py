@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,6 +109,19 @@ def test_run_killed_between_two_files_of_a_task_goes_on(config: RunConfig, tmp_p
     assert broken.model.read_bytes() != first_agent
 
 
+def test_other_images_are_noticed(config: RunConfig, image_tree: Path, tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    shutil.copytree(image_tree, root)
+    own = replace(config, root=str(root))
+    folder = RunFolder(tmp_path / "run")
+    run(own, folder)
+    card = (folder.path / "protocol.json").read_bytes()
+    shutil.copy(root / "train" / "dog" / "0.png", root / "train" / "cat" / "0.png")
+    with pytest.raises(FileExistsError, match=r"other data or weights \(stream, images_sha256\)"):
+        run(own, folder)
+    assert (folder.path / "protocol.json").read_bytes() == card
+
+
 def test_folder_of_another_run_is_left_alone(config: RunConfig, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     run(config, folder)
@@ -133,6 +147,8 @@ def test_folder_of_another_run_is_left_alone(config: RunConfig, tmp_path: Path) 
         ({"dataset": "glyphs"}, "--root belongs to --dataset folder"),
         ({"num_tasks": 5}, "5 tasks can't be made of 4 classes"),
         ({"epochs": 0}, "epochs must be positive"),
+        ({"freeze_fraction": 2.0}, "freeze_fraction"),
+        ({"dataset": "glyphs", "root": None, "image_size": 64}, "--image-size belongs to --dataset folder"),
         ({"device": "cuda"}, "torch sees no GPU"),
     ],
 )
