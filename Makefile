@@ -14,6 +14,7 @@ test: .venv/dev
 	$(BIN)/pytest --cov --cov-report=term
 
 .venv/experiments .venv/dev: pyproject.toml
+	@echo "setting up .venv; PyTorch is large, so this takes some minutes"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -e ".[$(notdir $@)]"
 	touch $@

@@ -113,9 +113,10 @@ def output_entropy(runs: pd.DataFrame) -> Figure:
         for colour, (contender, group) in zip(COLOURS, here.groupby("contender", sort=False), strict=False):
             entropy = np.mean([_entropy_by_progress(Path(path)) for path in group["folder"]], axis=0)
             for task, values in enumerate(entropy):
-                progress = task + 1 + np.linspace(0, 1, len(values))
+                progress = task + np.linspace(0, 1, len(values))
                 axes.plot(progress, values, color=colour, linewidth=1.2, label=None if task else contender)
         axes.set(title=condition, xlabel="task, from its first to its last gradient step", ylim=(0, None))
+        axes.set_xticks(np.arange(len(entropy)) + 0.5, [str(task + 1) for task in range(len(entropy))])
         axes.grid(alpha=0.25)
     panels[0].set_ylabel("output entropy, nats")
     panels[0].legend(frameon=False, loc="lower left", ncols=4)
