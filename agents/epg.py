@@ -159,16 +159,11 @@ class EPG(BaseAlgorithm):
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
-        backbone_seed, peft_seed, head_seed, self._action_seed = map(
-            int, np.random.SeedSequence(self.seed).generate_state(4)
-        )
-        kwargs = dict(self.policy_kwargs)
-        config = kwargs.pop("config", None) or PolicyConfig(
-            backbone_seed=backbone_seed, peft_seed=peft_seed, head_seed=head_seed
-        )
-        self.policy = cast(type[ViTPolicy], self.policy_class)(
-            self.observation_space, self.action_space, self.lr_schedule, config=config, **kwargs
-        ).to(self.device)
+        backbone, peft, head, self._action_seed = map(int, np.random.SeedSequence(self.seed).generate_state(4))
+        kwargs = {"config": PolicyConfig(backbone_seed=backbone, peft_seed=peft, head_seed=head)} | self.policy_kwargs
+        make_policy = cast(type[ViTPolicy], self.policy_class)
+        policy = make_policy(self.observation_space, self.action_space, self.lr_schedule, **kwargs)
+        self.policy = policy.to(self.device)
         self._actions_generator = torch.Generator(device=self.device)
 
     def learn(
@@ -251,9 +246,8 @@ class EPG(BaseAlgorithm):
         return True
 
     def _masked_logits(self, info: ObservationInfo) -> Tensor:
-        mixed = self._autocast_dtype != torch.float32
-        images = self._to_device(self._last_obs)
-        with torch.autocast(self.device.type, dtype=self._autocast_dtype, enabled=mixed):
+        images, dtype = self._to_device(self._last_obs), self._autocast_dtype
+        with torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32):
             if self.cache_features and self.policy.peft_frozen and info.image_index is not None:
                 features = self._feature_cache.features(info.image_index, images, self.policy.features)
             else:
