@@ -47,7 +47,7 @@ class PretrainConfig:
     seed: int = 0
     """Fixes initialisation, images and their order."""
     threads: int = 2
-    """CPU threads."""
+    """CPU threads; another number rounds sums differently, which moves the final accuracy by some points."""
 
 
 def pretrain(config: PretrainConfig) -> dict[str, Any]:
