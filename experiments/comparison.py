@@ -110,9 +110,7 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None) 
         raise ValueError(f"{sorted(twice)[0]} is named twice; name each objective, label noise and seed once")
     _try_agents(entries)
     total = sum(_images(entry.config) for entry in entries)
-    first = entries[0].config
-    on_gpu = first.device == "cuda" or (first.device == "auto" and torch.cuda.is_available())
-    count = workers or (1 if on_gpu else max(1, (os.cpu_count() or 1) // first.threads))
+    count = workers or _fitting_workers(entries[0].config)
     places = [folder / "runs" / entry.config.name for entry in entries]
     with progress_bar() as progress, multiprocessing.Manager() as manager:
         bar = progress.add_task(f"{len(entries)} runs", total=total)
@@ -143,12 +141,18 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None) 
         finally:
             images.put(-1)
             watcher.join()
-    rows = []
-    for entry, place in zip(entries, places, strict=True):
-        metrics = RunFolder(place).metrics()
-        rows.append({"condition": entry.condition, "contender": entry.contender, "seed": entry.config.seed, **metrics})
-        rows[-1]["folder"] = str(place)
-    return pd.DataFrame(rows)
+    return pd.DataFrame([_row(entry, place) for entry, place in zip(entries, places, strict=True)])
+
+
+def _row(entry: Entry, place: Path) -> dict[str, Any]:
+    place_in_table = {"condition": entry.condition, "contender": entry.contender, "seed": entry.config.seed}
+    return place_in_table | RunFolder(place).metrics() | {"folder": str(place)}
+
+
+def _fitting_workers(config: Settings) -> int:
+    """Runs that fit the cores, or one on a GPU."""
+    on_gpu = config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available())
+    return 1 if on_gpu else max(1, (os.cpu_count() or 1) // config.threads)
 
 
 def _try_agents(entries: Sequence[Entry]) -> None:

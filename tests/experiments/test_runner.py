@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from experiments.comparison import CompareConfig, RunFailedError, objective_entries, run_all
 from experiments.config import RunConfig
@@ -149,16 +150,12 @@ def test_folder_of_another_run_is_left_alone(config: RunConfig, tmp_path: Path) 
         ({"epochs": 0}, "epochs must be positive"),
         ({"freeze_fraction": 2.0}, "freeze_fraction"),
         ({"dataset": "glyphs", "root": None, "image_size": 64}, "--image-size belongs to --dataset folder"),
-        ({"device": "cuda"}, "torch sees no GPU"),
+        *([] if torch.cuda.is_available() else [({"device": "cuda"}, "torch sees no GPU")]),
     ],
 )
 def test_impossible_runs_write_nothing(
     config: RunConfig, tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
-    import torch
-
-    if changes.get("device") == "cuda" and torch.cuda.is_available():
-        pytest.skip("there is a GPU here")
     with pytest.raises(ValueError, match=message):
         run(replace(config, **changes), RunFolder(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
