@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gymnasium as gym
@@ -13,6 +13,15 @@ import torch
 from PIL import Image
 
 from cls_env import ImageDataset, TaskStream, load_dataset
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Decoded images go to a folder of this session, in subprocesses too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLS_ENV_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("CLS_ENV_DATA", str(tmp_path_factory.mktemp("data")))
+        yield
 
 
 @pytest.fixture(autouse=True)

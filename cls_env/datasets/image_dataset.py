@@ -1,12 +1,36 @@
-"""What every loader returns: labelled train and test images in memory."""
+"""What every loader returns: labelled train and test images."""
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+Indices = NDArray[np.int64]
+HASHED_AT_ONCE = 256
+
+
+class Images(Protocol):
+    """Images by row: a NumPy array, a memory-mapped one, or one whose rows are computed when asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W, 3)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """uint8."""
+
+    def __len__(self) -> int:
+        """N."""
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """The images of some rows, as a NumPy array."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,45 +43,76 @@ class ImageDataset:
         train_labels: int64 of shape (N,), indices into `class_names`.
         test_images: uint8 of shape (M, H, W, 3), of the same height and width.
         test_labels: int64 of shape (M,).
-        class_names: One name for each class.
+        class_names: One name for each class, all different.
+        train_domains: int64 of shape (N,), indices into `domain_names`; None where the set knows no domains.
+        test_domains: The same of shape (M,).
+        domain_names: One name for each domain.
 
     Raises:
-        ValueError: Shapes, dtypes or labels do not fit together.
+        ValueError: Shapes, dtypes, labels or names do not fit together.
     """
 
     name: str
-    train_images: NDArray[np.uint8]
-    train_labels: NDArray[np.int64]
-    test_images: NDArray[np.uint8]
-    test_labels: NDArray[np.int64]
+    train_images: Images
+    train_labels: Indices
+    test_images: Images
+    test_labels: Indices
     class_names: tuple[str, ...]
+    train_domains: Indices | None = None
+    test_domains: Indices | None = None
+    domain_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for kind, names in (("class", self.class_names), ("domain", self.domain_names)):
+            if twice := [name for name, count in Counter(names).items() if count > 1]:
+                places = [index for index, name in enumerate(names) if name == twice[0]]
+                raise ValueError(
+                    f"{self.name}: {kind} name {twice[0]!r} is given to {kind} {places}; names must differ"
+                )
         for split in ("train", "test"):
-            images, labels = getattr(self, f"{split}_images"), getattr(self, f"{split}_labels")
-            if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+            images = getattr(self, f"{split}_images")
+            if images.dtype != np.uint8 or len(images.shape) != 4 or images.shape[-1] != 3:
                 raise ValueError(
                     f"{self.name}: {split} images must be uint8 of shape (N, H, W, 3), "
                     f"not {images.dtype} of shape {images.shape}"
                 )
-            if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
-                raise ValueError(
-                    f"{self.name}: {split} labels must be {len(images)} integers, one for each image, "
-                    f"not {labels.dtype} of shape {labels.shape}"
-                )
-            if len(labels) and not (labels.min() >= 0 and labels.max() < len(self.class_names)):
-                raise ValueError(
-                    f"{self.name}: {split} labels span {labels.min()} ... {labels.max()}, "
-                    f"but there are {len(self.class_names)} class names"
-                )
-            for name, array in ((f"{split}_images", images.view()), (f"{split}_labels", labels.view())):
-                array.flags.writeable = False  # of the view alone: the caller's own array stays as it is
-                object.__setattr__(self, name, array)
+            self._check_indices(split, "labels", "class", self.class_names)
+            if self.domain_names:
+                self._check_indices(split, "domains", "domain", self.domain_names)
+            for part in ("images", "labels", "domains"):
+                self._protect(f"{split}_{part}")
         if self.train_images.shape[1:] != self.test_images.shape[1:]:
             raise ValueError(
                 f"{self.name}: train and test images must have one size, "
                 f"not {self.train_images.shape[1:]} and {self.test_images.shape[1:]}"
             )
+
+    def _check_indices(self, split: str, part: str, kind: str, names: tuple[str, ...]) -> None:
+        indices, count = getattr(self, f"{split}_{part}"), len(getattr(self, f"{split}_images"))
+        if indices is None or indices.shape != (count,) or not np.issubdtype(indices.dtype, np.integer):
+            found = "None" if indices is None else f"{indices.dtype} of shape {indices.shape}"
+            raise ValueError(f"{self.name}: {split} {part} must be {count} integers, one for each image, not {found}")
+        if count and not (indices.min() >= 0 and indices.max() < len(names)):
+            raise ValueError(
+                f"{self.name}: {split} {part} span {indices.min()} ... {indices.max()}, "
+                f"but there are {len(names)} {kind} names"
+            )
+
+    def _protect(self, name: str) -> None:
+        array = getattr(self, name)
+        if isinstance(array, np.ndarray):
+            view = array.view()
+            view.flags.writeable = False  # of the view alone: the caller's own array stays as it is
+            object.__setattr__(self, name, view)
+
+    @cached_property
+    def images_sha256(self) -> str:
+        """SHA-256 of the pixels, training images first; equal where two people have the same images."""
+        digest = hashlib.sha256()
+        for images in (self.train_images, self.test_images):
+            for first in range(0, len(images), HASHED_AT_ONCE):
+                digest.update(np.ascontiguousarray(images[first : first + HASHED_AT_ONCE]).data)
+        return digest.hexdigest()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ImageDataset:
         """The dataset itself: it is immutable, and Gymnasium deep-copies the arguments of an environment."""
@@ -66,7 +121,8 @@ class ImageDataset:
     def __repr__(self) -> str:
         """A line with the sizes, not the pixels."""
         height, width = self.train_images.shape[1:3]
+        domains = f"{len(self.domain_names)} domains, " if self.domain_names else ""
         return (
-            f"ImageDataset({self.name!r}, {len(self.class_names)} classes, {len(self.train_images)} train and "
-            f"{len(self.test_images)} test images of {height} x {width})"
+            f"{type(self).__name__}({self.name!r}, {len(self.class_names)} classes, {domains}{len(self.train_images)} "
+            f"train and {len(self.test_images)} test images of {height} x {width})"
         )

@@ -9,13 +9,18 @@ import pytest
 from PIL import Image
 
 from cls_env import load_dataset
-from cls_env.datasets.folder import read_image
+from cls_env.datasets.decoding import TreeReader, read_square
+from cls_env.datasets.trees import open_tree
 
 
 @pytest.fixture
 def tree(image_tree: Path, tmp_path: Path) -> Path:
     """A copy that a test may damage."""
     return Path(shutil.copytree(image_tree, tmp_path / "tree"))
+
+
+def read(file: Path, image_size: int) -> np.ndarray:
+    return read_square(TreeReader(open_tree(file.parent)), file.name, image_size)
 
 
 def test_tree_is_read_class_by_class(image_tree: Path) -> None:
@@ -43,26 +48,26 @@ def test_single_top_folder_of_a_zip_is_entered(image_tree: Path, tmp_path: Path)
 def test_image_of_the_right_size_is_kept_to_the_pixel(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, size=(32, 32, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "x.png")
-    assert np.array_equal(read_image(tmp_path / "x.png", 32), pixels)
+    assert np.array_equal(read(tmp_path / "x.png", 32), pixels)
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "RGBA", "1", "LA"])
 def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     file = tmp_path / ("x.tif" if mode == "CMYK" else "x.png")
     Image.new("RGB", (8, 8), (255, 255, 255)).convert(mode).save(file)
-    assert np.array_equal(read_image(file, 8), np.full((8, 8, 3), 255, dtype=np.uint8))
+    assert np.array_equal(read(file, 8), np.full((8, 8, 3), 255, dtype=np.uint8))
 
 
 def test_sixteen_bit_grey_is_scaled(tmp_path: Path) -> None:
     Image.fromarray(np.full((8, 8), 0x8000, dtype=np.uint16)).save(tmp_path / "x.png")
-    assert np.array_equal(read_image(tmp_path / "x.png", 8), np.full((8, 8, 3), 128, dtype=np.uint8))
+    assert np.array_equal(read(tmp_path / "x.png", 8), np.full((8, 8, 3), 128, dtype=np.uint8))
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
 def test_pixels_without_a_range_are_refused(tmp_path: Path, dtype: type) -> None:
     Image.fromarray(np.zeros((8, 8), dtype=dtype)).save(tmp_path / "x.tiff")
     with pytest.raises(ValueError, match=r"x\.tiff can't be decoded.*32-bit"):
-        read_image(tmp_path / "x.tiff", 8)
+        read(tmp_path / "x.tiff", 8)
 
 
 def test_changed_tree_is_read_anew_and_subfolders_count(tree: Path) -> None:
@@ -79,7 +84,7 @@ def test_exif_rotation_is_applied(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 3  # turned by 180 degrees
     Image.fromarray(pixels).save(tmp_path / "x.jpg", exif=exif, quality=100)
-    turned = read_image(tmp_path / "x.jpg", 16)
+    turned = read(tmp_path / "x.jpg", 16)
     assert turned[:6].max() < 20 and turned[-6:].min() > 235
 
 
@@ -143,7 +148,7 @@ def test_missing_root_and_other_files(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="does not exist"):
         load_dataset("folder", root=tmp_path / "nowhere")
     (tmp_path / "x.bin").write_bytes(b"x")
-    with pytest.raises(ValueError, match="neither a folder nor a zip"):
+    with pytest.raises(ValueError, match="neither a folder nor a zip or tar"):
         load_dataset("folder", root=tmp_path / "x.bin")
     with pytest.raises(ValueError, match="image_size"):
         load_dataset("folder", root=tmp_path, image_size=0)

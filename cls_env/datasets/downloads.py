@@ -1,0 +1,39 @@
+"""Where the files of published sets are looked for, and what to say when they are not there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+DATA_VARIABLE = "CLS_ENV_DATA"
+
+
+def data_folder(name: str, root: str | Path | None) -> Path:
+    """The folder of a set: `root` if given, else `$CLS_ENV_DATA/<name>`, else in the user's data directory."""
+    if root is not None:
+        return Path(root).expanduser()
+    given = os.environ.get(DATA_VARIABLE)
+    return (Path(given).expanduser() if given else user_data_path("cls-env")) / name
+
+
+def first_existing(name: str, root: Path, wanted: tuple[str, ...], advice: str = "") -> Path:
+    """The first of some files or folders that is there; `root` itself, if it is a file.
+
+    Args:
+        name: Of the set.
+        root: Where to look.
+        wanted: Names, in order of preference.
+        advice: What to do, where no command gets the set.
+
+    Raises:
+        FileNotFoundError: None is there; the message says what is wanted, where it was looked for, and how to get it.
+    """
+    if root.is_file():
+        return root
+    for candidate in wanted:
+        if (root / candidate).exists():
+            return root / candidate
+    how = advice or f"get it with `cls-env download {name} --root {root}`"
+    raise FileNotFoundError(f"{name} needs {' or '.join(wanted)} in {root}, and it is not there: {how}")

@@ -1,0 +1,98 @@
+"""The one way in which every published set is found, fetched, split, decoded and stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cls_env.datasets.downloads import data_folder, first_existing
+from cls_env.datasets.listing import Listing, split_by_seed
+from cls_env.datasets.store import StoredDataset, StoreOptions, stored
+from cls_env.datasets.trees import stamp
+
+
+@dataclass(frozen=True)
+class PublishedSet:
+    """The loader of a published set.
+
+    Attributes:
+        name: Of the set.
+        wanted: Files or folders of which the first that is there is read, relative to `root`.
+        listing: Lists that place, given a folder for temporary files; all rows in the training split where the set was
+            published without one.
+        download: Fetches the set into a folder, or None where nobody may.
+        beside: Further files that the listing reads if they are there, relative to `root`.
+        advice: What to do where there is no download.
+        test_fraction: The share held out by default, where the set was published without a split.
+    """
+
+    name: str
+    wanted: tuple[str, ...]
+    listing: Callable[[Path, Path], Listing]
+    download: Callable[[Path], None] | None = None
+    beside: tuple[str, ...] = ()
+    advice: str = ""
+    test_fraction: float = 0.2
+
+    def __call__(
+        self,
+        root: str | Path | None = None,
+        image_size: int = 256,
+        *,
+        test_fraction: float | None = None,
+        seed: int = 0,
+        download: bool = False,
+        resize: str = "crop",
+        on_error: str = "raise",
+        workers: int | None = None,
+    ) -> StoredDataset:
+        """Load the set.
+
+        Args:
+            root: The folder that holds it, or the archive; by default `$CLS_ENV_DATA/<name>`, or in the user's data
+                folder.
+            image_size: Side of the square images in the store, in pixels.
+            test_fraction: Hold out this share of each class, in (0, 1), by the seed, in place of the published split;
+                where there is none, this is the default.
+            seed: Fixes which.
+            download: Fetch what is missing.
+            resize: `"crop"`, `"squash"` or `"pad"`, see `RESIZE_RULES`.
+            on_error: `"raise"`, or `"skip"` to leave out files that can't be decoded.
+            workers: Decoding processes; by default one for each core.
+
+        Raises:
+            FileNotFoundError: It is not there; the message says what is wanted, where, and how to get it.
+            ValueError: An argument is out of range, or the files are damaged.
+        """
+        options = StoreOptions(image_size=image_size, resize=resize, on_error=on_error, workers=workers)
+        folder = data_folder(self.name, root)
+        if download:
+            self.fetch(folder)
+        place = first_existing(self.name, folder, self.wanted, self.advice)
+
+        def make_listing(room: Path) -> Listing:
+            listing = self.listing(place, room)
+            if test_fraction is None and listing.test:
+                return listing
+            rows = (*listing.train, *listing.test)
+            return split_by_seed(listing.reader, rows, listing.class_names, test_fraction or self.test_fraction, seed)
+
+        source = stamp(place, *(folder / name for name in self.beside))
+        return stored(self.name, f"{source} {test_fraction} {seed}", make_listing, options)
+
+    def fetch(self, folder: Path) -> None:
+        """Download the set into a folder, unless it is there.
+
+        Raises:
+            ValueError: No program may, or it failed.
+        """
+        if any((folder / name).exists() for name in self.wanted):
+            return
+        if self.download is None:
+            raise ValueError(f"{self.name} can't be downloaded by a program: {self.advice}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.download(folder)
+        except (OSError, RuntimeError) as error:
+            raise ValueError(f"{self.name} could not be downloaded into {folder}: {error}") from error

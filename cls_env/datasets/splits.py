@@ -1,0 +1,89 @@
+"""Which images are for training and which for testing, where a set does not say so itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cls_env.datasets.image_dataset import ImageDataset
+
+
+def stratified_split(labels: NDArray[np.int64], test_fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Draw the test images, class by class, so that every class keeps its share in both splits.
+
+    Args:
+        labels: int64 of shape (N,).
+        test_fraction: Share of each class that goes to the test split, in (0, 1), rounded, and at least one image on
+            either side where the class has two.
+        seed: Fixes the draw; each class has a random stream of its own.
+
+    Returns:
+        bool of shape (N,), True for test.
+
+    Raises:
+        ValueError: The share is out of range, or a class has a single image.
+    """
+    if not 0 < test_fraction < 1:
+        raise ValueError(f"test_fraction is a share in (0, 1), not {test_fraction}")
+    test = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        if len(rows) < 2:
+            raise ValueError(f"class {label} has a single image: it can't be in both the training and the test split")
+        count = min(max(round(test_fraction * len(rows)), 1), len(rows) - 1)
+        test[np.random.default_rng([seed, int(label)]).permutation(rows)[:count]] = True
+    return test
+
+
+def from_arrays(
+    images: ArrayLike,
+    labels: ArrayLike,
+    test_images: ArrayLike | None = None,
+    test_labels: ArrayLike | None = None,
+    *,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    class_names: Sequence[str] | None = None,
+    name: str = "arrays",
+) -> ImageDataset:
+    """Make an image set of arrays.
+
+    Args:
+        images: uint8 of shape (N, H, W, 3), or (N, H, W) for grey images.
+        labels: Integers of shape (N,).
+        test_images: The test split of the same form; without one, a part of `images` is held out, class by class.
+        test_labels: Its labels.
+        test_fraction: Share of each class that is held out, in (0, 1).
+        seed: Fixes which.
+        class_names: A name for each class; by default the labels themselves.
+        name: For messages and records.
+
+    Raises:
+        ValueError: Only one of `test_images` and `test_labels` is given, or the arrays do not fit together.
+    """
+    if (test_images is None) != (test_labels is None):
+        raise ValueError(f"{name}: give test_images and test_labels together, or neither")
+    pixels, classes = _as_rgb(images), _as_integers(labels, f"{name}: labels")
+    if len(pixels) != len(classes):
+        raise ValueError(f"{name}: {len(pixels)} images and {len(classes)} labels must be as many")
+    if test_images is None:
+        test = stratified_split(classes, test_fraction, seed)
+        splits = pixels[~test], classes[~test], pixels[test], classes[test]
+    else:
+        splits = pixels, classes, _as_rgb(test_images), _as_integers(test_labels, f"{name}: test labels")
+    count = int(max(splits[1].max(initial=-1), splits[3].max(initial=-1))) + 1
+    return ImageDataset(name, *splits, tuple(class_names or map(str, range(count))))
+
+
+def _as_rgb(images: ArrayLike) -> NDArray[np.uint8]:
+    pixels: NDArray[np.uint8] = np.asarray(images)
+    return np.repeat(pixels[..., None], 3, axis=-1) if pixels.ndim == 3 else pixels
+
+
+def _as_integers(labels: ArrayLike | None, what: str) -> NDArray[np.int64]:
+    given = np.asarray(labels)
+    if given.ndim != 1 or not np.issubdtype(given.dtype, np.integer):
+        raise ValueError(f"{what} must be a row of integers, not {given.dtype} of shape {given.shape}")
+    return given.astype(np.int64)
