@@ -81,7 +81,7 @@ def list_whole_tree(
     Raises:
         ValueError: There are no images, or a class is empty.
     """
-    groups = _grouped(tree, _entered(tree, top), level, f"{tree.root}", excluded)
+    groups = _grouped(tree, _entered(tree, top, level), level, f"{tree.root}", excluded)
     names = tuple("/".join(group) for group in groups)
     return [Row(file, label) for label, files in enumerate(groups.values()) for file in files], names
 
@@ -138,11 +138,12 @@ def _top(tree: Tree) -> str:
     return outer.pop() if len(outer) == 1 and not outer & {"train", "test"} else "."
 
 
-def _entered(tree: Tree, top: str) -> str:
-    """`top`, or the single folder in it if that holds folders itself."""
-    inner = [name for name in tree.folders if PurePosixPath(name).parent == PurePosixPath(top)]
-    deeper = len(inner) == 1 and any(PurePosixPath(name).parent == PurePosixPath(inner[0]) for name in tree.folders)
-    return inner[0] if deeper else top
+def _entered(tree: Tree, top: str, level: int) -> str:
+    """`top`, or the single folder in it if the classes lie below that."""
+    folders = [PurePosixPath(name) for name in tree.folders]
+    inner = [folder for folder in folders if folder.parent == PurePosixPath(top)]
+    below = [folder for folder in folders if len(inner) == 1 and folder.is_relative_to(inner[0])]
+    return str(inner[0]) if any(len(folder.relative_to(inner[0]).parts) == level for folder in below) else top
 
 
 def _below(tree: Tree, top: str, split: str) -> str:

@@ -13,10 +13,13 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,7 +39,7 @@ CACHE_VARIABLE = "CLS_ENV_CACHE"
 FORMAT = 1
 CHUNK = 32
 FEW_IMAGES = 512  # fewer than these are decoded sooner than processes start
-IDLE_SECONDS = 5  # after which decoding processes go, also those whose parent was killed
+IDLE_SECONDS = 5  # after which decoding processes go
 ON_ERROR = {"raise": False, "skip": True}
 Decoded = tuple[list[NDArray[np.uint8]], list[Row], list[str]]
 
@@ -256,11 +259,13 @@ def _decoded(reader: ImageReader, rows: Sequence[Row], options: StoreOptions) ->
     chunks = (rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK))
     workers = 1 if len(rows) < FEW_IMAGES else options.workers or os.cpu_count() or 1
     pool = Parallel(n_jobs=workers, return_as="generator", idle_worker_timeout=IDLE_SECONDS)
-    results: Iterator[Decoded] = pool(delayed(_decode_chunk)(reader, chunk, options) for chunk in chunks)
+    results: Iterator[Decoded] = pool(delayed(_decode_chunk)(reader, chunk, options, os.getpid()) for chunk in chunks)
     return results
 
 
-def _decode_chunk(reader: ImageReader, rows: Sequence[Row], options: StoreOptions) -> Decoded:
+def _decode_chunk(reader: ImageReader, rows: Sequence[Row], options: StoreOptions, builder: int) -> Decoded:
+    if os.getpid() != builder:
+        _end_with(builder)
     images, kept, failures = [], [], []
     for row in rows:
         try:
@@ -271,6 +276,18 @@ def _decode_chunk(reader: ImageReader, rows: Sequence[Row], options: StoreOption
                 raise
             failures.append(str(error))
     return images, kept, failures
+
+
+@lru_cache(maxsize=1)
+def _end_with(builder: int) -> None:
+    """Let this process end soon after the one it decodes for, also if that is killed."""
+
+    def watch() -> None:
+        while os.getppid() == builder:
+            time.sleep(1)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _check_disk(room: Path, count: int, side: int) -> None:

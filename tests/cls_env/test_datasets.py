@@ -5,7 +5,8 @@ import copy
 import numpy as np
 import pytest
 
-from cls_env import ImageDataset, load_dataset
+from cls_env import DATASETS, ImageDataset, load_dataset
+from cls_env.datasets import from_arrays, register_dataset, task_count
 
 IMAGES = np.zeros((4, 8, 8, 3), dtype=np.uint8)
 LABELS = np.array([0, 1, 0, 1])
@@ -50,3 +51,59 @@ def test_dataset_is_immutable_and_not_copied(glyphs: ImageDataset) -> None:
     assert copy.deepcopy(glyphs) is glyphs
     with pytest.raises(ValueError, match="read-only"):
         glyphs.train_images[0] = 0
+
+
+def test_digits_are_real_scans() -> None:
+    digits = load_dataset("digits")
+    assert len(digits.train_images) + len(digits.test_images) == 1797
+    assert digits.class_names == tuple("0123456789") and digits.train_images.shape[1:] == (32, 32, 3)
+    assert np.array_equal(load_dataset("digits", seed=0).test_labels, digits.test_labels)
+
+
+def test_one_call_registers_a_set() -> None:
+    def load(size: int = 8) -> ImageDataset:
+        return from_arrays(np.zeros((4, size, size), dtype=np.uint8), [0, 1, 0, 1], IMAGES[:2], [0, 1], name="mine")
+
+    try:
+        register_dataset("mine", load, task_counts=(2,))
+        assert load_dataset("mine").class_names == ("0", "1")
+        assert task_count("mine") == 2 and task_count("unheard of") == 5
+        with pytest.raises(ValueError, match=r"dataset 'mine': .*'side'"):
+            load_dataset("mine", side=3)
+        register_dataset("mine", load)
+        with pytest.raises(ValueError, match="the name 'mine' is taken"):
+            register_dataset("mine", lambda: load(4))
+    finally:
+        del DATASETS["mine"]
+
+
+def test_arrays_are_split_class_by_class() -> None:
+    images = np.arange(20 * 4 * 4 * 3, dtype=np.uint8).reshape(20, 4, 4, 3)
+    dataset = from_arrays(images, np.repeat([0, 1], 10), test_fraction=0.3, class_names=["cat", "dog"])
+    assert np.bincount(dataset.test_labels).tolist() == [3, 3] and dataset.class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ((IMAGES, LABELS, IMAGES), "test_images and test_labels together"),
+        ((IMAGES, LABELS[:2]), "4 images and 2 labels"),
+        ((IMAGES, LABELS / 2), "labels must be a row of integers"),
+        ((IMAGES.astype(float), LABELS), "train images must be uint8"),
+    ],
+)
+def test_arrays_of_the_wrong_form(arrays: tuple[np.ndarray, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        from_arrays(*arrays)
+
+
+def test_names_must_differ() -> None:
+    with pytest.raises(ValueError, match=r"name 'a' is given to class \[0, 1\]"):
+        ImageDataset("mine", IMAGES, LABELS, IMAGES, LABELS, ("a", "a"))
+
+
+def test_domains_must_fit() -> None:
+    with pytest.raises(ValueError, match="train domains must be 4 integers, one for each image, not None"):
+        ImageDataset("mine", IMAGES, LABELS, IMAGES, LABELS, ("a", "b"), domain_names=("x", "y"))
+    with pytest.raises(ValueError, match=r"test domains span 0 \.\.\. 1"):
+        ImageDataset("mine", IMAGES, LABELS, IMAGES, LABELS, ("a", "b"), 0 * LABELS, LABELS, ("x",))

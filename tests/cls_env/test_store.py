@@ -145,7 +145,7 @@ def test_damaged_store_is_noticed(tree: Path, damage: str) -> None:
         (built.path / "store.json").unlink()
     else:
         (built.path / "store.json").write_text("{")
-    with pytest.raises(ValueError, match="is damaged.*cls-env cache clear"):
+    with pytest.raises(ValueError, match=r"is damaged.*cls-env cache clear"):
         load_dataset("folder", root=tree)
     clear_stores(built.path.name)
     assert len(load_dataset("folder", root=tree).train_images) == 24

@@ -1,0 +1,173 @@
+"""Trees, zips and tars, and how they are listed and split."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import unicodedata
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cls_env import ImageDataset, load_dataset
+from cls_env.datasets.splits import stratified_split
+
+
+@pytest.fixture
+def flat(image_tree: Path, tmp_path: Path) -> Path:
+    """One tree of classes without a split, nine images each."""
+    root = tmp_path / "flat"
+    for split in ("train", "test"):
+        for file in (image_tree / split).rglob("*.png"):
+            target = root / file.parent.name / f"{split}_{file.name}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
+    return root
+
+
+def as_zip(tree: Path, archive: Path) -> Path:
+    with zipfile.ZipFile(archive, "w") as writer:
+        for file in sorted(tree.rglob("*.png"), reverse=True):
+            writer.write(file, Path(tree.name) / file.relative_to(tree))
+    return archive
+
+
+def as_tar(mode: str) -> Callable[[Path, Path], Path]:
+    def pack(tree: Path, archive: Path) -> Path:
+        with tarfile.open(archive, mode) as writer:
+            for file in sorted(tree.rglob("*.png"), reverse=True):
+                writer.add(file, f"./{tree.name}/{file.relative_to(tree)}")
+        return archive
+
+    return pack
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [
+        ("x.zip", as_zip),
+        ("x.tar", as_tar("w:")),
+        ("x.tar.gz", as_tar("w:gz")),
+        ("x.tar.xz", as_tar("w:xz")),
+        ("x.tar.bz2", as_tar("w:bz2")),
+    ],
+)
+def test_every_kind_of_archive_equals_its_tree(
+    image_tree: Path, tmp_path: Path, name: str, pack: Callable[[Path, Path], Path]
+) -> None:
+    tree = load_dataset("folder", root=image_tree, image_size=16)
+    archive = load_dataset("folder", root=pack(image_tree, tmp_path / name), image_size=16)
+    assert archive.class_names == tree.class_names
+    assert archive.images_sha256 == tree.images_sha256
+    assert np.array_equal(archive.train_labels, tree.train_labels)
+
+
+def test_broken_file_in_a_tar_is_named_by_the_archive(image_tree: Path, tmp_path: Path) -> None:
+    tree = Path(shutil.copytree(image_tree, tmp_path / "tree"))
+    (tree / "train" / "cat" / "0.png").write_bytes(b"nothing")
+    archive = as_tar("w:gz")(tree, tmp_path / "x.tgz")
+    with pytest.raises(ValueError, match=r"x\.tgz/tree/train/cat/0\.png can't be decoded"):
+        load_dataset("folder", root=archive)
+
+
+def test_truncated_archive_is_refused(image_zip: Path, tmp_path: Path) -> None:
+    (tmp_path / "half.zip").write_bytes(image_zip.read_bytes()[:5000])
+    with pytest.raises(ValueError, match="neither a folder nor a zip or tar file, or it is damaged"):
+        load_dataset("folder", root=tmp_path / "half.zip")
+
+
+def test_class_in_two_unicode_spellings_is_one_across_splits(image_tree: Path, tmp_path: Path) -> None:
+    tree = Path(shutil.copytree(image_tree, tmp_path / "tree"))
+    apart = unicodedata.normalize("NFD", "brücke")
+    (tree / "test" / "brücke").rename(tree / "test" / apart)
+    dataset = load_dataset("folder", root=tree)
+    assert dataset.class_names == ("apple", "brücke", "cat", "dog")
+    assert np.bincount(dataset.test_labels).tolist() == [3, 3, 3, 3]
+
+
+def test_class_in_two_unicode_spellings_in_one_split_is_refused(image_tree: Path, tmp_path: Path) -> None:
+    tree = Path(shutil.copytree(image_tree, tmp_path / "tree"))
+    shutil.copytree(tree / "train" / "cat", tree / "train" / unicodedata.normalize("NFD", "brücke"))
+    with pytest.raises(ValueError, match="two folders are named 'brücke', in two Unicode spellings"):
+        load_dataset("folder", root=tree)
+
+
+def test_names_in_many_scripts(image_tree: Path, tmp_path: Path) -> None:
+    names = ["小猫", "собака", "قطة", "a b c", "100%"]
+    for split in ("train", "test"):
+        for name in names:
+            shutil.copytree(image_tree / split / "cat", tmp_path / "tree" / split / name)
+    assert set(load_dataset("folder", root=tmp_path / "tree").class_names) == set(names)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_seeded_split_of_one_tree(flat: Path, tmp_path: Path, packed: bool) -> None:
+    root = as_zip(flat, tmp_path / "flat.zip") if packed else flat
+    dataset = load_dataset("folder", root=root, test_fraction=1 / 3, seed=2)
+    assert np.bincount(dataset.train_labels).tolist() == [6] * 4
+    assert np.bincount(dataset.test_labels).tolist() == [3] * 4
+    other = load_dataset("folder", root=root, test_fraction=1 / 3, seed=3)
+    assert other.images_sha256 != dataset.images_sha256
+    rows = {image.tobytes() for images in (dataset.train_images, dataset.test_images) for image in images}
+    assert len(rows) == 36  # nothing is in both
+
+
+def test_split_is_fixed_by_the_seed_to_the_row() -> None:
+    labels = np.repeat(np.arange(3), 10)
+    assert np.flatnonzero(stratified_split(labels, 0.2, seed=0)).tolist() == [4, 6, 11, 19, 22, 28]
+
+
+def test_listed_split(flat: Path, tmp_path: Path) -> None:
+    lists = {"train": tmp_path / "train.txt", "test": tmp_path / "test.txt"}
+    lists["train"].write_text("apple/train_0.png\ncat/train_1.png 2\n\nelsewhere/brücke/train_2.png\n")
+    lists["test"].write_text("apple/test_0.png 0\n")
+    dataset = load_dataset("folder", root=flat, train_list=lists["train"], test_list=lists["test"])
+    assert dataset.train_labels.tolist() == [0, 2, 1] and dataset.test_labels.tolist() == [0]
+    lists["test"].write_text("apple/train_0.png\n")
+    with pytest.raises(ValueError, match=r"both the train and the test list name 'apple/train_0\.png'"):
+        load_dataset("folder", root=flat, train_list=lists["train"], test_list=lists["test"])
+    lists["test"].write_text("apple/nowhere.png\n")
+    with pytest.raises(ValueError, match=r"the test list names 'apple/nowhere\.png', but there is no such image"):
+        load_dataset("folder", root=flat, train_list=lists["train"], test_list=lists["test"])
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({}, FileNotFoundError, "has no folder 'train'.*test_fraction"),
+        ({"test_fraction": 1.0}, ValueError, r"test_fraction is a share in \(0, 1\)"),
+        ({"train_list": "x.txt"}, ValueError, "needs both train_list and test_list"),
+        ({"train_list": "x.txt", "test_list": "y.txt"}, FileNotFoundError, r"the list x\.txt does not exist"),
+        ({"test_fraction": 0.5, "domains": True}, ValueError, "choose one of"),
+    ],
+)
+def test_impossible_splits(flat: Path, options: dict[str, object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        load_dataset("folder", root=flat, **options)
+
+
+def test_class_of_a_single_image_cannot_be_split(flat: Path) -> None:
+    for file in sorted((flat / "dog").iterdir())[1:]:
+        file.unlink()
+    with pytest.raises(ValueError, match="single image"):
+        load_dataset("folder", root=flat, test_fraction=0.5)
+
+
+def test_domains_are_a_level_of_folders(image_tree: Path, tmp_path: Path) -> None:
+    for domain in ("photo", "sketch"):
+        for split in ("train", "test"):
+            shutil.copytree(image_tree / split, tmp_path / "tree" / split / domain)
+    shutil.rmtree(tmp_path / "tree" / "train" / "sketch" / "dog")
+    dataset = load_dataset("folder", root=tmp_path / "tree", domains=True)
+    assert dataset.domain_names == ("photo", "sketch")
+    assert dataset.class_names == ("apple", "brücke", "cat", "dog")
+    assert dataset.train_domains is not None
+    counts = np.zeros((2, 4), dtype=int)
+    np.add.at(counts, (dataset.train_domains, dataset.train_labels), 1)
+    assert counts.tolist() == [[6, 6, 6, 6], [6, 6, 6, 0]]
+    assert "2 domains" in repr(dataset)
+    reopened: ImageDataset = load_dataset("folder", root=tmp_path / "tree", domains=True)
+    assert np.array_equal(reopened.train_domains, dataset.train_domains)
