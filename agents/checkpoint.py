@@ -1,7 +1,8 @@
 """A trained policy in one zip of JSON and safetensors; reading it runs no code.
 
-Inside: `model.json` (how to rebuild the agent), `head.safetensors` (weight, bias and the actions of the rows) and
-`adapter/` as peft's own `save_pretrained` writes it, which `peft.PeftModel.from_pretrained` can load.
+Inside: `model.json` (how to rebuild the agent), `head.safetensors` (weight, bias and the actions of the rows) and what
+learned of the backbone: `adapter/` as peft's own `save_pretrained` writes it, which `peft.PeftModel.from_pretrained`
+can load, or, where all of it did, `backbone.safetensors` with its parameters and buffers under timm's names.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from typing import Any
 import torch
 from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from agents.policy import PolicyConfig, ViTPolicy
+from agents.weights import load_tensors
 
-_MODEL, _HEAD, _ADAPTER = "model.json", "head.safetensors", "adapter"
+_MODEL, _HEAD, _BACKBONE, _ADAPTER = "model.json", "head.safetensors", "backbone.safetensors", "adapter"
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+_PARTS = (_HEAD, _BACKBONE, *(f"{_ADAPTER}/{name}" for name in _ADAPTER_FILES))
 
 
 def save_checkpoint(path: str | Path, policy: ViTPolicy, description: dict[str, Any]) -> Path:
@@ -28,7 +32,7 @@ def save_checkpoint(path: str | Path, policy: ViTPolicy, description: dict[str, 
 
     Args:
         path: The file; `.zip` is added where it has no suffix.
-        policy: Whose head and PEFT module are saved; the frozen backbone is named, not saved.
+        policy: Whose head and PEFT module, or whole backbone, are saved; a frozen backbone is named, not saved.
         description: What else is needed to rebuild the agent; must be JSON.
 
     Returns:
@@ -39,16 +43,22 @@ def save_checkpoint(path: str | Path, policy: ViTPolicy, description: dict[str, 
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as room:
         folder = Path(room)
         (folder / _MODEL).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-        save_file({name: tensor.contiguous() for name, tensor in policy.head.state_dict().items()}, folder / _HEAD)
+        _save_tensors(policy.head, folder / _HEAD)
         if isinstance(policy.backbone, PeftModel):
             policy.backbone.save_pretrained(str(folder / _ADAPTER))
+        elif policy.trains_whole_backbone:
+            _save_tensors(policy.backbone, folder / _BACKBONE)
         aside = folder / target.name
         with zipfile.ZipFile(aside, "w") as archive:
-            for file in (_MODEL, _HEAD, *(f"{_ADAPTER}/{name}" for name in _ADAPTER_FILES)):
+            for file in (_MODEL, *_PARTS):
                 if (folder / file).exists():
                     archive.write(folder / file, file)
         aside.replace(target)
     return target
+
+
+def _save_tensors(module: nn.Module, file: Path) -> None:
+    save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, file)
 
 
 def read_description(path: str | Path) -> dict[str, Any]:
@@ -80,8 +90,17 @@ def describe_policy(policy: ViTPolicy) -> dict[str, Any]:
 
 
 def saved_policy_arguments(description: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a `ViTPolicy` as described by `describe_policy`, without `optimizer_class` if it is unnamed."""
+    """The arguments of a `ViTPolicy` as described by `describe_policy`, without `optimizer_class` if it is unnamed.
+
+    Entries of `PolicyConfig` that the description lacks, being older, have their defaults.
+
+    Raises:
+        ValueError: The description has an entry that `PolicyConfig` lacks.
+    """
     entries = description["policy"]
+    unknown = sorted(set(entries) - set(PolicyConfig.__dataclass_fields__))
+    if unknown:
+        raise ValueError(f"the saved policy has entries unknown here: {', '.join(unknown)}; a later version saved it")
     arguments: dict[str, Any] = {"config": PolicyConfig(**entries | {"blocks": tuple(entries["blocks"])})}
     optimizer = getattr(torch.optim, description["optimizer"] or "", None)
     if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
@@ -89,23 +108,51 @@ def saved_policy_arguments(description: dict[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def load_weights(path: str | Path, policy: ViTPolicy) -> None:
-    """Put the head and the PEFT module of a checkpoint into a policy made from its description.
+def saved_agent_arguments(path: str | Path, saved: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The constructor arguments of a saved agent.
+
+    Args:
+        path: Of the checkpoint, for messages.
+        saved: What `read_description` gives.
+        given: Arguments that replace the saved ones.
 
     Raises:
-        ValueError: A tensor is missing, unexpected or of another shape.
+        ValueError: Something was code when it was saved, and is not given.
+    """
+    kept = ("batch_size", "freeze_fraction", "crop_scale", "cache_features", "precision", "seed")
+    arguments = {name: saved[name] for name in kept if name in saved}
+    for name in ("objective", "learning_rate"):
+        if saved[name] is None and name not in given:
+            raise ValueError(f"{path} was saved with a function as {name}: pass it again, load(path, {name}=...)")
+        arguments[name] = saved[name]
+    policy_kwargs = saved_policy_arguments(saved) | given.get("policy_kwargs", {})
+    if "optimizer_class" not in policy_kwargs:
+        raise ValueError(f"{path} was saved with an optimizer of its own: pass it in policy_kwargs again")
+    return arguments | given | {"policy_kwargs": policy_kwargs}
+
+
+def load_weights(path: str | Path, policy: ViTPolicy) -> None:
+    """Put the head and the PEFT module, or the whole backbone, of a checkpoint into a policy made from its description.
+
+    Raises:
+        ValueError: A part or a tensor is missing, unexpected or of another shape.
     """
     file = _existing(path)
     with tempfile.TemporaryDirectory() as room, zipfile.ZipFile(file) as archive:
-        names = {_HEAD, *(f"{_ADAPTER}/{name}" for name in _ADAPTER_FILES)} & set(archive.namelist())
+        names = set(_PARTS) & set(archive.namelist())
         for name in names:
             archive.extract(name, room)
         if _HEAD not in names:
             raise ValueError(f"{file} holds no head: it is damaged")
+        if policy.trains_whole_backbone != (_BACKBONE in names):
+            found = "holds a" if _BACKBONE in names else "holds no"
+            raise ValueError(f"{file} {found} {_BACKBONE}, which does not fit a policy of peft={policy.config.peft!r}")
         head = load_file(Path(room) / _HEAD)
         policy.head.grow(head["actions"].tolist())
         policy.head.load_state_dict(head)
-        if isinstance(policy.backbone, PeftModel):
+        if policy.trains_whole_backbone:
+            load_tensors(policy.backbone, load_file(Path(room) / _BACKBONE), f"{_BACKBONE} in {file}")
+        elif isinstance(policy.backbone, PeftModel):
             _load_adapter(policy.backbone, Path(room) / _ADAPTER, file)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import math
 import pathlib
-import sys
-import time
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
 
 import gymnasium as gym
@@ -18,20 +17,22 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
-from stable_baselines3.common.utils import check_for_correct_spaces, safe_mean
+from stable_baselines3.common.utils import check_for_correct_spaces
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
+from agents.augmentation import TrainView
 from agents.checkpoint import (
     describe_policy,
     load_weights,
     read_description,
     save_checkpoint,
-    saved_policy_arguments,
+    saved_agent_arguments,
 )
 from agents.feature_cache import FeatureCache
-from agents.objectives import OBJECTIVES, Objective, entropy, mask_logits
+from agents.objectives import OBJECTIVES, Objective, mask_logits
 from agents.policy import PolicyConfig, ViTPolicy
+from agents.update_log import log_update
 from agents.vec_env import ObservationInfo, as_vec_env, native_vector_env, observation_info
 from cls_env.naming import lookup
 
@@ -51,7 +52,7 @@ class EPG(BaseAlgorithm):
             model.get_env().set_options({"task": task})
             model.learn(4_000, reset_num_timesteps=task == 0)
 
-    A call on the same classes as the one before goes on with head, module and optimizer as they are. It learns from
+    A call on the same tasks as the one before goes on with head, module and optimizer as they are. It learns from
     `info["action_rewards"]`: a wrapper that changes the reward of a step alone changes what is logged, not what is
     learned.
 
@@ -63,8 +64,10 @@ class EPG(BaseAlgorithm):
         learning_rate: Adam's rate, or a function of the remaining progress of the task (1 to 0).
         batch_size: Images of one gradient step; a multiple of the number of environments.
         freeze_fraction: Share of a later task's steps during which only the head learns, in [0, 1].
+        crop_scale: Learn from random crops, of this share of an image's area, with flips (see `TrainView`), drawn
+            anew each time; by default from what is seen at test. The paper's is (0.05, 1).
         cache_features: In the head-only phase, compute the features of each image (`info["image_index"]`) once. Exact,
-            and faster, unless a wrapper augments the images.
+            and faster, unless a wrapper augments the images; not together with `crop_scale`.
         precision: `"float32"`, or `"bfloat16"` to run the backbone in mixed precision.
         policy_kwargs: Entries of `PolicyConfig`, and `optimizer_class`, `optimizer_kwargs`.
         stats_window_size: Episodes over which `rollout/` averages are taken.
@@ -89,6 +92,7 @@ class EPG(BaseAlgorithm):
         learning_rate: float | Schedule = 5e-4,
         batch_size: int = 32,
         freeze_fraction: float = 0.6,
+        crop_scale: tuple[float, float] | None = None,
         cache_features: bool = False,
         precision: str = "float32",
         policy_kwargs: dict[str, Any] | None = None,
@@ -107,6 +111,9 @@ class EPG(BaseAlgorithm):
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         self.batch_size = batch_size
         self.freeze_fraction = freeze_fraction
+        if cache_features and crop_scale is not None:
+            raise ValueError("cache_features keeps one view of each image, but crop_scale draws a new one each time")
+        self.crop_scale = crop_scale
         self.cache_features = cache_features
         self._feature_cache = FeatureCache()
         self.precision = precision
@@ -132,7 +139,7 @@ class EPG(BaseAlgorithm):
         )
         if self.env is not None:
             self._check_batches(self.n_envs)
-        self._current_classes: list[int] | None = None
+        self._current_task: dict[str, list[int]] | None = None
         if _init_setup_model:
             self._setup_model()
 
@@ -159,12 +166,19 @@ class EPG(BaseAlgorithm):
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
-        backbone, peft, head, self._action_seed = map(int, np.random.SeedSequence(self.seed).generate_state(4))
+        backbone, peft, head, self._action_seed, self._view_seed = map(
+            int, np.random.SeedSequence(self.seed).generate_state(5)
+        )
         kwargs = {"config": PolicyConfig(backbone_seed=backbone, peft_seed=peft, head_seed=head)} | self.policy_kwargs
         make_policy = cast(type[ViTPolicy], self.policy_class)
         policy = make_policy(self.observation_space, self.action_space, self.lr_schedule, **kwargs)
         self.policy = policy.to(self.device)
         self._actions_generator = torch.Generator(device=self.device)
+        self._views_generator = torch.Generator()
+        self._view = None
+        if self.crop_scale is not None:
+            view = TrainView(min(self.policy.central_view.size), self.crop_scale)
+            self._view = partial(view, generator=self._views_generator)
 
     def learn(
         self: SelfEPG,
@@ -197,7 +211,6 @@ class EPG(BaseAlgorithm):
         _, listener = self._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
         self._begin_task()
         listener.on_training_start(locals(), globals())
-        self.policy.set_training_mode(True)
         updates = math.ceil(total_timesteps / self.batch_size)
         for update in range(updates):
             progress = update / updates
@@ -207,23 +220,26 @@ class EPG(BaseAlgorithm):
                 self._feature_cache.forget()
             if not self._train_on_batch(progress, listener, log=(update + 1) % log_interval == 0):
                 break
+        self.policy.set_training_mode(False)
         listener.on_training_end()
         return self
 
     def _begin_task(self) -> None:
         assert self.env is not None
         info = observation_info(self.env, self._num_actions)
-        classes = np.flatnonzero(info.action_mask.any(axis=0)).tolist()
-        if classes == self._current_classes:
+        classes, tasks = (np.flatnonzero(mask.any(axis=0)).tolist() for mask in (info.action_mask, info.task_mask))
+        if self._current_task == {"classes": classes, "tasks": tasks}:
             return
-        self._current_classes = classes
+        self._current_task = {"classes": classes, "tasks": tasks}
         self._feature_cache.forget()
         self.policy.begin_task(classes, freeze_peft=self.policy.tasks_begun > 0 and self.freeze_fraction > 0)
-        self._actions_generator.manual_seed(self._action_seed + self.policy.tasks_begun)
+        for generator, seed in ((self._actions_generator, self._action_seed), (self._views_generator, self._view_seed)):
+            generator.manual_seed(seed + self.policy.tasks_begun)
 
     def _train_on_batch(self, progress: float, listener: BaseCallback, log: bool) -> bool:
         """Collect a batch, with one forward pass for acting and learning, and take a gradient step."""
         assert self.env is not None
+        self.policy.set_training_mode(True)  # a callback may have tested the policy since
         self._update_learning_rate(self.policy.optimizer)
         logits, rewards = [], []
         listener.on_rollout_start()
@@ -242,16 +258,22 @@ class EPG(BaseAlgorithm):
         self.policy.optimizer.step()
         self._n_updates += 1
         if log:
-            self._log(int(info.task[0]), progress, loss.detach(), batch.detach(), action_rewards)
+            log_update(self, int(info.task[0]), progress, loss.detach(), batch.detach(), action_rewards)
         return True
 
     def _masked_logits(self, info: ObservationInfo) -> Tensor:
+        assert self._current_task is not None
+        if set(np.flatnonzero(info.action_mask.any(axis=0))) - set(self._current_task["classes"]):
+            raise ValueError(
+                "the environment went on to new classes within a learn call: set the task before each call, and learn "
+                "from no more images than an online stream has for it"
+            )
         images, dtype = self._to_device(self._last_obs), self._autocast_dtype
         with torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32):
             if self.cache_features and self.policy.peft_frozen and info.image_index is not None:
                 features = self._feature_cache.features(info.image_index, images, self.policy.features)
             else:
-                features = self.policy.features(images)
+                features = self.policy.features(images, self._view)
             logits = self.policy.head(features)
         return mask_logits(logits.float(), self._to_device(info.action_mask))
 
@@ -270,24 +292,6 @@ class EPG(BaseAlgorithm):
         self._update_info_buffer(infos, dones)
         self._last_obs = new_obs  # type: ignore[assignment]
         return True
-
-    def _log(self, task: int, progress: float, loss: Tensor, logits: Tensor, action_rewards: Tensor) -> None:
-        assert self.ep_info_buffer is not None and self.ep_success_buffer is not None
-        if self.ep_info_buffer:
-            self.logger.record("rollout/ep_rew_mean", safe_mean([episode["r"] for episode in self.ep_info_buffer]))
-        if self.ep_success_buffer:
-            self.logger.record("rollout/success_rate", safe_mean(self.ep_success_buffer))
-        chosen = action_rewards.gather(1, logits.argmax(dim=1, keepdim=True))
-        self.logger.record("train/task", task)
-        self.logger.record("train/progress", progress)
-        self.logger.record("train/loss", loss.item())
-        self.logger.record("train/entropy", entropy(logits).mean().item())
-        self.logger.record("train/greedy_reward", chosen.mean().item())
-        self.logger.record("train/n_updates", self._n_updates)
-        seconds = max((time.time_ns() - self.start_time) / 1e9, sys.float_info.epsilon)
-        self.logger.record("time/fps", int((self.num_timesteps - self._num_timesteps_at_start) / seconds))
-        self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
-        self.logger.dump(step=self.num_timesteps)
 
     @property
     def _num_actions(self) -> int:
@@ -326,6 +330,7 @@ class EPG(BaseAlgorithm):
             "learning_rate": None if callable(self.learning_rate) else self.learning_rate,
             "batch_size": self.batch_size,
             "freeze_fraction": self.freeze_fraction,
+            "crop_scale": self.crop_scale,
             "cache_features": self.cache_features,
             "precision": self.precision,
             "seed": self.seed,
@@ -334,7 +339,7 @@ class EPG(BaseAlgorithm):
             "num_timesteps": self.num_timesteps,
             "n_updates": self._n_updates,
             "action_seed": self._action_seed,
-            "current_classes": self._current_classes,
+            "current_task": self._current_task,
             "tasks_begun": self.policy.tasks_begun,
             **describe_policy(self.policy),
         }
@@ -361,30 +366,16 @@ class EPG(BaseAlgorithm):
             ValueError: It is damaged, does not fit the environment, or belongs to other backbone weights.
         """
         saved = read_description(path)
-        kept = ("batch_size", "freeze_fraction", "cache_features", "precision", "seed")
-        arguments = {name: saved[name] for name in kept}
-        for name in ("objective", "learning_rate"):
-            if saved[name] is None and name not in kwargs:
-                raise ValueError(f"{path} was saved with a function as {name}: pass it again, load(path, {name}=...)")
-            arguments[name] = saved[name]
-        policy_kwargs = saved_policy_arguments(saved) | kwargs.pop("policy_kwargs", {})
-        if "optimizer_class" not in policy_kwargs:
-            raise ValueError(f"{path} was saved with an optimizer of its own: pass it in policy_kwargs again")
-        model = cls(
-            kwargs.pop("policy", "ViTPolicy"),
-            env,
-            device=device,
-            policy_kwargs=policy_kwargs,
-            _init_setup_model=False,
-            **(arguments | kwargs),
-        )
+        policy = kwargs.pop("policy", "ViTPolicy")
+        arguments = saved_agent_arguments(path, saved, kwargs)
+        model = cls(policy, env, device=device, _init_setup_model=False, **arguments)
         observation_space = gym.spaces.Box(0, 255, tuple(saved["observation_shape"]), np.uint8)
         action_space = gym.spaces.Discrete(saved["num_actions"])
         if model.env is not None:
             check_for_correct_spaces(model.env, observation_space, action_space)
         model.observation_space, model.action_space = observation_space, action_space
         model._setup_model()
-        if model.policy.backbone_hash != saved["backbone_sha256"]:
+        if not model.policy.trains_whole_backbone and model.policy.backbone_hash != saved["backbone_sha256"]:
             raise ValueError(
                 f"{path} was trained on other weights of {saved['policy']['model']}: the backbone here has SHA-256 "
                 f"{model.policy.backbone_hash[:12]}, the saved one {saved['backbone_sha256'][:12]}"
@@ -393,7 +384,7 @@ class EPG(BaseAlgorithm):
         model.policy.to(model.device)
         model.policy.renew_optimizer()
         model.policy.tasks_begun = saved["tasks_begun"]
-        model._current_classes = saved["current_classes"]
+        model._current_task = saved["current_task"]
         model.num_timesteps, model._n_updates = saved["num_timesteps"], saved["n_updates"]
         model._action_seed = saved["action_seed"]
         return model

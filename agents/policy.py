@@ -1,8 +1,8 @@
-"""The policy: a pretrained ViT with a PEFT module inside and a head that grows with the tasks."""
+"""The policy: a backbone, of which a PEFT module or all learns, and a head that grows with the tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,11 +14,14 @@ from stable_baselines3.common.preprocessing import is_image_space, is_image_spac
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
 
-from agents.backbone import Normalize, create_backbone, weights_hash
+from agents.augmentation import CentralView
+from agents.backbone import Normalize, create_backbone, feature_width, weights_hash
 from agents.head import GrowingHead
 from agents.micro_vit import MICRO_VIT
 from agents.peft_modules.lora import add_lora
 from cls_env.naming import lookup
+
+View = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,16 @@ class PolicyConfig:
     """timm name of the backbone."""
     pretrained: bool = True
     """Load the backbone's weights; otherwise they are random."""
+    weights: str | None = None
+    """A local .npz, .safetensors, .pth, .pt or .bin file of weights for the model; nothing is fetched then."""
+    normalisation: str = "checkpoint"
+    """Mean and deviation of the pixels: checkpoint for those of the model's name, or imagenet, half, clip, none."""
+    input_size: int | None = None
+    """Side of the square views that the model sees; by default, the observation's own height and width."""
+    crop_fraction: float = 0.875
+    """Where views are of another size than observations: side of the central view over that of the resized image."""
     peft: str = "lora"
-    """Trainable module inside the backbone: lora, or none to train the head alone."""
+    """What learns in the backbone: lora, full for all of it, or none to train the head alone."""
     lora_rank: int = 4
     """Rank of each LoRA."""
     blocks: tuple[int, ...] = (0, 1, 2, 3, 4)
@@ -42,12 +53,18 @@ class PolicyConfig:
     head_seed: int = 0
     """Initialises the head's rows."""
 
+    def __post_init__(self) -> None:
+        if self.weights is not None:  # also a Path, which JSON could not hold
+            object.__setattr__(self, "weights", str(self.weights))
+
 
 class ViTPolicy(BasePolicy):
     """pi(a|x) = softmax of the head's logits over the features of a frozen ViT with a PEFT module.
 
-    Nothing in it is re-initialised after construction: the pretrained weights stay as they were loaded. The backbone
-    is always in eval mode. Actions not met yet have probability 0; before any is met, all are equally likely.
+    Nothing in it is re-initialised after construction: the pretrained weights stay as they were loaded. A frozen
+    backbone is always in eval mode. With `peft="full"` there is no module, any timm model learns as a whole, and it
+    follows `train` and `eval`. Actions not met yet have probability 0; before any is met, all are equally likely.
+    Begins in eval mode.
 
     Args:
         observation_space: uint8 images, channels last or first.
@@ -58,8 +75,15 @@ class ViTPolicy(BasePolicy):
         optimizer_kwargs: Its arguments beside the learning rate.
         **overrides: Entries of `PolicyConfig`, such as `model="vit_base_patch16_224.augreg_in21k"`.
 
+    Attributes:
+        peft_parameters: The tensors that learn in the backbone, frozen or not; with `peft="full"`, all.
+        trains_whole_backbone: Whether these are all.
+        peft_frozen: Whether their gradients are stopped at the moment.
+        backbone_hash: SHA-256 of the backbone's weights as they were loaded or drawn.
+
     Raises:
-        ValueError: The spaces, the model, the PEFT module or an entry do not fit.
+        FileNotFoundError: There is no such weights file.
+        ValueError: The spaces, the model, its weights, the PEFT module or an entry do not fit.
     """
 
     head: GrowingHead
@@ -96,15 +120,20 @@ class ViTPolicy(BasePolicy):
 
         channels_first = is_image_space_channels_first(observation_space)
         height, width = observation_space.shape[1:] if channels_first else observation_space.shape[:2]
+        image_size = _image_size((height, width), self.config.input_size)
+        self.central_view = CentralView(image_size, self.config.crop_fraction)
         backbone = create_backbone(
-            self.config.model, self.config.pretrained, (height, width), self.config.backbone_seed
+            self.config.model, self.config.pretrained, image_size, self.config.backbone_seed, self.config.weights
         )
-        self.normalize = Normalize(backbone, channels_last=not channels_first)
+        self.normalize = Normalize(backbone, not channels_first, self.config.normalisation)
         self.backbone_hash = weights_hash(backbone)
-        self.head = GrowingHead(backbone.num_features, int(action_space.n), self.config.head_seed)  # type: ignore[arg-type]
-        self.backbone = lookup("PEFT module", self.config.peft, PEFT_MODULES)(backbone, self.config).eval()
-        self.peft_parameters = tuple(tensor for tensor in self.backbone.parameters() if tensor.requires_grad)
+        adapted = lookup("PEFT module", self.config.peft, PEFT_MODULES)(backbone, self.config)
+        self.head = GrowingHead(feature_width(adapted.eval(), image_size), int(action_space.n), self.config.head_seed)
+        self.backbone = adapted
+        self.peft_parameters = tuple(tensor for tensor in adapted.parameters() if tensor.requires_grad)
+        self.trains_whole_backbone = len(self.peft_parameters) == len(list(adapted.parameters()))
         self.peft_frozen = False
+        self.train(False)
 
     @property
     def trainable_parameters(self) -> list[nn.Parameter]:
@@ -145,25 +174,46 @@ class ViTPolicy(BasePolicy):
         self.peft_frozen = bool(self.peft_parameters) and not wanted
         for parameter in self.peft_parameters:
             parameter.requires_grad_(wanted)
+        self.train(self.training)
 
-    def features(self, images: Tensor) -> Tensor:
-        """The backbone's features of uint8 images, shape (B, D)."""
-        return self.backbone(self.normalize(images))
+    def features(self, images: Tensor, view: View | None = None) -> Tensor:
+        """The backbone's features of uint8 images, shape (B, D).
+
+        Args:
+            images: As observed.
+            view: What the model sees of them, uint8 [B, 3, H, W] to float32 [B, 3, h, w] in [0, 1]; by default, the
+                centre.
+        """
+        seen = (view or self.central_view)(self.normalize.channels_first(images))
+        return self.backbone(self.normalize.standardize(seen))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of all actions for uint8 images, shape (B, K); minus infinity for classes not met."""
         return self.head(self.features(images))
 
     def train(self, mode: bool = True) -> ViTPolicy:
-        """Set the mode of policy and head; the backbone stays in eval mode, so that frozen statistics can't drift."""
+        """Set the mode of policy, head and a backbone that learns as a whole.
+
+        Any other backbone, and a whole one while it is frozen, stays in eval mode, so that its statistics can't drift.
+        """
         self.training = mode
         self.head.train(mode)
+        self.backbone.train(mode and self.trains_whole_backbone and not self.peft_frozen)
         return self
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
         assert isinstance(observation, Tensor)
         logits = self(observation)
         return logits.argmax(dim=1) if deterministic else torch.multinomial(logits.softmax(dim=1), 1).squeeze(1)
+
+
+def _image_size(observed: tuple[int, int], input_size: int | None) -> tuple[int, int]:
+    """Height and width of what the model sees."""
+    if input_size is None:
+        return observed
+    if input_size < 1:
+        raise ValueError(f"input_size is the side of a square in pixels, at least 1, not {input_size}")
+    return input_size, input_size
 
 
 def _without_peft(backbone: nn.Module, config: PolicyConfig) -> nn.Module:
@@ -174,11 +224,15 @@ def _with_lora(backbone: nn.Module, config: PolicyConfig) -> nn.Module:
     return add_lora(backbone, config.lora_rank, config.blocks, config.peft_seed)
 
 
-PEFT_MODULES = {"lora": _with_lora, "none": _without_peft}
+def _whole(backbone: nn.Module, config: PolicyConfig) -> nn.Module:
+    return backbone.requires_grad_(True)
+
+
+PEFT_MODULES = {"lora": _with_lora, "full": _whole, "none": _without_peft}
 
 
 def parameter_counts(policy: ViTPolicy) -> dict[str, int]:
-    """Numbers of scalars in the frozen backbone, the PEFT module and the head."""
+    """Numbers of scalars in what is frozen of the backbone, in what learns of it, and in the head."""
 
     def count(tensors: Iterable[nn.Parameter]) -> int:
         return int(np.sum([tensor.numel() for tensor in tensors]))

@@ -134,12 +134,14 @@ class ObservationInfo(NamedTuple):
 
     Attributes:
         task: The task of each, int64 of shape (N,); 0 where the environment knows no tasks.
+        task_mask: The current tasks, int8 of shape (N, T); none where the environment does not name them.
         action_mask: The current task's classes, int8 of shape (N, A); all ones where there is no mask.
         action_rewards: R(x, a) of every action, float32 of shape (N, A).
         image_index: What tells the images apart, int64 of shape (N,), or None.
     """
 
     task: NDArray[np.int64]
+    task_mask: NDArray[np.int8]
     action_mask: NDArray[np.int8]
     action_rewards: NDArray[np.float32]
     image_index: NDArray[np.int64] | None
@@ -166,6 +168,7 @@ def observation_info(env: VecEnv, num_actions: int) -> ObservationInfo:
     count = env.num_envs
     return ObservationInfo(
         task=np.asarray(info.get("task", np.zeros(count)), dtype=np.int64),
+        task_mask=np.asarray(info.get("task_mask", np.ones((count, 0))), dtype=np.int8),
         action_mask=np.asarray(info.get("action_mask", np.ones((count, num_actions))), dtype=np.int8),
         action_rewards=np.asarray(info["action_rewards"], dtype=np.float32),
         image_index=np.asarray(info["image_index"], dtype=np.int64) if "image_index" in info else None,
@@ -185,5 +188,5 @@ def _rows(batch: dict[str, Any], count: int) -> list[dict[str, Any]]:
 
 def _stacked(infos: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """SB3's list of dicts as a dict of arrays, of the keys that `observation_info` reads."""
-    keys = ("task", "action_mask", "action_rewards", "image_index")
+    keys = ("task", "task_mask", "action_mask", "action_rewards", "image_index")
     return {key: np.stack([info[key] for info in infos]) for key in keys if all(key in info for info in infos)}

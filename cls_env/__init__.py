@@ -1,6 +1,6 @@
 """Image classification as reinforcement learning: Gymnasium environments over class-incremental streams of images."""
 
-from cls_env.datasets import DATASETS, ImageDataset, load_dataset
+from cls_env.datasets import DATASETS, ImageDataset, from_arrays, load_dataset, register_dataset
 from cls_env.env import ClassIncrementalEnv
 from cls_env.registration import register_environments
 from cls_env.tasks import Task, TaskStream
@@ -13,7 +13,9 @@ __all__ = [
     "ImageDataset",
     "Task",
     "TaskStream",
+    "from_arrays",
     "load_dataset",
+    "register_dataset",
 ]
 __version__ = "0.1.0"
 

@@ -11,8 +11,7 @@ from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils import EzPickle
 from numpy.typing import ArrayLike, NDArray
 
-from cls_env.datasets import ImageDataset
-from cls_env.episodes import Episodes, make_source
+from cls_env.episodes import Dataset, Episodes, make_source
 from cls_env.rendering import HumanWindow, checked_render_mode, render_frame
 from cls_env.tasks import TaskStream
 
@@ -23,8 +22,9 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
 
     Classifying an image is an episode of one step: the image is the state, a class label the action, and the reward
     1 if the label is right. Maximising the expected reward is minimising the expected 0-1 loss (arXiv 2602.14078,
-    Proposition 1). The images come as a class-incremental stream: the classes are split into tasks, the environment
-    shows images of the current task only, and `reset(options={"task": t})` moves on.
+    Proposition 1). The images come as a stream of tasks: the classes are split into tasks, the environment shows
+    images of the current task only, and `reset(options={"task": t})` moves on. `scenario` tells what changes from task
+    to task.
 
     ## Action Space
 
@@ -51,7 +51,9 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     ## Starting State
 
     The next image of the current task. Training images come in a seeded shuffle without replacement, pass after pass;
-    test images in order, each once a pass. `reset(seed=...)` and `reset(options=...)` begin a new pass.
+    test and validation images in order, each once a pass. `reset(seed=...)` and `reset(options=...)` begin a new pass.
+    In the online scenario each training image is shown once: the next task follows by itself, and after the last one
+    the first again.
 
     ## Episode End
 
@@ -65,7 +67,9 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     | Key              | Type            | Meaning                                                              |
     |------------------|-----------------|----------------------------------------------------------------------|
     | `task`           | int             | the task to which the image belongs                                  |
-    | `action_mask`    | int8, (K,)      | 1 for the classes of the current tasks                               |
+    | `task_mask`      | int8, (T,)      | 1 for the current tasks, of T                                        |
+    | `action_mask`    | int8, (K,)      | 1 for the classes of the current tasks; at test in the               |
+    |                  |                 | task-incremental and online scenarios, for those of the image's task |
     | `epoch_length`   | int             | images in one pass over the current tasks                            |
     | `image_index`    | int             | the row of the image in its split, with full feedback only           |
     | `label`          | int             | the label, with full feedback only                                   |
@@ -85,15 +89,18 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
 
     | Parameter       | Type                              | Default    | Description                                  |
     |-----------------|-----------------------------------|------------|----------------------------------------------|
-    | `dataset`       | str, `ImageDataset`, `TaskStream` | `"glyphs"` | images by name, as arrays, or a whole stream |
+    | `dataset`       | str, `ImageDataset`, arrays,      | `"glyphs"` | images by name, as arrays (images, labels),  |
+    |                 | `TaskStream`                      |            | or a whole stream                            |
     | `task`          | int, sequence of int              | `0`        | the task, or tasks, to begin with            |
-    | `split`         | str                               | `"train"`  | `"train"` or `"test"`                        |
+    | `split`         | str                               | `"train"`  | `"train"`, `"validation"` or `"test"`        |
     | `feedback`      | str                               | `"full"`   | `"bandit"` keeps the label out of `info`     |
     | `reward_matrix` | array of shape (K, K)             | 0-1        | R[label, action]                             |
     | `render_mode`   | str                               | `None`     | `"rgb_array"` or `"human"`                   |
 
-    The further arguments are `TaskStream`'s: `num_tasks` (5), `seed` (0), `class_order`, `label_noise` (0),
-    `dataset_options`. They go with a dataset, not with a `TaskStream`, which is complete.
+    The further arguments are `TaskStream`'s: `num_tasks`, `scenario` (`"class-incremental"`; also `"task-incremental"`,
+    `"domain-incremental"`, `"online"`), `init_classes`, `increment`, `seed` (0), `class_order`, `domains`,
+    `validation_fraction` (0), `max_per_class`, `imbalance_factor` (1), `label_noise` (0), `noise_type`
+    (`"symmetric"`), `dataset_options`. They go with a dataset, not with a `TaskStream`, which is complete.
 
     `reset(options={"task": t})` moves the stream to a task, `options={"task": [0, 1, 2]}` to several together. A
     `ValueError` answers an unknown name, a task out of range or an option that does not exist,
@@ -112,7 +119,7 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
 
     def __init__(
         self,
-        dataset: str | ImageDataset | TaskStream = "glyphs",
+        dataset: Dataset | TaskStream = "glyphs",
         *,
         task: int | Sequence[int] = 0,
         split: str = "train",

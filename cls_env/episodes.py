@@ -10,10 +10,12 @@ from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
 from cls_env.datasets import ImageDataset
+from cls_env.datasets.memory import gather
 from cls_env.naming import lookup
 from cls_env.rewards import action_rewards, reward, zero_one_rewards
 from cls_env.tasks import TaskStream
 
+Dataset = str | ImageDataset | tuple[ArrayLike, ...]
 FEEDBACKS = {"full": True, "bandit": False}
 
 
@@ -34,11 +36,14 @@ class Episodes(NamedTuple):
 
 
 class EpisodeSource:
-    """Hands out a stream's images: training in a seeded shuffle without replacement, test in order, each once a pass.
+    """Hands out a stream's images: training in a seeded shuffle without replacement, else in order, each once a pass.
+
+    Passes over the current tasks follow on one another. In an online stream a pass of training images is the only one:
+    the next task follows, and after the last the first again.
 
     Args:
         stream: Where images and labels come from.
-        split: `"train"` or `"test"`.
+        split: `"train"`, `"validation"` or `"test"`.
         task: The task drawn from, or several.
         feedback: `"full"` puts label and rewards of all actions into `info`, `"bandit"` neither.
         reward_matrix: R[label, action], of shape (K, K); by default 1 on the diagonal, else 0.
@@ -67,9 +72,13 @@ class EpisodeSource:
         self._images, self._labels = stream.images(split), stream.labels(split)
         self._reward_matrix = _checked_rewards(reward_matrix, stream.num_classes)
         self._tells_success = self._full_feedback or reward_matrix is None
-        self._task_of = np.empty(stream.num_classes, dtype=np.int64)
+        self._task_of = np.full(len(self._labels), -1)
+        self._task_masks = np.zeros((len(stream.tasks), stream.num_classes), dtype=np.int8)
         for member in stream.tasks:
-            self._task_of[member.classes] = member.index
+            self._task_of[member.indices(split)] = member.index
+            self._task_masks[member.index, member.classes] = 1
+        self._moves_on = stream.scenario.one_pass and self._shuffled
+        self._masks_by_image = stream.scenario.mask_names_task and (self._moves_on or not self._shuffled)
         self.move_to(task)
 
     def begin(self, seed: object, options: dict[str, Any] | None) -> None:
@@ -100,15 +109,18 @@ class EpisodeSource:
         if len(set(chosen.tolist())) < len(chosen):
             raise ValueError(f"task {tasks} names a task twice")
         self.tasks = tuple(int(index) for index in chosen)
-        members = [self.stream.tasks[index] for index in self.tasks]
-        self._indices = np.concatenate([task.indices(self._split) for task in members])
-        self.action_mask = np.zeros(self.stream.num_classes, dtype=np.int8)
-        self.action_mask[np.concatenate([task.classes for task in members])] = 1
+        self._indices = np.concatenate([self.stream.tasks[index].indices(self._split) for index in self.tasks])
+        if len(self._indices) == 0:
+            raise ValueError(f"task {tasks} has no {self._split} images; give the stream a validation_fraction")
+        self.task_mask = np.zeros(count, dtype=np.int8)
+        self.task_mask[list(self.tasks)] = 1
+        self.action_mask = self._task_masks[list(self.tasks)].max(axis=0)
         self.rewind()
 
     def rewind(self) -> None:
         """Begin a new pass with the next draw."""
         self._waiting = np.empty(0, dtype=np.int64)
+        self._passes = 0
 
     @property
     def epoch_length(self) -> int:
@@ -118,11 +130,17 @@ class EpisodeSource:
     def draw(self, count: int, generator: np.random.Generator) -> Episodes:
         """The next images; passes follow on one another within a batch."""
         while len(self._waiting) < count:
-            following = generator.permutation(self._indices) if self._shuffled else self._indices
-            self._waiting = np.concatenate([self._waiting, following])
+            self._waiting = np.concatenate([self._waiting, self._next_pass(generator)])
         rows, self._waiting = self._waiting[:count], self._waiting[count:]
-        labels = self._labels[rows]
-        return Episodes(self._images[rows], labels, self._task_of[labels], rows)
+        return Episodes(gather(self._images, rows), self._labels[rows], self._task_of[rows], rows)
+
+    def _next_pass(self, generator: np.random.Generator) -> NDArray[np.int64]:
+        if self._moves_on and self._passes:
+            waiting = self._waiting
+            self.move_to((self.tasks[-1] + 1) % len(self.stream.tasks))
+            self._waiting = waiting
+        self._passes += 1
+        return generator.permutation(self._indices) if self._shuffled else self._indices
 
     def rewards(self, episodes: Episodes, actions: NDArray[np.int64]) -> NDArray[np.float32]:
         """R[label, action] for each episode, float32 of shape (N,)."""
@@ -131,9 +149,13 @@ class EpisodeSource:
     def observation_info(self, episodes: Episodes) -> dict[str, Any]:
         """What `info` says of images on display, as arrays with a row for each."""
         count = len(episodes.labels)
+        by_image = self._masks_by_image
         info = {
             "task": episodes.tasks,
-            "action_mask": np.repeat(self.action_mask[None], count, axis=0),
+            "task_mask": np.repeat(self.task_mask[None], count, axis=0),
+            "action_mask": self._task_masks[episodes.tasks]
+            if by_image
+            else np.repeat(self.action_mask[None], count, 0),
             "epoch_length": np.full(count, self.epoch_length),
         }
         if self._full_feedback:
@@ -153,7 +175,7 @@ class EpisodeSource:
         return {"outcome": outcome | {"is_success": correct}, "is_success": correct}
 
 
-def make_source(dataset: str | ImageDataset | TaskStream, **arguments: Any) -> EpisodeSource:
+def make_source(dataset: Dataset | TaskStream, **arguments: Any) -> EpisodeSource:
     """A source over a stream, or over one made of a data set.
 
     Args:

@@ -13,9 +13,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from cls_env.datasets import ImageDataset
 from cls_env.env import ClassIncrementalEnv
-from cls_env.episodes import Episodes, make_source
+from cls_env.episodes import Dataset, Episodes, make_source
 from cls_env.rendering import checked_render_mode, render_frame
 from cls_env.tasks import TaskStream
 
@@ -45,7 +44,7 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
     def __init__(
         self,
         num_envs: int = 1,
-        dataset: str | ImageDataset | TaskStream = "glyphs",
+        dataset: Dataset | TaskStream = "glyphs",
         *,
         render_mode: str | None = None,
         **arguments: Any,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 from dataclasses import asdict
@@ -23,7 +22,6 @@ LIBRARIES = ("gymnasium", "matplotlib", "numpy", "peft", "stable-baselines3", "t
 def protocol_card(config: RunConfig, stream: TaskStream, model: EPG) -> dict[str, Any]:
     """Weights, normalisation, stream, seeds, hyperparameters, versions, hardware and definitions, as JSON."""
     policy = model.policy
-    pixels = hashlib.sha256(stream.dataset.train_images.tobytes() + stream.dataset.test_images.tobytes())
     return {
         "config": config.as_json(),
         "seeds": asdict(config.seeds),
@@ -35,19 +33,10 @@ def protocol_card(config: RunConfig, stream: TaskStream, model: EPG) -> dict[str
         },
         "parameters": parameter_counts(policy),
         "stream": {
-            "dataset": repr(stream.dataset),
-            "images_sha256": pixels.hexdigest(),
-            "fingerprint": stream.fingerprint,
+            "images": repr(stream.dataset),
+            "images_sha256": stream.dataset.images_sha256,
+            **stream.describe(),
             "class_order": stream.class_order.tolist(),
-            "class_names": list(stream.class_names),
-            "tasks": [
-                {
-                    "classes": task.classes.tolist(),
-                    "train_images": len(task.train_indices),
-                    "test_images": len(task.test_indices),
-                }
-                for task in stream.tasks
-            ],
         },
         "metrics": DEFINITIONS,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},

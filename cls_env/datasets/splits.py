@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from cls_env.datasets.image_dataset import ImageDataset
 
+TEST_SPLIT = 100  # a random stream apart from those of `TaskStream`
+
 
 def stratified_split(labels: NDArray[np.int64], test_fraction: float, seed: int) -> NDArray[np.bool_]:
     """Draw the test images, class by class, so that every class keeps its share in both splits.
@@ -33,7 +35,7 @@ def stratified_split(labels: NDArray[np.int64], test_fraction: float, seed: int)
         if len(rows) < 2:
             raise ValueError(f"class {label} has a single image: it can't be in both the training and the test split")
         count = min(max(round(test_fraction * len(rows)), 1), len(rows) - 1)
-        test[np.random.default_rng([seed, int(label)]).permutation(rows)[:count]] = True
+        test[np.random.default_rng([seed, TEST_SPLIT, int(label)]).permutation(rows)[:count]] = True
     return test
 
 

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +15,15 @@ from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
-from agents import ViTPolicy
+from agents import EPG, PolicyConfig, ViTPolicy
 from agents.backbone import create_backbone
+from agents.checkpoint import (
+    describe_policy,
+    load_weights,
+    read_description,
+    save_checkpoint,
+    saved_policy_arguments,
+)
 from agents.head import GrowingHead
 from agents.micro_vit import MICRO_VIT, MICRO_VIT_CARD, MICRO_VIT_WEIGHTS
 from agents.peft_modules.lora import SplitQKV, add_lora, split_qkv
@@ -23,8 +34,28 @@ from experiments.pretrain import test_accuracy as accuracy_on_fresh_glyphs
 IMAGE_SPACE = spaces.Box(0, 255, (32, 32, 3), np.uint8)
 
 
-def make_policy(**arguments: object) -> ViTPolicy:
-    return ViTPolicy(IMAGE_SPACE, spaces.Discrete(6), lambda _: 1e-3, **arguments)
+def make_policy(side: int = 32, **arguments: object) -> ViTPolicy:
+    return ViTPolicy(spaces.Box(0, 255, (side, side, 3), np.uint8), spaces.Discrete(6), lambda _: 1e-3, **arguments)
+
+
+def black(side: int) -> torch.Tensor:
+    return torch.zeros(1, side, side, 3, dtype=torch.uint8)
+
+
+def step(policy: ViTPolicy, images: torch.Tensor) -> None:
+    """A gradient step in training mode towards the first class."""
+    policy.set_training_mode(True)
+    policy.optimizer.zero_grad(set_to_none=True)
+    nn.functional.cross_entropy(policy(images)[:, :2], torch.zeros(len(images), dtype=torch.int64)).backward()
+    policy.optimizer.step()
+
+
+def snapshot(policy: ViTPolicy) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in policy.state_dict().items()}
+
+
+def changed(policy: ViTPolicy, before: dict[str, torch.Tensor]) -> set[str]:
+    return {name for name, tensor in policy.state_dict().items() if not torch.equal(tensor, before[name])}
 
 
 @pytest.fixture
@@ -101,6 +132,27 @@ def test_normalisation_is_the_models(images: torch.Tensor) -> None:
     policy = make_policy()
     expected = (images.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
     torch.testing.assert_close(policy.normalize(images), expected)
+
+
+@pytest.mark.parametrize(
+    ("normalisation", "mean", "std"),
+    [
+        ("imagenet", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ("half", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        ("clip", (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+        ("none", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    ],
+)
+def test_normalisation_may_be_chosen(
+    images: torch.Tensor, normalisation: str, mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
+    policy = make_policy(normalisation=normalisation)
+    assert policy.normalize.mean.flatten().tolist() == pytest.approx(mean)
+    assert policy.normalize.std.flatten().tolist() == pytest.approx(std)
+    pixels = images.permute(0, 3, 1, 2).float() / 255
+    expected = torch.stack([(pixels[:, rgb] - mean[rgb]) / std[rgb] for rgb in range(3)], dim=1)
+    torch.testing.assert_close(policy.normalize(images), expected)
+    torch.testing.assert_close(policy.normalize.standardize(pixels[..., :16, :8]), expected[..., :16, :8])
 
 
 def test_channels_may_come_first(images: torch.Tensor) -> None:
@@ -203,6 +255,14 @@ def test_backbone_stays_in_eval_mode() -> None:
         ({"blocks": ()}, "at least one transformer block"),
         ({"modle": "x"}, "unknown policy argument 'modle'; did you mean 'model'"),
         ({"model": "resnet18", "pretrained": False}, "no transformer blocks"),
+        (
+            {"model": "vit_small_patch14_dinov2.lvd142m", "pretrained": False},
+            r"\(14, 14\) patches; .* leaves a remainder",
+        ),
+        ({"normalisation": "imagnet"}, "unknown normalisation 'imagnet'; did you mean 'imagenet'"),
+        ({"input_size": 0}, r"input_size .* at least 1, not 0"),
+        ({"input_size": 20}, r"a size of \(20, 20\) leaves a remainder"),
+        ({"weights": "absent.ckpt"}, "unknown format of weights file absent.ckpt"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict[str, object], message: str) -> None:
@@ -224,14 +284,221 @@ def test_larger_images_resize_the_position_embedding() -> None:
     assert policy.features(torch.zeros(1, 48, 48, 3, dtype=torch.uint8)).shape == (1, 128)
 
 
-def test_other_vits_take_the_image_size_too() -> None:
-    policy = make_policy(model="deit_tiny_patch16_224", pretrained=False)
-    assert policy.features(torch.zeros(1, 32, 32, 3, dtype=torch.uint8)).shape == (1, 192)
+@pytest.mark.parametrize(
+    ("model", "side", "mean"),
+    [
+        ("vit_tiny_patch16_224.augreg_in21k_ft_in1k", 32, 0.5),
+        ("vit_small_patch14_dinov2.lvd142m", 28, 0.485),
+        ("vit_base_patch32_clip_224.openai", 32, 0.48145466),
+        ("deit_tiny_patch16_224.fb_in1k", 32, 0.485),
+        ("deit_tiny_distilled_patch16_224.fb_in1k", 32, 0.485),
+        ("test_vit2.r160_in1k", 32, 0.5),  # register tokens and fc_norm
+        ("test_vit3.r160_in1k", 32, 0.5),  # attention pooling
+    ],
+)
+def test_vits_of_many_kinds_take_image_size_and_lora(model: str, side: int, mean: float) -> None:
+    policy = make_policy(side=side, model=model, pretrained=False, blocks=(0, 2))
+    policy.begin_task([0, 1], freeze_peft=False)
+    features = policy.features(black(side))
+    assert features.shape == (1, policy.head.weight.shape[1])
+    features.square().sum().backward()
+    learning = {name for name, tensor in policy.backbone.named_parameters() if tensor.grad is not None}
+    assert len(learning) == 2 * 2 * 2 and all(".lora_" in name for name in learning)
+    assert policy.normalize.mean[0, 0, 0, 0].item() == pytest.approx(mean)
 
 
-def test_any_timm_model_works_without_module() -> None:
+def test_width_is_that_of_the_features() -> None:
+    """Which this model projects from 288 channels to 1024 before its classifier."""
+    policy = make_policy(model="mobilenetv3_small_050", pretrained=False, peft="none")
+    policy.begin_task([0], freeze_peft=False)
+    assert policy.backbone.num_features == 288
+    assert policy(black(32)).shape == (1, 6) and policy.head.weight.shape == (1, 1024)
+
+
+def test_lora_on_an_attention_that_reads_its_weight_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"the backbone fails on \(28, 28\) images: .*SplitQKV"):
+        make_policy(side=28, model="eva02_tiny_patch14_224", pretrained=False)
+
+
+def test_model_is_made_at_its_input_size() -> None:
+    policy = make_policy(side=48, input_size=32)
+    assert policy.backbone_hash == make_policy().backbone_hash != make_policy(side=48).backbone_hash
+
+
+def test_weights_of_a_file_are_those_of_the_name(images: torch.Tensor) -> None:
+    read, named = make_policy(weights=MICRO_VIT_WEIGHTS, pretrained=False), make_policy()
+    assert read.backbone_hash == named.backbone_hash
+    assert torch.equal(read.normalize.mean, named.normalize.mean)
+    with torch.no_grad():
+        assert torch.equal(read.features(images), named.features(images))
+    assert json.loads(json.dumps(describe_policy(read)))["policy"]["weights"] == str(MICRO_VIT_WEIGHTS)
+
+
+def test_any_timm_model_works_without_module(images: torch.Tensor) -> None:
     policy = make_policy(model="resnet18", pretrained=False, peft="none")
-    assert policy.features(torch.zeros(1, 32, 32, 3, dtype=torch.uint8)).shape == (1, 512)
+    policy.begin_task([0, 1], freeze_peft=False)
+    before = snapshot(policy)
+    step(policy, images)
+    assert policy.features(images).shape == (5, 512)
+    assert changed(policy, before) == {"head.weight", "head.bias"}
+
+
+def test_a_step_with_lora_changes_module_and_head_alone(images: torch.Tensor) -> None:
+    policy = make_policy(model="test_vit", pretrained=False, blocks=(1,))
+    policy.begin_task([0, 1], freeze_peft=False)
+    before = snapshot(policy)
+    step(policy, images)
+    step(policy, images)  # A has no gradient while B is 0
+    assert {name.rsplit(".", 3)[-3] for name in changed(policy, before) - {"head.weight", "head.bias"}} == {
+        "lora_A",
+        "lora_B",
+    }
+    assert len(changed(policy, before)) == 2 + 4
+
+
+def whole(**arguments: object) -> ViTPolicy:
+    """A small ResNet with batch norm that learns as a whole."""
+    return make_policy(**({"model": "test_resnet", "pretrained": False, "peft": "full"} | arguments))
+
+
+def test_whole_backbone_learns_with_its_statistics(images: torch.Tensor) -> None:
+    policy = whole()
+    policy.begin_task([0, 1], freeze_peft=False)
+    before = snapshot(policy)
+    step(policy, images)
+    step(policy, images)  # the last scale of each block begins at 0, which stops the first step's gradients
+    assert changed(policy, before) == set(before) - {"head.actions"}
+    assert parameter_counts(policy) == {"backbone": 0, "peft": 372_688, "head": 2 * 97}
+    assert policy.backbone_hash == whole().backbone_hash
+
+
+def test_statistics_stay_in_eval_mode(images: torch.Tensor) -> None:
+    policy = whole()
+    policy.begin_task([0, 1], freeze_peft=False)
+    assert not policy.training and not policy.backbone.training
+    before = snapshot(policy)
+    policy(images)
+    assert changed(policy, before) == set()
+    policy.set_training_mode(True)
+    policy(images)
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    assert changed(policy, before) == {name for name in before if name.endswith(statistics)}
+    policy.set_training_mode(False)
+    before = snapshot(policy)
+    policy(images)
+    assert changed(policy, before) == set()
+
+
+def test_frozen_whole_backbone_stands_still(images: torch.Tensor) -> None:
+    policy = whole()
+    policy.set_training_mode(True)
+    policy.begin_task([0, 1], freeze_peft=True)
+    before = snapshot(policy)
+    step(policy, images)
+    assert policy.training and not policy.backbone.training
+    assert changed(policy, before) == {"head.weight", "head.bias"}
+    policy.unfreeze_peft()
+    assert policy.backbone.training
+    step(policy, images)
+    step(policy, images)
+    assert changed(policy, before) == set(before) - {"head.actions"}
+
+
+def test_whole_vit_learns_every_tensor(images: torch.Tensor) -> None:
+    policy = whole(model="test_vit")
+    policy.begin_task([0, 1], freeze_peft=False)
+    before = snapshot(policy)
+    step(policy, images)
+    step(policy, images)
+    assert changed(policy, before) == set(before) - {"head.actions"}
+
+
+def saved(policy: ViTPolicy, file: Path) -> Path:
+    return save_checkpoint(file, policy, describe_policy(policy))
+
+
+def loaded(file: Path, **overrides: object) -> ViTPolicy:
+    policy = make_policy(**(saved_policy_arguments(read_description(file)) | overrides))
+    load_weights(file, policy)
+    return policy
+
+
+@pytest.mark.parametrize("peft", ["full", "lora", "none"])
+def test_saved_policy_gives_the_same_logits(images: torch.Tensor, tmp_path: Path, peft: str) -> None:
+    model = "test_resnet" if peft == "full" else "test_vit"
+    policy = make_policy(model=model, pretrained=False, peft=peft, normalisation="none", backbone_seed=3)
+    policy.begin_task([4, 1], freeze_peft=False)
+    step(policy, images)
+    again = loaded(saved(policy, tmp_path / "policy.zip"))
+    policy.set_training_mode(False)
+    with torch.no_grad():
+        assert torch.equal(again(images), policy(images))
+    assert again.config == policy.config and again.backbone_hash == policy.backbone_hash
+    assert changed(again, policy.state_dict()) == set()
+
+
+def test_agent_that_trains_the_whole_backbone_is_saved(make_vec: Callable[..., Any], tmp_path: Path) -> None:
+    arguments = {"model": "test_resnet", "pretrained": False, "peft": "full"}
+    env = make_vec(8)
+    agent = EPG("ViTPolicy", env, batch_size=8, seed=0, device="cpu", policy_kwargs=arguments).learn(24)
+    agent.get_env().set_options({"task": 1})
+    agent.learn(40, reset_num_timesteps=False).save(tmp_path / "agent")
+    with zipfile.ZipFile(tmp_path / "agent.zip") as archive:
+        assert sorted(archive.namelist()) == ["backbone.safetensors", "head.safetensors", "model.json"]
+    again = EPG.load(tmp_path / "agent", device="cpu")
+    observations = make_vec(20, split="test").reset()[0]
+    agent.policy.set_training_mode(False)
+    with torch.no_grad():
+        logits = [model.policy(torch.from_numpy(observations)) for model in (again, agent)]
+    assert torch.equal(*logits)
+
+
+def rewritten(file: Path, name: str, content: bytes | None) -> Path:
+    """A copy of a checkpoint with one part replaced, or left out."""
+    target = file.with_name("rewritten.zip")
+    with zipfile.ZipFile(file) as reader, zipfile.ZipFile(target, "w") as writer:
+        for part in reader.namelist():
+            if part != name or content is not None:
+                writer.writestr(part, content if part == name and content is not None else reader.read(part))
+    return target
+
+
+def with_entries(file: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    description = read_description(file)
+    change(description["policy"])
+    return rewritten(file, "model.json", json.dumps(description).encode())
+
+
+def test_older_descriptions_have_the_defaults(tmp_path: Path, images: torch.Tensor) -> None:
+    policy = make_policy()
+    policy.begin_task([0, 1], freeze_peft=False)
+    step(policy, images)
+    new = ("weights", "normalisation", "input_size", "crop_fraction")
+    older = with_entries(saved(policy, tmp_path / "a.zip"), lambda entries: [entries.pop(name) for name in new])
+    assert loaded(older).config == PolicyConfig()
+    assert changed(loaded(older), policy.state_dict()) == set()
+
+
+def test_descriptions_of_later_versions_are_refused(tmp_path: Path) -> None:
+    file = saved(make_policy(), tmp_path / "a.zip")
+    with pytest.raises(ValueError, match="entries unknown here: colour, smell; a later version"):
+        loaded(with_entries(file, lambda entries: entries.update(smell=1, colour="red")))
+
+
+def test_damaged_whole_backbones_are_refused(tmp_path: Path) -> None:
+    from safetensors.torch import load, save
+
+    name = "backbone.safetensors"
+    file = saved(whole(), tmp_path / "a.zip")
+    with pytest.raises(ValueError, match=rf"holds no {name}, which does not fit a policy of peft='full'"):
+        loaded(rewritten(file, name, None))
+    with pytest.raises(ValueError, match=rf"holds a {name}, which does not fit a policy of peft='none'"):
+        loaded(file, peft="none")
+    with zipfile.ZipFile(file) as archive:
+        tensors = load(archive.read(name))
+    tensors.pop("bn1.running_mean")
+    with pytest.raises(ValueError, match=r"Tensors 1 missing: bn1.running_mean float32 \(32,\)$"):
+        loaded(rewritten(file, name, save(tensors)))
 
 
 def test_split_refuses_models_without_fused_projection() -> None:

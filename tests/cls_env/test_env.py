@@ -28,7 +28,16 @@ def larger_images() -> ImageDataset:
     return ImageDataset("larger", images, labels, images.copy(), labels.copy(), ("a", "b", "c", "d"))
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
+EMBEDDED = [name for name, preset in ENVIRONMENTS.items() if preset.get("dataset", "glyphs") in ("glyphs", "digits")]
+
+
+@pytest.mark.parametrize("name", sorted(set(ENVIRONMENTS) - set(EMBEDDED)))
+def test_missing_images_are_asked_for(name: str) -> None:
+    with pytest.raises(FileNotFoundError, match=r"and it is not there: (get it with|fetch it by hand)"):
+        gym.make(name)
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
 def test_gymnasium_finds_nothing_to_warn_of(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -101,7 +110,7 @@ def test_bandit_feedback_hides_the_label(stream: TaskStream) -> None:
     env = make(stream, feedback="bandit")
     _, info = env.reset(seed=0)
     *_, after = env.step(0)
-    assert set(info) == {"task", "action_mask", "epoch_length"}
+    assert set(info) == {"task", "task_mask", "action_mask", "epoch_length"}
     assert set(after) - set(info) == {"outcome", "is_success"}
     assert set(after["outcome"]) == {"action", "is_success"}
     graded = make(stream, feedback="bandit", reward_matrix=np.full((6, 6), 0.5))

@@ -117,7 +117,7 @@ def test_seeded_split_of_one_tree(flat: Path, tmp_path: Path, packed: bool) -> N
 
 def test_split_is_fixed_by_the_seed_to_the_row() -> None:
     labels = np.repeat(np.arange(3), 10)
-    assert np.flatnonzero(stratified_split(labels, 0.2, seed=0)).tolist() == [4, 6, 11, 19, 22, 28]
+    assert np.flatnonzero(stratified_split(labels, 0.2, seed=0)).tolist() == [0, 3, 11, 13, 26, 29]
 
 
 def test_listed_split(flat: Path, tmp_path: Path) -> None:

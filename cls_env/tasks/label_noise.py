@@ -1,0 +1,182 @@
+"""Wrong training labels: symmetric noise, pair flips, and class-dependent noise by a transition matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cls_env.naming import lookup
+
+Indices = NDArray[np.int64]
+ShareNoise = Callable[[Indices, Indices, float, np.random.Generator], Indices]
+NoiseRule = Callable[[Indices, Indices, np.random.Generator], Indices]
+
+
+def symmetric(labels: Indices, classes: Indices, share: float, generator: np.random.Generator) -> Indices:
+    """Replace a share of the labels by another class of the task, each with the same chance.
+
+    Args:
+        labels: int64 of shape (N,), each one of `classes`.
+        classes: The labels of the task, int64, ascending, at least two.
+        share: How much of the labels is replaced, in [0, 1); exact up to rounding.
+        generator: Draws the rows and their new labels.
+
+    Returns:
+        The new labels, int64 of shape (N,).
+    """
+    flipped = _drawn(len(labels), share, generator)
+    return _moved(labels, classes, flipped, generator.integers(1, len(classes), size=len(flipped)))
+
+
+def pair_flip(labels: Indices, classes: Indices, share: float, generator: np.random.Generator) -> Indices:
+    """Replace a share of the labels by the next class of the task, the last class by the first.
+
+    Arguments and result are those of `symmetric`; with an equal generator the same rows are replaced.
+    Source: Han et al., "Co-teaching", NeurIPS 2018.
+    """
+    return _moved(labels, classes, _drawn(len(labels), share, generator), 1)
+
+
+def transition(
+    labels: Indices, classes: Indices, matrix: NDArray[np.float64], generator: np.random.Generator
+) -> Indices:
+    """Of the images of `classes[i]`, label the share `matrix[i, j]` as `classes[j]`.
+
+    Shares are exact up to `largest_remainder`; which images they fall on is drawn.
+    Source: Patrini et al., "Making deep neural networks robust to label noise", CVPR 2017.
+
+    Args:
+        labels: int64 of shape (N,), each one of `classes`.
+        classes: The labels of the task, int64 of shape (C,).
+        matrix: float64 of shape (C, C); rows sum to 1.
+        generator: Draws the rows.
+
+    Returns:
+        The new labels, int64 of shape (N,).
+    """
+    noisy = labels.copy()
+    for label, shares in zip(classes, matrix, strict=True):
+        rows = generator.permutation(np.flatnonzero(labels == label))
+        noisy[rows] = np.repeat(classes, largest_remainder(len(rows), shares))
+    return noisy
+
+
+NOISE_TYPES: dict[str, ShareNoise] = {
+    "symmetric": symmetric,
+    "pair-flip": pair_flip,
+}
+
+
+def as_noise(given: ArrayLike) -> float | NDArray[np.float64]:
+    """A share as a float, a matrix as an array of float64."""
+    noise = np.asarray(given, dtype=np.float64)
+    return noise if noise.ndim else float(noise)
+
+
+def noise_rule(
+    noise: float | NDArray[np.float64], noise_type: str, class_order: Indices, class_names: Sequence[str]
+) -> NoiseRule:
+    """The rule by which the labels of a task become noisy.
+
+    Args:
+        noise: A share in [0, 1), or a matrix of shape (K, K) in original classes: [i, j] is the share of class i's
+            images that are labelled j.
+        noise_type: A key of `NOISE_TYPES`, where `noise` is a share.
+        class_order: Original class of each label, int64 of shape (K,).
+        class_names: Name of each label, for messages.
+
+    Returns:
+        A function of labels, the classes of their task and a generator that returns new labels. It raises ValueError
+        where the noise would have to leave the task.
+
+    Raises:
+        ValueError: The share is out of range, the matrix is none of shares, or the type is unknown.
+    """
+    flip = lookup("noise_type", noise_type, NOISE_TYPES)
+    if isinstance(noise, float):
+        return _rule_of_share(noise, flip, class_names)
+    if noise_type != "symmetric":
+        raise ValueError(f"noise_type {noise_type!r} goes with a share; a matrix says itself which labels flip")
+    return _rule_of_matrix(noise, class_order, class_names)
+
+
+def largest_remainder(total: int, shares: NDArray[np.float64]) -> Indices:
+    """Whole numbers that sum to `total`, each its share of it rounded up or down; large remainders are rounded up.
+
+    Args:
+        total: What is shared out.
+        shares: float64 of shape (C,), not negative, sum 1.
+
+    Returns:
+        int64 of shape (C,); of equal remainders that of the larger share is rounded up, then the first.
+
+    >>> largest_remainder(10, np.array([0.84, 0.0, 0.16])).tolist()
+    [8, 0, 2]
+    """
+    exact = np.round(total * shares, 9)  # so that 30 * 0.1 is 3, whichever way the float errs
+    counts = np.floor(exact).astype(np.int64)
+    order = np.lexsort((-shares, np.round(counts - exact, 9)))
+    counts[order[: total - counts.sum()]] += 1
+    return counts
+
+
+def _rule_of_share(share: float, flip: ShareNoise, class_names: Sequence[str]) -> NoiseRule:
+    if not 0 <= share < 1:
+        raise ValueError(f"label_noise is a share in [0, 1), not {share}")
+
+    def rule(labels: Indices, classes: Indices, generator: np.random.Generator) -> Indices:
+        if share == 0:
+            return labels
+        if len(classes) < 2:
+            raise ValueError(
+                f"label_noise flips labels within a task, but a task has a single class, {class_names[classes[0]]!r}"
+            )
+        return flip(labels, classes, share, generator)
+
+    return rule
+
+
+def _rule_of_matrix(given: NDArray[np.float64], class_order: Indices, class_names: Sequence[str]) -> NoiseRule:
+    matrix = _checked_matrix(given, len(class_order))[np.ix_(class_order, class_order)]
+
+    def rule(labels: Indices, classes: Indices, generator: np.random.Generator) -> Indices:
+        leaving = matrix[classes]
+        leaving[:, classes] = 0
+        if leaving.any():
+            row, target = np.argwhere(leaving)[0]
+            source = classes[row]
+            raise ValueError(
+                f"label_noise[{class_order[source]}, {class_order[target]}] labels images of {class_names[source]!r} "
+                f"as {class_names[target]!r}, a class of another task; noise stays within a task"
+            )
+        return transition(labels, classes, matrix[np.ix_(classes, classes)], generator)
+
+    return rule
+
+
+def _drawn(count: int, share: float, generator: np.random.Generator) -> Indices:
+    return generator.permutation(count)[: round(share * count)]
+
+
+def _moved(labels: Indices, classes: Indices, rows: Indices, offsets: Indices | int) -> Indices:
+    noisy = labels.copy()
+    noisy[rows] = classes[(np.searchsorted(classes, labels[rows]) + offsets) % len(classes)]
+    return noisy
+
+
+def _checked_matrix(matrix: NDArray[np.float64], num_classes: int) -> NDArray[np.float64]:
+    if matrix.shape != (num_classes, num_classes):
+        raise ValueError(
+            f"label_noise is a share or a matrix [class, label] of shape ({num_classes}, {num_classes}), "
+            f"not of shape {matrix.shape}"
+        )
+    if not (matrix >= 0).all():
+        row, column = np.argwhere(~(matrix >= 0))[0]
+        raise ValueError(f"label_noise[{row}, {column}] is a share in [0, 1], not {matrix[row, column]}")
+    sums = matrix.sum(axis=1)
+    if not np.allclose(sums, 1, rtol=0, atol=1e-6):
+        row = np.abs(sums - 1).argmax()
+        raise ValueError(f"row {row} of label_noise sums to {sums[row]:g}; the shares of a class must sum to 1")
+    return np.asarray(matrix / sums[:, None])

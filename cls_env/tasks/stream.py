@@ -1,0 +1,257 @@
+"""A stream of tasks: which classes arrive when, which images belong to them, and which training labels are wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cls_env.datasets import ImageDataset, task_count
+from cls_env.datasets.image_dataset import Images
+from cls_env.naming import lookup
+from cls_env.tasks.arrival import order_classes, order_domains, task_sizes
+from cls_env.tasks.label_noise import as_noise, noise_rule
+from cls_env.tasks.scenarios import SCENARIOS
+from cls_env.tasks.sources import as_dataset, with_domains
+from cls_env.tasks.subsets import training_rows
+from cls_env.tasks.task import Candidates, Task, make_task
+
+Indices = NDArray[np.int64]
+
+# Each source of randomness has a stream of its own, so that changing one leaves the others as they are.
+_CLASS_ORDER, _LABEL_NOISE, _DOMAIN_ORDER, _VALIDATION, _CAP, _LONG_TAIL = range(6)
+
+
+class TaskStream:
+    """A stream of tasks over an image set.
+
+    Labels count positions in the class order: task 0 holds the labels 0, 1, ..., task 1 the next ones. With
+    `num_tasks=1` the stream is joint training. In a domain-incremental stream every task holds all classes, in a
+    domain of its own.
+
+    A task's images come about in this order: its rows of the image set; a part held out for validation; at most
+    `max_per_class` of each class; the long tail; label noise on the training rows that remain. Validation and test
+    labels are always true.
+
+    Args:
+        dataset: The images, the name of an image set, or arrays: (images, labels), of which the seed holds out a
+            test split, or (train images, train labels, test images, test labels).
+        num_tasks: Into how many tasks the classes are split (where they don't divide, the first tasks have one more),
+            or a list of the tasks' sizes; by default the number that is customary for the set. In a
+            domain-incremental stream it is the number of domains and need not be given.
+        scenario: A key of `SCENARIOS`: `"class-incremental"`, `"task-incremental"`, `"domain-incremental"` or
+            `"online"`.
+        init_classes: In place of `num_tasks`: the classes of the first task; by default `increment`.
+        increment: The classes of every later task; the last may have fewer.
+        seed: Fixes everything that is drawn, by a random stream each.
+        class_order: The original classes in order of arrival, or `"natural"` for 0 ... K - 1; by default drawn.
+        domains: For a domain-incremental stream. Where the set has domains of its own: those to use, in order; by
+            default all, in a drawn order. Where it has none: shifts that `shift_domains` makes domains of, in order.
+        validation_fraction: Share of each class's training images, in each task, that is held out, in [0, 1); rounded,
+            but never all of a class.
+        max_per_class: The most training images of each class in each task; which ones is drawn.
+        imbalance_factor: At least 1. Above, training images have a long tail: original class k of K keeps about
+            n_max * imbalance_factor**(-k / (K - 1)), where n_max is the size of the largest class (of the domain).
+            Source: Cui et al., CVPR 2019.
+        label_noise: Share of each task's training labels that are replaced by another class of the same task, in
+            [0, 1), exact up to rounding; or a matrix of shape (K, K) whose entry [i, j] is the share of original class
+            i's training images that are labelled j. Source of the matrix: Patrini et al., CVPR 2017.
+        noise_type: Which class replaces the true one, where `label_noise` is a share: `"symmetric"`, any other of the
+            task with the same chance; `"pair-flip"`, the next one of the task. Source: Han et al., NeurIPS 2018.
+        dataset_options: The loader's arguments, where `dataset` is a name.
+
+    Attributes:
+        dataset: The `ImageDataset`.
+        scenario: The `Scenario`.
+        tasks: Tuple of `Task`.
+        class_order: Original class of each label, int64 of shape (K,).
+        class_names: Name of each label.
+        train_labels: Labels as the learner sees them, int64, a row for each training image.
+        clean_train_labels: The same without noise.
+        test_labels: int64, a row for each test image.
+
+    Raises:
+        ValueError: An argument is unknown, out of range, or does not fit the image set.
+    """
+
+    def __init__(
+        self,
+        dataset: str | ImageDataset | tuple[ArrayLike, ...] = "glyphs",
+        num_tasks: int | Sequence[int] | None = None,
+        *,
+        scenario: str = "class-incremental",
+        init_classes: int | None = None,
+        increment: int | None = None,
+        seed: int = 0,
+        class_order: str | Sequence[int] | None = None,
+        domains: Sequence[str] | None = None,
+        validation_fraction: float = 0.0,
+        max_per_class: int | None = None,
+        imbalance_factor: float = 1.0,
+        label_noise: float | ArrayLike = 0.0,
+        noise_type: str = "symmetric",
+        dataset_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.scenario = lookup("scenario", scenario, SCENARIOS)
+        if domains is not None and not self.scenario.by_domain:
+            raise ValueError(f"domains belong to scenario='domain-incremental', not to {scenario!r}")
+        self.seed = seed
+        self.validation_fraction = validation_fraction
+        self.max_per_class = max_per_class
+        self.imbalance_factor = imbalance_factor
+        self.label_noise = as_noise(label_noise)
+        self.noise_type = noise_type
+        self.dataset = as_dataset(dataset, dataset_options, seed)
+        self._shifted = self.scenario.by_domain and not self.dataset.domain_names
+        num_classes, num_pictures = len(self.dataset.class_names), len(self.dataset.train_labels)
+        if self.scenario.by_domain:
+            self.dataset = with_domains(self.dataset, domains, seed)
+            arrival = order_domains(domains, self.dataset.domain_names, self._generator(_DOMAIN_ORDER))
+            _check_whole_domains(len(arrival), num_tasks, init_classes, increment)
+            contents = [(np.arange(num_classes), int(domain)) for domain in arrival]
+        else:
+            if (num_tasks, init_classes, increment) == (None, None, None):
+                num_tasks = task_count(dataset if isinstance(dataset, str) else None)
+            ends = np.cumsum(task_sizes(num_classes, num_tasks, init_classes, increment))
+            contents = [(classes, 0) for classes in np.split(np.arange(num_classes), ends[:-1])]
+
+        self.class_order = order_classes(class_order, num_classes, self._generator(_CLASS_ORDER))
+        self.class_names = tuple(self.dataset.class_names[original] for original in self.class_order)
+        label_of = np.argsort(self.class_order)
+        self.clean_train_labels: Indices = label_of[self.dataset.train_labels]
+        self.test_labels: Indices = label_of[self.dataset.test_labels]
+        self.tasks = tuple(self._make_tasks(contents, num_pictures))
+        self.train_labels = self._noisy_labels()
+
+    @property
+    def num_classes(self) -> int:
+        """K, the classes of all tasks together."""
+        return len(self.class_order)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of class order, tasks, index lists and labels; equal where two people run the same stream."""
+        arrays = [
+            self.class_order,
+            *(part for task in self.tasks for part in (task.classes, task.train_indices, task.test_indices)),
+            self.train_labels,
+            self.test_labels,
+        ]
+        # What not every stream has enters where it is used alone: fingerprints in published results stay valid.
+        if self.validation_fraction:
+            arrays += [task.validation_indices for task in self.tasks]
+        digest = hashlib.sha256()
+        for array in arrays:
+            digest.update(np.int64(len(array)).tobytes())
+            digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+        if self.scenario.name != "class-incremental":
+            shift_seed = int(self.seed) if self._shifted else None
+            words = [self.scenario.name, *(task.domain for task in self.tasks), shift_seed]
+            digest.update(json.dumps(words).encode())
+        return digest.hexdigest()
+
+    def images(self, split: str) -> Images:
+        """All images of a split, uint8 of shape (N, H, W, 3); `"validation"` is rows of the training images."""
+        train = self.dataset.train_images
+        return lookup("split", split, {"train": train, "validation": train, "test": self.dataset.test_images})
+
+    def labels(self, split: str) -> Indices:
+        """The labels of a split, int64 of shape (N,): for `"train"` with the noise, otherwise the true ones."""
+        known = {"train": self.train_labels, "validation": self.clean_train_labels, "test": self.test_labels}
+        return lookup("split", split, known)
+
+    def describe(self) -> dict[str, Any]:
+        """What the stream is, ready for JSON: its arguments, and classes, domain and image counts of each task."""
+        share, natural = isinstance(self.label_noise, float), np.arange(self.num_classes)
+        wrong = self.train_labels != self.clean_train_labels
+        return {
+            "dataset": self.dataset.name,
+            "image_size": list(self.dataset.train_images.shape[1:3]),
+            "scenario": self.scenario.name,
+            "seed": int(self.seed),
+            "class_order": "natural" if np.array_equal(self.class_order, natural) else self.class_order.tolist(),
+            "num_classes": self.num_classes,
+            "label_noise": {
+                "type": self.noise_type if share else "transition",
+                "share": self.label_noise if share else "matrix",
+            },
+            "validation_fraction": self.validation_fraction,
+            "max_per_class": self.max_per_class,
+            "imbalance_factor": self.imbalance_factor,
+            "tasks": [
+                {
+                    "task": task.index,
+                    "classes": [self.class_names[label] for label in task.classes],
+                    "domain": task.domain,
+                    "train_images": len(task.train_indices),
+                    "validation_images": len(task.validation_indices),
+                    "test_images": len(task.test_indices),
+                    "flipped_labels": int(wrong[task.train_indices].sum()),
+                }
+                for task in self.tasks
+            ],
+            "fingerprint": self.fingerprint,
+        }
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TaskStream:
+        """The stream itself: it is immutable, and Gymnasium deep-copies the arguments of an environment."""
+        return self
+
+    def __repr__(self) -> str:
+        """A line that tells streams apart."""
+        noise = self.label_noise if isinstance(self.label_noise, float) else "matrix"
+        return (
+            f"TaskStream({self.dataset.name!r}, {self.scenario.name}, {len(self.tasks)} tasks, "
+            f"{self.num_classes} classes, seed={self.seed}, label_noise={noise}, fingerprint={self.fingerprint[:12]})"
+        )
+
+    def _generator(self, *stream: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, *stream])
+
+    def _make_tasks(self, contents: Sequence[tuple[Indices, int]], num_pictures: int) -> Iterator[Task]:
+        """A task for each of (classes, domain); where tasks differ in their classes, all images are of domain 0."""
+        names = self.dataset.domain_names if self.scenario.by_domain else ()
+        train_domains, test_domains = self.dataset.train_domains, self.dataset.test_domains
+        if not names or train_domains is None or test_domains is None:
+            train_domains, test_domains = np.zeros_like(self.clean_train_labels), np.zeros_like(self.test_labels)
+        train, validation = training_rows(
+            train_domains.astype(np.int64) * self.num_classes + self.class_order[self.clean_train_labels],
+            (max(len(names), 1), self.num_classes),
+            num_pictures,
+            self.validation_fraction,
+            self.max_per_class,
+            self.imbalance_factor,
+            (self._generator(_VALIDATION), self._generator(_CAP), self._generator(_LONG_TAIL)),
+        )
+        splits = {
+            "training": Candidates(train, self.clean_train_labels, train_domains),
+            "test": Candidates(np.arange(len(self.test_labels)), self.test_labels, test_domains),
+        }
+        if self.validation_fraction:
+            splits["validation"] = Candidates(validation, self.clean_train_labels, train_domains)
+        for index, (classes, domain) in enumerate(contents):
+            yield make_task(index, classes, domain, splits, self.class_names, names)
+
+    def _noisy_labels(self) -> Indices:
+        rule = noise_rule(self.label_noise, self.noise_type, self.class_order, self.class_names)
+        labels = self.clean_train_labels.copy()
+        for task in self.tasks:
+            rows = task.train_indices
+            labels[rows] = rule(labels[rows], task.classes, self._generator(_LABEL_NOISE, task.index))
+        return labels
+
+
+def _check_whole_domains(
+    num_domains: int, num_tasks: int | Sequence[int] | None, init_classes: int | None, increment: int | None
+) -> None:
+    if init_classes is not None or increment is not None:
+        raise ValueError("in a domain-incremental stream every task holds all classes: drop init_classes and increment")
+    if num_tasks not in (None, num_domains):
+        raise ValueError(
+            f"a domain-incremental stream has a task for each of its {num_domains} domains: "
+            f"drop num_tasks={num_tasks}, or choose other domains"
+        )
