@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+
+Schedule = Callable[[float], float]
 
 
 def sigmoid_alpha(progress: float, tau: float = 6.0) -> float:
@@ -23,6 +26,45 @@ def sigmoid_alpha(progress: float, tau: float = 6.0) -> float:
     >>> [round(sigmoid_alpha(progress), 4) for progress in (0, 0.5, 1)]
     [0.9975, 0.5, 0.0025]
     """
+    _check_progress(progress)
+    return 1 / (1 + math.exp(-tau * (1 - 2 * progress)))
+
+
+def linear_alpha(progress: float) -> float:
+    """The weight (T - t) / T, for progress t / T in [0, 1].
+
+    Source: arXiv 2602.14078, ablation of the schedules.
+
+    Raises:
+        ValueError: `progress` is outside [0, 1].
+    """
+    _check_progress(progress)
+    return 1 - progress
+
+
+def cosine_alpha(progress: float) -> float:
+    """The weight (1 + cos(pi t / T)) / 2, for progress t / T in [0, 1].
+
+    Source: arXiv 2602.14078, ablation of the schedules.
+
+    Raises:
+        ValueError: `progress` is outside [0, 1].
+    """
+    _check_progress(progress)
+    return (1 + math.cos(math.pi * progress)) / 2
+
+
+def fixed_alpha(weight: float) -> Schedule:
+    """A weight in [0, 1] that stays; 1 is cross-entropy, 0 expected policy gradient.
+
+    Raises:
+        ValueError: The weight is outside [0, 1].
+    """
+    if not 0 <= weight <= 1:
+        raise ValueError(f"alpha is a weight in [0, 1], not {weight}")
+    return lambda progress: weight
+
+
+def _check_progress(progress: float) -> None:
     if not 0 <= progress <= 1:
         raise ValueError(f"progress is t / T in [0, 1], not {progress}")
-    return 1 / (1 + math.exp(-tau * (1 - 2 * progress)))

@@ -68,6 +68,17 @@ def create_backbone(
     return backbone.eval().requires_grad_(False)
 
 
+def native_input_size(model: str) -> int:
+    """Side of the images for which a timm model's weights were made, in pixels.
+
+    Raises:
+        ValueError: timm knows no such model.
+    """
+    lookup("model", model.split(".")[0], dict.fromkeys(timm.list_models(), True))
+    config = timm.get_pretrained_cfg(model)
+    return int(config.input_size[-1]) if config is not None else 224
+
+
 def _create(model: str, pretrained: bool, image_size: tuple[int, int]) -> nn.Module:
     try:
         return timm.create_model(model, pretrained=pretrained, num_classes=0, img_size=image_size)

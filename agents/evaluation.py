@@ -11,7 +11,7 @@ import torch
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from agents.objectives import entropy
+from agents.objectives import entropy, mask_logits
 from agents.policy import ViTPolicy
 
 
@@ -37,7 +37,9 @@ class TaskTest:
         return float((self.labels == self.predictions).mean())
 
 
-def test_tasks(policy: ViTPolicy, env: VectorEnv[Any, Any, Any], tasks: Sequence[int]) -> list[TaskTest]:
+def test_tasks(
+    policy: ViTPolicy, env: VectorEnv[Any, Any, Any], tasks: Sequence[int], task_named: bool = False
+) -> list[TaskTest]:
     """Classify every test image of some tasks once.
 
     The policy sees images alone; labels and tasks are read from `info` to judge its answers.
@@ -46,11 +48,12 @@ def test_tasks(policy: ViTPolicy, env: VectorEnv[Any, Any, Any], tasks: Sequence
         policy: In which classes are met.
         env: A vector environment over the test split, with labels in its `info`.
         tasks: Which tasks; each is tested by itself, over all classes met.
+        task_named: Choose among the classes of `info["action_mask"]`, as in task-incremental learning.
     """
-    return [_test_task(policy, env, task) for task in tasks]
+    return [_test_task(policy, env, task, task_named) for task in tasks]
 
 
-def _test_task(policy: ViTPolicy, env: VectorEnv[Any, Any, Any], task: int) -> TaskTest:
+def _test_task(policy: ViTPolicy, env: VectorEnv[Any, Any, Any], task: int, task_named: bool) -> TaskTest:
     images, info = env.reset(options={"task": task})
     remaining = int(info["epoch_length"][0])
     labels, predictions, entropies = [], [], []
@@ -59,6 +62,8 @@ def _test_task(policy: ViTPolicy, env: VectorEnv[Any, Any, Any], task: int) -> T
         shown = min(remaining, env.num_envs)
         with torch.no_grad():
             logits = policy(torch.from_numpy(images[:shown]).to(policy.device))
+            if task_named:
+                logits = mask_logits(logits, torch.from_numpy(info["action_mask"][:shown]).to(policy.device))
             logits = logits[:, policy.head.actions] if len(policy.head.actions) else logits
             choice = logits.argmax(dim=1)
             chosen = policy.head.actions[choice] if len(policy.head.actions) else choice

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from agents.annealing import sigmoid_alpha
+from agents.annealing import Schedule, cosine_alpha, fixed_alpha, linear_alpha, sigmoid_alpha
 
 Objective = Callable[[Tensor, Tensor, float], Tensor]
 
@@ -46,29 +46,37 @@ def expected_policy_gradient(logits: Tensor, action_rewards: Tensor, progress: f
     return -(action_rewards * logits.softmax(dim=1)).sum(dim=1)
 
 
-def annealed_expected_policy_gradient(
-    logits: Tensor, action_rewards: Tensor, progress: float, tau: float = 6.0
-) -> Tensor:
-    """Alpha * cross-entropy + (1 - alpha) * EPG, alpha falling from near 1 to near 0 over the task.
+def mixture(alpha: Schedule) -> Objective:
+    """Alpha * cross-entropy + (1 - alpha) * EPG, alpha being a function of progress.
 
-    Source: arXiv 2602.14078, adaptive entropy annealing; see `sigmoid_alpha`.
+    With `sigmoid_alpha`, which falls from near 1 to near 0 over the task, it is aEPG.
+    Source: arXiv 2602.14078, adaptive entropy annealing and its ablations.
+
+    Args:
+        alpha: Progress in [0, 1] to a weight in [0, 1].
 
     Returns:
-        Loss of each sample, shape (B,).
-
-    Raises:
-        ValueError: Shapes differ, or `progress` is outside [0, 1].
+        An objective; it raises a ValueError where shapes differ, or `progress` is outside [0, 1].
     """
-    alpha = sigmoid_alpha(progress, tau)
-    explore = cross_entropy(logits, action_rewards)
-    exploit = expected_policy_gradient(logits, action_rewards)
-    return alpha * explore + (1 - alpha) * exploit
 
+    def loss(logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:
+        weight = alpha(progress)
+        explore = cross_entropy(logits, action_rewards)
+        exploit = expected_policy_gradient(logits, action_rewards)
+        return weight * explore + (1 - weight) * exploit
+
+    return loss
+
+
+annealed_expected_policy_gradient = mixture(sigmoid_alpha)
 
 OBJECTIVES: dict[str, Objective] = {
     "ce": cross_entropy,
     "epg": expected_policy_gradient,
     "aepg": annealed_expected_policy_gradient,
+    "aepg-linear": mixture(linear_alpha),
+    "aepg-cosine": mixture(cosine_alpha),
+    **{f"alpha-{weight:g}": mixture(fixed_alpha(weight)) for weight in (0.1, 0.2, 0.5, 0.7)},
 }
 
 

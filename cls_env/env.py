@@ -68,8 +68,8 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     |------------------|-----------------|----------------------------------------------------------------------|
     | `task`           | int             | the task to which the image belongs                                  |
     | `task_mask`      | int8, (T,)      | 1 for the current tasks, of T                                        |
-    | `action_mask`    | int8, (K,)      | 1 for the classes of the current tasks; at test in the               |
-    |                  |                 | task-incremental and online scenarios, for those of the image's task |
+    | `action_mask`    | int8, (K,)      | 1 for the classes of the current tasks; for those of the image's own |
+    |                  |                 | task in task-incremental tests and in online training                |
     | `epoch_length`   | int             | images in one pass over the current tasks                            |
     | `image_index`    | int             | the row of the image in its split, with full feedback only           |
     | `label`          | int             | the label, with full feedback only                                   |

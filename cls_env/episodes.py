@@ -78,7 +78,8 @@ class EpisodeSource:
             self._task_of[member.indices(split)] = member.index
             self._task_masks[member.index, member.classes] = 1
         self._moves_on = stream.scenario.one_pass and self._shuffled
-        self._masks_by_image = stream.scenario.mask_names_task and (self._moves_on or not self._shuffled)
+        # A batch of an online stream may straddle two tasks, so that no one mask fits all its images.
+        self._masks_by_image = self._moves_on or (stream.scenario.task_named_at_test and not self._shuffled)
         self.move_to(task)
 
     def begin(self, seed: object, options: dict[str, Any] | None) -> None:

@@ -1,10 +1,10 @@
-"""The command line: `python -m experiments run | compare | bounds | pretrain`."""
+"""The command line: `python -m experiments run | compare | bounds | presets | stream | pretrain`."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from agents.policy import parameter_counts
+from cls_env.naming import lookup
+from experiments.building import make_stream, task_images
 from experiments.comparison import (
     BoundsConfig,
     CompareConfig,
@@ -25,12 +26,15 @@ from experiments.comparison import (
     run_all,
 )
 from experiments.config import RunConfig
+from experiments.display import plan_lines, stream_table
 from experiments.figures import comparison_figures, final_accuracies, save_figures
+from experiments.plan import make_plan
+from experiments.presets import PRESETS, Preset
 from experiments.pretrain import PretrainConfig, pretrain
 from experiments.progress import progress_bar
 from experiments.report import rich_tables, write_report
 from experiments.results import RunFolder
-from experiments.runner import make_agent, make_stream, run, task_images
+from experiments.runner import run
 
 console = Console()
 
@@ -49,6 +53,7 @@ def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = Fals
         return
     folder = RunFolder(out or Path("results/run") / config.name)
     stream = make_stream(config)
+    console.print(stream_table(stream, classes_named=2))
     total = sum(task_images(config, stream, task.index) for task in stream.tasks)
     with progress_bar(console) as progress:
         bar = progress.add_task(f"{config.objective} on {config.data_name}, images", total=total)
@@ -105,25 +110,70 @@ def pretrain_command(config: PretrainConfig, dry_run: bool = False) -> None:
         console.print(pretrain(config))
 
 
+def stream_command(config: RunConfig) -> None:
+    """Describe a stream: tasks, classes, images, order, seed and the hash of its index lists.
+
+    Args:
+        config: Which stream; what concerns the policy and its learning does not matter.
+    """
+    stream = make_stream(config)
+    console.print(stream_table(stream))
+    console.print(f"images SHA-256 {stream.dataset.images_sha256}")
+    console.print(f"stream SHA-256 {stream.fingerprint}")
+
+
+def presets_command() -> None:
+    """List published runs; `presets NAME` carries one out, with `compare`'s options to change it."""
+    for preset in PRESETS.values():
+        config = preset.config
+        count = len(objective_entries(config))
+        console.print(f"[bold]{preset.name}[/bold]  {preset.title}; {count} runs", highlight=False)
+        if preset.reported:
+            figures = ", ".join(f"{contender} {figure}" for contender, figure in preset.reported.items())
+            console.print(f"    published, %: {figures}", highlight=False)
+        if preset.remark:
+            console.print(f"    {preset.remark}", highlight=False)
+
+
+def _preset_command(preset: Preset) -> Callable[..., None]:
+    """`compare` with the settings of a preset as its defaults."""
+
+    def command(
+        config: CompareConfig = preset.config,
+        out: Path | None = None,
+        workers: int | None = None,
+        dry_run: bool = False,
+    ) -> None:
+        compare_command(config, out or Path("results/presets") / preset.name, workers, dry_run)
+
+    command.__doc__ = f"{preset.title}.\n\n{compare_command.__doc__}"
+    return command
+
+
 COMMANDS: dict[str, Any] = {
     "run": run_command,
     "compare": compare_command,
     "bounds": bounds_command,
+    "presets": presets_command,
+    "stream": stream_command,
     "pretrain": pretrain_command,
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0 when it went well, 2 with one line of explanation when its input was wrong."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    flat = (tyro.conf.OmitArgPrefixes,)
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            COMMANDS,
-            args=arguments,
-            prog="python -m experiments",
-            description=__doc__,
-            config=(tyro.conf.OmitArgPrefixes,),
-        )
-    except (ValueError, FileNotFoundError, FileExistsError, RunFailedError) as error:
+        if words[:1] == ["presets"] and len(words) > 1 and not words[1].startswith("-"):
+            preset = lookup("preset", words[1], PRESETS)
+            prog = f"python -m experiments presets {preset.name}"
+            tyro.cli(_preset_command(preset), args=words[2:], prog=prog, config=flat)
+        else:
+            tyro.extras.subcommand_cli_from_dict(
+                COMMANDS, args=words, prog="python -m experiments", description=__doc__, config=flat
+            )
+    except (ValueError, OSError, ModuleNotFoundError, RunFailedError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -158,29 +208,17 @@ def _save(figures: dict[str, Figure], folder: Path) -> None:
 
 
 def _show_plan(entries: list[Entry]) -> None:
-    """The resolved configuration, the tasks and the trainable parameters, without training."""
+    """The resolved configuration, the tasks, what learns, and an estimate of compute and memory, without training."""
     config = entries[0].config
-    stream = make_stream(config)
-    agent = make_agent(config, stream)
+    plan = make_plan(config)
     console.print(config)
-    console.print(stream)
-    tasks = Table("task", "classes", "train images", "test images", "images to train on", title="first run's stream")
-    for task in stream.tasks:
-        names = ", ".join(stream.class_names[label] for label in task.classes[:3])
-        tasks.add_row(
-            str(task.index),
-            f"{len(task.classes)}: {names} ...",
-            str(len(task.train_indices)),
-            str(len(task.test_indices)),
-            f"{task_images(config, stream, task.index):,}",
-        )
-    console.print(tasks)
-    console.print("parameters:", parameter_counts(agent.policy))
+    for line in plan_lines(plan, len(entries)):
+        console.print(line)
     if len(entries) > 1:
-        plan = Table("condition", "contender", "seed", "run", title=f"{len(entries)} runs")
+        runs = Table("condition", "contender", "seed", "run", title=f"{len(entries)} runs")
         for entry in entries:
-            plan.add_row(entry.condition, entry.contender, str(entry.config.seed), entry.config.name)
-        console.print(plan)
+            runs.add_row(entry.condition, entry.contender, str(entry.config.seed), entry.config.name)
+        console.print(runs)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,11 @@ from typing import Any
 import pandas as pd
 import torch
 
+from experiments.building import make_agent, make_stream, task_images
 from experiments.config import RunConfig, Settings, shared_settings
 from experiments.progress import progress_bar
 from experiments.results import RunFolder
-from experiments.runner import make_agent, make_stream, run, task_images
+from experiments.runner import run
 
 
 @dataclass(frozen=True, kw_only=True)

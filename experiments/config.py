@@ -12,37 +12,96 @@ import numpy as np
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What all runs of a comparison share."""
+class StreamSettings:
+    """Which images arrive when."""
 
     dataset: str = "glyphs"
-    """Image set: glyphs (embedded), or folder (an ImageFolder tree or a zip of one)."""
+    """Image set: glyphs (embedded), folder (your own tree, zip or tar), or another of `cls-env datasets`."""
     root: str | None = None
-    """The tree or zip, for --dataset folder."""
+    """Where the images are: the folder or archive, for --dataset folder; the folder of a published set."""
     image_size: int | None = None
-    """Side in pixels to which a folder's images are resized; 32 unless told otherwise."""
-    num_tasks: int = 5
-    """Tasks of the stream; 1 is joint training."""
-    epochs: int = 20
-    """Passes over each task's training images."""
-    batch_size: int = 32
-    """Images a gradient step."""
-    learning_rate: float = 5e-4
-    """Adam's rate."""
-    freeze_fraction: float = 0.6
-    """Share of each later task's steps during which only the head learns."""
-    cache_features: bool = True
-    """Compute each image's features once in the head-only phase; exact, as nothing is augmented."""
+    """Side in pixels at which images are stored; by default what the model's views are cropped from: 256 for 224."""
+    options: tuple[str, ...] = ()
+    """Further arguments of the image set's loader, name=value, such as test_fraction=0.2 or on_error=skip."""
+    scenario: str = "class-incremental"
+    """class-incremental, task-incremental, domain-incremental, or online (one pass)."""
+    num_tasks: int | tuple[int, ...] | None = None
+    """Tasks of the stream, or the number of classes of each; 1 is joint training. By default as is customary."""
+    init_classes: int | None = None
+    """Classes of the first task, with --increment in place of --num-tasks."""
+    increment: int | None = None
+    """Classes of every later task."""
+    class_order: Literal["natural"] | tuple[int, ...] | None = None
+    """natural, or the classes in order of arrival; by default drawn from the seed."""
+    domains: tuple[str, ...] = ()
+    """Domains of a domain-incremental stream, in order: of the image set, or shifts such as identity rotate-90."""
+    validation_fraction: float = 0.0
+    """Share of each class's training images held out, and tested on at the end."""
+    max_per_class: int | None = None
+    """The most training images of each class in a task."""
+    imbalance_factor: float = 1.0
+    """How many times larger the largest class is than the smallest; above 1, a long tail."""
+    noise_type: str = "symmetric"
+    """What a flipped label becomes: symmetric, or pair-flip."""
+    noise_matrix: str | None = None
+    """CSV file of a K x K transition matrix of labels, in place of --label-noise."""
+
+    @property
+    def data_name(self) -> str:
+        """Short name of the images: of the folder or archive, or of the set."""
+        return Path(self.root).stem if self.dataset == "folder" and self.root is not None else self.dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySettings:
+    """What learns."""
+
     model: str = "vit_micro_patch8_32"
-    """Backbone: the embedded micro ViT, or a timm name."""
+    """Backbone: the embedded micro ViT, or a timm name such as vit_base_patch16_224.augreg_in21k_ft_in1k."""
     pretrained: bool = True
     """Load the backbone's weights; otherwise they are random."""
+    weights: str | None = None
+    """A local file of weights for the model: .npz, .safetensors, .pth; nothing is fetched then."""
+    normalisation: str = "checkpoint"
+    """Of the pixels: checkpoint (as the model's weights expect), imagenet, half, clip, or none."""
+    input_size: int | None = None
+    """Side in pixels of what the model sees; by default the size its weights were made for."""
+    crop_fraction: float = 0.875
+    """Where images are stored larger: the side of the central crop at test over the side of the image."""
     peft: str = "lora"
-    """Trainable module in the backbone: lora, or none to train the head alone."""
+    """What learns in the backbone: lora, full for all of it, or none to train the head alone."""
     lora_rank: int = 4
     """Rank of each LoRA."""
     blocks: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Transformer blocks that get a module."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningSettings:
+    """How it learns."""
+
+    epochs: int = 20
+    """Passes over each task's training images."""
+    batch_size: int = 32
+    """Images a gradient step."""
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """adam, or sgd with --momentum."""
+    learning_rate: float = 5e-4
+    """The optimizer's rate."""
+    rate_milestones: tuple[float, ...] = ()
+    """Shares of a task at which the rate is divided by ten."""
+    momentum: float = 0.9
+    """Of sgd."""
+    weight_decay: float = 0.0
+    """Of the optimizer."""
+    freeze_fraction: float = 0.6
+    """Share of each later task's steps during which only the head learns."""
+    augment: bool | None = None
+    """Learn from random crops and flips; by default on photographs, and not on characters."""
+    crop_scale: tuple[float, float] = (0.05, 1.0)
+    """Smallest and largest share of the image's area in a random crop."""
+    cache_features: bool = True
+    """Where nothing is augmented: compute each image's features once in the head-only phase. Exact."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the backbone; bfloat16 is autocast."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -50,10 +109,10 @@ class Settings:
     threads: int = 1
     """CPU threads of a run; fixed, because sums in another order round differently."""
 
-    @property
-    def data_name(self) -> str:
-        """Short name of the images: of the folder or zip, or of the set."""
-        return self.dataset if self.root is None else Path(self.root).stem
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(LearningSettings, PolicySettings, StreamSettings):
+    """What all runs of a comparison share."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +120,7 @@ class RunConfig(Settings):
     """One run: one objective, one seed."""
 
     objective: str = "aepg"
-    """ce, epg or aepg."""
+    """ce, epg, aepg, or another of agents.objectives.OBJECTIVES."""
     label_noise: float = 0.0
     """Share of each task's training labels flipped to another class of the task."""
     seed: int = 0
@@ -71,8 +130,8 @@ class RunConfig(Settings):
     def name(self) -> str:
         """Readable, and different for every different configuration."""
         digest = hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
-        stream = f"{self.data_name}-{self.num_tasks}tasks"
-        return f"{stream}-{self.objective}-noise{self.label_noise:g}-seed{self.seed}-{digest[:8]}"
+        noise = "matrix" if self.noise_matrix else f"{self.label_noise:g}"
+        return f"{self.data_name}-{self.objective}-noise{noise}-seed{self.seed}-{digest[:8]}"
 
     @property
     def seeds(self) -> Seeds:

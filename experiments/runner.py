@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -13,11 +12,10 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, make_output_format
 
-from agents import EPG, OBJECTIVES
+from agents import EPG
 from agents.evaluation import test_tasks
-from agents.policy import PEFT_MODULES, PolicyConfig
-from cls_env import DATASETS, TaskStream
-from cls_env.naming import lookup
+from cls_env import TaskStream
+from experiments.building import learning_rate, make_agent, make_stream, task_images
 from experiments.config import RunConfig
 from experiments.files import write_json
 from experiments.metrics import accuracy_curve, average_accuracy, final_accuracy, forgetting
@@ -25,7 +23,6 @@ from experiments.protocol import protocol_card
 from experiments.results import RunFolder
 
 TEST_BATCH = 256
-FOLDER_IMAGE_SIZE = 32
 Listener = Callable[[int], None]
 
 
@@ -54,7 +51,7 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
 
     matrix = np.empty((0, len(stream.tasks)))
     if folder.model.exists():
-        model = EPG.load(folder.model, model.get_env(), device=config.device)
+        model = EPG.load(folder.model, model.get_env(), device=config.device, learning_rate=learning_rate(config))
         matrix = folder.read_matrix()[: model.policy.tasks_begun]
         on_images(sum(task_images(config, stream, task) for task in range(len(matrix))))
     test_env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="test")
@@ -62,7 +59,7 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
     trained = 0
     for task in range(len(matrix), len(stream.tasks)):
         trained += _learn(config, model, stream, task, folder, test_env, on_images)
-        tests = test_tasks(model.policy, test_env, range(task + 1))
+        tests = test_tasks(model.policy, test_env, range(task + 1), stream.scenario.task_named_at_test)
         row = np.full(len(stream.tasks), np.nan)
         row[: task + 1] = [test.accuracy for test in tests]
         matrix = np.vstack([matrix, row])
@@ -71,9 +68,18 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
         model.save(folder.model)  # the last of a task's files: it says how far the run has come
     seconds = time.perf_counter() - started
     metrics = summary(matrix, folder.read_predictions(f"after_task_{len(matrix) - 1}")["entropy"])
+    if config.validation_fraction:
+        metrics["validation_accuracy"] = validation_accuracy(model, stream)
     metrics |= {"seconds": round(seconds, 2), "images_per_second": round(trained / seconds, 1)}
     write_json(folder.path / "metrics.json", metrics)
     return metrics
+
+
+def validation_accuracy(model: EPG, stream: TaskStream) -> float:
+    """Accuracy on the images held out of training, a mean over all tasks."""
+    env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="validation")
+    tests = test_tasks(model.policy, env, range(len(stream.tasks)), stream.scenario.task_named_at_test)
+    return float(np.mean([test.accuracy for test in tests]))
 
 
 def summary(matrix: np.ndarray[Any, np.dtype[np.float64]], test_entropy: np.ndarray[Any, Any]) -> dict[str, Any]:
@@ -85,72 +91,6 @@ def summary(matrix: np.ndarray[Any, np.dtype[np.float64]], test_entropy: np.ndar
         "test_entropy": float(test_entropy.mean()),
         "accuracy_curve": accuracy_curve(matrix).tolist(),
     }
-
-
-def check(config: RunConfig) -> None:
-    """Refuse what is unknown or impossible, before any long work.
-
-    Raises:
-        ValueError: Names the entry, and for a name the nearest known one.
-    """
-    lookup("dataset", config.dataset, DATASETS)
-    lookup("objective", config.objective, OBJECTIVES)
-    lookup("PEFT module", config.peft, PEFT_MODULES)
-    if config.dataset == "folder" and config.root is None:
-        raise ValueError("--dataset folder needs --root, a folder with train/ and test/ or a zip of one")
-    if config.dataset != "folder" and config.root is not None:
-        raise ValueError(f"--root belongs to --dataset folder, not to {config.dataset}")
-    if config.root is not None and not Path(config.root).exists():
-        raise ValueError(f"--root {config.root} does not exist")
-    for name in ("epochs", "batch_size", "num_tasks", "threads", "learning_rate"):
-        if getattr(config, name) <= 0:
-            raise ValueError(f"{name} must be positive, not {getattr(config, name)}")
-    if not 0 <= config.freeze_fraction <= 1:
-        raise ValueError(f"freeze_fraction is a share of the steps in [0, 1], not {config.freeze_fraction}")
-    if config.image_size is not None and config.dataset != "folder":
-        raise ValueError(f"--image-size belongs to --dataset folder, not to {config.dataset}")
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: torch sees no GPU here; use --device auto or cpu")
-
-
-def make_stream(config: RunConfig) -> TaskStream:
-    """The stream of a configuration."""
-    check(config)
-    options: dict[str, Any] = {"seed": config.seeds.images}
-    if config.dataset == "folder":
-        options = {"root": config.root, "image_size": config.image_size or FOLDER_IMAGE_SIZE}
-    return TaskStream(
-        config.dataset,
-        config.num_tasks,
-        seed=config.seeds.stream,
-        label_noise=config.label_noise,
-        dataset_options=options,
-    )
-
-
-def make_agent(config: RunConfig, stream: TaskStream) -> EPG:
-    """An untrained agent on the stream's training images."""
-    env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=config.batch_size, dataset=stream)
-    overrides = {name: getattr(config, name) for name in PolicyConfig.__dataclass_fields__ if hasattr(config, name)}
-    return EPG(
-        "ViTPolicy",
-        env,
-        objective=config.objective,
-        learning_rate=config.learning_rate,
-        batch_size=config.batch_size,
-        freeze_fraction=config.freeze_fraction,
-        cache_features=config.cache_features,
-        precision=config.precision,
-        policy_kwargs=overrides,
-        seed=config.seeds.agent,
-        device=config.device,
-    )
-
-
-def task_images(config: RunConfig, stream: TaskStream, task: int) -> int:
-    """Images on which a task is trained: whole batches of all its epochs."""
-    images = config.epochs * len(stream.tasks[task].train_indices)
-    return -(-images // config.batch_size) * config.batch_size
 
 
 def _learn(
@@ -170,8 +110,10 @@ def _learn(
     folder.steps.mkdir(exist_ok=True)
     model.set_logger(Logger(str(folder.steps), [make_output_format("csv", str(folder.steps), f"_task{task}")]))
     images = task_images(config, stream, task)
+    named = stream.scenario.task_named_at_test
     watcher = _TaskWatcher(
-        lambda: folder.write_predictions(f"before_task_{task}", test_tasks(model.policy, test_env, [task])), on_images
+        lambda: folder.write_predictions(f"before_task_{task}", test_tasks(model.policy, test_env, [task], named)),
+        on_images,
     )
     model.learn(images, callback=watcher, log_interval=1, reset_num_timesteps=task == 0)
     model.logger.close()

@@ -17,6 +17,7 @@ BENCHMARKS = (
         task_counts=(5, 10),
         image_size=32,
         augment=False,
+        generated=True,
         source="drawn by this package from the fonts that ship with matplotlib",
         citation="this package",
         licence="MIT",

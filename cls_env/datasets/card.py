@@ -25,6 +25,7 @@ class DatasetCard:
         task_counts: Customary numbers of tasks; the first is the default.
         image_size: Side of the images as published, in pixels; None where it varies.
         augment: Whether random crops and flips keep the label, as with photographs and unlike characters.
+        generated: Whether the loader's `seed` draws other images, and not another split of the same.
         source: Where it comes from.
         citation: Who made it.
         licence: What is known of its terms; the source has the last word.
@@ -39,6 +40,7 @@ class DatasetCard:
     task_counts: tuple[int, ...] = (5,)
     image_size: int | None = None
     augment: bool = True
+    generated: bool = False
     source: str = ""
     citation: str = ""
     licence: str = ""

@@ -12,23 +12,22 @@ class Scenario:
     Attributes:
         name: Its key in `SCENARIOS`.
         by_domain: Every task holds all classes, and the domain changes; otherwise classes arrive task by task.
-        mask_names_task: The action mask of an image names the classes of its own task, in training and in test.
+        task_named_at_test: At test the action mask of an image names the classes of its own task.
         one_pass: Each training image is shown once, then the stream goes on to the next task.
     """
 
     name: str
     by_domain: bool
-    mask_names_task: bool
+    task_named_at_test: bool
     one_pass: bool
 
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
-        Scenario("class-incremental", by_domain=False, mask_names_task=False, one_pass=False),
-        Scenario("task-incremental", by_domain=False, mask_names_task=True, one_pass=False),
-        Scenario("domain-incremental", by_domain=True, mask_names_task=False, one_pass=False),
-        # A batch of the online stream may straddle two tasks, so that no one mask fits all its images.
-        Scenario("online", by_domain=False, mask_names_task=True, one_pass=True),
+        Scenario("class-incremental", by_domain=False, task_named_at_test=False, one_pass=False),
+        Scenario("task-incremental", by_domain=False, task_named_at_test=True, one_pass=False),
+        Scenario("domain-incremental", by_domain=True, task_named_at_test=False, one_pass=False),
+        Scenario("online", by_domain=False, task_named_at_test=False, one_pass=True),
     )
 }

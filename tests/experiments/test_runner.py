@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.building import check, make_stream
 from experiments.comparison import CompareConfig, RunFailedError, objective_entries, run_all
 from experiments.config import RunConfig
 from experiments.figures import comparison_figures, save_figures
 from experiments.results import RunFolder
-from experiments.runner import check, make_stream, run
+from experiments.runner import run
 
 EXPECTED_FILES = {
     "accuracy_matrix.csv",
@@ -143,13 +144,21 @@ def test_folder_of_another_run_is_left_alone(config: RunConfig, tmp_path: Path) 
         ({"objective": "aegp"}, "unknown objective 'aegp'; did you mean 'aepg'"),
         ({"peft": "lorra"}, "unknown PEFT module 'lorra'"),
         ({"model": "vit_bse_patch16_224"}, "unknown model 'vit_bse_patch16_224'; did you mean"),
-        ({"root": None}, "needs --root"),
-        ({"root": "nowhere"}, "does not exist"),
-        ({"dataset": "glyphs"}, "--root belongs to --dataset folder"),
+        ({"root": None}, "dataset 'folder': missing a required argument: 'root'"),
+        ({"dataset": "glyphs"}, "dataset 'glyphs': got an unexpected keyword argument 'root'; its arguments are"),
+        ({"options": ("resize",)}, "of the form name=value, not 'resize'"),
+        ({"options": ("resize=crp",)}, "did you mean 'crop'"),
+        ({"scenario": "online"}, "shows each image once: give --epochs 1, not 2"),
+        ({"scenario": "clas-incremental"}, "did you mean 'class-incremental'"),
+        ({"label_noise": 0.1, "noise_matrix": "x.csv"}, "drop --label-noise"),
+        ({"noise_matrix": "nowhere.csv"}, "nowhere.csv can't be read"),
+        ({"rate_milestones": (1.5,)}, "rate_milestones are shares"),
+        ({"input_size": 0}, "input_size must be positive"),
+        ({"init_classes": 2, "num_tasks": None}, "needs increment"),
         ({"num_tasks": 5}, "5 tasks can't be made of 4 classes"),
         ({"epochs": 0}, "epochs must be positive"),
         ({"freeze_fraction": 2.0}, "freeze_fraction"),
-        ({"dataset": "glyphs", "root": None, "image_size": 64}, "--image-size belongs to --dataset folder"),
+        ({"dataset": "glyphs", "root": None, "image_size": 64}, "unexpected keyword argument 'image_size'"),
         *([] if torch.cuda.is_available() else [({"device": "cuda"}, "torch sees no GPU")]),
     ],
 )

@@ -1,0 +1,135 @@
+"""Images a second of a store behind the native vector env against a DataLoader of files and a bare `numpy.take`."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+from PIL import Image
+from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import CenterCrop, Compose, PILToTensor, Resize
+
+from cls_env import ImageDataset, TaskStream, load_dataset
+from cls_env.datasets.store import StoredDataset, open_store
+from experiments.benchmarks.measuring import Row, Side, compare_rates
+
+CLASSES = 4
+WORKERS = 2
+TILES = {32: (1, 1), 224: (8, 10)}  # rows and columns of glyphs in the files: 32 x 32 and 256 x 320 pixels
+LARGE_SIDE = 256
+STATM = Path("/proc/self/statm")
+
+
+def benchmark_data(
+    repeats: int, images: int = 512, batch_size: int = 64, batches: int = 256, large: int = 24_000
+) -> list[Row]:
+    """Serve the same JPEG files at 32 and at 224 pixels, and open a store larger than one would read.
+
+    Args:
+        repeats: How often each side is timed.
+        images: Training images of each size.
+        batch_size: Images a step of each side.
+        batches: Steps of the vector env and of `numpy.take`; the DataLoader makes one pass over the files.
+        large: Images of 256 x 256 pixels in the store that is opened.
+
+    Returns:
+        Images a second beside a DataLoader of two processes, which decodes the files, and beside `numpy.take` of
+        random rows of the same memory-mapped file; the milliseconds in which the large store opens, and, on Linux,
+        the MiB by which resident memory grows while the env steps through it.
+    """
+    with tempfile.TemporaryDirectory() as name, _cache(Path(name) / "cache"):
+        room = Path(name)
+        ratios = [
+            row for side in TILES for row in _compare(room / f"{side}", side, images, batch_size, batches, repeats)
+        ]
+        return [*ratios, *_open_large(_sparse_store(room / "large", large), batch_size, batches, repeats)]
+
+
+def mosaics(count: int, rows: int, columns: int) -> NDArray[np.uint8]:
+    """Images of `rows` x `columns` random glyphs, uint8 [count, 32 rows, 32 columns, 3]."""
+    glyphs: NDArray[np.uint8] = TaskStream("glyphs").dataset.train_images[:]
+    chosen = np.random.default_rng(0).integers(len(glyphs), size=(count, rows, columns))
+    height, width = glyphs.shape[1:3]
+    return glyphs[chosen].transpose(0, 1, 3, 2, 4, 5).reshape(count, rows * height, columns * width, 3)
+
+
+def _compare(root: Path, side: int, images: int, batch_size: int, batches: int, repeats: int) -> list[Row]:
+    _write_files(root, mosaics(images, *TILES[side]))
+    dataset = load_dataset("folder", root=root, image_size=side)
+    assert isinstance(dataset, StoredDataset)
+    mapped = open_store(dataset.path).train_images  # a mapping of its own, whose pages the env does not hand back
+    store = _stepping(_vector_env(dataset, batch_size), batches)
+    others = {
+        "DataLoader": _loading(root / "train", side, batch_size),
+        "numpy.take": _taking(mapped, batch_size, batches),
+    }
+    return [
+        compare_rates(f"store / {name} {side}", store, other, "images/s", repeats) for name, other in others.items()
+    ]
+
+
+def _write_files(root: Path, images: NDArray[np.uint8]) -> None:
+    """JPEG files in `train/` and, one for each class, in `test/`."""
+    for split, chosen in (("train", images), ("test", images[:CLASSES])):
+        for index, image in enumerate(chosen):
+            folder = root / split / f"{index % CLASSES}"
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(folder / f"{index}.jpg", quality=90)
+
+
+def _vector_env(dataset: ImageDataset, batch_size: int) -> VectorEnv[Any, Any, Any]:
+    return gym.make_vec("cls_env/ClassIncremental-v0", num_envs=batch_size, dataset=TaskStream(dataset, 1))
+
+
+def _stepping(env: VectorEnv[Any, Any, Any], batches: int) -> Side:
+    env.reset(seed=0)
+    actions = np.random.default_rng(0).integers(CLASSES, size=(batches, env.num_envs))
+
+    def side() -> int:
+        for row in actions:
+            env.step(row)
+        return int(actions.size)
+
+    return side
+
+
+def _loading(root: Path, side: int, batch_size: int) -> Side:
+    """One pass; the processes start with the first and stay."""
+    transform = Compose([Resize(side), CenterCrop(side), PILToTensor()])
+    files = ImageFolder(str(root), transform)
+    loader = DataLoader(files, batch_size, shuffle=True, num_workers=WORKERS, persistent_workers=True)
+    return lambda: sum(len(batch) for batch, _ in loader)
+
+
+def _taking(images: Any, batch_size: int, batches: int) -> Side:
+    chosen = np.random.default_rng(0).integers(len(images), size=(batches, batch_size))
+
+    def side() -> int:
+        for rows in chosen:
+            np.take(images, rows, axis=0)
+        return int(chosen.size)
+
+    return side
+
+
+def _open_large(store: Path, batch_size: int, batches: int, repeats: int) -> list[Row]:
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        dataset = open_store(store)
+        times.append((time.perf_counter() - started) * 1e3)
+    setting = f"{len(dataset.train_images):,} images, {LARGE_SIDE} px"
+    spread = min(times), max(times)
+    rows = [Row(f"opening a store, {setting}", None, statistics.median(times), None, "ms", repeats, spread)]
+    if STATM.exists():
+        grown = _memory_growth(_vector_env(dataset, batch_size), batches)
+        rows.append(Row(f"memory grown by {batches} steps, {setting}", None, grown, None, "MiB", 1, (grown, grown)))
+    return rows

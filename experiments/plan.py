@@ -1,0 +1,181 @@
+"""What a run would do, before it does it: its tasks, what learns, and an estimate of compute and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from agents.policy import ViTPolicy, parameter_counts
+from cls_env import DATASETS, TaskStream
+from cls_env.datasets import DatasetCard, task_count
+from cls_env.tasks.arrival import task_sizes
+from experiments.building import augments, check, make_stream, policy_entries, stored_size, task_images
+from experiments.config import RunConfig
+
+ASSUMED_RATE = 100e12
+"""Floating-point operations a second for which hours are given: about a third of an A100's peak in bfloat16."""
+ADAM_STATES, SGD_STATES = 2, 1
+BYTES = 4
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """One line of the task table; images are counted, or, of a set that is not here, divided evenly."""
+
+    classes: int
+    content: str
+    train_images: int
+    validation_images: int
+    test_images: int
+    learned_images: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do.
+
+    Attributes:
+        images: Where the images are, or what is missing.
+        fingerprint: Of the stream; None where the images are not here.
+        tasks: A line for each.
+        parameters: Scalars in the frozen backbone, in what learns of it, and in the head at the end.
+        head_flops: Floating-point operations for one image while only the head learns.
+        step_flops: The same for a whole step, forward and backward.
+        total_flops: Of the run with its tests.
+        memory: Bytes of weights, gradients, optimizer states and activations of a step.
+    """
+
+    images: str
+    fingerprint: str | None
+    tasks: tuple[PlannedTask, ...]
+    parameters: dict[str, int]
+    head_flops: float
+    step_flops: float
+    total_flops: float
+    memory: int
+
+
+def make_plan(config: RunConfig) -> Plan:
+    """Plan a run without training, and without touching the network: the backbone's weights are random.
+
+    Raises:
+        ValueError: The configuration is impossible.
+        FileNotFoundError: The images are not here, and their card does not say how many there are.
+    """
+    check(config)
+    card = DATASETS[config.dataset]
+    try:
+        stream = make_stream(config)
+        side, classes = stream.dataset.train_images.shape[1], stream.num_classes
+        images, fingerprint, tasks = repr(stream.dataset), stream.fingerprint, _tasks_of(stream, config)
+    except FileNotFoundError as missing:
+        if card.classes is None or card.images is None:
+            raise
+        side, classes = stored_size(config, card), card.classes
+        images, fingerprint, tasks = f"not here, so evenly divided: {missing}", None, _tasks_of_card(card, config)
+    policy = _random_policy(config, side, classes)
+    policy.begin_task(range(tasks[0].classes), freeze_peft=False)
+    head, step = _flops(policy, side, backward=False), _flops(policy, side, backward=True)
+    activations = _activation_bytes(policy, side, config.precision) * config.batch_size
+    trainable = sum(tensor.numel() for tensor in policy.trainable_parameters)
+    states = ADAM_STATES if config.optimizer == "adam" else SGD_STATES
+    weights = sum(tensor.numel() for tensor in policy.parameters())
+    policy.begin_task(range(classes), freeze_peft=False)
+    return Plan(
+        images,
+        fingerprint,
+        tasks,
+        parameter_counts(policy),
+        head,
+        step,
+        _total_flops(config, tasks, head, step),
+        BYTES * (weights + (1 + states) * trainable) + activations,
+    )
+
+
+def _tasks_of(stream: TaskStream, config: RunConfig) -> tuple[PlannedTask, ...]:
+    return tuple(
+        PlannedTask(
+            len(task.classes),
+            task.domain or ", ".join(stream.class_names[label] for label in task.classes[:3]) + " ...",
+            len(task.train_indices),
+            len(task.validation_indices),
+            len(task.test_indices),
+            task_images(config, stream, task.index),
+        )
+        for task in stream.tasks
+    )
+
+
+def _tasks_of_card(card: DatasetCard, config: RunConfig) -> tuple[PlannedTask, ...]:
+    assert card.classes is not None and card.images is not None
+    wanted = list(config.num_tasks) if isinstance(config.num_tasks, tuple) else config.num_tasks
+    if (wanted, config.init_classes, config.increment) == (None, None, None):
+        wanted = task_count(card.name)
+    planned = []
+    for size in task_sizes(card.classes, wanted, config.init_classes, config.increment):
+        all_train, test = (round(size / card.classes * images) for images in card.images)
+        held = round(config.validation_fraction * all_train)
+        train = min(all_train - held, size * (config.max_per_class or all_train))
+        learned = -(-config.epochs * train // config.batch_size) * config.batch_size
+        planned.append(PlannedTask(size, "", train, held, test, learned))
+    return tuple(planned)
+
+
+def _random_policy(config: RunConfig, side: int, classes: int) -> ViTPolicy:
+    entries = policy_entries(replace(config, pretrained=False, weights=None))
+    images = gym.spaces.Box(0, 255, (side, side, 3), np.uint8)
+    return ViTPolicy(images, gym.spaces.Discrete(classes), lambda _: config.learning_rate, **entries)
+
+
+def _pass(policy: ViTPolicy, side: int, backward: bool) -> None:
+    """Two images through the policy, since batch norm needs more than one."""
+    images = torch.zeros(2, side, side, 3, dtype=torch.uint8)
+    policy.set_training_mode(backward)
+    with torch.set_grad_enabled(backward):
+        known = policy(images)[:, policy.head.actions]
+    if backward:
+        known.sum().backward()
+
+
+def _flops(policy: ViTPolicy, side: int, backward: bool) -> float:
+    with FlopCounterMode(display=False) as counter:
+        _pass(policy, side, backward)
+    return counter.get_total_flops() / 2
+
+
+def _activation_bytes(policy: ViTPolicy, side: int, precision: str) -> int:
+    """Bytes that autograd keeps of one image for the backward pass."""
+    weights = {tensor.untyped_storage().data_ptr() for tensor in policy.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    half = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
+    unpack: Callable[[Any], Any] = lambda tensor: tensor  # noqa: E731
+    with torch.autograd.graph.saved_tensors_hooks(keep, unpack), half:
+        _pass(policy, side, backward=True)
+    return sum(kept.values()) // 2
+
+
+def _total_flops(config: RunConfig, tasks: tuple[PlannedTask, ...], head: float, step: float) -> float:
+    """Learning, and a test of the task before it and of all tasks so far after it."""
+    total, seen = 0.0, 0
+    for index, task in enumerate(tasks):
+        frozen = round(config.freeze_fraction * task.learned_images) if index else 0
+        cached = config.cache_features and not augments(config)
+        forwards = min(frozen, task.train_images) if cached else frozen
+        seen += task.test_images
+        total += forwards * head + (task.learned_images - frozen) * step + (seen + task.test_images) * head
+    return total
