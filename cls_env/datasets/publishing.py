@@ -24,6 +24,7 @@ class PublishedSet:
         download: Fetches the set into a folder, or None where nobody may.
         beside: Further files that the listing reads if they are there, relative to `root`.
         advice: What to do where there is no download.
+        image_size: Side of the images in the store by default, in pixels.
         test_fraction: The share held out by default, where the set was published without a split.
     """
 
@@ -33,12 +34,13 @@ class PublishedSet:
     download: Callable[[Path], None] | None = None
     beside: tuple[str, ...] = ()
     advice: str = ""
+    image_size: int = 256
     test_fraction: float = 0.2
 
     def __call__(
         self,
         root: str | Path | None = None,
-        image_size: int = 256,
+        image_size: int | None = None,
         *,
         test_fraction: float | None = None,
         seed: int = 0,
@@ -52,7 +54,7 @@ class PublishedSet:
         Args:
             root: The folder that holds it, or the archive; by default `$CLS_ENV_DATA/<name>`, or in the user's data
                 folder.
-            image_size: Side of the square images in the store, in pixels.
+            image_size: Side of the square images in the store, in pixels; by default the set's own.
             test_fraction: Hold out this share of each class, in (0, 1), by the seed, in place of the published split;
                 where there is none, this is the default.
             seed: Fixes which.
@@ -65,7 +67,8 @@ class PublishedSet:
             FileNotFoundError: It is not there; the message says what is wanted, where, and how to get it.
             ValueError: An argument is out of range, or the files are damaged.
         """
-        options = StoreOptions(image_size=image_size, resize=resize, on_error=on_error, workers=workers)
+        side = self.image_size if image_size is None else image_size
+        options = StoreOptions(image_size=side, resize=resize, on_error=on_error, workers=workers)
         folder = data_folder(self.name, root)
         if download:
             self.fetch(folder)

@@ -106,8 +106,8 @@ def _download_omniglot(folder: Path) -> None:
         _torchvision("Omniglot")(str(folder), background=background, download=True)
 
 
-load_cifar10 = PublishedSet("cifar10", ("cifar-10-batches-py",), *_cifar("CIFAR10"))
-load_cifar100 = PublishedSet("cifar100", ("cifar-100-python",), *_cifar("CIFAR100"))
+load_cifar10 = PublishedSet("cifar10", ("cifar-10-batches-py",), *_cifar("CIFAR10"), image_size=32)
+load_cifar100 = PublishedSet("cifar100", ("cifar-100-python",), *_cifar("CIFAR100"), image_size=32)
 load_food101 = PublishedSet(
     "food101", ("food-101",), _list_food101, lambda folder: _torchvision("Food101")(str(folder), download=True)
 )
@@ -117,4 +117,6 @@ load_caltech101 = PublishedSet(
     _list_caltech101,
     lambda folder: _torchvision("Caltech101")(str(folder), download=True),
 )
-load_omniglot = PublishedSet("omniglot", ("omniglot-py",), _list_omniglot, _download_omniglot, test_fraction=0.25)
+load_omniglot = PublishedSet(
+    "omniglot", ("omniglot-py",), _list_omniglot, _download_omniglot, image_size=105, test_fraction=0.25
+)

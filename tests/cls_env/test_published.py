@@ -47,14 +47,13 @@ def cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_cifar10_through_torchvision(cifar10: Path) -> None:
-    dataset = load_dataset("cifar10", root=cifar10)
+    native = load_dataset("cifar10", root=cifar10)
     with (cifar10 / "cifar-10-batches-py" / "data_batch_1").open("rb") as stream:
         first = pickle.load(stream)["data"][0].reshape(3, 32, 32).transpose(1, 2, 0)
-    assert np.array_equal(dataset.train_images[0], first) is False  # the default size is larger than the images
-    native = load_dataset("cifar10", root=cifar10, image_size=32)
     assert np.array_equal(native.train_images[0], first)
     assert native.test_labels.tolist() == [*range(10)] * 2 and native.class_names[3] == "class 3"
-    assert len(load_dataset("cifar10", root=cifar10, image_size=32, test_fraction=0.5).train_images) == 30
+    assert len(load_dataset("cifar10", root=cifar10, test_fraction=0.5).train_images) == 30
+    assert load_dataset("cifar10", root=cifar10, image_size=64).train_images.shape[1:] == (64, 64, 3)
 
 
 def test_damaged_cifar_is_not_unpickled(cifar10: Path, tmp_path: Path) -> None:
@@ -191,3 +190,6 @@ def test_default_folder_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_every_card_is_filled(card: object) -> None:
     for entry in ("title", "split", "source", "citation", "licence", "task_counts"):
         assert getattr(card, entry), entry
+    loader = card.load_function()
+    if isinstance(loader, PublishedSet) and card.image_size is not None:
+        assert loader.image_size == card.image_size

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agents.objectives import OBJECTIVES
+from cls_env import DATASETS
+from experiments.__main__ import main
+from experiments.comparison import objective_entries
+from experiments.config import RunConfig
+from experiments.plan import make_plan
+from experiments.presets import PRESETS
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
+def test_presets_name_what_there_is(preset: object) -> None:
+    config = preset.config
+    assert config.dataset in DATASETS and set(config.objectives) <= set(OBJECTIVES)
+    assert set(preset.reported) <= set(config.objectives)
+    assert len({entry.config.name for entry in objective_entries(config)}) == len(objective_entries(config))
+
+
+def test_papers_protocol() -> None:
+    config = PRESETS["table1-10tasks"].config
+    assert config.model == "vit_base_patch16_224.augreg_in21k_ft_in1k" and config.num_tasks == 10
+    assert (config.epochs, config.freeze_fraction, config.batch_size, config.learning_rate) == (50, 0.6, 256, 5e-4)
+    assert (config.lora_rank, config.blocks, config.crop_scale) == (4, (0, 1, 2, 3, 4), (0.05, 1.0))
+    assert len(config.seeds) == 5 and (config.optimizer, config.weight_decay) == ("adam", 0.0)
+
+
+def test_lists_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["presets"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in PRESETS) and "77.2 / 81.9" in printed
+
+
+def test_dry_run_of_images_that_are_not_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    small = ["--model", "vit_tiny_patch16_224.augreg_in21k", "--num-tasks", "20", "--seeds", "0"]
+    assert main(["presets", "table1-10tasks", "--dry-run", *small]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "num_tasks=20" in printed and "dataset='imagenet-r'" in printed
+    assert "not here, so evenly divided: imagenet-r needs imagenet-r or imagenet-r.tar" in printed
+    assert "parameters:" in printed and "PFLOP a run" in printed and "GiB" in printed
+    assert printed.count("1,200 0 300") == 20
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_preset_runs_with_its_options_changed(
+    image_zip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = "--dataset folder --num-tasks 2 --epochs 1 --batch-size 8 --seeds 0 --objectives ce"
+    place = ["--model", "vit_micro_patch8_32", "--root", str(image_zip), "--out", str(tmp_path), "--device", "cpu"]
+    assert main(["presets", "table2-food101", *small.split(), *place]) == 0
+    assert "| ce | 1 |" in (tmp_path / "table.md").read_text()
+    assert "1 runs" in capsys.readouterr().out
+
+
+def test_plan_counts_what_the_run_does() -> None:
+    config = RunConfig(num_tasks=5, epochs=3, batch_size=32, freeze_fraction=0.5)
+    plan = make_plan(config)
+    assert [task.train_images for task in plan.tasks] == [200] * 5
+    assert [task.learned_images for task in plan.tasks] == [608] * 5
+    assert plan.fingerprint is not None and plan.parameters["head"] == 50 * 129
+    head, step = plan.head_flops, plan.step_flops
+    assert 1.5 * head < step < 3 * head
+    learned = 608 * step + 4 * (304 * step + 200 * head)  # the frozen phase computes each image's features once
+    tested = sum(200 * (task + 1) + 200 for task in range(5)) * head
+    assert plan.total_flops == pytest.approx(learned + tested)
+
+
+def test_plan_of_a_whole_backbone_needs_more_memory() -> None:
+    lora, whole = (make_plan(RunConfig(peft=peft, num_tasks=5)) for peft in ("lora", "full"))
+    assert whole.memory > lora.memory and whole.parameters["backbone"] == 0
+
+
+def test_missing_folder_is_no_plan(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        make_plan(RunConfig(dataset="folder", root=str(tmp_path / "nowhere")))
+
+
+def test_stream_is_described(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stream", "--num-tasks", "2", "--validation-fraction", "0.2", "--label-noise", "0.25"]) == 0
+    printed = capsys.readouterr().out
+    assert "stream SHA-256" in printed and "validation" in printed and "flipped labels" in printed
