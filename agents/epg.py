@@ -239,7 +239,8 @@ class EPG(BaseAlgorithm):
     def _train_on_batch(self, progress: float, listener: BaseCallback, log: bool) -> bool:
         """Collect a batch, with one forward pass for acting and learning, and take a gradient step."""
         assert self.env is not None
-        self.policy.set_training_mode(True)  # a callback may have tested the policy since
+        if not self.policy.training:  # a callback may have tested the policy since the last batch
+            self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         logits, rewards = [], []
         listener.on_rollout_start()

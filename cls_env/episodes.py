@@ -10,7 +10,7 @@ from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
 from cls_env.datasets import ImageDataset
-from cls_env.datasets.memory import gather
+from cls_env.datasets.memory import RowReader
 from cls_env.naming import lookup
 from cls_env.rewards import action_rewards, reward, zero_one_rewards
 from cls_env.tasks import TaskStream
@@ -69,7 +69,7 @@ class EpisodeSource:
         self._full_feedback = lookup("feedback", feedback, FEEDBACKS)
         self._shuffled = split == "train"
         self._split = split
-        self._images, self._labels = stream.images(split), stream.labels(split)
+        self._read, self._labels = RowReader(stream.images(split)), stream.labels(split)
         self._reward_matrix = _checked_rewards(reward_matrix, stream.num_classes)
         self._tells_success = self._full_feedback or reward_matrix is None
         self._task_of = np.full(len(self._labels), -1)
@@ -133,7 +133,7 @@ class EpisodeSource:
         while len(self._waiting) < count:
             self._waiting = np.concatenate([self._waiting, self._next_pass(generator)])
         rows, self._waiting = self._waiting[:count], self._waiting[count:]
-        return Episodes(gather(self._images, rows), self._labels[rows], self._task_of[rows], rows)
+        return Episodes(self._read(rows), self._labels[rows], self._task_of[rows], rows)
 
     def _next_pass(self, generator: np.random.Generator) -> NDArray[np.int64]:
         if self._moves_on and self._passes:

@@ -37,6 +37,7 @@ def test_agents_know_the_world_through_gymnasium_alone() -> None:
 
 def test_importing_cls_env_needs_numpy_and_gymnasium_only() -> None:
     heavy = ["torch", "timm", "peft", "stable_baselines3", "matplotlib", "PIL", "scipy", "pandas", "pygame"]
+    heavy += ["joblib", "torchvision", "sklearn", "datasets", "tqdm", "platformdirs", "filelock"]
     code = f"import sys, cls_env; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert result.stdout.strip() == "[]"

@@ -1,8 +1,10 @@
-"""Reading rows of images so that a memory-mapped set does not fill the memory."""
+"""Reading rows of images fast, and so that a memory-mapped set does not fill the memory."""
 
 from __future__ import annotations
 
 import mmap
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,18 +12,56 @@ from numpy.typing import NDArray
 
 from cls_env.datasets.image_dataset import Images
 
+KEPT_BYTES = 128 * 2**20
+MOST_BUFFERS = 4
 
-def gather(images: Images, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """A copy of some rows, uint8 of shape (n, H, W, 3).
 
-    Of a memory-mapped array the pages read are handed back at once: they stay in the system's file cache, but do not
-    count as this process's memory, so that a pass over a set needs no more than a batch.
+class RowReader:
+    """Copies rows of images.
+
+    Of a memory-mapped array the pages read are handed back after every 128 MiB: they stay in the system's file cache,
+    but do not count as this process's memory, so that a pass over a large set needs little more than a batch.
+
+    A batch is written where an earlier one was, if nothing refers to that any more: new memory would have to be mapped
+    page by page, which takes about as long as the copy. Whoever keeps a batch, or a view of it, keeps it unchanged.
+
+    Args:
+        images: A NumPy array, a memory-mapped one, or one whose rows are computed.
     """
-    batch: NDArray[np.uint8] = images[rows]
-    mapping = _mapping(images)
-    if mapping is not None and hasattr(mapping, "madvise"):
-        mapping.madvise(mmap.MADV_DONTNEED)
-    return batch
+
+    def __init__(self, images: Images) -> None:
+        self._images = images
+        mapping = _mapping(images)
+        large = mapping is not None and len(mapping) > KEPT_BYTES and hasattr(mapping, "madvise")  # not on Windows
+        self._mapping = mapping if large else None
+        self._read = 0
+        self._buffers: list[NDArray[np.uint8]] = []
+
+    def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """A copy of some rows, uint8 of shape (n, H, W, 3); the rows must exist."""
+        if not isinstance(self._images, np.ndarray):
+            return self._images[rows]
+        batch = self._unused_buffer((len(rows), *self._images.shape[1:]))
+        np.take(self._images, rows, axis=0, out=batch, mode="clip")  # the other modes write to a buffer of their own
+        self._read += batch.nbytes
+        if self._mapping is not None and self._read > KEPT_BYTES:
+            self._mapping.madvise(mmap.MADV_DONTNEED)
+            self._read = 0
+        return batch
+
+    def _unused_buffer(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        for index, references in enumerate(_references(self._buffers)):
+            if references == UNSHARED and self._buffers[index].shape == shape:
+                return self._buffers[index]
+        self._buffers = [*self._buffers[1 - MOST_BUFFERS :], np.empty(shape, dtype=np.uint8)]
+        return self._buffers[-1]
+
+
+def _references(buffers: Sequence[NDArray[np.uint8]]) -> list[int]:
+    return [sys.getrefcount(buffer) for buffer in buffers]
+
+
+UNSHARED = _references([np.empty(0, dtype=np.uint8)])[0]
 
 
 def _mapping(images: Any) -> mmap.mmap | None:

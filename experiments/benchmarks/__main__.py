@@ -1,4 +1,4 @@
-"""`python -m experiments.benchmarks env | learner | gpu [--repeats N] [--json FILE]`."""
+"""`python -m experiments.benchmarks env | data | learner | augmentation | gpu [--repeats N] [--json FILE]`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cls_env.naming import lookup
+from experiments.benchmarks.augmentation import benchmark_augmentation
+from experiments.benchmarks.data import benchmark_data
 from experiments.benchmarks.env import benchmark_env
 from experiments.benchmarks.gpu import benchmark_gpu
 from experiments.benchmarks.learner import benchmark_learner
@@ -19,7 +21,9 @@ from experiments.files import write_json
 
 BENCHMARKS: dict[str, Callable[[int], list[Row]]] = {
     "env": benchmark_env,
+    "data": benchmark_data,
     "learner": benchmark_learner,
+    "augmentation": benchmark_augmentation,
     "gpu": benchmark_gpu,
 }
 
@@ -28,7 +32,8 @@ def benchmark(name: tyro.conf.Positional[str], repeats: int = 5, json: Path | No
     """Measure speed as ratios: both sides in turn in one process, after a warm-up.
 
     Args:
-        name: env (vector env against Gymnasium's), learner (EPG against a bare loop), gpu (ViT-B/16 with LoRA).
+        name: env (vector env against Gymnasium's), data (store against DataLoader and numpy.take), learner (EPG against
+            a bare loop), augmentation (random crops against torchvision's), gpu (ViT-B/16 with LoRA).
         repeats: How often each side is timed; the median is reported, with the smallest and largest ratio.
         json: Also write the rows here.
     """

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 import torchvision.transforms.v2.functional as vision
 from torch import Tensor
 from torchvision.ops import roi_align
 
 from agents.augmentation import random_crops, resized_crops
-from cls_env import TaskStream
+from experiments.benchmarks.data import mosaics
 from experiments.benchmarks.measuring import Row, Side, compare_rates
 
 Resize = Callable[[Tensor, Tensor, int], Tensor]
@@ -33,7 +32,7 @@ def benchmark_augmentation(repeats: int) -> list[Row]:
 
 
 def _compare(tiles: int, size: int, batch_size: int, repeats: int) -> list[Row]:
-    images = _mosaics(tiles, batch_size)
+    images = torch.from_numpy(mosaics(batch_size, tiles, tiles)).permute(0, 3, 1, 2).contiguous()
     side = images.shape[-1]
     crops = random_crops(batch_size, side, side, (0.05, 1.0), (3 / 4, 4 / 3), torch.Generator().manual_seed(0))
     exact = _torchvision_loop(images.float(), crops, size)
@@ -58,14 +57,6 @@ def _compare(tiles: int, size: int, batch_size: int, repeats: int) -> list[Row]:
         speed("torchvision v2 loop", _torchvision_loop),
         *(measure(name, resize) for measure in (speed, difference) for name, resize in batched.items()),
     ]
-
-
-def _mosaics(tiles: int, count: int) -> Tensor:
-    """Square images of `tiles` x `tiles` glyphs, uint8 [count, 3, 32 tiles, 32 tiles]."""
-    glyphs = TaskStream("glyphs").dataset.train_images
-    chosen = np.random.default_rng(0).integers(len(glyphs), size=(count, tiles, tiles))
-    side = tiles * glyphs.shape[1]
-    return torch.from_numpy(glyphs[chosen].transpose(0, 5, 1, 3, 2, 4).reshape(count, 3, side, side))
 
 
 def _batched_view(images: Tensor, crops: Tensor, size: int) -> Tensor:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import mmap
+import os
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +24,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import CenterCrop, Compose, PILToTensor, Resize
 
 from cls_env import ImageDataset, TaskStream, load_dataset
-from cls_env.datasets.store import StoredDataset, open_store
+from cls_env.datasets.store import CACHE_VARIABLE, StoredDataset, open_store
 from experiments.benchmarks.measuring import Row, Side, compare_rates
 
 CLASSES = 4
@@ -29,28 +35,28 @@ STATM = Path("/proc/self/statm")
 
 
 def benchmark_data(
-    repeats: int, images: int = 512, batch_size: int = 64, batches: int = 256, large: int = 24_000
+    repeats: int, images: int = 1024, batch_size: int = 256, batches: int = 64, large: int = 24_000
 ) -> list[Row]:
-    """Serve the same JPEG files at 32 and at 224 pixels, and open a store larger than one would read.
+    """Serve the same JPEG files at 32 and at 224 pixels, from a temporary folder, and open a large store.
 
     Args:
         repeats: How often each side is timed.
         images: Training images of each size.
         batch_size: Images a step of each side.
-        batches: Steps of the vector env and of `numpy.take`; the DataLoader makes one pass over the files.
+        batches: Steps of the vector env and calls of `numpy.take`; the DataLoader makes one pass over the files.
         large: Images of 256 x 256 pixels in the store that is opened.
 
     Returns:
         Images a second beside a DataLoader of two processes, which decodes the files, and beside `numpy.take` of
-        random rows of the same memory-mapped file; the milliseconds in which the large store opens, and, on Linux,
+        random rows of the same memory-mapped file; the milliseconds in which the large store opens; and, on Linux,
         the MiB by which resident memory grows while the env steps through it.
     """
     with tempfile.TemporaryDirectory() as name, _cache(Path(name) / "cache"):
         room = Path(name)
-        ratios = [
-            row for side in TILES for row in _compare(room / f"{side}", side, images, batch_size, batches, repeats)
-        ]
-        return [*ratios, *_open_large(_sparse_store(room / "large", large), batch_size, batches, repeats)]
+        # First of all, while this process has no freed memory that would hide its growth.
+        opening = _open_large(_sparse_store(room / "large", large), batch_size, batches, repeats)
+        ratios = (_compare(room / f"{side}", side, images, batch_size, batches, repeats) for side in TILES)
+        return [*chain.from_iterable(ratios), *opening]
 
 
 def mosaics(count: int, rows: int, columns: int) -> NDArray[np.uint8]:
@@ -61,11 +67,25 @@ def mosaics(count: int, rows: int, columns: int) -> NDArray[np.uint8]:
     return glyphs[chosen].transpose(0, 1, 3, 2, 4, 5).reshape(count, rows * height, columns * width, 3)
 
 
+@contextmanager
+def _cache(folder: Path) -> Iterator[None]:
+    """Keep stores in a folder for a while."""
+    before = os.environ.get(CACHE_VARIABLE)
+    os.environ[CACHE_VARIABLE] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[CACHE_VARIABLE]
+        else:
+            os.environ[CACHE_VARIABLE] = before
+
+
 def _compare(root: Path, side: int, images: int, batch_size: int, batches: int, repeats: int) -> list[Row]:
     _write_files(root, mosaics(images, *TILES[side]))
     dataset = load_dataset("folder", root=root, image_size=side)
     assert isinstance(dataset, StoredDataset)
-    mapped = open_store(dataset.path).train_images  # a mapping of its own, whose pages the env does not hand back
+    mapped = open_store(dataset.path).train_images  # a mapping of its own: the env hands the pages of its own back
     store = _stepping(_vector_env(dataset, batch_size), batches)
     others = {
         "DataLoader": _loading(root / "train", side, batch_size),
@@ -133,3 +153,33 @@ def _open_large(store: Path, batch_size: int, batches: int, repeats: int) -> lis
         grown = _memory_growth(_vector_env(dataset, batch_size), batches)
         rows.append(Row(f"memory grown by {batches} steps, {setting}", None, grown, None, "MiB", 1, (grown, grown)))
     return rows
+
+
+def _sparse_store(folder: Path, count: int) -> Path:
+    """A store whose pixels are holes in a file: as large as it says, and nothing on the disk."""
+    folder.mkdir()
+    for split, images in (("train", count), ("test", CLASSES)):
+        shape = images, LARGE_SIDE, LARGE_SIDE, 3
+        np.lib.format.open_memmap(folder / f"{split}_images.npy", mode="w+", dtype=np.uint8, shape=shape)
+        np.save(folder / f"{split}_labels.npy", np.arange(images) % CLASSES)
+        np.save(folder / f"{split}_domains.npy", np.zeros(images, dtype=np.int64))
+    names = [str(label) for label in range(CLASSES)]
+    card = {"name": "sparse", "class_names": names, "domain_names": [], "images_sha256": "0"}
+    (folder / "store.json").write_text(json.dumps(card), encoding="utf-8")
+    return folder
+
+
+def _memory_growth(env: VectorEnv[Any, Any, Any], batches: int) -> float:
+    """The most MiB by which this process outgrew, after one of the steps, what it had before them."""
+    env.reset(seed=0)
+    actions = np.zeros(env.num_envs, dtype=np.int64)
+    before = peak = _resident()
+    for _ in range(batches):
+        env.step(actions)
+        peak = max(peak, _resident())
+    return peak - before
+
+
+def _resident() -> float:
+    """Resident memory of this process, in MiB."""
+    return int(STATM.read_text().split()[1]) * mmap.PAGESIZE / 2**20

@@ -1,41 +1,63 @@
-"""A LoRA step of a ViT-B/16 at 224 px, in bf16, beside the device's measured rate of bf16 matrix products."""
+"""A LoRA step of a ViT-B/16 at 224 px, in bf16: its speed, its memory, and its losses beside those of the CPU."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from agents import EPG
+from agents.objectives import OBJECTIVES
 from cls_env import ImageDataset, TaskStream
 from experiments.benchmarks.measuring import Row, Side, measure_rate
 
 MODEL = "vit_base_patch16_224.augreg_in21k_ft_in1k"
 MATRIX_SIZE = 8192
+CROP_SCALE = (0.05, 1.0)
+LOSS_STEPS = 20
+LOSS_BATCH = 8
+LOSS_BOUNDS = {"float32": 1e-4, "bfloat16": 2e-2}
 
 
 def benchmark_gpu(
     repeats: int, model: str = MODEL, image_size: int = 224, batch_size: int = 256, matrix_size: int = MATRIX_SIZE
 ) -> list[Row]:
-    """Time the head-only and the unfrozen step of the policy on random weights and images.
+    """Time the head-only and the unfrozen step of the policy on random weights and images; follow its losses.
 
     Args:
         repeats: How often each is timed.
         model: A timm name; no weights are loaded.
-        image_size: Side of the random images.
-        batch_size: Images a step.
+        image_size: Side of what the model sees. Random crops are cut out of images 8 / 7 as large, 256 for 224.
+        batch_size: Images of a timed step.
         matrix_size: Side of the square matrices whose product gives the reference rate.
 
     Returns:
-        Images a second of both steps; the unfrozen step's share of the matrix rate; and the matrix rate in TFLOP/s.
+        Images a second of the head-only step, of the unfrozen one, and of that on random crops; the unfrozen step's
+        share of the matrix rate; the matrix rate in TFLOP/s; for each precision, how far the losses of 20 unfrozen
+        steps are from those of the CPU in float32, against the bound that they should keep; and, on a GPU, the peak
+        memory of the unfrozen step. Where there is no GPU, all is measured on the CPU.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    agent = _agent(model, image_size, batch_size, device)
-    frozen = measure_rate(
-        f"{model}, head-only step, bf16, batch {batch_size}", _steps(agent, True), "images/s", repeats
-    )
-    unfrozen = measure_rate(f"{model}, LoRA step, bf16, batch {batch_size}", _steps(agent, False), "images/s", repeats)
+    mixed: dict[str, Any] = {"precision": "bfloat16", "device": device}
+    agent = _agent(model, image_size, batch_size, batch_size, **mixed)
+
+    def images_per_second(kind: str, side: Side) -> Row:
+        return measure_rate(f"{model}, {kind}, bf16, batch {batch_size}", side, "images/s", repeats)
+
+    frozen = images_per_second("head-only step", _steps(agent, True))
+    _forget_peak(device)
+    unfrozen = images_per_second("LoRA step", _steps(agent, False))
+    memory = _peak_memory(device)
+
+    observed = image_size * 8 // 7
+    cropping = _agent(model, observed, batch_size, batch_size, image_size, crop_scale=CROP_SCALE, **mixed)
+    augmented = images_per_second(f"LoRA step on random crops of {observed} px", _steps(cropping, False))
+
     matrix = measure_rate(
         f"bf16 matrix product, {matrix_size}", _matrix_products(device, matrix_size), "TFLOP/s", repeats
     )
@@ -43,27 +65,25 @@ def benchmark_gpu(
     tera = unfrozen.value * _flops_per_image(agent) / 1e12
     spread = _scaled(unfrozen.spread, tera / unfrozen.value / matrix.value)
     share = Row("LoRA step / bf16 matrix product", tera / matrix.value, tera, matrix.value, "TFLOP/s", repeats, spread)
-    rows = [frozen, unfrozen, share, matrix]
-    if device.type == "cuda":
-        peak = torch.cuda.max_memory_allocated() / 2**30
-        rows.append(Row("peak memory", None, peak, None, "GiB", 1, (peak, peak)))
-    return rows
+    return [frozen, unfrozen, augmented, share, matrix, *_loss_differences(model, image_size, device), *memory]
 
 
-def _agent(model: str, image_size: int, batch_size: int, device: torch.device) -> EPG:
+def _agent(
+    model: str, observed: int, count: int, batch_size: int, input_size: int | None = None, **arguments: Any
+) -> EPG:
+    """A policy of random weights on one task: `count` random images of side `observed`, in 20 classes."""
     random = np.random.default_rng(0)
-    images = random.integers(0, 256, size=(batch_size, image_size, image_size, 3), dtype=np.uint8)
-    labels = np.arange(batch_size) % 20
+    images = random.integers(0, 256, size=(count, observed, observed, 3), dtype=np.uint8)
+    labels = np.arange(count) % 20
     dataset = ImageDataset("random", images, labels, images[:20], labels[:20], tuple(map(str, range(20))))
     env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=batch_size, dataset=TaskStream(dataset, 1))
-    kwargs = {"model": model, "pretrained": False}
-    agent = EPG(
-        "ViTPolicy", env, batch_size=batch_size, precision="bfloat16", policy_kwargs=kwargs, seed=0, device=device
-    )
-    return agent.learn(batch_size)
+    kwargs = {"model": model, "pretrained": False, "input_size": input_size}
+    return EPG("ViTPolicy", env, batch_size=batch_size, policy_kwargs=kwargs, seed=0, **arguments)
 
 
 def _steps(agent: EPG, frozen: bool, steps: int = 10) -> Side:
+    agent.learn(agent.batch_size)
+
     def side() -> int:
         agent.policy.begin_task(agent.policy.head.actions.tolist(), freeze_peft=frozen)
         agent.freeze_fraction = 1.0 if frozen else 0.0
@@ -72,6 +92,38 @@ def _steps(agent: EPG, frozen: bool, steps: int = 10) -> Side:
         return steps * agent.batch_size
 
     return side
+
+
+def _loss_differences(model: str, image_size: int, device: torch.device) -> list[Row]:
+    """The largest relative difference to the CPU's losses in float32; the ratio is to the bound, below 1 within it."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+    expected = _losses(model, image_size, "float32", torch.device("cpu"))
+    rows = []
+    for precision, bound in LOSS_BOUNDS.items():
+        losses = _losses(model, image_size, precision, device)
+        difference = float(np.max(np.abs(losses - expected) / np.abs(expected)))
+        row = f"loss of {LOSS_STEPS} steps, {precision}, largest relative difference to the CPU"
+        ratio = difference / bound
+        rows.append(Row(row, ratio, difference, bound, "relative", 1, (ratio, ratio)))
+    return rows
+
+
+def _losses(model: str, image_size: int, precision: str, device: torch.device) -> NDArray[np.float64]:
+    """Mean loss of each of the unfrozen steps, over which each image is seen once; float64 [LOSS_STEPS]."""
+    losses: list[float] = []
+
+    def recorded_cross_entropy(logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:
+        loss = OBJECTIVES["ce"](logits, action_rewards, progress)
+        losses.append(float(loss.detach().mean()))
+        return loss
+
+    count = LOSS_STEPS * LOSS_BATCH
+    agent = _agent(
+        model, image_size, count, LOSS_BATCH, objective=recorded_cross_entropy, precision=precision, device=device
+    )
+    agent.learn(count)
+    return np.array(losses)
 
 
 def _flops_per_image(agent: EPG) -> float:
@@ -103,3 +155,16 @@ def _synchronize(device: torch.device) -> None:
 
 def _scaled(spread: tuple[float, float], factor: float) -> tuple[float, float]:
     return spread[0] * factor, spread[1] * factor
+
+
+def _forget_peak(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _peak_memory(device: torch.device) -> list[Row]:
+    """What PyTorch held at most since the peak was forgotten; nothing off the GPU."""
+    if device.type != "cuda":
+        return []
+    peak = torch.cuda.max_memory_allocated() / 2**30
+    return [Row("peak memory of the LoRA step", None, peak, None, "GiB", 1, (peak, peak))]

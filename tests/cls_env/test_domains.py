@@ -49,6 +49,11 @@ def test_severity_grows(glyphs: ImageDataset, kind: str) -> None:
     assert 0 < distances[0] < distances[1] < distances[2]
 
 
+def test_hash_tells_shifts_and_seeds_apart(glyphs: ImageDataset) -> None:
+    kinds = [(("identity",), 0), (("identity", "grey"), 0), (("grey", "identity"), 0), (("identity",), 1)]
+    assert len({shift_domains(glyphs, shifts, seed).images_sha256 for shifts, seed in [*kinds, kinds[0]]}) == 4
+
+
 def test_wrong_shifts(glyphs: ImageDataset) -> None:
     with pytest.raises(ValueError, match="did you mean 'rotate-90'"):
         shift_domains(glyphs, ("rotate90",), 0)

@@ -285,10 +285,10 @@ def sparse_store(folder: Path, count: int, side: int) -> Path:
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
 def test_memory_stays_near_a_batch(tmp_path: Path) -> None:
-    path = sparse_store(tmp_path / "large", 2_000, 256)  # 375 MiB, of which a batch of 16 is 3
-    code = [sys.executable, "-c", MEMORY, str(path), "125"]
+    path = sparse_store(tmp_path / "large", 4_000, 256)  # 750 MiB, of which a batch of 16 is 3; 128 may be kept
+    code = [sys.executable, "-c", MEMORY, str(path), "250"]
     grown = float(subprocess.run(code, capture_output=True, text=True, check=True).stdout)
-    assert grown < 40
+    assert grown < 180
 
 
 def test_large_store_is_opened_without_reading_it(tmp_path: Path) -> None:

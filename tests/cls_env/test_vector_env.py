@@ -125,3 +125,23 @@ def test_render_gives_a_frame_for_each(make_vec: MakeVec) -> None:
 def test_pickle_keeps_the_environment(make_vec: MakeVec) -> None:
     env = ClassIncrementalVectorEnv(4, "glyphs", num_tasks=2, dataset_options={"num_classes": 4})
     assert data_equivalence(env.reset(seed=1), pickle.loads(pickle.dumps(env)).reset(seed=1))
+
+
+def test_images_that_are_kept_stay_as_they_were(stream: TaskStream) -> None:
+    env = ClassIncrementalVectorEnv(5, stream)
+    shown = [env.reset(seed=0)[0]]
+    actions = np.zeros(5, dtype=np.int64)
+    views = [shown[0][2]]
+    for step in range(30):
+        images, *_ = env.step(actions)
+        if step % 3 == 0:  # some batches are let go, some kept whole, of some only a view
+            shown.append(images)
+        elif step % 3 == 1:
+            views.append(images[2])
+        del images
+    again = ClassIncrementalVectorEnv(5, stream)
+    every = [again.reset(seed=0)[0].copy(), *(again.step(actions)[0].copy() for _ in range(30))]
+    assert all(np.array_equal(*pair) for pair in zip(shown, [every[0], *every[1::3]], strict=True))
+    assert all(
+        np.array_equal(*pair) for pair in zip(views, [batch[2] for batch in [every[0], *every[2::3]]], strict=True)
+    )

@@ -1,10 +1,35 @@
 from __future__ import annotations
 
-import pytest
+import json
+import math
+import os
+import tempfile
+from pathlib import Path
 
-from experiments.benchmarks.__main__ import BENCHMARKS
+import numpy as np
+import pytest
+import torch
+
+from experiments.benchmarks import learner
+from experiments.benchmarks.__main__ import BENCHMARKS, main
+from experiments.benchmarks.data import benchmark_data, mosaics
 from experiments.benchmarks.gpu import benchmark_gpu
-from experiments.benchmarks.measuring import compare_rates, measure_rate
+from experiments.benchmarks.measuring import Row, compare_rates, measure_rate
+
+
+def check(rows: list[Row]) -> dict[str, Row]:
+    """The rows by name, once what holds for any row, timed once, has been found to hold."""
+    for row in rows:
+        assert math.isfinite(row.value) and row.value >= 0 and row.unit
+        assert row.spread[0] <= row.spread[1]
+        assert (row.ratio is None) == (row.against is None)
+        if row.against is not None:
+            assert row.ratio == pytest.approx(row.value / row.against)
+        if row.unit in ("images/s", "TFLOP/s", "ms"):
+            assert row.value > 0
+    named = {row.row: row for row in rows}
+    assert len(named) == len(rows)
+    return named
 
 
 def test_rates_are_items_over_seconds() -> None:
@@ -15,11 +40,70 @@ def test_rates_are_items_over_seconds() -> None:
 
 
 def test_env_benchmark_measures_both_sides() -> None:
-    (row,) = BENCHMARKS["env"](1)
-    assert row.ratio is not None and row.value > 0 and row.against is not None
+    assert list(check(BENCHMARKS["env"](1))) == ["vector env / SyncVectorEnv, 32 px, 256 envs"]
+
+
+def test_learner_benchmark_measures_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learner, "BATCHES", 1)
+    assert list(check(BENCHMARKS["learner"](1))) == [f"learner / bare PyTorch loop, batch {size}" for size in (32, 128)]
+
+
+def test_augmentation_benchmark_is_nearer_to_torchvision_than_other_batched_ways() -> None:
+    rows = check(BENCHMARKS["augmentation"](1))
+    assert {row.unit for row in rows.values()} == {"images/s", "levels"}
+    for name in ("roi_align", "grid_sample"):
+        difference = rows[f"difference, batched view / {name}, 256 to 224 px, batch 64"]
+        assert difference.ratio is not None and difference.ratio < 0.01
+
+
+def test_data_benchmark_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    cache = os.environ["CLS_ENV_CACHE"]
+    rows = check(benchmark_data(1, images=16, batch_size=8, batches=4, large=64))
+    assert list(rows)[:4] == [f"store / {other} {side}" for side in (32, 224) for other in ("DataLoader", "numpy.take")]
+    assert [row.unit for row in rows.values()][4:] in (["ms"], ["ms", "MiB"])
+    assert os.environ["CLS_ENV_CACHE"] == cache and list(tmp_path.iterdir()) == []
+
+
+def test_mosaics_are_made_of_whole_glyphs() -> None:
+    glyphs = mosaics(6, 1, 1)
+    large = mosaics(1, 2, 3)
+    assert large.shape == (1, 64, 96, 3) and large.dtype == np.uint8
+    tiles = [
+        large[0, 32 * row : 32 * row + 32, 32 * column : 32 * column + 32] for row in (0, 1) for column in range(3)
+    ]
+    assert np.array_equal(tiles, glyphs)
 
 
 def test_gpu_benchmark_runs_wherever_it_is() -> None:
-    rows = benchmark_gpu(1, model="vit_micro_patch8_32", image_size=32, batch_size=4, matrix_size=64)
-    assert [row.unit for row in rows[:4]] == ["images/s", "images/s", "TFLOP/s", "TFLOP/s"]
-    assert rows[2].ratio == pytest.approx(rows[2].value / rows[3].value)
+    named = check(benchmark_gpu(1, model="vit_micro_patch8_32", image_size=32, batch_size=4, matrix_size=64))
+    rows = list(named.values())
+    assert [row.unit for row in rows[:5]] == [*["images/s"] * 3, *["TFLOP/s"] * 2]
+    assert "random crops of 36 px" in rows[2].row and rows[3].against == rows[4].value
+    exact, mixed = (
+        named[f"loss of 20 steps, {precision}, largest relative difference to the CPU"]
+        for precision in ("float32", "bfloat16")
+    )
+    assert (exact.against, mixed.against) == (1e-4, 2e-2)
+    assert exact.value < 1e-4 and 0 < mixed.value < 2e-2
+    if torch.cuda.is_available():
+        assert named["peak memory of the LoRA step"].value > 0
+    else:
+        assert exact.value == 0 and "peak memory of the LoRA step" not in named
+
+
+def test_command_writes_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rows.json"
+    monkeypatch.setattr("sys.argv", ["benchmarks", "env", "--repeats", "1", "--json", str(file)])
+    assert main() == 0
+    (row,) = json.loads(file.read_text())
+    assert row["repeats"] == 1 and row["ratio"] == pytest.approx(row["value"] / row["against"])
+    assert "images/s" in capsys.readouterr().out
+
+
+def test_unknown_benchmark_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmarks", "augmentatoin"])
+    assert main() == 2
+    assert "did you mean 'augmentation'" in capsys.readouterr().err
