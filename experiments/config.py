@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from cls_env.datasets.trees import plain_name
+
 
 @dataclass(frozen=True, kw_only=True)
 class StreamSettings:
@@ -49,7 +51,7 @@ class StreamSettings:
     @property
     def data_name(self) -> str:
         """Short name of the images: of the folder or archive, or of the set."""
-        return Path(self.root).stem if self.dataset == "folder" and self.root is not None else self.dataset
+        return plain_name(Path(self.root)) if self.dataset == "folder" and self.root is not None else self.dataset
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ DEFAULT_TASKS = 5
 
 
 def register_dataset(name: str, loader: str | Loader, **about: Any) -> DatasetCard:
-    """Make an image set of one's own known by name, to `load_dataset`, `gym.make` and the command line's Python form.
+    """Make an image set of one's own known by name, to `load_dataset` and `gym.make`; an earlier one is replaced.
 
     Args:
         name: By which it will be asked for.
@@ -37,7 +37,7 @@ def register_dataset(name: str, loader: str | Loader, **about: Any) -> DatasetCa
         The card, as it now stands in `DATASETS`.
 
     Raises:
-        ValueError: The name is taken by another loader.
+        ValueError: The name is one of the package's own, or the place is none.
 
     >>> import numpy as np
     >>> images, labels = np.zeros((10, 8, 8, 3), dtype=np.uint8), np.arange(10) % 2
@@ -45,8 +45,10 @@ def register_dataset(name: str, loader: str | Loader, **about: Any) -> DatasetCa
     >>> load_dataset("blank")
     ImageDataset('blank', 2 classes, 8 train and 2 test images of 8 x 8)
     """
-    if name in DATASETS and DATASETS[name].loader != loader:
-        raise ValueError(f"the name {name!r} is taken: {DATASETS[name].title or DATASETS[name].loader}; choose another")
+    if name in {card.name for card in BENCHMARKS}:
+        raise ValueError(f"the name {name!r} is taken by {DATASETS[name].title}; choose another")
+    if isinstance(loader, str) and ":" not in loader:
+        raise ValueError(f"a loader is a function, or its place as 'module:function', not {loader!r}")
     DATASETS[name] = DatasetCard(name=name, loader=loader, **about)
     return DATASETS[name]
 
@@ -68,7 +70,10 @@ def load_dataset(name: str, **options: Any) -> ImageDataset:
         signature(loader).bind(**options)
     except TypeError as error:
         raise ValueError(f"dataset {name!r}: {error}; its arguments are {signature(loader)}") from error
-    return loader(**options)
+    dataset = loader(**options)
+    if not isinstance(dataset, ImageDataset):
+        raise ValueError(f"the loader of dataset {name!r} must return an ImageDataset, not a {type(dataset).__name__}")
+    return dataset
 
 
 def task_count(name: str | None) -> int:

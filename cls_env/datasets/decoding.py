@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from cls_env.datasets.trees import Tree
+from cls_env.datasets.trees import ARCHIVE_ERRORS, Tree
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
 Side = tuple[int, int]
@@ -27,7 +26,11 @@ def _squash(image: Image.Image, side: Side) -> Image.Image:
 
 
 def _pad(image: Image.Image, side: Side) -> Image.Image:
-    return ImageOps.pad(image, side, Image.Resampling.BICUBIC)
+    scale = side[0] / max(image.size)
+    inner = image.resize([max(1, round(length * scale)) for length in image.size], Image.Resampling.BICUBIC)
+    square = Image.new("RGB", side)
+    square.paste(inner, ((side[0] - inner.width) // 2, (side[1] - inner.height) // 2))
+    return square
 
 
 RESIZE_RULES: dict[str, Callable[[Image.Image, Side], Image.Image]] = {"crop": _crop, "squash": _squash, "pad": _pad}
@@ -54,12 +57,19 @@ class TreeReader:
     def read(self, reference: str) -> Image.Image:
         """The image in a file."""
         with closing(self.tree.open(reference)) as stream, Image.open(stream) as image:
-            image.load()
-            return ImageOps.exif_transpose(image)
+            return upright(image)
 
     def place(self, reference: str) -> str:
         """The path of the file."""
         return f"{self.tree.root}/{reference}"
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A decoded copy, turned as its EXIF tag says; 16-bit grey that Pillow calls 32-bit is called so again."""
+    image.load()
+    if image.format == "PPM" and image.mode == "I":
+        return Image.fromarray(np.asarray(image).astype(np.uint16))
+    return ImageOps.exif_transpose(image)
 
 
 def read_square(reader: ImageReader, reference: Any, image_size: int, resize: str = "crop") -> NDArray[np.uint8]:
@@ -92,11 +102,10 @@ def read_square(reader: ImageReader, reference: Any, image_size: int, resize: st
 
 
 _DECODING_ERRORS = (
+    *ARCHIVE_ERRORS,
     UnidentifiedImageError,
-    OSError,
     SyntaxError,
     ValueError,
-    EOFError,
-    zipfile.BadZipFile,
+    RuntimeError,
     Image.DecompressionBombError,
 )

@@ -81,7 +81,7 @@ SHIFTS: dict[str, Shift] = {
     **_severities("gaussian-blur", _gaussian_blur, (0.4, 0.6, 0.8, 1.1, 1.5)),
     **_severities("brightness", lambda factor: _enhance("Brightness", factor), (1.2, 1.4, 1.6, 1.8, 2.0)),
     **_severities("darkness", lambda factor: _enhance("Brightness", factor), (0.8, 0.65, 0.5, 0.35, 0.2)),
-    **_severities("contrast", lambda factor: _enhance("Contrast", factor), (0.6, 0.5, 0.4, 0.3, 0.2)),
+    **_severities("contrast", lambda factor: _enhance("Contrast", factor), (0.4, 0.3, 0.2, 0.1, 0.05)),
     "grey": _enhance("Color", 0.0),
     **_severities("jpeg", _jpeg, (25, 18, 15, 10, 7)),
 }
@@ -123,16 +123,26 @@ class ShiftedImages:
 
     def __getitem__(self, rows: Any, /) -> Any:
         """The images of some rows: of an integer, a slice, or an array of integers."""
-        chosen = np.arange(len(self))[rows]
+        chosen = rows if isinstance(rows, np.ndarray) else np.arange(len(self))[rows]
         drawn = np.atleast_1d(chosen)
-        batch = self._read(drawn % len(self.images))
+        batch = self._read(drawn % len(self.images)).copy()
         for place, row in enumerate(drawn.tolist()):
             shift = SHIFTS[self.shifts[row // len(self.images)]]
             batch[place] = shift(batch[place].copy(), np.random.default_rng([*self.seed, row]))
         return batch if np.ndim(chosen) else batch[0]
 
 
-def shift_domains(dataset: ImageDataset, shifts: Sequence[str], seed: int) -> ImageDataset:
+class ShiftedDataset(ImageDataset):
+    """An image set under several shifts; a pickle of it holds the original and the shifts' names."""
+
+    recipe: tuple[ImageDataset, tuple[str, ...], int]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Other processes make it anew."""
+        return shift_domains, self.recipe
+
+
+def shift_domains(dataset: ImageDataset, shifts: Sequence[str], seed: int) -> ShiftedDataset:
     """A set in which every image occurs once per shift, which is its domain.
 
     Args:
@@ -158,7 +168,7 @@ def shift_domains(dataset: ImageDataset, shifts: Sequence[str], seed: int) -> Im
 
     train, train_labels, train_domains = tiled(0, dataset.train_images, dataset.train_labels)
     test, test_labels, test_domains = tiled(1, dataset.test_images, dataset.test_labels)
-    shifted = ImageDataset(
+    shifted = ShiftedDataset(
         dataset.name,
         train,
         train_labels,
@@ -170,6 +180,7 @@ def shift_domains(dataset: ImageDataset, shifts: Sequence[str], seed: int) -> Im
         tuple(shifts),
     )
     # What the pixels are computed from tells them apart as well as the pixels, and need not be computed.
-    recipe = json.dumps([dataset.images_sha256, list(shifts), int(seed)])
-    object.__setattr__(shifted, "images_sha256", sha256(recipe.encode()).hexdigest())
+    told_apart = json.dumps([dataset.images_sha256, list(shifts), int(seed)])
+    object.__setattr__(shifted, "recipe", (dataset, tuple(shifts), seed))
+    object.__setattr__(shifted, "images_sha256", sha256(told_apart.encode()).hexdigest())
     return shifted

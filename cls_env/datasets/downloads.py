@@ -7,6 +7,8 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+from cls_env.datasets.trees import ARCHIVE_SUFFIXES
+
 DATA_VARIABLE = "CLS_ENV_DATA"
 
 
@@ -28,10 +30,16 @@ def first_existing(name: str, root: Path, wanted: tuple[str, ...], advice: str =
         advice: What to do, where no command gets the set.
 
     Raises:
+        ValueError: `root` is a file, and the set is no archive.
         FileNotFoundError: None is there; the message says what is wanted, where it was looked for, and how to get it.
     """
     if root.is_file():
-        return root
+        if any(name.endswith(ARCHIVE_SUFFIXES) for name in wanted):
+            return root
+        raise ValueError(
+            f"{name} is read from {' or '.join(wanted)} in a folder, not from {root}; for images of your own "
+            "use the dataset 'folder'"
+        )
     for candidate in wanted:
         if (root / candidate).exists():
             return root / candidate

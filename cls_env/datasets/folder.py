@@ -5,9 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from cls_env.datasets.decoding import TreeReader
-from cls_env.datasets.listing import Listing, list_split_tree, list_whole_tree, split_by_lists, split_by_seed
+from cls_env.datasets.listing import (
+    Listing,
+    list_split_tree,
+    list_whole_tree,
+    read_lines,
+    split_by_lists,
+    split_by_seed,
+)
 from cls_env.datasets.store import StoredDataset, StoreOptions, stored
-from cls_env.datasets.trees import open_tree, stamp
+from cls_env.datasets.trees import open_tree, plain_name, stamp
 
 
 def load_folder(
@@ -67,8 +74,8 @@ def load_folder(
         rows, names = list_whole_tree(files)
         if test_fraction is not None:
             return split_by_seed(TreeReader(files), rows, names, test_fraction, seed)
-        train, test = (file.read_text(encoding="utf-8").splitlines() for file in lists)
+        train, test = map(read_lines, lists)
         return split_by_lists(TreeReader(files), rows, names, (train, test), f"{train_list} and {test_list}")
 
     source = f"{stamp(tree.root, *lists)} {domains} {test_fraction} {test_fraction and seed}"
-    return stored(f"folder:{tree.root.stem}", source, make_listing, options)
+    return stored(f"folder:{plain_name(tree.root)}", source, make_listing, options)

@@ -7,8 +7,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 
+from cls_env.datasets.decoding import upright
 from cls_env.datasets.listing import Listing, Row, split_by_seed
 from cls_env.datasets.store import StoredDataset, StoreOptions, stored
 
@@ -26,8 +27,7 @@ class HubReader:
         entry = self.splits[split][row][self.column]
         source: Any = BytesIO(entry["bytes"]) if entry["bytes"] is not None else entry["path"]
         with Image.open(source) as image:
-            image.load()
-            return ImageOps.exif_transpose(image)
+            return upright(image)
 
     def place(self, reference: tuple[str, int]) -> str:
         """Split and row."""
@@ -89,6 +89,10 @@ def load_hub(
     features = found[train_split].features
     images = image_column or _only(path, features, datasets.Image, "image")
     labels = label_column or _only(path, features, datasets.ClassLabel, "label")
+    if not isinstance(features[labels], datasets.ClassLabel):
+        raise ValueError(
+            f"{path}: column {labels!r} holds {features[labels]}, not classes; name another by label_column"
+        )
     splits = {name: found[name].cast_column(images, datasets.Image(decode=False)) for name in wanted}
     reader = HubReader(splits, images)
 
@@ -103,7 +107,7 @@ def load_hub(
         return Listing(reader, rows[train_split], rows[test_split], names)
 
     prints = [splits[name]._fingerprint for name in wanted]
-    source = f"{prints} {images} {labels} {test_fraction} {seed}"
+    source = f"{prints} {images} {labels} {test_fraction} {test_fraction and seed}"
     return stored(f"huggingface:{Path(path).name}", source, make_listing, options)
 
 

@@ -71,7 +71,7 @@ class ImageDataset:
                 )
         for split in ("train", "test"):
             images = getattr(self, f"{split}_images")
-            if images.dtype != np.uint8 or len(images.shape) != 4 or images.shape[-1] != 3:
+            if images.dtype != np.uint8 or len(images.shape) != 4 or images.shape[-1] != 3 or 0 in images.shape[1:]:
                 raise ValueError(
                     f"{self.name}: {split} images must be uint8 of shape (N, H, W, 3), "
                     f"not {images.dtype} of shape {images.shape}"

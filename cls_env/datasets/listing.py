@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from unicodedata import normalize
 
@@ -82,6 +82,8 @@ def list_whole_tree(
         ValueError: There are no images, or a class is empty.
     """
     groups = _grouped(tree, _entered(tree, top, level), level, f"{tree.root}", excluded)
+    if set(groups) == {("train",), ("test",)}:
+        raise ValueError(f"{tree.root} is split already, into train and test: drop test_fraction or the lists")
     names = tuple("/".join(group) for group in groups)
     return [Row(file, label) for label, files in enumerate(groups.values()) for file in files], names
 
@@ -92,7 +94,7 @@ def split_by_seed(reader: ImageReader, rows: Sequence[Row], names: tuple[str, ..
     Raises:
         ValueError: The share is out of (0, 1), or a class has a single image.
     """
-    test = stratified_split(np.array([row.label for row in rows], dtype=np.int64), share, seed)
+    test = stratified_split(np.array([row.label for row in rows], dtype=np.int64), share, seed, names)
     parts = ([row for row, held in zip(rows, test, strict=True) if held == wanted] for wanted in (False, True))
     train, held_out = (tuple(part) for part in parts)
     return Listing(reader, train, held_out, names)
@@ -111,30 +113,60 @@ def split_by_lists(
     are often written from another folder.
 
     Raises:
-        ValueError: A line names no image, or both lists name one; the message says which, and `where` the lists are.
+        ValueError: A line names no image, several, or one that was named before, or a class has no training image; the
+            message says which, and `where` the lists are.
     """
-    by_ending = {PurePosixPath(row.reference).parts[-2:]: row for row in rows}
+    known = _by_ending(rows)
+    taken: set[Any] = set()
 
     def listed(lines: Sequence[str], split: str) -> tuple[Row, ...]:
         found = []
-        for line in filter(None, map(str.strip, lines)):
-            candidates = (line, line.rpartition(" ")[0])
-            endings = (PurePosixPath(candidate).parts[-2:] for candidate in candidates)
-            row = next((by_ending[ending] for ending in endings if ending in by_ending), None)
+        for line in filter(None, (normalize("NFC", line.strip()) for line in lines)):
+            row = _named(known, line)
             if row is None:
-                raise ValueError(f"{where}: the {split} list names {line!r}, but there is no such image")
+                raise ValueError(f"{where}: the {split} list names {line!r}, but there is no such image, or several")
+            if row.reference in taken:
+                raise ValueError(f"{where}: {row.reference!r} is named twice, the second time in the {split} list")
+            taken.add(row.reference)
             found.append(row)
+        if not found:
+            raise ValueError(f"{where}: the {split} list names no image")
         return tuple(found)
 
     train, test = listed(lists[0], "train"), listed(lists[1], "test")
-    if both := {row.reference for row in train} & {row.reference for row in test}:
-        raise ValueError(f"{where}: both the train and the test list name {min(both)!r}")
+    if missing := {row.label for row in test} - {row.label for row in train}:
+        raise ValueError(f"{where}: the train list names no image of class {names[min(missing)]!r}")
     return Listing(reader, train, test, names)
+
+
+def read_lines(file: Path) -> list[str]:
+    """The lines of a list, in UTF-8 with or without its mark."""
+    return file.read_text(encoding="utf-8-sig").splitlines()
+
+
+def _by_ending(rows: Sequence[Row]) -> dict[tuple[str, ...], Row | None]:
+    """Rows by every ending of their path; None where several share it."""
+    known: dict[tuple[str, ...], Row | None] = {}
+    for row in rows:
+        parts = PurePosixPath(normalize("NFC", row.reference)).parts
+        for start in range(len(parts)):
+            known[parts[start:]] = None if parts[start:] in known else row
+    return known
+
+
+def _named(known: Mapping[tuple[str, ...], Row | None], line: str) -> Row | None:
+    """The row whose path has the longest ending in common with a line, of two parts at least if the line has them."""
+    for candidate in (line, line.rpartition(" ")[0]):
+        parts = PurePosixPath(candidate).parts
+        for start in range(max(len(parts) - 1, 1)):
+            if parts[start:] in known:
+                return known[parts[start:]]
+    return None
 
 
 def _top(tree: Tree) -> str:
     """The folder that holds `train` and `test`: the root, or the only folder in it."""
-    outer = {PurePosixPath(name).parts[0] for name in (*tree.folders, *tree.files)}
+    outer = {PurePosixPath(name).parts[0] for name in tree.folders}
     return outer.pop() if len(outer) == 1 and not outer & {"train", "test"} else "."
 
 
@@ -150,8 +182,12 @@ def _below(tree: Tree, top: str, split: str) -> str:
     place = str(PurePosixPath(top) / split)
     if place not in tree.folders:
         shown = tree.root if top == "." else f"{tree.root}/{top}"
+        inner = sorted(
+            {PurePosixPath(name).name for name in tree.folders if PurePosixPath(name).parent == PurePosixPath(top)}
+        )
+        found = f"it holds {', '.join(inner[:5])}{' ...' if len(inner) > 5 else ''}" if inner else "it holds no folders"
         raise FileNotFoundError(
-            f"{shown} has no folder {split!r}; the layout is train/<class>/<image> and test/<class>/<image>, "
+            f"{shown} has no folder {split!r} ({found}); the layout is train/<class>/<image> and test/<class>/<image>, "
             "or <class>/<image> with a test_fraction or two lists"
         )
     return place
@@ -162,20 +198,7 @@ def _grouped(
 ) -> dict[tuple[str, ...], list[str]]:
     """Class (with the folders above it) to its image files, both sorted; names in Unicode's composed form."""
     base = PurePosixPath(top)
-    groups: dict[tuple[str, ...], list[str]] = {}
-    written: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for folder in map(PurePosixPath, tree.folders):
-        if not folder.is_relative_to(base) or len(inner := folder.relative_to(base).parts) != level:
-            continue
-        if inner[0] in excluded:
-            continue
-        name = tuple(normalize("NFC", part) for part in inner)
-        if name in groups:
-            raise ValueError(
-                f"{place}: two folders are named {'/'.join(name)!r}, in two Unicode spellings ({written[name]!a} and "
-                f"{inner!a}); merge them"
-            )
-        groups[name], written[name] = [], inner
+    groups: dict[tuple[str, ...], list[str]] = {name: [] for name in _class_folders(tree, base, level, place, excluded)}
     for file in map(PurePosixPath, tree.files):
         inner = file.relative_to(base).parts if file.is_relative_to(base) else ()
         name = tuple(normalize("NFC", part) for part in inner[:level])
@@ -187,3 +210,24 @@ def _grouped(
         if not files:
             raise ValueError(f"{place}: class {'/'.join(name)!r} holds no images; add some or remove the folder")
     return dict(sorted(groups.items()))
+
+
+def _class_folders(
+    tree: Tree, base: PurePosixPath, level: int, place: str, excluded: Sequence[str]
+) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """The folders some levels below `base`: their names in Unicode's composed form, and as written."""
+    written: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for folder in map(PurePosixPath, tree.folders):
+        inner = folder.relative_to(base).parts if folder.is_relative_to(base) else ()
+        if len(inner) != level or inner[0] in excluded:
+            continue
+        name = tuple(normalize("NFC", part) for part in inner)
+        if any("\udc80" <= letter <= "\udcff" for part in name for letter in part):
+            raise ValueError(f"{place}: the folder name {'/'.join(inner)!a} is not UTF-8; rename it")
+        if name in written:
+            raise ValueError(
+                f"{place}: two folders are named {'/'.join(name)!r}, in two Unicode spellings ({written[name]!a} and "
+                f"{inner!a}); merge them"
+            )
+        written[name] = inner
+    return written

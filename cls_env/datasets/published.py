@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from cls_env.datasets.decoding import TreeReader
-from cls_env.datasets.listing import Listing, list_whole_tree, split_by_lists
+from cls_env.datasets.listing import Listing, list_whole_tree, read_lines, split_by_lists
 from cls_env.datasets.publishing import PublishedSet
 from cls_env.datasets.trees import Tree, open_tree
 
@@ -19,9 +19,11 @@ def _list_imagenet_r(place: Path, room: Path) -> Listing:
     tree = open_tree(place).for_random_access(room)
     rows, names = list_whole_tree(tree)
     train, test = (place.parent / name for name in IMAGENET_R_LISTS)
-    if not (train.exists() and test.exists()):
+    if not (train.exists() or test.exists()):
         return Listing(TreeReader(tree), tuple(rows), (), names)
-    lists = train.read_text(encoding="utf-8").splitlines(), test.read_text(encoding="utf-8").splitlines()
+    if not (train.exists() and test.exists()):
+        raise FileNotFoundError(f"of {train} and {test} one is missing: get it, or remove the other")
+    lists = read_lines(train), read_lines(test)
     return split_by_lists(TreeReader(tree), rows, names, lists, f"{train} and {test.name}")
 
 
@@ -34,6 +36,10 @@ def _list_cub200(place: Path, room: Path) -> Listing:
     files = dict(_pairs(tree, top, "images.txt"))
     lists: dict[str, list[str]] = {"1": [], "0": []}
     for identifier, is_training in _pairs(tree, top, "train_test_split.txt"):
+        if is_training not in lists or identifier not in files:
+            raise ValueError(
+                f"{place}, train_test_split.txt: {identifier} {is_training} is not an image's number and 0 or 1"
+            )
         lists[is_training].append(files[identifier])
     return split_by_lists(TreeReader(tree), rows, names, (lists["1"], lists["0"]), f"{place}, train_test_split.txt")
 
@@ -60,9 +66,15 @@ def _download(folder: Path, url: str, md5: str | None = None) -> None:
 
 
 def _download_imagenet_r(folder: Path) -> None:
-    _download(folder, IMAGENET_R, "a61312130a589d0ca1a8fca1f2bd3337")
+    if not (folder / "imagenet-r").is_dir():
+        _download(folder, IMAGENET_R, "a61312130a589d0ca1a8fca1f2bd3337")
     for name in IMAGENET_R_LISTS:
         _download(folder, f"{IMAGENET_R_SPLIT}/{name}")
+
+
+def _download_cub200(folder: Path) -> None:
+    if not (folder / "CUB_200_2011").is_dir():
+        _download(folder, CUB200, "97eceeb196236b17998738112f37df78")
 
 
 load_imagenet_r = PublishedSet(
@@ -76,7 +88,8 @@ load_cub200 = PublishedSet(
     "cub200",
     ("CUB_200_2011", "CUB_200_2011.tgz"),
     _list_cub200,
-    lambda folder: _download(folder, CUB200, "97eceeb196236b17998738112f37df78"),
+    _download_cub200,
+    splits=True,
 )
 load_clrs25 = PublishedSet(
     "clrs25",

@@ -24,6 +24,7 @@ class PublishedSet:
         download: Fetches the set into a folder, or None where nobody may.
         beside: Further files that the listing reads if they are there, relative to `root`.
         advice: What to do where there is no download.
+        splits: Whether it was published with a split of its own.
         image_size: Side of the images in the store by default, in pixels.
         test_fraction: The share held out by default, where the set was published without a split.
     """
@@ -34,6 +35,7 @@ class PublishedSet:
     download: Callable[[Path], None] | None = None
     beside: tuple[str, ...] = ()
     advice: str = ""
+    splits: bool = False
     image_size: int = 256
     test_fraction: float = 0.2
 
@@ -79,19 +81,19 @@ class PublishedSet:
             if test_fraction is None and listing.test:
                 return listing
             rows = (*listing.train, *listing.test)
-            return split_by_seed(listing.reader, rows, listing.class_names, test_fraction or self.test_fraction, seed)
+            share = self.test_fraction if test_fraction is None else test_fraction
+            return split_by_seed(listing.reader, rows, listing.class_names, share, seed)
 
-        source = stamp(place, *(folder / name for name in self.beside))
-        return stored(self.name, f"{source} {test_fraction} {seed}", make_listing, options)
+        files = stamp(place, *(place.parent / name for name in self.beside))
+        drawn = "" if self.splits and test_fraction is None else f"{test_fraction} {seed}"
+        return stored(self.name, f"{files} {drawn}", make_listing, options)
 
     def fetch(self, folder: Path) -> None:
-        """Download the set into a folder, unless it is there.
+        """Download the set into a folder, unless it is there and whole.
 
         Raises:
             ValueError: No program may, or it failed.
         """
-        if any((folder / name).exists() for name in self.wanted):
-            return
         if self.download is None:
             raise ValueError(f"{self.name} can't be downloaded by a program: {self.advice}")
         try:

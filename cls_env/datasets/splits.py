@@ -12,7 +12,9 @@ from cls_env.datasets.image_dataset import ImageDataset
 TEST_SPLIT = 100  # a random stream apart from those of `TaskStream`
 
 
-def stratified_split(labels: NDArray[np.int64], test_fraction: float, seed: int) -> NDArray[np.bool_]:
+def stratified_split(
+    labels: NDArray[np.int64], test_fraction: float, seed: int, class_names: Sequence[str] | None = None
+) -> NDArray[np.bool_]:
     """Draw the test images, class by class, so that every class keeps its share in both splits.
 
     Args:
@@ -20,6 +22,7 @@ def stratified_split(labels: NDArray[np.int64], test_fraction: float, seed: int)
         test_fraction: Share of each class that goes to the test split, in (0, 1), rounded, and at least one image on
             either side where the class has two.
         seed: Fixes the draw; each class has a random stream of its own.
+        class_names: For messages.
 
     Returns:
         bool of shape (N,), True for test.
@@ -33,7 +36,10 @@ def stratified_split(labels: NDArray[np.int64], test_fraction: float, seed: int)
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
         if len(rows) < 2:
-            raise ValueError(f"class {label} has a single image: it can't be in both the training and the test split")
+            name = label if class_names is None else class_names[label]
+            raise ValueError(
+                f"class {name!r} has a single image, too few for two splits; add images or remove the class"
+            )
         count = min(max(round(test_fraction * len(rows)), 1), len(rows) - 1)
         test[np.random.default_rng([seed, TEST_SPLIT, int(label)]).permutation(rows)[:count]] = True
     return test
@@ -70,12 +76,16 @@ def from_arrays(
     pixels, classes = _as_rgb(images), _as_integers(labels, f"{name}: labels")
     if len(pixels) != len(classes):
         raise ValueError(f"{name}: {len(pixels)} images and {len(classes)} labels must be as many")
+    if len(classes) and classes.min() < 0:
+        raise ValueError(f"{name}: labels count the classes from 0, but one is {classes.min()}")
     if test_images is None:
         test = stratified_split(classes, test_fraction, seed)
         splits = pixels[~test], classes[~test], pixels[test], classes[test]
     else:
         splits = pixels, classes, _as_rgb(test_images), _as_integers(test_labels, f"{name}: test labels")
     count = int(max(splits[1].max(initial=-1), splits[3].max(initial=-1))) + 1
+    if class_names is None and len(empty := np.setdiff1d(np.arange(count), splits[1])):
+        raise ValueError(f"{name}: no training image has label {empty[0]}, of {count}; labels are 0 ... K - 1")
     return ImageDataset(name, *splits, tuple(class_names or map(str, range(count))))
 
 

@@ -33,11 +33,13 @@ from tqdm import tqdm
 from cls_env.datasets.decoding import RESIZE_RULES, ImageReader, read_square
 from cls_env.datasets.image_dataset import ImageDataset
 from cls_env.datasets.listing import Listing, Row
+from cls_env.datasets.trees import close_archives
 from cls_env.naming import lookup
 
 CACHE_VARIABLE = "CLS_ENV_CACHE"
 FORMAT = 1
 CHUNK = 32
+MOST_NAME_BYTES = 80
 FEW_IMAGES = 512  # fewer than these are decoded sooner than processes start
 IDLE_SECONDS = 5  # after which decoding processes go
 ON_ERROR = {"raise": False, "skip": True}
@@ -62,8 +64,8 @@ class StoreOptions:
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        if self.image_size < 1:
-            raise ValueError(f"image_size must be at least 1 pixel, not {self.image_size}")
+        if not isinstance(self.image_size, int) or self.image_size < 1:
+            raise ValueError(f"image_size is the side of square images in whole pixels, not {self.image_size!r}")
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers must be at least 1, not {self.workers}")
         lookup("resize rule", self.resize, RESIZE_RULES)
@@ -93,7 +95,7 @@ class StoreEntry(NamedTuple):
 def cache_folder() -> Path:
     """Where stores are kept: `$CLS_ENV_CACHE`, or the user's cache directory."""
     given = os.environ.get(CACHE_VARIABLE)
-    return (Path(given).expanduser() if given else user_cache_path("cls-env")) / "stores"
+    return (Path(given).expanduser().absolute() if given else user_cache_path("cls-env")) / "stores"
 
 
 def stored(name: str, source: str, make_listing: Callable[[Path], Listing], options: StoreOptions) -> StoredDataset:
@@ -115,20 +117,22 @@ def stored(name: str, source: str, make_listing: Callable[[Path], Listing], opti
     identity = [FORMAT, source, options.image_size, options.resize, options.on_error]
     key = sha256(json.dumps(identity).encode()).hexdigest()[:16]
     plain = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
+    plain = plain.encode()[:MOST_NAME_BYTES].decode(errors="ignore")
     place = cache_folder() / f"{plain}-{options.image_size}px-{key}"
     if not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
+        _make_cache(place.parent)
         with FileLock(place.with_name(f".{place.name}.lock")):
             if not place.exists():
                 for left in place.parent.glob(f".{place.name}.building-*"):
                     shutil.rmtree(left, ignore_errors=True)  # of a build that was killed: we hold the lock
                 with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.building-") as room:
                     _build(Path(room), name, make_listing, options).rename(place)
+                    close_archives()
     return open_store(place)
 
 
 def open_store(path: Path) -> StoredDataset:
-    """Map the files of a store; no pixel is read.
+    """Map the files of a store; no pixel is read, nor held against the recorded hash.
 
     Raises:
         ValueError: It is not a whole store of this version.
@@ -139,6 +143,12 @@ def open_store(path: Path) -> StoredDataset:
         train_labels, test_labels, train_domains, test_domains = (
             np.load(path / f"{split}_{part}.npy") for part in ("labels", "domains") for split in ("train", "test")
         )
+        if card["format"] != FORMAT:
+            raise ValueError(f"it is of format {card['format']}, not {FORMAT}")
+        for images in (train, test):
+            if Path(images.filename).stat().st_size != images.offset + images.nbytes:
+                raise ValueError(f"{Path(images.filename).name} is of another length than it says")
+        images_sha256 = card["images_sha256"]
         domain_names = tuple(card["domain_names"])
         dataset = StoredDataset(
             name=card["name"],
@@ -156,19 +166,19 @@ def open_store(path: Path) -> StoredDataset:
             f"the store {path} is damaged ({error}); `cls-env cache clear {path.name}` removes it, to be built anew"
         ) from error
     object.__setattr__(dataset, "path", path)
-    object.__setattr__(dataset, "images_sha256", card["images_sha256"])
+    object.__setattr__(dataset, "images_sha256", images_sha256)
     return dataset
 
 
 def list_stores() -> list[StoreEntry]:
     """All stores in the cache, by name; of a damaged one only the size is known."""
     entries = []
-    for folder in sorted(cache_folder().glob("[!.]*")):
+    for folder in sorted(path for path in cache_folder().glob("[!.]*") if path.is_dir()):
         size = sum(file.stat().st_size for file in folder.iterdir())
         try:
             about = json.loads((folder / "store.json").read_text(encoding="utf-8"))
             entries.append(StoreEntry(folder, about["name"], about["images"], len(about["skipped"]), size))
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             entries.append(StoreEntry(folder, "(damaged)", 0, 0, size))
     return entries
 
@@ -196,6 +206,7 @@ def clear_stores(name: str | None = None) -> list[StoreEntry]:
 def _build(room: Path, name: str, make_listing: Callable[[Path], Listing], options: StoreOptions) -> Path:
     """A whole store in a folder of `room`."""
     listing = make_listing(room)
+    _check_labels(name, listing)
     _check_disk(room, len(listing.train) + len(listing.test), options.image_size)
     folder = room / "store"
     folder.mkdir()
@@ -203,8 +214,9 @@ def _build(room: Path, name: str, make_listing: Callable[[Path], Listing], optio
     with tqdm(desc=f"decoding {name}", total=len(listing.train) + len(listing.test), unit=" images") as bar:
         for split, rows in (("train", listing.train), ("test", listing.test)):
             kept, failures = _write_images(folder / f"{split}_images.npy", listing.reader, rows, options, digest, bar)
-            if not kept:
-                raise ValueError(f"{name}: the {split} split has no image that can be decoded")
+            if lost := {row.label for row in rows} - {row.label for row in kept}:
+                lost_class = listing.class_names[min(lost)]
+                raise ValueError(f"{name}: the {split} split has no image of class {lost_class!r} that can be decoded")
             np.save(folder / f"{split}_labels.npy", np.array([row.label for row in kept], dtype=np.int64))
             np.save(folder / f"{split}_domains.npy", np.array([row.domain for row in kept], dtype=np.int64))
             skipped += failures
@@ -225,7 +237,7 @@ def _build(room: Path, name: str, make_listing: Callable[[Path], Listing], optio
         with file.open("rb") as stream:
             os.fsync(stream.fileno())
     if skipped:
-        tqdm.write(f"{name}: {len(skipped)} files could not be decoded and were left out; store.json names them")
+        tqdm.write(f"{name}: {len(skipped)} files could not be decoded and were left out: {skipped[0]}, ...")
     return folder
 
 
@@ -258,7 +270,7 @@ def _decoded(reader: ImageReader, rows: Sequence[Row], options: StoreOptions) ->
     """Chunks of decoded rows, in order."""
     chunks = (rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK))
     workers = 1 if len(rows) < FEW_IMAGES else options.workers or os.cpu_count() or 1
-    pool = Parallel(n_jobs=workers, return_as="generator", idle_worker_timeout=IDLE_SECONDS)
+    pool = Parallel(n_jobs=workers, backend="loky", return_as="generator", idle_worker_timeout=IDLE_SECONDS)
     results: Iterator[Decoded] = pool(delayed(_decode_chunk)(reader, chunk, options, os.getpid()) for chunk in chunks)
     return results
 
@@ -288,6 +300,26 @@ def _end_with(builder: int) -> None:
         os._exit(1)
 
     Thread(target=watch, daemon=True).start()
+
+
+def _make_cache(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"the cache {folder} can't be written ({error}): set {CACHE_VARIABLE} to another folder"
+        ) from error
+
+
+def _check_labels(name: str, listing: Listing) -> None:
+    classes = len(listing.class_names)
+    for split, rows in (("train", listing.train), ("test", listing.test)):
+        if not rows:
+            raise ValueError(f"{name}: the {split} split has no images")
+        if wrong := [row.label for row in rows if not 0 <= row.label < classes]:
+            raise ValueError(f"{name}: the {split} split has a label {wrong[0]}, but there are {classes} classes")
 
 
 def _check_disk(room: Path, count: int, side: int) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
 import os
 import shutil
 import tarfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
@@ -16,7 +18,9 @@ from typing import IO, Any, Protocol
 from tqdm import tqdm
 
 HIDDEN = (".", "__MACOSX")
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
 UNCOMPRESSED_AT_ONCE = 2**20
+ARCHIVE_ERRORS = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError)
 
 
 class Tree(Protocol):
@@ -46,15 +50,19 @@ class Tree(Protocol):
 
 @dataclass(frozen=True)
 class FolderTree:
-    """A folder on disk; links are followed."""
+    """A folder on disk; links are followed, but for those to a folder that holds them."""
 
     root: Path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without what has been listed: each process lists for itself, if it must."""
+        return type(self), (self.root,)
 
     @cached_property
     def _walked(self) -> tuple[list[str], list[str]]:
         files, folders = [], []
         for place, inner, names in os.walk(self.root, followlinks=True):
-            inner[:] = [name for name in inner if not name.startswith(HIDDEN)]
+            inner[:] = [name for name in inner if not name.startswith(HIDDEN) and not _holds(Path(place) / name, place)]
             top = Path(place).relative_to(self.root)
             folders += [(top / name).as_posix() for name in inner]
             files += [(top / name).as_posix() for name in names if not name.startswith(HIDDEN)]
@@ -85,27 +93,21 @@ class ZipTree:
 
     root: Path
 
-    @cached_property
-    def _entries(self) -> tuple[list[str], list[str]]:
-        entries = _opened_zip(self.root, _version(self.root)).infolist()
-        return _visible(
-            [entry.filename for entry in entries if not entry.is_dir()],
-            [entry.filename for entry in entries if entry.is_dir()],
-        )
-
     @property
     def files(self) -> list[str]:
         """All files, sorted."""
-        return self._entries[0]
+        return _opened_zip(self.root, _version(self.root)).files
 
     @property
     def folders(self) -> list[str]:
         """All folders, sorted."""
-        return self._entries[1]
+        return _opened_zip(self.root, _version(self.root)).folders
 
     def open(self, name: str) -> IO[bytes]:
         """A file's contents."""
-        return _opened_zip(self.root, _version(self.root)).open(name)
+        archive = _opened_zip(self.root, _version(self.root))
+        stream: IO[bytes] = archive.handle.open(archive.members[name])
+        return stream
 
     def for_random_access(self, room: Path) -> ZipTree:
         """Itself."""
@@ -124,33 +126,33 @@ class TarTree:
     root: Path
     file: Path
 
-    @cached_property
-    def _entries(self) -> tuple[list[str], list[str]]:
-        members = _opened_tar(self.file, _version(self.file))[1].items()
-        return _visible(
-            [name for name, entry in members if entry.isfile()], [name for name, entry in members if entry.isdir()]
-        )
-
     @property
     def files(self) -> list[str]:
         """All files, sorted."""
-        return self._entries[0]
+        return _opened_tar(self.file, _version(self.file)).files
 
     @property
     def folders(self) -> list[str]:
         """All folders, sorted."""
-        return self._entries[1]
+        return _opened_tar(self.file, _version(self.file)).folders
 
     def open(self, name: str) -> IO[bytes]:
         """A file's contents; in a compressed tar it is reached by reading up to it."""
-        archive, members = _opened_tar(self.file, _version(self.file))
-        stream = archive.extractfile(members[name])
-        assert stream is not None  # only regular files are listed
+        archive = _opened_tar(self.file, _version(self.file))
+        try:
+            stream = archive.handle.extractfile(archive.members[name])
+        except KeyError as error:
+            raise ValueError(f"it links to a file that is not in the archive: {error}") from error
+        assert stream is not None  # only files and links are listed
         return stream
 
     def for_random_access(self, room: Path) -> TarTree:
-        """Itself, or an uncompressed copy."""
-        with tarfile.open(self.file) as archive:
+        """Itself, or an uncompressed copy.
+
+        Raises:
+            ValueError: The archive is damaged.
+        """
+        with _naming(self.root), tarfile.open(self.file) as archive:
             stream: Any = archive.fileobj
             if isinstance(stream, io.BufferedReader):  # the file itself: it is not compressed
                 return self
@@ -169,7 +171,7 @@ def open_tree(root: str | Path) -> Tree:
         FileNotFoundError: There is nothing at `root`.
         ValueError: It is a file of another kind, or a damaged archive.
     """
-    place = Path(root).expanduser()
+    place = Path(root).expanduser().absolute()
     if place.is_dir():
         return FolderTree(place)
     if not place.exists():
@@ -181,6 +183,19 @@ def open_tree(root: str | Path) -> Tree:
     raise ValueError(f"{place} is neither a folder nor a zip or tar file, or it is damaged")
 
 
+def plain_name(root: Path) -> str:
+    """The name of a folder, or of an archive without its suffix."""
+    name = root.expanduser().absolute().name
+    longest = max((suffix for suffix in ARCHIVE_SUFFIXES if name.lower().endswith(suffix)), key=len, default="")
+    return name[: len(name) - len(longest)]
+
+
+def close_archives() -> None:
+    """Close what this process has open, so that temporary copies give their disk space back."""
+    for opened in (_opened_zip, _opened_tar):
+        opened.cache_clear()
+
+
 def stamp(*roots: Path) -> str:
     """A digest of path, size and time of an archive, or of every file of a folder; changes when a file does.
 
@@ -188,26 +203,38 @@ def stamp(*roots: Path) -> str:
     """
     digest = hashlib.sha256()
     for root in roots:
-        digest.update(str(root.resolve()).encode())
+        digest.update(str(root.resolve()).encode(errors="surrogateescape"))
         for file in (root / name for name in FolderTree(root).files) if root.is_dir() else [root]:
             stat = file.stat() if file.exists() else None
             digest.update(f"{file}\0{stat and (stat.st_size, stat.st_mtime_ns)}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
-def _visible(files: list[str], folders: list[str]) -> tuple[list[str], list[str]]:
-    """An archive's names without the hidden; folders that only show in a file's path are added."""
-    named = {PurePosixPath(name) for name in files} - {PurePosixPath(".")}
-    inner = {PurePosixPath(name) for name in folders} | {parent for name in named for parent in name.parents}
-
-    def shown(paths: set[PurePosixPath]) -> list[str]:
-        return sorted(str(path) for path in paths if path.parts and not any(p.startswith(HIDDEN) for p in path.parts))
-
-    return shown(named), shown(inner)
+def _holds(folder: Path, place: str) -> bool:
+    """Whether a link leads to a folder in which it lies itself."""
+    return folder.is_symlink() and Path(place).resolve().is_relative_to(folder.resolve())
 
 
-def _plain(name: str) -> str:
-    return str(PurePosixPath(name))
+@dataclass(frozen=True)
+class _Archive:
+    """An open archive, and its visible files and folders by their plain names."""
+
+    handle: Any
+    members: dict[str, Any]
+    files: list[str]
+    folders: list[str]
+
+    @classmethod
+    def of(cls, handle: Any, files: dict[str, Any], folders: list[str]) -> _Archive:
+        """List an archive; folders that only show in a file's path are added."""
+        named = {PurePosixPath(name) for name in files}
+        inner = {PurePosixPath(name) for name in folders} | {parent for name in named for parent in name.parents}
+
+        def shown(paths: set[PurePosixPath]) -> list[str]:
+            kept = (path for path in paths if path.parts and not any(part.startswith(HIDDEN) for part in path.parts))
+            return sorted(map(str, kept))
+
+        return cls(handle, files, shown(named), shown(inner))
 
 
 def _version(file: Path) -> tuple[int, int]:
@@ -216,12 +243,41 @@ def _version(file: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-@lru_cache(maxsize=2)
-def _opened_zip(file: Path, version: tuple[int, int]) -> zipfile.ZipFile:
-    return zipfile.ZipFile(file)
+class _naming:
+    """Turns the many errors of a damaged archive into one that names it."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, ARCHIVE_ERRORS) and not isinstance(error, FileNotFoundError):
+            raise ValueError(f"{self.file} is damaged or incomplete ({error}); fetch or pack it again") from error
 
 
 @lru_cache(maxsize=2)
-def _opened_tar(file: Path, version: tuple[int, int]) -> tuple[tarfile.TarFile, dict[str, tarfile.TarInfo]]:
-    archive = tarfile.open(file)  # noqa: SIM115  # stays open for the process: it is read file by file
-    return archive, {str(PurePosixPath(member.name)): member for member in archive.getmembers()}
+def _opened_zip(file: Path, version: tuple[int, int]) -> _Archive:
+    with _naming(file):
+        archive = zipfile.ZipFile(file)
+    entries = archive.infolist()
+    if any(entry.flag_bits & 1 for entry in entries):
+        raise ValueError(f"{file} is encrypted; unpack it, and give the folder")
+    separator = "/" if any("/" in entry.filename for entry in entries) else "\\"
+    named = {str(PurePosixPath(*entry.filename.split(separator))): entry for entry in entries}
+    folders = [name for name, entry in named.items() if entry.is_dir()]
+    return _Archive.of(archive, {name: entry for name, entry in named.items() if not entry.is_dir()}, folders)
+
+
+@lru_cache(maxsize=2)
+def _opened_tar(file: Path, version: tuple[int, int]) -> _Archive:
+    with _naming(file):
+        archive = tarfile.open(file)  # noqa: SIM115  # stays open for the process: it is read file by file
+        named = {str(PurePosixPath(member.name)): member for member in archive.getmembers()}
+        stream: Any = archive.fileobj
+        stream.seek(archive.offset)
+        if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("its end is missing")
+    files = {name: entry for name, entry in named.items() if entry.isfile() or entry.islnk() or entry.issym()}
+    return _Archive.of(archive, files, [name for name, entry in named.items() if entry.isdir()])

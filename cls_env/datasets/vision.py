@@ -106,10 +106,14 @@ def _download_omniglot(folder: Path) -> None:
         _torchvision("Omniglot")(str(folder), background=background, download=True)
 
 
-load_cifar10 = PublishedSet("cifar10", ("cifar-10-batches-py",), *_cifar("CIFAR10"), image_size=32)
-load_cifar100 = PublishedSet("cifar100", ("cifar-100-python",), *_cifar("CIFAR100"), image_size=32)
+load_cifar10 = PublishedSet("cifar10", ("cifar-10-batches-py",), *_cifar("CIFAR10"), splits=True, image_size=32)
+load_cifar100 = PublishedSet("cifar100", ("cifar-100-python",), *_cifar("CIFAR100"), splits=True, image_size=32)
 load_food101 = PublishedSet(
-    "food101", ("food-101",), _list_food101, lambda folder: _torchvision("Food101")(str(folder), download=True)
+    "food101",
+    ("food-101",),
+    _list_food101,
+    lambda folder: _torchvision("Food101")(str(folder), download=True),
+    splits=True,
 )
 load_caltech101 = PublishedSet(
     "caltech101",

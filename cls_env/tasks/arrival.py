@@ -30,10 +30,10 @@ def order_classes(given: str | Sequence[int] | None, num_classes: int, generator
         return generator.permutation(num_classes)
     if isinstance(given, str):
         return lookup("class_order", given, {"natural": np.arange(num_classes)})
-    order = np.asarray(given, dtype=np.int64)
-    if not np.array_equal(np.sort(order), np.arange(num_classes)):
+    order = np.asarray(given)
+    if not np.issubdtype(order.dtype, np.integer) or not np.array_equal(np.sort(order), np.arange(num_classes)):
         raise ValueError(f"class_order must name each of 0 ... {num_classes - 1} once, not {list(given)}")
-    return order
+    return order.astype(np.int64)
 
 
 def order_domains(given: Sequence[str] | None, names: Sequence[str], generator: np.random.Generator) -> Indices:

@@ -44,6 +44,8 @@ def test_wrong_downloads(name: str, message: str, tmp_path: Path, capsys: pytest
 
 
 def test_download_of_what_is_there_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "food-101").mkdir()
+    for folder in ("images", "meta"):
+        (tmp_path / "food-101" / folder).mkdir(parents=True)
+    (tmp_path / "food-101" / "meta" / "train.json").write_text("{}")
     assert main(["download", "food101", "--root", str(tmp_path)]) == 0
     assert str(tmp_path) in capsys.readouterr().out

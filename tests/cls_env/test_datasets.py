@@ -62,7 +62,7 @@ def test_digits_are_real_scans() -> None:
 
 def test_one_call_registers_a_set() -> None:
     def load(size: int = 8) -> ImageDataset:
-        return from_arrays(np.zeros((4, size, size), dtype=np.uint8), [0, 1, 0, 1], IMAGES[:2], [0, 1], name="mine")
+        return from_arrays(np.zeros((4, size, size), dtype=np.uint8), [0, 1, 0, 1], name="mine")
 
     try:
         register_dataset("mine", load, task_counts=(2,))
@@ -70,9 +70,15 @@ def test_one_call_registers_a_set() -> None:
         assert task_count("mine") == 2 and task_count("unheard of") == 5
         with pytest.raises(ValueError, match=r"dataset 'mine': .*'side'"):
             load_dataset("mine", side=3)
-        register_dataset("mine", load)
-        with pytest.raises(ValueError, match="the name 'mine' is taken"):
-            register_dataset("mine", lambda: load(4))
+        register_dataset("mine", lambda: load(4))
+        assert load_dataset("mine").train_images.shape[1:] == (4, 4, 3)
+        register_dataset("mine", lambda: (1, 2))
+        with pytest.raises(ValueError, match="must return an ImageDataset, not a tuple"):
+            load_dataset("mine")
+        with pytest.raises(ValueError, match="the name 'glyphs' is taken"):
+            register_dataset("glyphs", load)
+        with pytest.raises(ValueError, match="its place as 'module:function', not 'nowhere'"):
+            register_dataset("mine", "nowhere")
     finally:
         del DATASETS["mine"]
 
@@ -90,6 +96,9 @@ def test_arrays_are_split_class_by_class() -> None:
         ((IMAGES, LABELS[:2]), "4 images and 2 labels"),
         ((IMAGES, LABELS / 2), "labels must be a row of integers"),
         ((IMAGES.astype(float), LABELS), "train images must be uint8"),
+        ((IMAGES, LABELS + 1), "no training image has label 0, of 3"),
+        ((IMAGES, LABELS - 1), "labels count the classes from 0, but one is -1"),
+        ((IMAGES[:, :0], LABELS), "train images must be uint8"),
     ],
 )
 def test_arrays_of_the_wrong_form(arrays: tuple[np.ndarray, ...], message: str) -> None:

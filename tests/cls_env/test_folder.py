@@ -54,13 +54,25 @@ def test_image_of_the_right_size_is_kept_to_the_pixel(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "RGBA", "1", "LA"])
 def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     file = tmp_path / ("x.tif" if mode == "CMYK" else "x.png")
-    Image.new("RGB", (8, 8), (255, 255, 255)).convert(mode).save(file)
-    assert np.array_equal(read(file, 8), np.full((8, 8, 3), 255, dtype=np.uint8))
+    red = (255, 0, 0) if mode in ("P", "CMYK", "RGBA") else (255, 255, 255)
+    Image.new("RGB", (8, 8), red).convert(mode).save(file)
+    assert np.array_equal(read(file, 8), np.full((8, 8, 3), red, dtype=np.uint8))
 
 
-def test_sixteen_bit_grey_is_scaled(tmp_path: Path) -> None:
-    Image.fromarray(np.full((8, 8), 0x8000, dtype=np.uint16)).save(tmp_path / "x.png")
-    assert np.array_equal(read(tmp_path / "x.png", 8), np.full((8, 8, 3), 128, dtype=np.uint8))
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+def test_sixteen_bit_grey_is_scaled(tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"x.{suffix}"
+    if suffix == "pgm":
+        file.write_bytes(b"P5 8 8 65535\n" + np.full((8, 8), 0x8000, dtype=">u2").tobytes())
+    else:
+        Image.fromarray(np.full((8, 8), 0x8000, dtype=np.uint16)).save(file)
+    assert np.array_equal(read(file, 8), np.full((8, 8, 3), 128, dtype=np.uint8))
+
+
+def test_thin_image_is_padded(tmp_path: Path) -> None:
+    Image.new("RGB", (1000, 1), (9, 9, 9)).save(tmp_path / "x.png")
+    image = read_square(TreeReader(open_tree(tmp_path)), "x.png", 16, "pad")
+    assert image.shape == (16, 16, 3) and (image == 9).all(axis=(1, 2)).sum() == 1
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])

@@ -56,6 +56,18 @@ def test_cifar10_through_torchvision(cifar10: Path) -> None:
     assert load_dataset("cifar10", root=cifar10, image_size=64).train_images.shape[1:] == (64, 64, 3)
 
 
+def test_seed_of_a_published_split_makes_no_second_store(cifar10: Path) -> None:
+    first, second = (load_dataset("cifar10", root=cifar10, seed=seed) for seed in (0, 1))
+    assert first.path == second.path
+    with pytest.raises(ValueError, match=r"test_fraction is a share in \(0, 1\), not 0"):
+        load_dataset("cifar10", root=cifar10, test_fraction=0.0)
+
+
+def test_archive_in_the_place_of_a_folder_is_not_blamed(image_zip: Path) -> None:
+    with pytest.raises(ValueError, match="for images of your own use the dataset 'folder'"):
+        load_dataset("cifar10", root=image_zip)
+
+
 def test_damaged_cifar_is_not_unpickled(cifar10: Path, tmp_path: Path) -> None:
     evil = b"cos\nsystem\n(S'touch " + str(tmp_path / "ran").encode() + b"'\ntR."
     (cifar10 / "cifar-10-batches-py" / "test_batch").write_bytes(evil)
@@ -130,6 +142,9 @@ def test_cub200_with_a_broken_split_file(tmp_path: Path) -> None:
     (folder / "train_test_split.txt").write_text("1 1 1\n")
     with pytest.raises(ValueError, match=r"train_test_split\.txt: every line must hold two words"):
         load_dataset("cub200", root=tmp_path)
+    (folder / "train_test_split.txt").write_text("1 2\n")
+    with pytest.raises(ValueError, match=r"1 2'? is not"):
+        load_dataset("cub200", root=tmp_path)
     (folder / "train_test_split.txt").unlink()
     with pytest.raises(ValueError, match=r"has no train_test_split\.txt"):
         load_dataset("cub200", root=tmp_path)
@@ -153,6 +168,13 @@ def test_imagenet_r_by_lists_or_by_seed(tmp_path: Path) -> None:
     (tmp_path / "val_list.txt").write_text("\n".join(lines[7:]))
     listed = load_dataset("imagenet-r", root=tmp_path, image_size=16)
     assert listed.train_labels.tolist() == [0] * 5 + [1] * 2 and listed.test_labels.tolist() == [1] * 3
+    assert (
+        load_dataset("imagenet-r", root=tmp_path / "imagenet-r.tar", image_size=16).images_sha256
+        == listed.images_sha256
+    )
+    (tmp_path / "val_list.txt").unlink()
+    with pytest.raises(FileNotFoundError, match="one is missing: get it, or remove the other"):
+        load_dataset("imagenet-r", root=tmp_path, image_size=16)
 
 
 def test_clrs25_from_a_folder(tmp_path: Path) -> None:

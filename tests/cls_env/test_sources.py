@@ -127,7 +127,7 @@ def test_listed_split(flat: Path, tmp_path: Path) -> None:
     dataset = load_dataset("folder", root=flat, train_list=lists["train"], test_list=lists["test"])
     assert dataset.train_labels.tolist() == [0, 2, 1] and dataset.test_labels.tolist() == [0]
     lists["test"].write_text("apple/train_0.png\n")
-    with pytest.raises(ValueError, match=r"both the train and the test list name 'apple/train_0\.png'"):
+    with pytest.raises(ValueError, match=r"'apple/train_0\.png' is named twice, the second time in the test list"):
         load_dataset("folder", root=flat, train_list=lists["train"], test_list=lists["test"])
     lists["test"].write_text("apple/nowhere.png\n")
     with pytest.raises(ValueError, match=r"the test list names 'apple/nowhere\.png', but there is no such image"):
@@ -171,3 +171,114 @@ def test_domains_are_a_level_of_folders(image_tree: Path, tmp_path: Path) -> Non
     assert "2 domains" in repr(dataset)
     reopened: ImageDataset = load_dataset("folder", root=tmp_path / "tree", domains=True)
     assert np.array_equal(reopened.train_domains, dataset.train_domains)
+
+
+def test_lists_tell_deep_files_of_one_name_apart(flat: Path, tmp_path: Path) -> None:
+    for name in ("apple", "cat"):
+        (flat / name / "deep").mkdir()
+        for file in list((flat / name).glob("*.png")):
+            file.rename(flat / name / "deep" / file.name)
+    train, test = tmp_path / "train.txt", tmp_path / "test.txt"
+    train.write_text("\ufeffapple/deep/train_0.png\ncat/deep/train_0.png\n", encoding="utf-8")
+    test.write_text("x/apple/deep/test_0.png 3\n")
+    dataset = load_dataset("folder", root=flat, train_list=train, test_list=test)
+    assert dataset.train_labels.tolist() == [0, 2] and dataset.test_labels.tolist() == [0]
+    for wrong, message in (
+        ("deep/train_0.png", "no such image, or several"),
+        ("apple/deep/train_0.png\napple/deep/train_0.png", "is named twice"),
+        ("cat/deep/train_0.png", "the train list names no image of class 'apple'"),
+        ("", "the train list names no image"),
+    ):
+        train.write_text(wrong)
+        with pytest.raises(ValueError, match=message):
+            load_dataset("folder", root=flat, train_list=train, test_list=test)
+
+
+def test_split_tree_is_not_split_again(image_tree: Path) -> None:
+    with pytest.raises(ValueError, match="is split already, into train and test"):
+        load_dataset("folder", root=image_tree, test_fraction=0.5)
+
+
+@pytest.mark.parametrize(("name", "mode"), [("x.tar", "w:"), ("x.tar.gz", "w:gz"), ("x.tar.xz", "w:xz")])
+def test_truncated_tars_are_refused(image_tree: Path, tmp_path: Path, name: str, mode: str) -> None:
+    archive = as_tar(mode)(image_tree, tmp_path / name)
+    whole = archive.read_bytes()
+    for share in (0.5, 0.8):
+        archive.write_bytes(whole[: int(share * len(whole)) // 512 * 512])
+        with pytest.raises(ValueError, match=r"x\.tar.* damaged"):
+            load_dataset("folder", root=archive)
+
+
+def test_links_in_a_tar_are_images(image_tree: Path, tmp_path: Path) -> None:
+    tree = Path(shutil.copytree(image_tree, tmp_path / "tree"))
+    for name, link in (("6.png", "hardlink_to"), ("7.png", "symlink_to")):
+        target = tree / "train" / "cat" / "0.png"
+        getattr(tree / "train" / "cat" / name, link)(target if link == "hardlink_to" else target.name)
+    folder = load_dataset("folder", root=tree)
+    assert np.bincount(folder.train_labels).tolist() == [6, 6, 8, 6]
+    archive = as_tar("w:")(tree, tmp_path / "x.tar")
+    assert load_dataset("folder", root=archive).images_sha256 == folder.images_sha256
+
+
+def test_link_to_a_folder_around_it_is_not_followed(image_tree: Path, tmp_path: Path) -> None:
+    tree = Path(shutil.copytree(image_tree, tmp_path / "tree"))
+    (tree / "train" / "cat" / "loop").symlink_to("../..")
+    assert len(load_dataset("folder", root=tree).train_images) == 24
+
+
+def test_zips_of_other_systems(image_tree: Path, tmp_path: Path) -> None:
+    expected = load_dataset("folder", root=image_tree).images_sha256
+    for prefix, separator in (("./", "/"), ("", "\\")):
+        archive = tmp_path / "x.zip"
+        with zipfile.ZipFile(archive, "w") as writer:
+            for file in sorted(image_tree.rglob("*.png")):
+                entry = zipfile.ZipInfo()
+                entry.filename = prefix + separator.join(file.relative_to(image_tree).parts)
+                writer.writestr(entry, file.read_bytes())
+        assert load_dataset("folder", root=archive).images_sha256 == expected
+
+
+def test_encrypted_zip_is_refused(image_zip: Path, tmp_path: Path) -> None:
+    content = bytearray(image_zip.read_bytes())
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = content.find(mark)
+        while place >= 0:
+            content[place + offset] |= 1
+            place = content.find(mark, place + 4)
+    (tmp_path / "locked.zip").write_bytes(content)
+    with pytest.raises(ValueError, match=r"locked\.zip is encrypted; unpack it"):
+        load_dataset("folder", root=tmp_path / "locked.zip")
+
+
+def test_damaged_entry_of_a_zip_is_named(image_tree: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "x.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as writer:
+        for file in sorted(image_tree.rglob("*.png")):
+            writer.write(file, file.relative_to(image_tree))
+        start = writer.getinfo("train/dog/0.png").header_offset
+    content = bytearray(archive.read_bytes())
+    content[start + 60 : start + 90] = bytes(30)
+    archive.write_bytes(content)
+    with pytest.raises(ValueError, match=r"x\.zip/train/dog/0\.png can't be decoded"):
+        load_dataset("folder", root=archive)
+
+
+def test_folder_name_that_is_not_utf8_is_refused(image_tree: Path, tmp_path: Path) -> None:
+    tree = Path(shutil.copytree(image_tree, tmp_path / "tree"))
+    for split in ("train", "test"):
+        (tree / split / "cat").rename(tree / split / "caf\udce9")
+    with pytest.raises(ValueError, match="is not UTF-8; rename it"):
+        load_dataset("folder", root=tree)
+
+
+def test_message_lists_the_folders_that_are_there(image_tree: Path, tmp_path: Path) -> None:
+    tree = Path(shutil.copytree(image_tree, tmp_path / "tree"))
+    (tree / "test").rename(tree / "val")
+    with pytest.raises(FileNotFoundError, match=r"no folder 'test' \(it holds train, val\)"):
+        load_dataset("folder", root=tree)
+
+
+def test_readme_beside_the_single_top_folder(image_tree: Path, tmp_path: Path) -> None:
+    shutil.copytree(image_tree, tmp_path / "outer" / "photos")
+    (tmp_path / "outer" / "README.txt").write_text("x")
+    assert len(load_dataset("folder", root=tmp_path / "outer").train_images) == 24

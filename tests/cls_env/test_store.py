@@ -111,7 +111,7 @@ def test_file_that_cannot_be_decoded_is_skipped_and_counted(tree: Path) -> None:
 def test_split_without_any_image_is_refused(tree: Path) -> None:
     for file in (tree / "test").rglob("*.png"):
         file.write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="the test split has no image"):
+    with pytest.raises(ValueError, match="the test split has no image of class 'apple'"):
         load_dataset("folder", root=tree, on_error="skip")
 
 
@@ -132,7 +132,7 @@ def test_error_in_a_process_names_its_file(tree: Path, monkeypatch: pytest.Monke
         load_dataset("folder", root=tree, workers=2)
 
 
-@pytest.mark.parametrize("damage", ["labels", "images", "card", "json"])
+@pytest.mark.parametrize("damage", ["labels", "images", "longer", "card", "json", "list", "format"])
 def test_damaged_store_is_noticed(tree: Path, damage: str) -> None:
     load_dataset("folder", root=tree)
     (built,) = list_stores()
@@ -141,6 +141,11 @@ def test_damaged_store_is_noticed(tree: Path, damage: str) -> None:
     elif damage == "images":
         with (built.path / "train_images.npy").open("r+b") as stream:
             stream.truncate(5000)
+    elif damage == "longer":
+        with (built.path / "train_images.npy").open("ab") as stream:
+            stream.write(b"more")
+    elif damage in ("list", "format"):
+        (built.path / "store.json").write_text("[]" if damage == "list" else '{"format": 0}')
     elif damage == "card":
         (built.path / "store.json").unlink()
     else:
@@ -171,11 +176,49 @@ def test_full_disk_is_said_before_the_work(tree: Path, monkeypatch: pytest.Monke
         ({"resize": "crp"}, "did you mean 'crop'"),
         ({"on_error": "ignore"}, "unknown on_error 'ignore'"),
         ({"workers": 0}, "workers must be at least 1"),
+        ({"image_size": 32.0}, r"side of square images in whole pixels, not 32\.0"),
+        ({"image_size": (32, 32)}, "side of square images in whole pixels"),
     ],
 )
 def test_wrong_options(tree: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load_dataset("folder", root=tree, **options)
+
+
+def test_class_that_loses_all_its_images_is_named(tree: Path) -> None:
+    for file in (tree / "train" / "cat").iterdir():
+        file.write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="the train split has no image of class 'cat' that can be decoded"):
+        load_dataset("folder", root=tree, on_error="skip")
+
+
+def test_cache_that_cannot_be_written_is_named(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setenv("CLS_ENV_CACHE", str(tmp_path / "file"))
+    with pytest.raises(OSError, match=r"the cache .*file/stores can't be written .*set CLS_ENV_CACHE"):
+        load_dataset("folder", root=tree)
+
+
+def test_long_names_fit_the_cache(tree: Path) -> None:
+    named = tree.rename(tree.with_name("名" * 80))
+    assert len(load_dataset("folder", root=named).train_images) == 24
+
+
+def test_stray_files_in_the_cache_do_no_harm(tree: Path, cache: Path) -> None:
+    load_dataset("folder", root=tree)
+    (cache / "notes.txt").write_text("mine")
+    assert len(list_stores()) == 1 and len(clear_stores()) == 1 and (cache / "notes.txt").exists()
+
+
+def test_shifted_store_is_pickled_by_its_recipe(tree: Path) -> None:
+    dataset = load_dataset("folder", root=tree, image_size=64)
+    stream = TaskStream(dataset, scenario="domain-incremental", domains=["identity", "rotate-90"])
+    env = ClassIncrementalVectorEnv(4, stream)
+    images, _ = env.reset(seed=0)
+    written = pickle.dumps(stream.dataset)
+    assert len(written) < 1000
+    assert np.array_equal(pickle.loads(written).train_images[:5], stream.dataset.train_images[:5])
+    assert np.array_equal(pickle.loads(pickle.dumps(env)).reset(seed=0)[0], images)
 
 
 BUILD = """
@@ -189,7 +232,7 @@ print("done", flush=True)
 
 
 def test_killed_build_leaves_no_store_that_opens_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """24 builds are killed at moments drawn over the whole time of a build, alone and with decoding processes."""
+    """40 builds are killed at moments drawn over the whole time of a build, alone and with decoding processes."""
     random = np.random.default_rng(0)
     tree = tmp_path / "images"
     for split, count in (("train", 90), ("test", 30)):
@@ -207,19 +250,17 @@ def test_killed_build_leaves_no_store_that_opens_wrong(tmp_path: Path, monkeypat
 
     whole: dict[int, float] = {}
     for workers in (1, 2):
-        started = time.perf_counter()
         process = build(workers)
         ready = time.perf_counter()
         assert process.wait() == 0
         whole[workers] = time.perf_counter() - ready
-        assert ready > started
         expected = load_dataset("folder", root=tree, image_size=48)
         reference, labels = expected.train_images[:].copy(), expected.train_labels.copy()
         sha256 = expected.images_sha256
         clear_stores()
 
     killed = 0
-    for attempt in range(24):
+    for attempt in range(40):
         workers = 1 + attempt % 2
         process = build(workers)
         time.sleep(whole[workers] * random.uniform(0, 1.1))
@@ -230,7 +271,7 @@ def test_killed_build_leaves_no_store_that_opens_wrong(tmp_path: Path, monkeypat
             dataset = open_store(entry.path)
             assert dataset.images_sha256 == sha256 and np.array_equal(dataset.train_images, reference)
             clear_stores()
-    assert killed >= 12
+    assert killed >= 20
     after = load_dataset("folder", root=tree, image_size=48)
     assert np.array_equal(after.train_images, reference) and np.array_equal(after.train_labels, labels)
     del after.__dict__["images_sha256"]
@@ -278,7 +319,7 @@ def sparse_store(folder: Path, count: int, side: int) -> Path:
         del array
         for part in ("labels", "domains"):
             np.save(folder / f"{split}_{part}.npy", np.arange(images) % 10 * (part == "labels"))
-    card = {"name": "sparse", "class_names": [*"abcdefghij"], "domain_names": [], "images_sha256": "0"}
+    card = {"format": 1, "name": "sparse", "class_names": [*"abcdefghij"], "domain_names": [], "images_sha256": "0"}
     (folder / "store.json").write_text(json.dumps(card))
     return folder
 
@@ -293,7 +334,7 @@ def test_memory_stays_near_a_batch(tmp_path: Path) -> None:
 
 def test_large_store_is_opened_without_reading_it(tmp_path: Path) -> None:
     dataset = open_store(sparse_store(tmp_path / "large", 24_000, 256))
-    assert dataset.train_images.nbytes > 4 * 2**30
+    assert isinstance(dataset.train_images, np.memmap) and dataset.train_images.nbytes > 4 * 2**30
     stream = TaskStream(dataset, 5)
     images, _ = ClassIncrementalVectorEnv(4, stream).reset(seed=0)
     assert images.shape == (4, 256, 256, 3)

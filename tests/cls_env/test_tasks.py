@@ -334,12 +334,12 @@ def test_splits_of_a_task_and_a_stream() -> None:
 
 
 def test_scenarios_say_what_changes_and_what_is_told() -> None:
-    table = {name: (rule.by_domain, rule.mask_names_task, rule.one_pass) for name, rule in SCENARIOS.items()}
+    table = {name: (rule.by_domain, rule.task_named_at_test, rule.one_pass) for name, rule in SCENARIOS.items()}
     assert table == {
         "class-incremental": (False, False, False),
         "task-incremental": (False, True, False),
         "domain-incremental": (True, False, False),
-        "online": (False, True, True),
+        "online": (False, False, True),
     }
     for name in CLASS_SCENARIOS:
         assert TaskStream(hand_made(), 2, scenario=name).scenario is SCENARIOS[name]
