@@ -18,7 +18,7 @@ class TrainView(nn.Module):
     Source: arXiv 2602.14078, protocol.
 
     Args:
-        size: Side of the view, in pixels.
+        size: Side of the view, or its height and width, in pixels.
         scale: Smallest and largest share of the image's area that a crop has, uniform in between.
         ratio: Smallest and largest width / height of a crop, log-uniform in between.
         flip: Probability of a mirrored view.
@@ -33,20 +33,19 @@ class TrainView(nn.Module):
 
     def __init__(
         self,
-        size: int,
+        size: int | tuple[int, int],
         scale: tuple[float, float] = (0.05, 1.0),
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
         flip: float = 0.5,
     ) -> None:
         super().__init__()
-        _require_size(size)
+        self.size = _height_and_width(size)
         if not 0 < scale[0] <= scale[1] <= 1:
             raise ValueError(f"scale holds two shares of the area, 0 < smallest <= largest <= 1, not {scale}")
         if not 0 < ratio[0] <= ratio[1] < float("inf"):
             raise ValueError(f"ratio holds two values of width / height, 0 < smallest <= largest, not {ratio}")
         if not 0 <= flip <= 1:
             raise ValueError(f"flip is a probability in [0, 1], not {flip}")
-        self.size = size
         self.scale = scale
         self.ratio = ratio
         self.flip = flip
@@ -59,7 +58,7 @@ class TrainView(nn.Module):
             generator: Draws the views; lives on the CPU. The global random state stays as it is.
 
         Returns:
-            float32 [B, C, size, size] in [0, 1], on the images' device.
+            float32 [B, C, height, width] in [0, 1], on the images' device.
 
         Raises:
             ValueError: The images have another shape or dtype.
@@ -88,8 +87,7 @@ class CentralView(nn.Module):
 
     def __init__(self, size: int | tuple[int, int], crop_fraction: float = 0.875) -> None:
         super().__init__()
-        self.size = (size, size) if isinstance(size, int) else size
-        _require_size(min(self.size))
+        self.size = _height_and_width(size)
         if not 0 < crop_fraction <= 1:
             raise ValueError(f"crop_fraction is a share of the side in (0, 1], not {crop_fraction}")
         self.crop_fraction = crop_fraction
@@ -155,7 +153,7 @@ def random_crops(
     return torch.cat([corner, size], dim=1)
 
 
-def resized_crops(images: Tensor, crops: Tensor, mirrored: Tensor, size: int) -> Tensor:
+def resized_crops(images: Tensor, crops: Tensor, mirrored: Tensor, size: tuple[int, int]) -> Tensor:
     """Cut a crop of its own out of each image and resize it, bilinear with antialiasing.
 
     Resizing is linear and separable: a matrix for the rows and one for the columns of each image do crop, resize and
@@ -167,14 +165,14 @@ def resized_crops(images: Tensor, crops: Tensor, mirrored: Tensor, size: int) ->
         images: uint8 [B, C, H, W].
         crops: int64 [B, 4]: top, left, height, width, inside the image.
         mirrored: bool [B]; True flips the view from left to right.
-        size: Side of the views, in pixels.
+        size: Height and width of the views, in pixels.
 
     Returns:
-        float32 [B, C, size, size] in [0, 1], on the images' device; in float32 also under autocast.
+        float32 [B, C, height, width] in [0, 1], on the images' device; in float32 also under autocast.
     """
     top, left, height, width = crops.to(images.device).unbind(dim=1)
-    rows = _resizing_matrices(top, height, images.shape[2], size)
-    columns = _resizing_matrices(left, width, images.shape[3], size)
+    rows = _resizing_matrices(top, height, images.shape[2], size[0])
+    columns = _resizing_matrices(left, width, images.shape[3], size[1])
     columns = torch.where(mirrored.to(images.device)[:, None, None], columns.flip(1), columns)
     with torch.autocast(images.device.type, enabled=False):
         views = torch.einsum("bih,bchw,bjw->bcij", rows, images.float(), columns)
@@ -192,9 +190,11 @@ def _resizing_matrices(start: Tensor, length: Tensor, pixels: int, size: int) ->
     return weights / weights.sum(dim=2, keepdim=True)
 
 
-def _require_size(size: int) -> None:
-    if size < 1:
+def _height_and_width(size: int | tuple[int, int]) -> tuple[int, int]:
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 1:
         raise ValueError(f"size is the side of a view in pixels, at least 1, not {size}")
+    return height, width
 
 
 def _require_images(images: Tensor) -> None:

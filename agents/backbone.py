@@ -75,7 +75,10 @@ def native_input_size(model: str) -> int:
         ValueError: timm knows no such model.
     """
     lookup("model", model.split(".")[0], dict.fromkeys(timm.list_models(), True))
-    config = timm.get_pretrained_cfg(model)
+    try:
+        config = timm.get_pretrained_cfg(model)
+    except RuntimeError as error:
+        raise ValueError(f"timm knows {model.split('.')[0]!r}, but not the weights {model!r}: {error}") from error
     return int(config.input_size[-1]) if config is not None else 224
 
 

@@ -101,6 +101,8 @@ def saved_policy_arguments(description: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(entries) - set(PolicyConfig.__dataclass_fields__))
     if unknown:
         raise ValueError(f"the saved policy has entries unknown here: {', '.join(unknown)}; a later version saved it")
+    if entries["peft"] == "full":  # all weights are in the checkpoint: none need be fetched or read first
+        entries = entries | {"pretrained": False, "weights": None}
     arguments: dict[str, Any] = {"config": PolicyConfig(**entries | {"blocks": tuple(entries["blocks"])})}
     optimizer = getattr(torch.optim, description["optimizer"] or "", None)
     if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
@@ -126,6 +128,12 @@ def saved_agent_arguments(path: str | Path, saved: dict[str, Any], given: dict[s
             raise ValueError(f"{path} was saved with a function as {name}: pass it again, load(path, {name}=...)")
         arguments[name] = saved[name]
     policy_kwargs = saved_policy_arguments(saved) | given.get("policy_kwargs", {})
+    config = policy_kwargs["config"]
+    if config.weights is not None and "weights" not in policy_kwargs and not Path(config.weights).is_file():
+        raise ValueError(
+            f"{path} was trained on the weights file {config.weights}, which is not here; say where it is, "
+            "load(path, policy_kwargs={'weights': ...})"
+        )
     if "optimizer_class" not in policy_kwargs:
         raise ValueError(f"{path} was saved with an optimizer of its own: pass it in policy_kwargs again")
     return arguments | given | {"policy_kwargs": policy_kwargs}

@@ -175,10 +175,8 @@ class EPG(BaseAlgorithm):
         self.policy = policy.to(self.device)
         self._actions_generator = torch.Generator(device=self.device)
         self._views_generator = torch.Generator()
-        self._view = None
-        if self.crop_scale is not None:
-            view = TrainView(min(self.policy.central_view.size), self.crop_scale)
-            self._view = partial(view, generator=self._views_generator)
+        self.train_view = self.crop_scale and TrainView(self.policy.central_view.size, self.crop_scale)
+        self._view = self.train_view and partial(self.train_view, generator=self._views_generator)
 
     def learn(
         self: SelfEPG,
@@ -340,6 +338,7 @@ class EPG(BaseAlgorithm):
             "num_timesteps": self.num_timesteps,
             "n_updates": self._n_updates,
             "action_seed": self._action_seed,
+            "view_seed": self._view_seed,
             "current_task": self._current_task,
             "tasks_begun": self.policy.tasks_begun,
             **describe_policy(self.policy),
@@ -388,4 +387,5 @@ class EPG(BaseAlgorithm):
         model._current_task = saved["current_task"]
         model.num_timesteps, model._n_updates = saved["num_timesteps"], saved["n_updates"]
         model._action_seed = saved["action_seed"]
+        model._view_seed = saved.get("view_seed", model._view_seed)
         return model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class PolicyConfig:
 
     def __post_init__(self) -> None:
         if self.weights is not None:  # also a Path, which JSON could not hold
-            object.__setattr__(self, "weights", str(self.weights))
+            object.__setattr__(self, "weights", str(Path(self.weights).expanduser().absolute()))
 
 
 class ViTPolicy(BasePolicy):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,19 @@ from rich.console import Console
 from rich.table import Table
 
 from cls_env.naming import lookup
-from experiments.building import make_stream, task_images
+from experiments.building import check, make_agent, make_stream, task_images
 from experiments.comparison import (
     BoundsConfig,
     CompareConfig,
     Entry,
     RunFailedError,
     bounds_entries,
+    kinds,
     objective_entries,
     run_all,
 )
 from experiments.config import RunConfig
-from experiments.display import plan_lines, stream_table
+from experiments.display import compute, plan_lines, stream_table
 from experiments.figures import comparison_figures, final_accuracies, save_figures
 from experiments.plan import make_plan
 from experiments.presets import PRESETS, Preset
@@ -46,13 +48,14 @@ def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = Fals
         config: What to run.
         out: The run's folder; by default results/run/<name>. A finished run is shown again, an interrupted one goes on
             at the task where it stopped.
-        dry_run: Show what would run, and write nothing.
+        dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
     """
     if dry_run:
         _show_plan([Entry("", config.objective, config)])
         return
     folder = RunFolder(out or Path("results/run") / config.name)
     stream = make_stream(config)
+    make_agent(config, stream)
     console.print(stream_table(stream, classes_named=2))
     total = sum(task_images(config, stream, task.index) for task in stream.tasks)
     with progress_bar(console) as progress:
@@ -74,7 +77,7 @@ def compare_command(
         config: What to compare.
         out: The comparison's folder; by default results/compare/<images>. Finished runs in it are reused.
         workers: Runs at once; by default as many as fit the cores, one on a GPU.
-        dry_run: Show what would run, and write nothing.
+        dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
     """
     folder = out or Path("results/compare") / config.data_name
     entries = objective_entries(config)
@@ -91,7 +94,7 @@ def bounds_command(
         config: What to compare.
         out: The comparison's folder; by default results/bounds/<images>. Finished runs in it are reused.
         workers: Runs at once; by default as many as fit the cores, one on a GPU.
-        dry_run: Show what would run, and write nothing.
+        dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
     """
     folder = out or Path("results/bounds") / config.data_name
     if (runs := _compare(bounds_entries(config), "sequential", folder, workers, dry_run)) is not None:
@@ -209,16 +212,21 @@ def _save(figures: dict[str, Figure], folder: Path) -> None:
 
 def _show_plan(entries: list[Entry]) -> None:
     """The resolved configuration, the tasks, what learns, and an estimate of compute and memory, without training."""
-    config = entries[0].config
-    plan = make_plan(config)
-    console.print(config)
-    for line in plan_lines(plan, len(entries)):
+    for entry in entries:
+        check(entry.config)
+    first = entries[0].config
+    shapes = [replace(kind, objective=first.objective) for entry in entries for kind in kinds([entry])]
+    plans = {shape: make_plan(shape) for shape in dict.fromkeys(shapes)}
+    console.print(first)
+    for line in plan_lines(next(iter(plans.values())), first.precision):
         console.print(line)
     if len(entries) > 1:
+        total = sum(plans[shape].total_flops for shape in shapes)
         runs = Table("condition", "contender", "seed", "run", title=f"{len(entries)} runs")
         for entry in entries:
             runs.add_row(entry.condition, entry.contender, str(entry.config.seed), entry.config.name)
         console.print(runs)
+        console.print(f"all runs: {compute(total, first.precision)}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from inspect import signature
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,24 @@ import torch
 from agents import EPG, OBJECTIVES
 from agents.backbone import native_input_size
 from agents.policy import PEFT_MODULES, PolicyConfig
-from cls_env import DATASETS, TaskStream
+from cls_env import DATASETS, ImageDataset, TaskStream
 from cls_env.datasets import DatasetCard
 from cls_env.naming import lookup
 from experiments.config import RunConfig, Settings
 
-STORED_OVER_SEEN = 8 / 7
-"""Random crops are taken from images somewhat larger than what the model sees: 256 for 224 pixels."""
+CROP_FRACTION = 0.875
+"""Photographs are stored somewhat larger than what the model sees of them: 256 for 224 pixels."""
+
+RANGES: dict[str, tuple[float, float]] = {
+    "epochs": (1, inf),
+    "batch_size": (1, inf),
+    "threads": (1, inf),
+    "input_size": (1, inf),
+    "seed": (0, inf),
+    "momentum": (0, 1),
+    "weight_decay": (0, inf),
+}
+"""Smallest value, and what a value stays below."""
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
@@ -35,14 +47,9 @@ def check(config: RunConfig) -> None:
     lookup("objective", config.objective, OBJECTIVES)
     lookup("PEFT module", config.peft, PEFT_MODULES)
     native_input_size(config.model)
-    for name in ("epochs", "batch_size", "threads", "learning_rate", "input_size"):
-        value = getattr(config, name)
-        if value is not None and value <= 0:
-            raise ValueError(f"{name} must be positive, not {value}")
-    if not 0 <= config.freeze_fraction <= 1:
-        raise ValueError(f"freeze_fraction is a share of the steps in [0, 1], not {config.freeze_fraction}")
-    if any(not 0 < share < 1 for share in config.rate_milestones):
-        raise ValueError(f"rate_milestones are shares of a task in (0, 1), not {config.rate_milestones}")
+    _check_ranges(config)
+    if config.weights is not None and not config.pretrained:
+        raise ValueError("--weights is a file to load, --no-pretrained asks for random weights: give one of them")
     if config.scenario == "online" and config.epochs != 1:
         raise ValueError(f"--scenario online shows each image once: give --epochs 1, not {config.epochs}")
     if config.noise_matrix is not None and config.label_noise:
@@ -51,8 +58,31 @@ def check(config: RunConfig) -> None:
         raise ValueError("--device cuda: torch sees no GPU here; use --device auto or cpu")
 
 
-def make_stream(config: RunConfig) -> TaskStream:
+def _check_ranges(config: RunConfig) -> None:
+    for name, (low, high) in RANGES.items():
+        value = getattr(config, name)
+        if value is not None and not low <= value < high:
+            raise ValueError(
+                f"{name} must be at least {low:g}{f' and below {high:g}' if high < inf else ''}, not {value}"
+            )
+    if not (isfinite(config.learning_rate) and config.learning_rate > 0):
+        raise ValueError(f"learning_rate must be positive, not {config.learning_rate}")
+    if not 0 <= config.freeze_fraction <= 1:
+        raise ValueError(f"freeze_fraction is a share of the steps in [0, 1], not {config.freeze_fraction}")
+    if not 0 < config.crop_scale[0] <= config.crop_scale[1] <= 1:
+        raise ValueError(
+            f"crop_scale holds two shares of the area, 0 < smallest <= largest <= 1, not {config.crop_scale}"
+        )
+    if any(not 0 < share < 1 for share in config.rate_milestones):
+        raise ValueError(f"rate_milestones are shares of a task in (0, 1), not {config.rate_milestones}")
+
+
+def make_stream(config: RunConfig, dataset: ImageDataset | None = None) -> TaskStream:
     """The stream of a configuration; decodes the images if that was not done before.
+
+    Args:
+        config: The configuration.
+        dataset: Images to take in place of those it names.
 
     Raises:
         ValueError: The configuration is impossible.
@@ -60,7 +90,7 @@ def make_stream(config: RunConfig) -> TaskStream:
     """
     check(config)
     return TaskStream(
-        config.dataset,
+        dataset or config.dataset,
         list(config.num_tasks) if isinstance(config.num_tasks, tuple) else config.num_tasks,
         scenario=config.scenario,
         init_classes=config.init_classes,
@@ -73,11 +103,12 @@ def make_stream(config: RunConfig) -> TaskStream:
         imbalance_factor=config.imbalance_factor,
         label_noise=config.label_noise if config.noise_matrix is None else _read_matrix(Path(config.noise_matrix)),
         noise_type=config.noise_type,
-        dataset_options=_loader_options(config),
+        dataset_options=loader_options(config) if dataset is None else None,
     )
 
 
-def _loader_options(config: RunConfig) -> dict[str, Any]:
+def loader_options(config: RunConfig) -> dict[str, Any]:
+    """What the image set's loader is given."""
     card = DATASETS[config.dataset]
     options = dict(map(_parsed, config.options))
     if config.root is not None:
@@ -89,6 +120,14 @@ def _loader_options(config: RunConfig) -> dict[str, Any]:
     if card.generated:
         options.setdefault("seed", config.seeds.images)
     return options
+
+
+def loader_arguments(config: RunConfig) -> dict[str, Any]:
+    """All arguments of the image set's loader, its defaults too, as JSON knows them."""
+    bound = signature(DATASETS[config.dataset].load_function()).bind(**loader_options(config))
+    bound.apply_defaults()
+    content: dict[str, Any] = json.loads(json.dumps(bound.arguments, default=str))
+    return content
 
 
 def _parsed(option: str) -> tuple[str, Any]:
@@ -118,21 +157,28 @@ def stored_size(config: Settings, card: DatasetCard) -> int:
     """Side at which images are kept: room for crops where the set is augmented, and no more than was published."""
     if config.image_size is not None:
         return config.image_size
+    wanted = int(input_size(config) / crop_fraction(config))
     if not card.augment:
-        return input_size(config)
-    wanted = round(input_size(config) * STORED_OVER_SEEN)
+        return wanted
     return wanted if card.image_size is None else min(wanted, card.image_size)
 
 
 def augments(config: Settings) -> bool:
     """Whether a run learns from random crops: as configured, or as the image set's card says."""
-    return DATASETS[config.dataset].augment if config.augment is None else config.augment
+    return DATASETS[config.dataset].augment if config.augment == "auto" else config.augment == "yes"
+
+
+def crop_fraction(config: Settings) -> float:
+    """Side of what is seen at test over that of the resized image: a character's margin is not cut off."""
+    if config.crop_fraction is not None:
+        return config.crop_fraction
+    return CROP_FRACTION if DATASETS[config.dataset].augment else 1.0
 
 
 def policy_entries(config: Settings) -> dict[str, Any]:
     """The entries of `PolicyConfig` that a configuration sets."""
     entries = {name: getattr(config, name) for name in PolicyConfig.__dataclass_fields__ if hasattr(config, name)}
-    return entries | {"input_size": input_size(config)}
+    return entries | {"input_size": input_size(config), "crop_fraction": crop_fraction(config)}
 
 
 def make_agent(config: RunConfig, stream: TaskStream) -> EPG:

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from experiments.building import make_agent, make_stream, task_images
+from experiments.building import check, make_agent, make_stream, task_images
 from experiments.config import RunConfig, Settings, shared_settings
 from experiments.progress import progress_bar
 from experiments.results import RunFolder
@@ -66,22 +66,24 @@ def objective_entries(config: CompareConfig) -> list[Entry]:
     """The runs of the main job."""
     return [
         Entry(
-            f"{100 * noise:g}% label noise",
+            "label noise by matrix" if config.noise_matrix else f"{100 * noise:g}% label noise",
             objective,
             RunConfig(objective=objective, label_noise=noise, seed=seed, **shared_settings(config)),
         )
         for seed in config.seeds
-        for noise in config.label_noise
+        for noise in ((0.0,) if config.noise_matrix else config.label_noise)
         for objective in config.objectives
     ]
 
 
 def bounds_entries(config: BoundsConfig) -> list[Entry]:
     """The same learner from task to task, on all classes at once, and on random frozen features."""
+    if config.scenario != "class-incremental" or config.noise_matrix is not None or config.num_tasks == 1:
+        raise ValueError("bounds are those of class-incremental learning of several tasks with clean labels")
     contenders: Mapping[str, dict[str, Any]] = {
         "sequential": {},
-        "joint": {"num_tasks": 1},
-        "frozen random": {"pretrained": False, "peft": "none"},
+        "joint": {"num_tasks": 1, "init_classes": None, "increment": None},
+        "frozen random": {"pretrained": False, "weights": None, "peft": "none"},
     }
     shared = shared_settings(config)
     return [
@@ -106,6 +108,8 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None) 
         ValueError: A configuration is impossible; nothing has been run.
         RunFailedError: A run failed; the finished ones are kept, and the same command goes on from there.
     """
+    if workers is not None and workers < 1:
+        raise ValueError(f"--workers must be at least 1, not {workers}")
     names = [entry.config.name for entry in entries]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"{sorted(twice)[0]} is named twice; name each objective, label noise and seed once")
@@ -158,9 +162,15 @@ def _fitting_workers(config: Settings) -> int:
 
 def _try_agents(entries: Sequence[Entry]) -> None:
     """Build each kind of agent once, so that what is impossible is refused before any work."""
-    kinds = {replace(entry.config, seed=0, label_noise=0.0): entry.config for entry in entries}
-    for config in kinds.values():
+    for entry in entries:
+        check(entry.config)
+    for config in kinds(entries).values():
         make_agent(config, make_stream(config))
+
+
+def kinds(entries: Sequence[Entry]) -> dict[RunConfig, RunConfig]:
+    """One configuration of those that differ in seed and label noise alone."""
+    return {replace(entry.config, seed=0, label_noise=0.0): entry.config for entry in entries}
 
 
 def _images(config: RunConfig) -> int:

@@ -24,7 +24,7 @@ class StreamSettings:
     image_size: int | None = None
     """Side in pixels at which images are stored; by default what the model's views are cropped from: 256 for 224."""
     options: tuple[str, ...] = ()
-    """Further arguments of the image set's loader, name=value, such as test_fraction=0.2 or on_error=skip."""
+    """Further arguments of the image set's loader, all after one --options: test_fraction=0.2 on_error=skip."""
     scenario: str = "class-incremental"
     """class-incremental, task-incremental, domain-incremental, or online (one pass)."""
     num_tasks: int | tuple[int, ...] | None = None
@@ -68,8 +68,8 @@ class PolicySettings:
     """Of the pixels: checkpoint (as the model's weights expect), imagenet, half, clip, or none."""
     input_size: int | None = None
     """Side in pixels of what the model sees; by default the size its weights were made for."""
-    crop_fraction: float = 0.875
-    """Where images are stored larger: the side of the central crop at test over the side of the image."""
+    crop_fraction: float | None = None
+    """Side of what is seen at test over the side of the resized image: by default 0.875, of characters all."""
     peft: str = "lora"
     """What learns in the backbone: lora, full for all of it, or none to train the head alone."""
     lora_rank: int = 4
@@ -93,13 +93,13 @@ class LearningSettings:
     rate_milestones: tuple[float, ...] = ()
     """Shares of a task at which the rate is divided by ten."""
     momentum: float = 0.9
-    """Of sgd."""
+    """Of sgd, in [0, 1)."""
     weight_decay: float = 0.0
     """Of the optimizer."""
     freeze_fraction: float = 0.6
     """Share of each later task's steps during which only the head learns."""
-    augment: bool | None = None
-    """Learn from random crops and flips; by default on photographs, and not on characters."""
+    augment: Literal["auto", "yes", "no"] = "auto"
+    """Learn from random crops and flips; auto does on photographs, and not on characters."""
     crop_scale: tuple[float, float] = (0.05, 1.0)
     """Smallest and largest share of the image's area in a random crop."""
     cache_features: bool = True

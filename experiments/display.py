@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from cls_env import TaskStream
-from experiments.plan import ASSUMED_RATE, Plan
+from experiments.plan import ASSUMED_RATES, Plan
 
 
 def stream_table(stream: TaskStream, classes_named: int | None = None) -> Table:
@@ -46,8 +46,8 @@ def stream_table(stream: TaskStream, classes_named: int | None = None) -> Table:
     return table
 
 
-def plan_lines(plan: Plan, runs: int) -> Iterator[Table | str]:
-    """The task table of the first run, what learns, and the estimate for one run and for all."""
+def plan_lines(plan: Plan, precision: str) -> Iterator[Table | str]:
+    """The task table, what learns, and the estimate for one run."""
     yield f"images: {plan.images}"
     if plan.fingerprint is not None:
         yield f"stream SHA-256 {plan.fingerprint}"
@@ -62,10 +62,13 @@ def plan_lines(plan: Plan, runs: int) -> Iterator[Table | str]:
         f"an image costs {plan.head_flops / 1e9:.3g} GFLOP in the head-only phase and in tests, "
         f"{plan.step_flops / 1e9:.3g} GFLOP in a whole step"
     )
-    hours = plan.total_flops / ASSUMED_RATE / 3600
     yield (
-        f"estimate: {plan.total_flops / 1e15:.3g} PFLOP a run, {hours:.2g} h at a sustained "
-        f"{ASSUMED_RATE / 1e12:.0f} TFLOP/s"
-        + (f"; {runs} runs: {hours * runs:.2g} h" if runs > 1 else "")
-        + f"; memory {plan.memory / 2**30:.2g} GiB for weights, gradients, optimizer and a step's activations"
+        f"estimate: {compute(plan.total_flops, precision)} a run; memory {plan.memory / 2**30:.2g} GiB for weights, "
+        "gradients, optimizer and a step's activations"
     )
+
+
+def compute(flops: float, precision: str) -> str:
+    """Floating-point operations, and the hours that a GPU takes for them at the assumed rate."""
+    rate = ASSUMED_RATES[precision]
+    return f"{flops / 1e15:.3g} PFLOP ({flops / rate / 3600:.2g} h on a GPU that sustains {rate / 1e12:.0f} TFLOP/s)"

@@ -13,14 +13,13 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from agents.policy import ViTPolicy, parameter_counts
-from cls_env import DATASETS, TaskStream
-from cls_env.datasets import DatasetCard, task_count
-from cls_env.tasks.arrival import task_sizes
-from experiments.building import augments, check, make_stream, policy_entries, stored_size, task_images
+from cls_env import DATASETS, ImageDataset, TaskStream
+from cls_env.datasets import DatasetCard
+from experiments.building import augments, make_stream, policy_entries, stored_size, task_images
 from experiments.config import RunConfig
 
-ASSUMED_RATE = 100e12
-"""Floating-point operations a second for which hours are given: about a third of an A100's peak in bfloat16."""
+ASSUMED_RATES = {"bfloat16": 100e12, "float32": 10e12}
+"""Floating-point operations a second for which hours are given: a third to a half of an A100's peak."""
 ADAM_STATES, SGD_STATES = 2, 1
 BYTES = 4
 
@@ -65,21 +64,25 @@ class Plan:
 def make_plan(config: RunConfig) -> Plan:
     """Plan a run without training, and without touching the network: the backbone's weights are random.
 
+    Images that are at hand are decoded, if that was not done before; those that are not are taken from their card, as
+    many of each class.
+
     Raises:
         ValueError: The configuration is impossible.
         FileNotFoundError: The images are not here, and their card does not say how many there are.
     """
-    check(config)
+    config = replace(config, options=tuple(option for option in config.options if not option.startswith("download=")))
     card = DATASETS[config.dataset]
     try:
         stream = make_stream(config)
-        side, classes = stream.dataset.train_images.shape[1], stream.num_classes
-        images, fingerprint, tasks = repr(stream.dataset), stream.fingerprint, _tasks_of(stream, config)
+        images, fingerprint = repr(stream.dataset), stream.fingerprint
     except FileNotFoundError as missing:
         if card.classes is None or card.images is None:
             raise
-        side, classes = stored_size(config, card), card.classes
-        images, fingerprint, tasks = f"not here, so evenly divided: {missing}", None, _tasks_of_card(card, config)
+        stream = make_stream(config, _placeholder(card, stored_size(config, card)))
+        images, fingerprint = f"not here, so taken to be as many of each class: {missing}", None
+    tasks = _tasks_of(stream, config)
+    side, classes = stream.dataset.train_images.shape[1], stream.num_classes
     policy = _random_policy(config, side, classes)
     policy.begin_task(range(tasks[0].classes), freeze_peft=False)
     head, step = _flops(policy, side, backward=False), _flops(policy, side, backward=True)
@@ -100,6 +103,41 @@ def make_plan(config: RunConfig) -> Plan:
     )
 
 
+@dataclass(frozen=True)
+class AbsentImages:
+    """The shape of images that are not here."""
+
+    shape: tuple[int, ...]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """uint8."""
+        return np.dtype(np.uint8)
+
+    def __len__(self) -> int:
+        """How many there would be."""
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """There are none.
+
+        Raises:
+            FileNotFoundError: Always.
+        """
+        raise FileNotFoundError("the images are not here; only their number is known")
+
+
+def _placeholder(card: DatasetCard, side: int) -> ImageDataset:
+    """The images of a card, as many of each class, without pixels."""
+    assert card.classes is not None and card.images is not None
+    images = [AbsentImages((count, side, side, 3)) for count in card.images]
+    labels = [np.arange(count) % card.classes for count in card.images]
+    names = tuple(f"class {index}" for index in range(card.classes))
+    dataset = ImageDataset(card.name, images[0], labels[0], images[1], labels[1], names)
+    object.__setattr__(dataset, "images_sha256", "")
+    return dataset
+
+
 def _tasks_of(stream: TaskStream, config: RunConfig) -> tuple[PlannedTask, ...]:
     return tuple(
         PlannedTask(
@@ -112,21 +150,6 @@ def _tasks_of(stream: TaskStream, config: RunConfig) -> tuple[PlannedTask, ...]:
         )
         for task in stream.tasks
     )
-
-
-def _tasks_of_card(card: DatasetCard, config: RunConfig) -> tuple[PlannedTask, ...]:
-    assert card.classes is not None and card.images is not None
-    wanted = list(config.num_tasks) if isinstance(config.num_tasks, tuple) else config.num_tasks
-    if (wanted, config.init_classes, config.increment) == (None, None, None):
-        wanted = task_count(card.name)
-    planned = []
-    for size in task_sizes(card.classes, wanted, config.init_classes, config.increment):
-        all_train, test = (round(size / card.classes * images) for images in card.images)
-        held = round(config.validation_fraction * all_train)
-        train = min(all_train - held, size * (config.max_per_class or all_train))
-        learned = -(-config.epochs * train // config.batch_size) * config.batch_size
-        planned.append(PlannedTask(size, "", train, held, test, learned))
-    return tuple(planned)
 
 
 def _random_policy(config: RunConfig, side: int, classes: int) -> ViTPolicy:

@@ -10,13 +10,26 @@ from typing import Any
 
 import torch
 
+import cls_env
 from agents import EPG
 from agents.policy import parameter_counts
 from cls_env import TaskStream
+from experiments.building import loader_arguments
 from experiments.config import RunConfig
 from experiments.metrics import DEFINITIONS
 
-LIBRARIES = ("gymnasium", "matplotlib", "numpy", "peft", "stable-baselines3", "timm", "torch")
+LIBRARIES = (
+    "gymnasium",
+    "matplotlib",
+    "numpy",
+    "peft",
+    "pillow",
+    "safetensors",
+    "stable-baselines3",
+    "timm",
+    "torch",
+    "torchvision",
+)
 
 
 def protocol_card(config: RunConfig, stream: TaskStream, model: EPG) -> dict[str, Any]:
@@ -26,12 +39,27 @@ def protocol_card(config: RunConfig, stream: TaskStream, model: EPG) -> dict[str
         "config": config.as_json(),
         "seeds": asdict(config.seeds),
         "policy": asdict(policy.config),
-        "weights": {"model": config.model, "pretrained": config.pretrained, "sha256": policy.backbone_hash},
+        "weights": {
+            "model": config.model,
+            "pretrained": config.pretrained and config.weights is None,
+            "file": policy.config.weights,
+            "sha256": policy.backbone_hash,
+        },
         "normalisation": {
             "mean": policy.normalize.mean.flatten().tolist(),
             "std": policy.normalize.std.flatten().tolist(),
         },
-        "parameters": parameter_counts(policy),
+        "views": {
+            "stored": list(stream.dataset.train_images.shape[1:3]),
+            "seen": list(policy.central_view.size),
+            "central_crop_fraction": policy.central_view.crop_fraction,
+            "random_crop_scale": model.crop_scale,
+            "random_crop_ratio": list(model.train_view.ratio) if model.train_view else None,
+            "random_flip": model.train_view.flip if model.train_view else None,
+            "interpolation": "bicubic into the store, bilinear with antialiasing out of it",
+        },
+        "parameters": parameter_counts(policy) | {"head": stream.num_classes * (policy.head.weight.shape[1] + 1)},
+        "loader": loader_arguments(config),
         "stream": {
             "images": repr(stream.dataset),
             "images_sha256": stream.dataset.images_sha256,
@@ -39,7 +67,12 @@ def protocol_card(config: RunConfig, stream: TaskStream, model: EPG) -> dict[str
             "class_order": stream.class_order.tolist(),
         },
         "metrics": DEFINITIONS,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        "versions": {
+            "python": platform.python_version(),
+            "cls-env": cls_env.__version__,
+            **{name: version(name) for name in LIBRARIES},
+            "cuda": torch.version.cuda,
+        },
         "hardware": {
             "machine": platform.machine(),
             "system": platform.system(),

@@ -53,8 +53,9 @@ def split_qkv(backbone: nn.Module, blocks: Sequence[int]) -> None:
             )
         attention: Any = getattr(layers[index], "attn", None)
         fused = getattr(attention, "qkv", None)
-        if not isinstance(fused, nn.Linear):
-            raise ValueError(f"block {index} of {type(backbone).__name__} has no fused attn.qkv Linear layer")
+        if not isinstance(fused, nn.Linear) or hasattr(attention, "q_bias"):
+            name = type(backbone).__name__
+            raise ValueError(f"block {index} of {name} has no plain fused attn.qkv Linear layer; use 'full' or 'none'")
         attention.qkv = SplitQKV(fused)
 
 

@@ -53,7 +53,7 @@ def register_dataset(name: str, loader: str | Loader, **about: Any) -> DatasetCa
     return DATASETS[name]
 
 
-def load_dataset(name: str, **options: Any) -> ImageDataset:
+def load_dataset(name: str, /, **options: Any) -> ImageDataset:
     """Load an image set.
 
     Args:

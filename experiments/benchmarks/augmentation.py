@@ -60,7 +60,7 @@ def _compare(tiles: int, size: int, batch_size: int, repeats: int) -> list[Row]:
 
 
 def _batched_view(images: Tensor, crops: Tensor, size: int) -> Tensor:
-    return resized_crops(images, crops, torch.zeros(len(images), dtype=torch.bool), size)
+    return resized_crops(images, crops, torch.zeros(len(images), dtype=torch.bool), (size, size))
 
 
 def _torchvision_loop(images: Tensor, crops: Tensor, size: int) -> Tensor:

@@ -24,7 +24,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import CenterCrop, Compose, PILToTensor, Resize
 
 from cls_env import ImageDataset, TaskStream, load_dataset
-from cls_env.datasets.store import CACHE_VARIABLE, StoredDataset, open_store
+from cls_env.datasets.store import CACHE_VARIABLE, FORMAT, StoredDataset, open_store
 from experiments.benchmarks.measuring import Row, Side, compare_rates
 
 CLASSES = 4
@@ -164,7 +164,7 @@ def _sparse_store(folder: Path, count: int) -> Path:
         np.save(folder / f"{split}_labels.npy", np.arange(images) % CLASSES)
         np.save(folder / f"{split}_domains.npy", np.zeros(images, dtype=np.int64))
     names = [str(label) for label in range(CLASSES)]
-    card = {"name": "sparse", "class_names": names, "domain_names": [], "images_sha256": "0"}
+    card = {"format": FORMAT, "name": "sparse", "class_names": names, "domain_names": [], "images_sha256": "0"}
     (folder / "store.json").write_text(json.dumps(card), encoding="utf-8")
     return folder
 

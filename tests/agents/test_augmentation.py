@@ -85,7 +85,7 @@ def test_a_line_of_pixels_still_gives_a_crop() -> None:
 def test_views_have_torchvisions_pixels(height: int, width: int, size: int) -> None:
     images = noise(24, height, width)
     crops = random_crops(24, height, width, SCALE, RATIO, generator())
-    views = resized_crops(images, crops, torch.zeros(24, dtype=torch.bool), size)
+    views = resized_crops(images, crops, torch.zeros(24, dtype=torch.bool), (size, size))
     torch.testing.assert_close(views, torchvision_views(images.float(), crops, size), rtol=0, atol=1e-4)
     rounded = torchvision_views(images, crops, size)
     assert (views - rounded).abs().max() <= 1.01 / 255

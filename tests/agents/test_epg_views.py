@@ -8,7 +8,9 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
 from agents import EPG
 from cls_env import ImageDataset, TaskStream
@@ -27,6 +29,50 @@ def test_views_are_drawn_by_the_seed(make_vec: MakeVec) -> None:
     first, again, central = (weights(train(crop_scale=scale)) for scale in ((0.2, 1.0), (0.2, 1.0), None))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert any(not torch.equal(first[name], central[name]) for name in first)
+
+
+def test_views_differ_by_seed_and_by_task(make_vec: MakeVec) -> None:
+    def first_draws(seed: int, tasks: int) -> list[float]:
+        agent = EPG("ViTPolicy", make_vec(8), batch_size=8, seed=seed, device="cpu", crop_scale=(0.2, 1.0))
+        vec_env, draws = agent.get_env(), []
+        assert vec_env is not None
+        for task in range(tasks):
+            vec_env.set_options({"task": task})
+            agent.learn(8)
+            draws.append(float(torch.rand(1, generator=agent._views_generator)))
+        return draws
+
+    (a, b), (c, d) = first_draws(0, 2), first_draws(1, 2)
+    assert len({a, b, c, d}) == 4 and first_draws(0, 2) == [a, b]
+
+
+def test_views_of_images_that_are_not_square() -> None:
+    images = np.random.default_rng(0).integers(0, 256, size=(16, 32, 48, 3), dtype=np.uint8)
+    dataset = ImageDataset("wide", images, np.arange(16) % 4, images, np.arange(16) % 4, tuple("abcd"))
+    env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=8, dataset=TaskStream(dataset, 2))
+    EPG("ViTPolicy", env, batch_size=8, seed=0, device="cpu", crop_scale=(0.2, 1.0)).learn(16)
+
+
+def test_loaded_agent_draws_the_views_of_the_saved_one(make_vec: MakeVec, tmp_path: Path) -> None:
+    agent = EPG("ViTPolicy", make_vec(8), batch_size=8, device="cpu", crop_scale=(0.2, 1.0)).learn(8)  # no seed
+    agent.save(tmp_path / "a")
+    assert EPG.load(tmp_path / "a", device="cpu")._view_seed == agent._view_seed
+
+
+def test_checkpoint_says_which_weights_file_it_wants(make_vec: MakeVec, tmp_path: Path) -> None:
+    weights = tmp_path / "w.safetensors"
+    backbone = timm.create_model("vit_micro_patch8_32", pretrained=True, num_classes=0)
+    save_file(backbone.state_dict(), weights)
+    for peft in ("lora", "full"):
+        kwargs = {"weights": str(weights), "peft": peft}
+        EPG("ViTPolicy", make_vec(8), batch_size=8, policy_kwargs=kwargs, seed=0, device="cpu").learn(8).save(
+            tmp_path / peft
+        )
+    moved = weights.rename(tmp_path / "moved.safetensors")
+    EPG.load(tmp_path / "full", device="cpu")  # holds all weights itself
+    with pytest.raises(ValueError, match=r"w\.safetensors, which is not here; say where it is"):
+        EPG.load(tmp_path / "lora", device="cpu")
+    EPG.load(tmp_path / "lora", device="cpu", policy_kwargs={"weights": str(moved)})
 
 
 def test_global_random_state_is_left_alone_by_views(make_vec: MakeVec) -> None:

@@ -262,7 +262,7 @@ def test_backbone_stays_in_eval_mode() -> None:
         ({"normalisation": "imagnet"}, "unknown normalisation 'imagnet'; did you mean 'imagenet'"),
         ({"input_size": 0}, r"input_size .* at least 1, not 0"),
         ({"input_size": 20}, r"a size of \(20, 20\) leaves a remainder"),
-        ({"weights": "absent.ckpt"}, "unknown format of weights file absent.ckpt"),
+        ({"weights": "absent.ckpt"}, "unknown format of weights file .*absent.ckpt"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict[str, object], message: str) -> None:
@@ -316,7 +316,7 @@ def test_width_is_that_of_the_features() -> None:
 
 
 def test_lora_on_an_attention_that_reads_its_weight_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"the backbone fails on \(28, 28\) images: .*SplitQKV"):
+    with pytest.raises(ValueError, match=r"has no plain fused attn.qkv Linear layer"):
         make_policy(side=28, model="eva02_tiny_patch14_224", pretrained=False)
 
 
@@ -504,5 +504,5 @@ def test_damaged_whole_backbones_are_refused(tmp_path: Path) -> None:
 def test_split_refuses_models_without_fused_projection() -> None:
     model = nn.Module()
     model.blocks = nn.ModuleList([nn.Linear(2, 2)])
-    with pytest.raises(ValueError, match="no fused"):
+    with pytest.raises(ValueError, match="no plain fused"):
         split_qkv(model, [0])

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
+import torch
+from safetensors.torch import save_file
 
 from cls_env import DATASETS
 from experiments.building import augments, learning_rate, make_agent, make_stream, stored_size, task_images
-from experiments.config import RunConfig
+from experiments.comparison import BoundsConfig, CompareConfig, bounds_entries, objective_entries
+from experiments.config import RunConfig, shared_settings
 from experiments.results import RunFolder
-from experiments.runner import run
+from experiments.runner import run, validation_accuracy
 
 VIT = "vit_base_patch16_224.augreg_in21k"
 
@@ -28,12 +33,13 @@ def config(image_zip: Path) -> RunConfig:
     ("changes", "stored"),
     [
         ({"model": VIT, "dataset": "imagenet-r"}, 256),
-        ({"model": VIT, "dataset": "imagenet-r", "input_size": 384}, 439),
+        ({"model": VIT, "dataset": "imagenet-r", "input_size": 384}, 438),
         ({"model": VIT, "dataset": "cifar100"}, 32),
         ({"model": VIT, "dataset": "clrs25"}, 256),
-        ({"dataset": "imagenet-r"}, 37),
+        ({"dataset": "imagenet-r"}, 36),
         ({"dataset": "digits"}, 32),
         ({"dataset": "omniglot", "model": VIT}, 224),
+        ({"dataset": "imagenet-r", "model": VIT, "crop_fraction": 0.5}, 448),
         ({"dataset": "food101", "image_size": 100}, 100),
     ],
 )
@@ -45,7 +51,16 @@ def test_images_are_stored_with_room_for_crops(changes: dict[str, object], store
 def test_photographs_are_augmented_and_characters_are_not() -> None:
     assert not augments(RunConfig()) and not augments(RunConfig(dataset="omniglot"))
     assert augments(RunConfig(dataset="cub200"))
-    assert augments(RunConfig(augment=True)) and not augments(RunConfig(dataset="cub200", augment=False))
+    assert augments(RunConfig(augment="yes")) and not augments(RunConfig(dataset="cub200", augment="no"))
+
+
+def test_a_stored_photograph_needs_no_resizing_at_test_and_a_character_loses_no_margin(config: RunConfig) -> None:
+    agent = make_agent(config, stream := make_stream(config))
+    images = torch.from_numpy(stream.dataset.test_images[:3].copy()).permute(0, 3, 1, 2)
+    assert torch.equal(agent.policy.central_view(images), images[:, :, 2:34, 2:34] / 255)
+    characters = replace(RunConfig(), input_size=48, model="vit_micro_patch8_32", device="cpu")
+    agent = make_agent(characters, make_stream(characters))
+    assert agent.policy.central_view.crop_fraction == 1.0
 
 
 def test_rate_falls_at_its_milestones() -> None:
@@ -64,7 +79,7 @@ def test_settings_reach_the_agent(config: RunConfig) -> None:
     agent.learn(4)
     (group,) = agent.policy.optimizer.param_groups
     assert (group["momentum"], group["weight_decay"]) == (0.8, 0.01)
-    plain = make_agent(replace(config, augment=False), make_stream(config))
+    plain = make_agent(replace(config, augment="no"), make_stream(config))
     assert plain.crop_scale is None and plain.cache_features
 
 
@@ -114,12 +129,60 @@ def test_every_kind_of_run_ends_in_metrics(config: RunConfig, tmp_path: Path, ch
     assert RunFolder(tmp_path / "run").read_matrix().shape[0] == len(make_stream(config).tasks)
 
 
-def test_naming_the_task_at_test_can_only_help(config: RunConfig, tmp_path: Path) -> None:
-    accuracies = {
-        scenario: run(replace(config, scenario=scenario, epochs=4), RunFolder(tmp_path / scenario))["final_accuracy"]
-        for scenario in ("class-incremental", "task-incremental")
-    }
-    assert accuracies["task-incremental"] >= accuracies["class-incremental"]
+def test_where_the_task_is_named_choices_stay_within_it(config: RunConfig, tmp_path: Path) -> None:
+    strays = {}
+    for scenario in ("class-incremental", "task-incremental"):
+        run(replace(config, scenario=scenario), RunFolder(tmp_path / scenario))
+        answers = RunFolder(tmp_path / scenario).read_predictions("after_task_1")
+        strays[scenario] = int((answers["predictions"] // 2 != answers["task"]).sum())
+    assert strays["class-incremental"] > strays["task-incremental"] == 0
+
+
+def test_validation_accuracy_is_that_of_the_images_held_out(config: RunConfig) -> None:
+    config = replace(config, validation_fraction=0.5, num_tasks=1)
+    stream = make_stream(config)
+    agent = make_agent(config, stream).learn(12)
+    rows = stream.tasks[0].validation_indices
+    chosen, _ = agent.predict(stream.dataset.train_images[rows], deterministic=True)
+    expected = (chosen == stream.clean_train_labels[rows]).mean()
+    assert len(rows) == 12 and validation_accuracy(agent, stream) == pytest.approx(expected)
+
+
+def test_bounds_differ_in_their_weights_and_tasks(config: RunConfig, tmp_path: Path) -> None:
+    weights = tmp_path / "w.safetensors"
+    backbone = timm.create_model("vit_micro_patch8_32", pretrained=True, num_classes=0)
+    save_file({name: 2 * tensor for name, tensor in backbone.state_dict().items()}, weights)
+    settings = shared_settings(replace(config, weights=str(weights), num_tasks=None, init_classes=2, increment=1))
+    entries = bounds_entries(BoundsConfig(seeds=(0,), **settings))
+    agents = {entry.contender: make_agent(entry.config, make_stream(entry.config)) for entry in entries}
+    hashes = {name: agent.policy.backbone_hash for name, agent in agents.items()}
+    assert hashes["sequential"] == hashes["joint"] != hashes["frozen random"]
+    tasks = [len(make_stream(entry.config).tasks) for entry in entries]
+    assert tasks == [3, 1, 3]
+
+
+@pytest.mark.parametrize("changes", [{"scenario": "online", "epochs": 1}, {"num_tasks": 1}, {"noise_matrix": "m.csv"}])
+def test_bounds_of_other_streams_are_refused(config: RunConfig, changes: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="bounds are those of class-incremental learning of several tasks"):
+        bounds_entries(BoundsConfig(seeds=(0,), **shared_settings(replace(config, **changes))))
+
+
+def test_matrix_noise_is_one_condition_under_its_own_name(config: RunConfig) -> None:
+    settings = shared_settings(replace(config, noise_matrix="m.csv"))
+    entries = objective_entries(CompareConfig(objectives=("ce",), seeds=(0,), **settings))
+    assert [entry.condition for entry in entries] == ["label noise by matrix"]
+    assert [entry.config.label_noise for entry in entries] == [0.0]
+
+
+def test_card_tells_what_is_seen_and_what_the_loader_was_given(config: RunConfig, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    run(config, folder)
+    card = json.loads((folder.path / "protocol.json").read_text())
+    assert card["views"]["stored"] == [36, 36] and card["views"]["seen"] == [32, 32]
+    assert card["views"]["random_crop_scale"] == [0.05, 1.0] and card["views"]["random_flip"] == 0.5
+    assert card["loader"]["resize"] == "crop" and card["loader"]["image_size"] == 36
+    assert card["weights"]["pretrained"] and card["weights"]["file"] is None
+    assert card["parameters"]["head"] == 4 * 129 and card["versions"]["torchvision"]
 
 
 def test_interrupted_run_with_random_views_goes_on_to_the_same_end(config: RunConfig, tmp_path: Path) -> None:

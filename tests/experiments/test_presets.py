@@ -44,9 +44,9 @@ def test_dry_run_of_images_that_are_not_here(
     assert main(["presets", "table1-10tasks", "--dry-run", *small]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "num_tasks=20" in printed and "dataset='imagenet-r'" in printed
-    assert "not here, so evenly divided: imagenet-r needs imagenet-r or imagenet-r.tar" in printed
-    assert "parameters:" in printed and "PFLOP a run" in printed and "GiB" in printed
-    assert printed.count("1,200 0 300") == 20
+    assert "not here, so taken to be as many of each class: imagenet-r needs imagenet-r or imagenet-r.tar" in printed
+    assert "parameters:" in printed and "a run; memory" in printed and "GiB" in printed
+    assert printed.count("1,200 0 300") == 20 and "all runs:" in printed
     assert list(tmp_path.iterdir()) == []
 
 
