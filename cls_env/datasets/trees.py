@@ -10,6 +10,8 @@ import shutil
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
@@ -243,18 +245,15 @@ def _version(file: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-class _naming:
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
     """Turns the many errors of a damaged archive into one that names it."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, ARCHIVE_ERRORS) and not isinstance(error, FileNotFoundError):
-            raise ValueError(f"{self.file} is damaged or incomplete ({error}); fetch or pack it again") from error
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except ARCHIVE_ERRORS as error:
+        raise ValueError(f"{file} is damaged or incomplete ({error}); fetch or pack it again") from error
 
 
 @lru_cache(maxsize=2)
