@@ -16,6 +16,8 @@ DEFINITIONS = {
     "average_accuracy": "mean over t of A_t, A_t being the mean accuracy over tasks 1 ... t after task t",
     "forgetting": "mean over all tasks but the last of (best accuracy before the last task - accuracy after it)",
     "test_entropy": "mean entropy in nats of the policy over all classes seen, on all test images after the last task",
+    "validation_accuracy": "mean over all tasks of the accuracy on their held-out training images, after the last task",
+    "seconds": "wall time since the run was last started, with its tests",
 }
 
 
