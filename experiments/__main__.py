@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cls_env.naming import lookup
-from experiments.building import check, make_agent, make_stream, task_images
+from experiments.building import check, make_stream, task_images
 from experiments.comparison import (
     BoundsConfig,
     CompareConfig,
@@ -55,7 +55,6 @@ def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = Fals
         return
     folder = RunFolder(out or Path("results/run") / config.name)
     stream = make_stream(config)
-    make_agent(config, stream)
     console.print(stream_table(stream, classes_named=2))
     total = sum(task_images(config, stream, task.index) for task in stream.tasks)
     with progress_bar(console) as progress:

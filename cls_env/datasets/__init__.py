@@ -76,6 +76,6 @@ def load_dataset(name: str, /, **options: Any) -> ImageDataset:
     return dataset
 
 
-def task_count(name: str | None) -> int:
+def task_count(name: str) -> int:
     """The customary number of tasks of a set, the first of its card; 5 where there is no card."""
     return DATASETS[name].task_counts[0] if name in DATASETS else DEFAULT_TASKS

@@ -191,7 +191,7 @@ def clear_stores(name: str | None = None) -> list[StoreEntry]:
     """
     gone = [entry for entry in list_stores() if name is None or name in (entry.name, entry.path.name)]
     for place in (entry.path for entry in gone):
-        aside = place.with_name(f".{place.name}.building-removed")
+        aside = place.with_name(f".{place.name}.building-removed-{os.getpid()}")
         place.rename(aside)  # at once, so that no process finds half a store
         shutil.rmtree(aside)
     for left in cache_folder().glob(".*.building-*"):

@@ -115,7 +115,7 @@ class TaskStream:
             contents = [(np.arange(num_classes), int(domain)) for domain in arrival]
         else:
             if (num_tasks, init_classes, increment) == (None, None, None):
-                num_tasks = task_count(dataset if isinstance(dataset, str) else None)
+                num_tasks = task_count(dataset if isinstance(dataset, str) else self.dataset.name)
             ends = np.cumsum(task_sizes(num_classes, num_tasks, init_classes, increment))
             contents = [(classes, 0) for classes in np.split(np.arange(num_classes), ends[:-1])]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,16 @@ def test_plan_counts_what_the_run_does() -> None:
     learned = 608 * step + 4 * (304 * step + 200 * head)  # the frozen phase computes each image's features once
     tested = sum(200 * (task + 1) + 200 for task in range(5)) * head
     assert plan.total_flops == pytest.approx(learned + tested)
+
+
+def test_images_that_are_not_here_come_in_their_customary_tasks() -> None:
+    config = RunConfig(dataset="cub200", epochs=1)
+    assert [task.classes for task in make_plan(config).tasks] == [20] * 10
+    domains = replace(config, scenario="domain-incremental", domains=("identity", "rotate-90"))
+    assert [(task.content, task.train_images) for task in make_plan(domains).tasks] == [
+        ("identity", 5_994),
+        ("rotate-90", 5_994),
+    ]
 
 
 def test_plan_of_a_whole_backbone_needs_more_memory() -> None:
