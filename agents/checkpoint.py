@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
+from peft import PeftModel, get_peft_model_state_dict, load_peft_weights, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -97,7 +97,10 @@ def saved_policy_arguments(description: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: The description has an entry that `PolicyConfig` lacks.
     """
-    entries = description["policy"]
+    entries = dict(description["policy"])
+    rank = entries.pop("lora_rank", None)  # checkpoints from before modules had arguments
+    if rank is not None and entries["peft"] == "lora":
+        entries["peft"] = f"lora:r={rank}"
     unknown = sorted(set(entries) - set(PolicyConfig.__dataclass_fields__))
     if unknown:
         raise ValueError(f"the saved policy has entries unknown here: {', '.join(unknown)}; a later version saved it")
@@ -166,10 +169,11 @@ def load_weights(path: str | Path, policy: ViTPolicy) -> None:
 
 def _load_adapter(backbone: PeftModel, folder: Path, file: Path) -> None:
     weights: dict[str, torch.Tensor] = load_peft_weights(str(folder), device="cpu")
+    missing = sorted(set(get_peft_model_state_dict(backbone)) - set(weights))
     result: Any = set_peft_model_state_dict(backbone, weights)
-    missing = [name for name in result.missing_keys if "lora_" in name]
-    if missing or result.unexpected_keys:
-        raise ValueError(f"{file}: the adapter lacks {missing[:3]} and has unexpected {result.unexpected_keys[:3]}")
+    unexpected = result.unexpected_keys
+    if missing or unexpected:
+        raise ValueError(f"{file}: the adapter lacks {missing[:3]} and has unexpected {unexpected[:3]}")
 
 
 def _existing(path: str | Path) -> Path:

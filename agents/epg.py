@@ -30,7 +30,7 @@ from agents.checkpoint import (
     saved_agent_arguments,
 )
 from agents.feature_cache import FeatureCache
-from agents.objectives import OBJECTIVES, Objective, mask_logits
+from agents.objectives import Objective, TaskObjective, make_objective, mask_logits
 from agents.policy import PolicyConfig, ViTPolicy
 from agents.update_log import log_update
 from agents.vec_env import ObservationInfo, as_vec_env, native_vector_env, observation_info
@@ -60,7 +60,8 @@ class EPG(BaseAlgorithm):
         policy: `"ViTPolicy"`, or a subclass of it.
         env: An environment id, a Gymnasium env, a Gymnasium vector env with SAME_STEP autoreset, or a SB3 `VecEnv`.
             An id with a native vector env is made with `batch_size` environments.
-        objective: A name in `agents.objectives.OBJECTIVES`, or a function of the same form.
+        objective: A name in `agents.objectives.OBJECTIVES`, with parameters or without (`"focal:gamma=2"`), or a
+            function of the same form.
         learning_rate: Adam's rate, or a function of the remaining progress of the task (1 to 0).
         batch_size: Images of one gradient step; a multiple of the number of environments.
         freeze_fraction: Share of a later task's steps during which only the head learns, in [0, 1].
@@ -104,7 +105,7 @@ class EPG(BaseAlgorithm):
         _init_setup_model: bool = True,
     ) -> None:
         self.objective = objective
-        self._loss = objective if callable(objective) else lookup("objective", objective, OBJECTIVES)
+        self._loss = objective if callable(objective) else make_objective(objective)
         if not 0 <= freeze_fraction <= 1:
             raise ValueError(f"freeze_fraction is a share of the steps in [0, 1], not {freeze_fraction}")
         if batch_size < 1:
@@ -233,6 +234,8 @@ class EPG(BaseAlgorithm):
         self.policy.begin_task(classes, freeze_peft=self.policy.tasks_begun > 0 and self.freeze_fraction > 0)
         for generator, seed in ((self._actions_generator, self._action_seed), (self._views_generator, self._view_seed)):
             generator.manual_seed(seed + self.policy.tasks_begun)
+        if isinstance(self._loss, TaskObjective):
+            self._loss.begin_task(self._action_seed + self.policy.tasks_begun)
 
     def _train_on_batch(self, progress: float, listener: BaseCallback, log: bool) -> bool:
         """Collect a batch, with one forward pass for acting and learning, and take a gradient step."""

@@ -19,7 +19,7 @@ from agents.augmentation import CentralView
 from agents.backbone import Normalize, create_backbone, feature_width, weights_hash
 from agents.head import GrowingHead
 from agents.micro_vit import MICRO_VIT
-from agents.peft_modules.lora import add_lora
+from agents.peft_modules import add_peft_module
 from cls_env.naming import lookup
 
 View = Callable[[Tensor], Tensor]
@@ -42,9 +42,7 @@ class PolicyConfig:
     crop_fraction: float = 0.875
     """Where views are of another size than observations: side of the central view over that of the resized image."""
     peft: str = "lora"
-    """What learns in the backbone: lora, full for all of it, or none to train the head alone."""
-    lora_rank: int = 4
-    """Rank of each LoRA."""
+    """What learns in the backbone: a name in `agents.peft_modules.PEFT_MODULES`, with arguments or without."""
     blocks: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Transformer blocks that get the module."""
     backbone_seed: int = 0
@@ -128,7 +126,7 @@ class ViTPolicy(BasePolicy):
         )
         self.normalize = Normalize(backbone, not channels_first, self.config.normalisation)
         self.backbone_hash = weights_hash(backbone)
-        adapted = lookup("PEFT module", self.config.peft, PEFT_MODULES)(backbone, self.config)
+        adapted = add_peft_module(self.config.peft, backbone, self.config.blocks, self.config.peft_seed)
         self.head = GrowingHead(feature_width(adapted.eval(), image_size), int(action_space.n), self.config.head_seed)
         self.backbone = adapted
         self.peft_parameters = tuple(tensor for tensor in adapted.parameters() if tensor.requires_grad)
@@ -215,21 +213,6 @@ def _image_size(observed: tuple[int, int], input_size: int | None) -> tuple[int,
     if input_size < 1:
         raise ValueError(f"input_size is the side of a square in pixels, at least 1, not {input_size}")
     return input_size, input_size
-
-
-def _without_peft(backbone: nn.Module, config: PolicyConfig) -> nn.Module:
-    return backbone
-
-
-def _with_lora(backbone: nn.Module, config: PolicyConfig) -> nn.Module:
-    return add_lora(backbone, config.lora_rank, config.blocks, config.peft_seed)
-
-
-def _whole(backbone: nn.Module, config: PolicyConfig) -> nn.Module:
-    return backbone.requires_grad_(True)
-
-
-PEFT_MODULES = {"lora": _with_lora, "full": _whole, "none": _without_peft}
 
 
 def parameter_counts(policy: ViTPolicy) -> dict[str, int]:

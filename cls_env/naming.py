@@ -1,10 +1,13 @@
-"""Looking a name up, and answering an unknown one with the nearest known."""
+"""Looking a name up, with arguments or without, and answering an unknown one with the nearest known."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import TypeVar
+from inspect import Parameter, signature
+from typing import Any, TypeVar
 
 Value = TypeVar("Value")
 MOST_LISTED = 30
@@ -31,3 +34,51 @@ def lookup(kind: str, name: str, known: Mapping[str, Value]) -> Value:
     hint = f"; did you mean {near[0]!r}?" if near else "."
     listed = list(known) if len(known) <= MOST_LISTED else [*near, f"... ({len(known)} in all)"]
     raise ValueError(f"unknown {kind} {name!r}{hint} Known: {', '.join(listed)}")
+
+
+def parse_specification(specification: str) -> tuple[str, dict[str, Any]]:
+    """A name with arguments, as the command line gives them: `name:key=value,key=value`.
+
+    Values are JSON where they can be read so, else words; commas within brackets do not separate.
+
+    Raises:
+        ValueError: Something after the colon is not of the form key=value.
+
+    >>> parse_specification("lora:r=8,targets=qkv")
+    ('lora', {'r': 8, 'targets': 'qkv'})
+    """
+    name, _, rest = specification.partition(":")
+    pairs = [part.partition("=") for part in re.split(r",(?![^\[{]*[\]}])", rest) if part]
+    for key, equals, _ in pairs:
+        if not (key and equals):
+            raise ValueError(f"arguments are given as name:key=value,key=value, not {specification!r}")
+    return name, {key: _value(text) for key, _, text in pairs}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def call_arguments(kind: str, function: Callable[..., Any], given: Mapping[str, Any], taken: Sequence[str]) -> None:
+    """See that a function takes the arguments that a specification gives.
+
+    Args:
+        kind: What the function is, for the message: "objective 'focal'".
+        function: Function or class.
+        given: Arguments by name.
+        taken: Its parameters that are not the specification's to give.
+
+    Raises:
+        ValueError: It does not; the message names the nearest one that it has.
+    """
+    parameters = signature(function).parameters
+    if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    known = {name: None for name in parameters if name not in taken}
+    for name in given:
+        if not known:
+            raise ValueError(f"{kind} has no argument, and so no {name!r}")
+        lookup(f"argument of {kind}", name, known)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from importlib import import_module
 from inspect import signature
 from math import inf, isfinite
 from pathlib import Path
@@ -12,9 +14,11 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from agents import EPG, OBJECTIVES
+from agents import EPG
 from agents.backbone import native_input_size
-from agents.policy import PEFT_MODULES, PolicyConfig
+from agents.objectives import make_objective
+from agents.peft_modules import check_peft_module
+from agents.policy import PolicyConfig
 from cls_env import DATASETS, ImageDataset, TaskStream
 from cls_env.datasets import DatasetCard
 from cls_env.naming import lookup
@@ -43,9 +47,10 @@ def check(config: RunConfig) -> None:
     Raises:
         ValueError: Names the entry, and for a name the nearest known one.
     """
+    import_modules(config.imports)
     lookup("dataset", config.dataset, DATASETS)
-    lookup("objective", config.objective, OBJECTIVES)
-    lookup("PEFT module", config.peft, PEFT_MODULES)
+    make_objective(config.objective)
+    check_peft_module(config.peft)
     native_input_size(config.model)
     _check_ranges(config)
     if config.weights is not None and not config.pretrained:
@@ -58,6 +63,19 @@ def check(config: RunConfig) -> None:
         raise ValueError("--device cuda: torch sees no GPU here; use --device auto or cpu")
 
 
+def import_modules(names: Sequence[str]) -> None:
+    """Import modules of the user's, which register what they add; in order, each once.
+
+    Raises:
+        ValueError: One is not there, or fails.
+    """
+    for name in names:
+        try:
+            import_module(name)
+        except Exception as error:
+            raise ValueError(f"--imports {name} can't be imported: {type(error).__name__}: {error}") from error
+
+
 def _check_ranges(config: RunConfig) -> None:
     for name, (low, high) in RANGES.items():
         value = getattr(config, name)
@@ -67,6 +85,8 @@ def _check_ranges(config: RunConfig) -> None:
             )
     if not (isfinite(config.learning_rate) and config.learning_rate > 0):
         raise ValueError(f"learning_rate must be positive, not {config.learning_rate}")
+    if any(not 0 <= beta < 1 for beta in config.adam_betas):
+        raise ValueError(f"adam_betas are two memories in [0, 1), not {config.adam_betas}")
     if not 0 <= config.freeze_fraction <= 1:
         raise ValueError(f"freeze_fraction is a share of the steps in [0, 1], not {config.freeze_fraction}")
     if not 0 < config.crop_scale[0] <= config.crop_scale[1] <= 1:
@@ -185,8 +205,7 @@ def make_agent(config: RunConfig, stream: TaskStream) -> EPG:
     """An untrained agent on the stream's training images."""
     env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=config.batch_size, dataset=stream)
     optimizer_kwargs: dict[str, Any] = {"weight_decay": config.weight_decay}
-    if config.optimizer == "sgd":
-        optimizer_kwargs["momentum"] = config.momentum
+    optimizer_kwargs |= {"momentum": config.momentum} if config.optimizer == "sgd" else {"betas": config.adam_betas}
     return EPG(
         "ViTPolicy",
         env,

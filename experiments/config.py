@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -71,9 +72,7 @@ class PolicySettings:
     crop_fraction: float | None = None
     """Side of what is seen at test over the side of the resized image: by default 0.875, of characters all."""
     peft: str = "lora"
-    """What learns in the backbone: lora, full for all of it, or none to train the head alone."""
-    lora_rank: int = 4
-    """Rank of each LoRA."""
+    """What learns in the backbone: lora, adapter, prefix ... or lora:r=8,scale=true; full for all of it, or none."""
     blocks: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Transformer blocks that get a module."""
 
@@ -94,6 +93,8 @@ class LearningSettings:
     """Shares of a task at which the rate is divided by ten."""
     momentum: float = 0.9
     """Of sgd, in [0, 1)."""
+    adam_betas: tuple[float, float] = (0.9, 0.999)
+    """Of adam: the memories of its first and second moments, in [0, 1)."""
     weight_decay: float = 0.0
     """Of the optimizer."""
     freeze_fraction: float = 0.6
@@ -116,13 +117,16 @@ class LearningSettings:
 class Settings(LearningSettings, PolicySettings, StreamSettings):
     """What all runs of a comparison share."""
 
+    imports: tuple[str, ...] = ()
+    """Python modules of your own to import first, which register objectives, PEFT modules or image sets."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig(Settings):
     """One run: one objective, one seed."""
 
     objective: str = "aepg"
-    """ce, epg, aepg, or another of agents.objectives.OBJECTIVES."""
+    """ce, epg, aepg, focal:gamma=2, or another of agents.objectives.OBJECTIVES."""
     label_noise: float = 0.0
     """Share of each task's training labels flipped to another class of the task."""
     seed: int = 0
@@ -133,7 +137,8 @@ class RunConfig(Settings):
         """Readable, and different for every different configuration."""
         digest = hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
         noise = "matrix" if self.noise_matrix else f"{self.label_noise:g}"
-        return f"{self.data_name}-{self.objective}-noise{noise}-seed{self.seed}-{digest[:8]}"
+        words = (self.data_name, self.objective, self.peft, f"noise{noise}", f"seed{self.seed}", digest[:8])
+        return re.sub(r"[^\w.+-]+", "_", "-".join(words))
 
     @property
     def seeds(self) -> Seeds:

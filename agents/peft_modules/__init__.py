@@ -1,1 +1,59 @@
-"""Small trainable modules inside a frozen ViT, made by peft."""
+"""What learns in the backbone: small trainable modules inside a frozen ViT, all of it, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from agents.peft_modules.lora import add_lora
+from cls_env.naming import call_arguments, lookup, parse_specification
+
+__all__ = ["PEFT_MODULES", "add_peft_module", "check_peft_module"]
+
+
+def _nothing(backbone: nn.Module, blocks: Sequence[int], seed: int) -> nn.Module:
+    return backbone
+
+
+def _whole(backbone: nn.Module, blocks: Sequence[int], seed: int) -> nn.Module:
+    return backbone.requires_grad_(True)
+
+
+PEFT_MODULES: dict[str, Callable[..., nn.Module]] = {
+    "lora": add_lora,
+    "full": _whole,
+    "none": _nothing,
+}
+"""Functions of (backbone, blocks, seed, **arguments) that return the backbone with what learns in it."""
+
+
+def check_peft_module(specification: str) -> None:
+    """See that a specification names a module and arguments that it takes.
+
+    Raises:
+        ValueError: It does not.
+    """
+    name, arguments = parse_specification(specification)
+    builder = lookup("PEFT module", name, PEFT_MODULES)
+    call_arguments(f"PEFT module {name!r}", builder, arguments, ("backbone", "blocks", "seed"))
+
+
+def add_peft_module(specification: str, backbone: nn.Module, blocks: Sequence[int], seed: int) -> nn.Module:
+    """Give a frozen backbone what learns in it.
+
+    Args:
+        specification: A name in `PEFT_MODULES`, with arguments or without: `"lora"`, `"prefix:length=20"`.
+        backbone: A timm model, frozen; it may be changed in place.
+        blocks: Indices of the transformer blocks that get a module.
+        seed: Fixes the module's initial values; the global random state is left as it was.
+
+    Returns:
+        The adapted backbone; exactly what learns requires gradients.
+
+    Raises:
+        ValueError: The name or an argument is unknown, or does not fit the backbone.
+    """
+    check_peft_module(specification)
+    name, arguments = parse_specification(specification)
+    return PEFT_MODULES[name](backbone, blocks, seed, **arguments)

@@ -1,4 +1,4 @@
-"""LoRA on the keys and values of chosen transformer blocks, as LAE places it."""
+"""LoRA on chosen transformer blocks, as LAE (arXiv 2303.10070) places and scales it."""
 
 from __future__ import annotations
 
@@ -6,83 +6,118 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_PREFIX_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
+from peft.tuners.lora import Linear as LoraLinear
+from peft.tuners.lora import LoraModel
+from peft.tuners.lora.layer import LoraVariant
 from torch import Tensor, nn
 
+from agents.peft_modules.attachment import attach
+from agents.peft_modules.placement import SplitQKV, split_qkv
 
-class SplitQKV(nn.Module):
-    """timm's fused `qkv` projection as three Linear layers of the same weights.
+__all__ = ["SCALED_LORA", "ScaledLinear", "ScaledLoraConfig", "SplitQKV", "add_lora", "split_qkv"]
 
-    LAE adapts the key and value rows and leaves the query rows alone. Split, these are ordinary Linear layers, which
-    every method of peft can take; the output is the fused layer's.
-    """
-
-    def __init__(self, fused: nn.Linear) -> None:
-        super().__init__()
-        self.q, self.k, self.v = (_rows_of(fused, part) for part in range(3))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, N, D] to [B, N, 3 D], queries, keys and values in this order."""
-        return torch.cat([self.q(x), self.k(x), self.v(x)], dim=-1)
+SCALED_LORA = "SCALED_LORA"
+"""Under which peft finds LoRA with a learnable scale, beside its own names; once this file is imported."""
 
 
-def _rows_of(fused: nn.Linear, part: int) -> nn.Linear:
-    """One third of a fused projection as a layer of its own."""
-    width = fused.out_features // 3
-    rows = slice(part * width, (part + 1) * width)
-    layer = nn.Linear(fused.in_features, width, bias=fused.bias is not None)
-    layer.weight = nn.Parameter(fused.weight.detach()[rows].clone())
-    if fused.bias is not None:
-        layer.bias = nn.Parameter(fused.bias.detach()[rows].clone())
-    return layer
-
-
-def split_qkv(backbone: nn.Module, blocks: Sequence[int]) -> None:
-    """Replace the fused projection of the given blocks, in place.
-
-    Raises:
-        ValueError: The model has no such blocks, or they hold no fused `attn.qkv`.
-    """
-    layers = getattr(backbone, "blocks", None)
-    if layers is None:
-        raise ValueError(f"{type(backbone).__name__} has no transformer blocks for LoRA; use peft='none'")
-    for index in blocks:
-        if not 0 <= index < len(layers):
-            raise ValueError(
-                f"block {index} is out of range: the model has {len(layers)} blocks, 0 ... {len(layers) - 1}"
-            )
-        attention: Any = getattr(layers[index], "attn", None)
-        fused = getattr(attention, "qkv", None)
-        if not isinstance(fused, nn.Linear) or hasattr(attention, "q_bias"):
-            name = type(backbone).__name__
-            raise ValueError(f"block {index} of {name} has no plain fused attn.qkv Linear layer; use 'full' or 'none'")
-        attention.qkv = SplitQKV(fused)
-
-
-def add_lora(backbone: nn.Module, rank: int, blocks: Sequence[int], seed: int) -> PeftModel:
-    """Freeze a timm ViT and give the keys and values of some blocks a LoRA each: W + B A, with B = 0 at first.
+def add_lora(
+    backbone: nn.Module,
+    blocks: Sequence[int],
+    seed: int,
+    *,
+    r: int = 4,
+    scale: bool = False,
+    targets: str = "kv",
+    **config: Any,
+) -> PeftModel:
+    """Freeze a timm ViT and give layers of some blocks a LoRA each: W + B A, with B = 0 at first.
 
     There is no alpha / r factor, as in LAE (`lora_alpha` equals the rank).
 
     Args:
-        backbone: A timm VisionTransformer; its `attn.qkv` layers are split in place.
-        rank: Rank of B A, at least 1.
+        backbone: A timm VisionTransformer; for `kv`, its `attn.qkv` layers are split in place.
         blocks: Indices of the transformer blocks.
         seed: Fixes A; the global random state is left as it was.
+        r: Rank of B A, at least 1.
+        scale: Give each of the layers a learnable scalar s, 1 at first, as LAE does: W + s B A.
+        targets: Where in a block, see `agents.peft_modules.placement`: keys and values by default.
+        **config: Further arguments of `peft.LoraConfig`.
 
     Returns:
         The model as a `peft.PeftModel`.
 
     Raises:
-        ValueError: Rank or blocks do not fit the model.
+        ValueError: Rank, blocks or place do not fit the model, or an argument is unknown.
     """
-    if rank < 1:
-        raise ValueError(f"a LoRA needs a rank of at least 1, not {rank}")
-    if not blocks:
-        raise ValueError("LoRA needs at least one transformer block; use peft='none' to train the head alone")
-    chosen = "|".join(str(index) for index in sorted(set(blocks)))
-    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=rf"blocks\.({chosen})\.attn\.qkv\.(k|v)")
-    with torch.random.fork_rng(devices=[]):
-        split_qkv(backbone, blocks)
-        torch.manual_seed(seed)
-        return get_peft_model(backbone, config)
+    if r < 1:
+        raise ValueError(f"a LoRA needs a rank of at least 1, not {r}")
+    kind = ScaledLoraConfig if scale else LoraConfig
+    return attach("lora", kind, backbone, blocks, seed, targets, {"r": r, "lora_alpha": r} | config)
+
+
+class _Scaled(LoraVariant):
+    """s B A in place of B A."""
+
+    @staticmethod
+    def init(module: Any, adapter_name: str, **_: Any) -> None:
+        if not hasattr(module, "lora_scale"):
+            module.lora_scale = nn.ParameterDict()
+        like = module.lora_B[adapter_name].weight
+        module.lora_scale[adapter_name] = nn.Parameter(torch.ones((), dtype=like.dtype, device=like.device))
+
+    @staticmethod
+    def merge_safe(module: Any, active_adapter: str, orig_weight: Tensor) -> Tensor:
+        return orig_weight + module.get_delta_weight(active_adapter).to(orig_weight.dtype)
+
+    @staticmethod
+    def merge_unsafe(module: Any, active_adapter: str, orig_weight: Tensor) -> None:
+        orig_weight.data += module.get_delta_weight(active_adapter).to(orig_weight.dtype)
+
+    @staticmethod
+    def unmerge(module: Any, active_adapter: str, orig_weight: Tensor) -> Tensor:
+        return orig_weight.data - module.get_delta_weight(active_adapter).to(orig_weight.dtype)
+
+    @staticmethod
+    def forward(module: Any, active_adapter: str, x: Tensor, result: Tensor, **_: Any) -> Tensor:
+        inner = module.lora_A[active_adapter](module.lora_dropout[active_adapter](x))
+        factor = module.lora_scale[active_adapter] * module.scaling[active_adapter]
+        return result + module.lora_B[active_adapter](inner) * factor
+
+
+class ScaledLinear(LoraLinear):
+    """A Linear layer with a LoRA and its learnable scale `lora_scale`, a scalar for each adapter."""
+
+    adapter_layer_names = (*LoraLinear.adapter_layer_names, "lora_scale")
+    lora_scale: nn.ParameterDict
+
+    def resolve_lora_variant(self, **options: Any) -> LoraVariant:
+        """The scale; it goes with none of peft's own variants.
+
+        Raises:
+            ValueError: One of them is asked for too.
+        """
+        if super().resolve_lora_variant(**options) is not None:
+            raise ValueError("a learnable scale goes with plain LoRA alone; leave out scale or the variant of LoRA")
+        return _Scaled()
+
+    def get_delta_weight(self, adapter: str) -> Tensor:
+        """What an adapter adds to the layer's weight, of the same shape."""
+        return super().get_delta_weight(adapter) * self.lora_scale[adapter]
+
+
+class ScaledLoraConfig(LoraConfig):
+    """Arguments of a LoRA with learnable scales; those of `peft.LoraConfig`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lora_bias:
+            raise ValueError("a learnable scale goes with plain LoRA alone; leave out scale or lora_bias")
+        self.peft_type = SCALED_LORA
+        self._register_custom_module({nn.Linear: ScaledLinear})
+
+
+PEFT_TYPE_TO_CONFIG_MAPPING[SCALED_LORA] = ScaledLoraConfig  # type: ignore[index]
+PEFT_TYPE_TO_TUNER_MAPPING[SCALED_LORA] = LoraModel  # type: ignore[index]
+PEFT_TYPE_TO_PREFIX_MAPPING[SCALED_LORA] = "lora_"  # type: ignore[index]

@@ -6,7 +6,7 @@ from experiments.comparison import CompareConfig
 from experiments.presets.preset import Preset
 
 REMARK = (
-    "LAE's LoRA without its learnable scales and its averaged copy, in the first of its three class orders, the "
+    "LAE without its averaged copy, in the first of its three class orders, the "
     "natural; its batches drop the last images of an epoch, ours go on into the next"
 )
 
@@ -19,8 +19,7 @@ def lae(dataset: str, epochs: int, learning_rate: float) -> CompareConfig:
         class_order="natural",
         model="vit_base_patch16_224.orig_in21k",
         normalisation="none",
-        peft="lora",
-        lora_rank=5,
+        peft="lora:r=5,scale=true",
         blocks=(0, 1, 2, 3, 4),
         epochs=epochs,
         freeze_fraction=0.6,

@@ -250,7 +250,7 @@ def test_backbone_stays_in_eval_mode() -> None:
         ({"model": "vit_micro_patch8_32.foo"}, "timm can't create 'vit_micro_patch8_32.foo'"),
         ({"model": "deit_tiny_patch16_223"}, r"did you mean 'deit_tiny_patch16_224'\?.*in all\)$"),
         ({"peft": "lorra"}, "unknown PEFT module 'lorra'; did you mean 'lora'"),
-        ({"lora_rank": 0}, "rank of at least 1"),
+        ({"peft": "lora:r=0"}, "rank of at least 1"),
         ({"blocks": (6,)}, r"block 6 is out of range: the model has 6 blocks, 0 \.\.\. 5"),
         ({"blocks": ()}, "at least one transformer block"),
         ({"modle": "x"}, "unknown policy argument 'modle'; did you mean 'model'"),

@@ -26,7 +26,7 @@ def test_papers_protocol() -> None:
     config = PRESETS["table1-10tasks"].config
     assert config.model == "vit_base_patch16_224.augreg_in21k_ft_in1k" and config.num_tasks == 10
     assert (config.epochs, config.freeze_fraction, config.batch_size, config.learning_rate) == (50, 0.6, 256, 5e-4)
-    assert (config.lora_rank, config.blocks, config.crop_scale) == (4, (0, 1, 2, 3, 4), (0.05, 1.0))
+    assert (config.peft, config.blocks, config.crop_scale) == ("lora:r=4", (0, 1, 2, 3, 4), (0.05, 1.0))
     assert len(config.seeds) == 5 and (config.optimizer, config.weight_decay) == ("adam", 0.0)
 
 

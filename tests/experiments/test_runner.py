@@ -180,7 +180,7 @@ def test_impossible_runs_write_nothing(
 
 
 def test_names_tell_configurations_apart(config: RunConfig) -> None:
-    others = [replace(config, **change) for change in ({"seed": 1}, {"epochs": 3}, {"root": "x"}, {"lora_rank": 2})]
+    others = [replace(config, **change) for change in ({"seed": 1}, {"epochs": 3}, {"root": "x"}, {"peft": "lora:r=2"})]
     assert len({run.name for run in [config, *others]}) == 5
     assert replace(config).name == config.name
 

@@ -1,0 +1,94 @@
+"""The policy gradient: in closed form over all actions, and by sampled actions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from agents.objectives.masking import check_shapes, log_policy
+from cls_env.naming import lookup
+
+_MEMORY = 0.9
+
+
+def expected_policy_gradient(logits: Tensor, action_rewards: Tensor, progress: float = 0.0) -> Tensor:
+    """-sum_a pi(a|x) R(x, a), the negative expected reward; with 0-1 rewards -pi(y|x).
+
+    Its gradient is REINFORCE's in expectation over actions, and per sample pi(y|x) times cross-entropy's.
+    Source: arXiv 2602.14078, expected policy gradient.
+
+    Returns:
+        Loss of each sample, shape (B,), in [-max R, -min R].
+
+    Raises:
+        ValueError: Logits and rewards are not two matrices of one shape.
+    """
+    check_shapes(logits, action_rewards)
+    return -(action_rewards * logits.softmax(dim=1)).sum(dim=1)
+
+
+def reinforce(logits: Tensor, action_rewards: Tensor, actions: Tensor, baseline: float = 0.0) -> Tensor:
+    """-1/n sum_i (R(x, a_i) - b) log pi(a_i|x) of n sampled actions.
+
+    Its value says little; its gradient, over actions drawn from pi, is an unbiased estimate of EPG's, for any baseline
+    that does not depend on them. Source: Williams, "Simple Statistical Gradient-Following Algorithms", 1992.
+
+    Args:
+        logits: Shape (B, A).
+        action_rewards: R(x, a) of every action, shape (B, A).
+        actions: int64 of shape (B, n), drawn from the policy.
+        baseline: b.
+
+    Returns:
+        Loss of each sample, shape (B,).
+
+    Raises:
+        ValueError: The shapes do not fit.
+    """
+    check_shapes(logits, action_rewards)
+    if actions.ndim != 2 or len(actions) != len(logits):
+        raise ValueError(f"actions must have shape (B, n), B being {len(logits)}, not {tuple(actions.shape)}")
+    advantages = action_rewards.gather(1, actions) - baseline
+    return -(advantages * log_policy(logits).gather(1, actions)).mean(dim=1)
+
+
+class Reinforce:
+    """REINFORCE as an objective: draws actions of its own, and may keep a running mean of their rewards as baseline.
+
+    The actions are drawn anew for learning, beside the one that the environment is told.
+
+    Args:
+        samples: Actions drawn for each image, at least 1.
+        baseline: `"none"`, or `"running-mean"`: the mean reward of earlier batches of the task, of which each new batch
+            replaces a tenth; before the first one, 0.
+
+    Raises:
+        ValueError: An argument is out of range or unknown.
+    """
+
+    def __init__(self, samples: int = 1, baseline: str = "none") -> None:
+        if not isinstance(samples, int) or samples < 1:
+            raise ValueError(f"samples is a whole number of at least 1, not {samples}")
+        self.samples = samples
+        self.keeps_mean = lookup("baseline", baseline, {"none": False, "running-mean": True})
+        self.begin_task(0)
+
+    def begin_task(self, seed: int) -> None:
+        """Forget the rewards of earlier tasks, and draw from `seed` on."""
+        self._seed = seed
+        self._generator: torch.Generator | None = None
+        self._mean_reward: float | None = None
+
+    def __call__(self, logits: Tensor, action_rewards: Tensor, progress: float = 0.0) -> Tensor:
+        """Loss of each sample, shape (B,); see `reinforce`."""
+        check_shapes(logits, action_rewards)
+        if self._generator is None or self._generator.device != logits.device:
+            self._generator = torch.Generator(logits.device).manual_seed(self._seed)
+        probabilities = logits.detach().float().softmax(dim=1)
+        actions = torch.multinomial(probabilities, self.samples, replacement=True, generator=self._generator)
+        loss = reinforce(logits, action_rewards, actions, self._mean_reward or 0.0)
+        if self.keeps_mean:
+            seen = action_rewards.gather(1, actions).mean().item()
+            known = seen if self._mean_reward is None else self._mean_reward
+            self._mean_reward = _MEMORY * known + (1 - _MEMORY) * seen
+        return loss

@@ -1,0 +1,56 @@
+"""Putting a module of peft on a timm ViT: its arguments checked, its random numbers from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import torch
+from peft import PeftConfig, PeftModel, get_peft_model
+from torch import nn
+
+from agents.peft_modules.placement import place
+from cls_env.naming import lookup
+
+
+def attach(
+    name: str,
+    config_class: type[PeftConfig],
+    backbone: nn.Module,
+    blocks: Sequence[int],
+    seed: int,
+    targets: str,
+    arguments: dict[str, Any],
+) -> PeftModel:
+    """Freeze a timm ViT and put a module of peft on layers of some blocks.
+
+    Args:
+        name: Of the method, for messages.
+        config_class: Of peft.
+        backbone: A timm VisionTransformer; changed in place.
+        blocks: Indices of the transformer blocks.
+        seed: Fixes the module's random numbers; the global random state is left as it was.
+        targets: Where in a block, see `agents.peft_modules.placement`.
+        arguments: Of the config.
+
+    Raises:
+        ValueError: The config has no such argument, peft refuses a value, or the blocks or the place do not fit.
+    """
+    check_arguments(name, config_class, arguments)
+    with torch.random.fork_rng(devices=[]):
+        config: Any = config_class(target_modules=place(backbone, blocks, targets), **arguments)  # type: ignore[call-arg]
+        torch.manual_seed(seed)
+        return get_peft_model(backbone, config)
+
+
+def check_arguments(name: str, config_class: type[PeftConfig], arguments: dict[str, Any]) -> None:
+    """See that a method has these arguments.
+
+    Raises:
+        ValueError: It has not; the message names the nearest one that it has.
+    """
+    general = {field.name for field in fields(PeftConfig)} | {"target_modules"}
+    known = {field.name: None for field in fields(config_class) if field.name not in general}
+    for argument in arguments:
+        lookup(f"argument of {name}", argument, known)

@@ -1,0 +1,121 @@
+"""Where in the transformer blocks of a timm ViT the modules of peft go."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cls_env.naming import lookup
+
+TARGETS: dict[str, tuple[str, ...]] = {
+    "kv": ("attn.qkv.k", "attn.qkv.v"),
+    "qkv": ("attn.qkv",),
+    "proj": ("attn.proj",),
+    "fc1": ("mlp.fc1",),
+    "fc2": ("mlp.fc2",),
+    "attention": ("attn.qkv", "attn.proj"),
+    "mlp": ("mlp.fc1", "mlp.fc2"),
+    "linear": ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"),
+    "norms": ("norm1", "norm2"),
+}
+"""Layers of a block by the name of the place; `kv`, as LAE places its modules, takes the fused projection apart."""
+
+
+class SplitQKV(nn.Module):
+    """timm's fused `qkv` projection as three Linear layers of the same weights.
+
+    LAE adapts the key and value rows and leaves the query rows alone. Split, these are ordinary Linear layers, which
+    every method of peft can take; the output is the fused layer's.
+    """
+
+    def __init__(self, fused: nn.Linear) -> None:
+        super().__init__()
+        self.q, self.k, self.v = (_rows_of(fused, part) for part in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, N, D] to [B, N, 3 D], queries, keys and values in this order."""
+        return torch.cat([self.q(x), self.k(x), self.v(x)], dim=-1)
+
+
+def _rows_of(fused: nn.Linear, part: int) -> nn.Linear:
+    """One third of a fused projection as a layer of its own."""
+    width = fused.out_features // 3
+    rows = slice(part * width, (part + 1) * width)
+    layer = nn.Linear(fused.in_features, width, bias=fused.bias is not None)
+    layer.weight = nn.Parameter(fused.weight.detach()[rows].clone())
+    if fused.bias is not None:
+        layer.bias = nn.Parameter(fused.bias.detach()[rows].clone())
+    return layer
+
+
+def split_qkv(backbone: nn.Module, blocks: Sequence[int]) -> None:
+    """Replace the fused projection of the given blocks, in place.
+
+    Raises:
+        ValueError: The model has no such blocks, or they hold no fused `attn.qkv`.
+    """
+    for index, block in _chosen(backbone, blocks):
+        block.attn.qkv = SplitQKV(_layer(backbone, index, block, "attn.qkv"))
+
+
+def place(backbone: nn.Module, blocks: Sequence[int], targets: str) -> str:
+    """A pattern of the names of the layers that modules are put on, for the `target_modules` of a peft config.
+
+    Args:
+        backbone: A timm VisionTransformer; for `kv`, its `attn.qkv` layers in these blocks are split in place.
+        blocks: Indices of the transformer blocks.
+        targets: A name in `TARGETS`, or several, as in `"kv+fc2"`.
+
+    Returns:
+        A regular expression that matches the full name of each such layer and of no other.
+
+    Raises:
+        ValueError: No blocks are given, the model has no such blocks, the place is unknown, or a block lacks it.
+    """
+    if not blocks:
+        raise ValueError("a PEFT module needs at least one transformer block; use peft='none' to train the head alone")
+    layers = [layer for name in targets.split("+") for layer in lookup("place in a block", name, TARGETS)]
+    if "attn.qkv" in layers and "attn.qkv.k" in layers:
+        raise ValueError(f"{targets!r} asks for attn.qkv as a whole and taken apart; leave one of the two out")
+    if "attn.qkv.k" in layers:
+        split_qkv(backbone, blocks)
+    for index, block in _chosen(backbone, blocks):
+        for layer in layers:
+            _layer(backbone, index, block, layer)
+    indices = "|".join(str(index) for index in sorted(set(blocks)))
+    return rf"blocks\.({indices})\.({'|'.join(re.escape(layer) for layer in dict.fromkeys(layers))})"
+
+
+def _chosen(backbone: nn.Module, blocks: Sequence[int]) -> Iterator[tuple[int, Any]]:
+    """The blocks of these indices, each once."""
+    layers: Any = getattr(backbone, "blocks", None)
+    if layers is None:
+        raise ValueError(
+            f"{type(backbone).__name__} has no transformer blocks for a PEFT module; use peft='full' or 'none'"
+        )
+    for index in dict.fromkeys(blocks):
+        if not 0 <= index < len(layers):
+            raise ValueError(
+                f"block {index} is out of range: the model has {len(layers)} blocks, 0 ... {len(layers) - 1}"
+            )
+        yield index, layers[index]
+
+
+def _layer(backbone: nn.Module, index: int, block: nn.Module, path: str) -> Any:
+    """A layer of a block, which its outputs pass through."""
+    layer: Any = block
+    for part in path.split("."):
+        layer = getattr(layer, part, None)
+    name = type(backbone).__name__
+    if path == "attn.qkv" and (not isinstance(layer, nn.Linear) or hasattr(getattr(block, "attn", None), "q_bias")):
+        # with a q_bias of its own, the attention reads the layer's weight and never calls the layer
+        raise ValueError(f"block {index} of {name} has no plain fused attn.qkv Linear layer; use 'full' or 'none'")
+    if path.startswith("norm") and (layer is None or getattr(layer, "weight", None) is None):
+        raise ValueError(f"block {index} of {name} has no {path} with a weight to learn; name another place")
+    if not path.startswith("norm") and not isinstance(layer, nn.Linear):
+        raise ValueError(f"block {index} of {name} has no Linear layer {path}; name another place")
+    return layer
