@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
+from torch import Tensor
 
 from agents.objectives import entropy, mask_logits
 from agents.policy import ViTPolicy
@@ -17,24 +18,38 @@ from agents.policy import ViTPolicy
 
 @dataclass(frozen=True)
 class TaskTest:
-    """An agent's answers on one task's images.
+    """An agent's answers on one task's images, each in the order of the test split.
 
     Attributes:
         task: The task.
-        labels: int64 of shape (N,), in the order of the test split.
+        labels: int64 of shape (N,).
         predictions: int64 of shape (N,), the most likely of all classes met so far.
+        task_predictions: int64 of shape (N,), the most likely of the task's own classes.
         entropy: Entropy of the policy over the classes met so far, nats, float32 of shape (N,).
+        task_entropy: The same over the task's own classes.
+        confidence: Probability of the most likely of all classes met so far, float32 of shape (N,).
+        log_likelihood: log pi(label|x) over the classes met so far, float32 of shape (N,); minus infinity for a label
+            that is not met yet.
     """
 
     task: int
     labels: NDArray[np.int64]
     predictions: NDArray[np.int64]
+    task_predictions: NDArray[np.int64]
     entropy: NDArray[np.float32]
+    task_entropy: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    log_likelihood: NDArray[np.float32]
 
     @property
     def accuracy(self) -> float:
         """Share of right answers, in [0, 1]."""
         return float((self.labels == self.predictions).mean())
+
+    @property
+    def task_aware_accuracy(self) -> float:
+        """Share of right answers where the task is named, in [0, 1]."""
+        return float((self.labels == self.task_predictions).mean())
 
 
 def test_tasks(
@@ -48,7 +63,8 @@ def test_tasks(
         policy: In which classes are met.
         env: A vector environment over the test split, with labels in its `info`.
         tasks: Which tasks; each is tested by itself, over all classes met.
-        task_named: Choose among the classes of `info["action_mask"]`, as in task-incremental learning.
+        task_named: Choose among the classes of `info["action_mask"]`, as in task-incremental learning, also for
+            `predictions`, `entropy`, `confidence` and `log_likelihood`.
     """
     return [_test_task(policy, env, task, task_named) for task in tasks]
 
@@ -56,22 +72,48 @@ def test_tasks(
 def _test_task(policy: ViTPolicy, env: VectorEnv[Any, Any, Any], task: int, task_named: bool) -> TaskTest:
     images, info = env.reset(options={"task": task})
     remaining = int(info["epoch_length"][0])
-    labels, predictions, entropies = [], [], []
+    batches: list[dict[str, NDArray[Any]]] = []
     policy.set_training_mode(False)
     while remaining > 0:
         shown = min(remaining, env.num_envs)
         with torch.no_grad():
-            logits = policy(torch.from_numpy(images[:shown]).to(policy.device))
-            if task_named:
-                logits = mask_logits(logits, torch.from_numpy(info["action_mask"][:shown]).to(policy.device))
-            logits = logits[:, policy.head.actions] if len(policy.head.actions) else logits
-            choice = logits.argmax(dim=1)
-            chosen = policy.head.actions[choice] if len(policy.head.actions) else choice
-            entropies.append(entropy(logits.float()).cpu().numpy())
-        labels.append(info["label"][:shown])
-        predictions.append(chosen.cpu().numpy())
+            logits = policy(torch.from_numpy(images[:shown]).to(policy.device)).float()
+        labels, mask = (torch.from_numpy(info[key][:shown]).to(policy.device) for key in ("label", "action_mask"))
+        answers = judge(logits, labels, mask, policy.head.actions, task_named)
+        batches.append({name: tensor.cpu().numpy() for name, tensor in answers.items()})
         actions = np.zeros(env.num_envs, dtype=np.int64)
-        actions[:shown] = predictions[-1]
+        actions[:shown] = batches[-1]["predictions"]
         images, _, _, _, info = env.step(actions)
         remaining -= shown
-    return TaskTest(task, np.concatenate(labels), np.concatenate(predictions), np.concatenate(entropies))
+    return TaskTest(task, **{name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]})
+
+
+def judge(logits: Tensor, labels: Tensor, action_mask: Tensor, met: Tensor, task_named: bool) -> dict[str, Tensor]:
+    """The per-image entries of a `TaskTest`.
+
+    Args:
+        logits: Of all actions, shape (B, A); minus infinity for those not met.
+        labels: int64 of shape (B,).
+        action_mask: Non-zero for the classes of the image's task, shape (B, A).
+        met: The classes met so far; where there is none, all count.
+        task_named: Choose among the task's classes alone.
+    """
+    within = mask_logits(logits, action_mask)
+    choosable = within if task_named else logits
+    columns = met if len(met) else torch.arange(logits.shape[1], device=logits.device)
+    known = choosable[:, columns]
+    log_probabilities = known.log_softmax(dim=1)
+    top, choice = log_probabilities.max(dim=1)
+    positions = torch.full((logits.shape[1],), -1, device=logits.device, dtype=torch.int64)
+    positions[columns] = torch.arange(len(columns), device=logits.device)
+    place = positions[labels]
+    likelihood = log_probabilities.gather(1, place.clamp(min=0)[:, None]).squeeze(1)
+    return {
+        "labels": labels,
+        "predictions": columns[choice],
+        "task_predictions": within.argmax(dim=1),
+        "entropy": entropy(known),
+        "task_entropy": entropy(within),
+        "confidence": top.exp(),
+        "log_likelihood": likelihood.masked_fill(place < 0, -torch.inf),
+    }

@@ -1,44 +1,36 @@
-"""The command line: `python -m experiments run | compare | bounds | presets | stream | pretrain`."""
+"""The command line: `python -m experiments run | compare | bounds | study | presets | stream | pretrain`."""
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import tyro
-from matplotlib.figure import Figure
-from rich.console import Console
-from rich.table import Table
 
 from cls_env.naming import lookup
-from experiments.building import check, make_stream, task_images
+from experiments.building import make_stream, task_images
 from experiments.comparison import (
     BoundsConfig,
     CompareConfig,
     Entry,
     RunFailedError,
     bounds_entries,
-    kinds,
     objective_entries,
-    run_all,
 )
 from experiments.config import RunConfig
-from experiments.display import compute, plan_lines, stream_table
-from experiments.figures import comparison_figures, final_accuracies, save_figures
-from experiments.plan import make_plan
+from experiments.display import stream_table
+from experiments.figures import comparison_figures, final_accuracies
+from experiments.outcome import Places, carry_out, console, keep_figures, refuse_empty, show_plan
 from experiments.presets import PRESETS, Preset
 from experiments.pretrain import PretrainConfig, pretrain
 from experiments.progress import progress_bar
-from experiments.report import rich_tables, write_report
 from experiments.results import RunFolder
 from experiments.runner import run
-
-console = Console()
+from experiments.studies import STUDIES
+from experiments.studies.command import list_studies, study_command
 
 
 def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = False) -> None:
@@ -51,7 +43,7 @@ def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = Fals
         dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
     """
     if dry_run:
-        _show_plan([Entry("", config.objective, config)])
+        show_plan([Entry("", config.objective, config)])
         return
     folder = RunFolder(out or Path("results/run") / config.name)
     stream = make_stream(config)
@@ -81,7 +73,7 @@ def compare_command(
     folder = out or Path("results/compare") / config.data_name
     entries = objective_entries(config)
     if (runs := _compare(entries, (*config.objectives, "")[0], folder, workers, dry_run)) is not None:
-        _save(comparison_figures(runs, make_stream(entries[0].config)), folder)
+        keep_figures(comparison_figures(runs, make_stream(entries[0].config)), folder)
 
 
 def bounds_command(
@@ -97,7 +89,7 @@ def bounds_command(
     """
     folder = out or Path("results/bounds") / config.data_name
     if (runs := _compare(bounds_entries(config), "sequential", folder, workers, dry_run)) is not None:
-        _save({"final_accuracies": final_accuracies(runs)}, folder)
+        keep_figures({"final_accuracies": final_accuracies(runs)}, folder)
 
 
 def pretrain_command(config: PretrainConfig, dry_run: bool = False) -> None:
@@ -152,10 +144,18 @@ def _preset_command(preset: Preset) -> Callable[..., None]:
     return command
 
 
+def _named_command(kind: str, name: str) -> Callable[..., None]:
+    """What `presets NAME` or `study NAME` runs."""
+    if kind == "study":
+        return study_command(lookup("study", name, STUDIES))
+    return _preset_command(lookup("preset", name, PRESETS))
+
+
 COMMANDS: dict[str, Any] = {
     "run": run_command,
     "compare": compare_command,
     "bounds": bounds_command,
+    "study": list_studies,
     "presets": presets_command,
     "stream": stream_command,
     "pretrain": pretrain_command,
@@ -167,10 +167,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     flat = (tyro.conf.OmitArgPrefixes,)
     try:
-        if words[:1] == ["presets"] and len(words) > 1 and not words[1].startswith("-"):
-            preset = lookup("preset", words[1], PRESETS)
-            prog = f"python -m experiments presets {preset.name}"
-            tyro.cli(_preset_command(preset), args=words[2:], prog=prog, config=flat)
+        if words[:1] in (["presets"], ["study"]) and len(words) > 1 and not words[1].startswith("-"):
+            prog = f"python -m experiments {words[0]} {words[1]}"
+            tyro.cli(_named_command(*words[:2]), args=words[2:], prog=prog, config=flat)
         else:
             tyro.extras.subcommand_cli_from_dict(
                 COMMANDS, args=words, prog="python -m experiments", description=__doc__, config=flat
@@ -188,44 +187,11 @@ def _compare(
     entries: list[Entry], baseline: str, folder: Path, workers: int | None, dry_run: bool
 ) -> pd.DataFrame | None:
     """Run, tabulate and print; or show the plan, and return None."""
-    if not entries:
-        raise ValueError("nothing to compare: give at least one objective, one label noise and one seed")
     if dry_run:
-        _show_plan(entries)
+        refuse_empty(entries, baseline)
+        show_plan(entries)
         return None
-    runs = run_all(entries, folder, workers)
-    command = f"python -m experiments {shlex.join(sys.argv[1:])}"
-    table = write_report(runs, baseline, folder, command)
-    seeds = len({entry.config.seed for entry in entries})
-    spread = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
-    console.print(f"\n{entries[0].config.data_name}: {len(entries)} runs, {spread}")
-    console.print(*rich_tables(table))
-    console.print(f"table {folder / 'table.md'}, runs in {folder / 'runs'}")
-    return runs
-
-
-def _save(figures: dict[str, Figure], folder: Path) -> None:
-    for file in save_figures(figures, folder):
-        console.print(f"figure {file}")
-
-
-def _show_plan(entries: list[Entry]) -> None:
-    """The resolved configuration, the tasks, what learns, and an estimate of compute and memory, without training."""
-    for entry in entries:
-        check(entry.config)
-    first = entries[0].config
-    shapes = [replace(kind, objective=first.objective) for entry in entries for kind in kinds([entry])]
-    plans = {shape: make_plan(shape) for shape in dict.fromkeys(shapes)}
-    console.print(first)
-    for line in plan_lines(next(iter(plans.values())), first.precision):
-        console.print(line)
-    if len(entries) > 1:
-        total = sum(plans[shape].total_flops for shape in shapes)
-        runs = Table("condition", "contender", "seed", "run", title=f"{len(entries)} runs")
-        for entry in entries:
-            runs.add_row(entry.condition, entry.contender, str(entry.config.seed), entry.config.name)
-        console.print(runs)
-        console.print(f"all runs: {compute(total, first.precision)}")
+    return carry_out(entries, baseline, Places(tables=folder, runs=folder / "runs", workers=workers))
 
 
 if __name__ == "__main__":

@@ -97,8 +97,8 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None) 
     """Carry out the runs that are not finished yet, and tabulate all.
 
     Args:
-        entries: The runs; each gets a folder of its own under `<folder>/runs`.
-        folder: The comparison's folder.
+        entries: The runs.
+        folder: Holds a folder for each run, under its name; several comparisons may share it.
         workers: Runs at once; by default as many as fit the cores, and one on a GPU.
 
     Returns:
@@ -116,7 +116,7 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None) 
     _try_agents(entries)
     total = sum(_images(entry.config) for entry in entries)
     count = workers or _fitting_workers(entries[0].config)
-    places = [folder / "runs" / entry.config.name for entry in entries]
+    places = [folder / entry.config.name for entry in entries]
     with progress_bar() as progress, multiprocessing.Manager() as manager:
         bar = progress.add_task(f"{len(entries)} runs", total=total)
         images: Queue[int] = manager.Queue()
@@ -169,8 +169,8 @@ def _try_agents(entries: Sequence[Entry]) -> None:
 
 
 def kinds(entries: Sequence[Entry]) -> dict[RunConfig, RunConfig]:
-    """One configuration of those that differ in seed and label noise alone."""
-    return {replace(entry.config, seed=0, label_noise=0.0): entry.config for entry in entries}
+    """One configuration of those that differ in seed, label noise and learning rate alone."""
+    return {replace(entry.config, seed=0, label_noise=0.0, learning_rate=1.0): entry.config for entry in entries}
 
 
 def _images(config: RunConfig) -> int:

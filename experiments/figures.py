@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,23 @@ from numpy.typing import NDArray
 
 from cls_env import TaskStream
 from experiments.files import replace_file
+from experiments.report import label_of
 from experiments.results import RunFolder
 
-COLOURS = ("#4d4d4d", "#d95f02", "#1b7fbd", "#5aae61", "#9970ab", "#c51b7d", "#8c510a")
+COLOURS = (
+    *("#4d4d4d", "#d95f02", "#1b7fbd", "#5aae61", "#9970ab", "#c51b7d", "#8c510a"),
+    *("#17becf", "#bcbd22", "#e7298a", "#1f3a93", "#a6761d"),
+)
+LINES = ("-", "--", ":", "-.")
 _RIGHT, _WRONG = "#1a9850", "#d73027"
+
+
+def styles(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """A colour and a line style for each name, different for the first 48."""
+    return {
+        name: (COLOURS[place % len(COLOURS)], LINES[place // len(COLOURS) % len(LINES)])
+        for place, name in enumerate(dict.fromkeys(names))
+    }
 
 
 def comparison_figures(runs: pd.DataFrame, stream: TaskStream) -> dict[str, Figure]:
@@ -62,12 +75,15 @@ def final_accuracies(runs: pd.DataFrame) -> Figure:
 def accuracy_curves(runs: pd.DataFrame) -> Figure:
     """A_t after each task: mean over seeds, with the standard deviation as a band."""
     figure, panels = _panels(runs, height=3.4, sharey=True)
+    look = styles(runs["contender"])
     for axes, (condition, here) in zip(panels, _conditions(runs), strict=True):
-        for colour, (contender, group) in zip(COLOURS, here.groupby("contender", sort=False), strict=False):
+        for contender, group in _contenders(here):
+            colour, line = look[contender]
             curves = 100 * np.array(group["accuracy_curve"].tolist())
             tasks = np.arange(1, curves.shape[1] + 1)
             mean, spread = curves.mean(axis=0), curves.std(axis=0, ddof=1 if len(curves) > 1 else 0)
-            axes.plot(tasks, mean, color=colour, marker="o", markersize=4, label=f"{contender}  A_T {mean[-1]:.1f} %")
+            label = f"{label_of(contender)}  A_T {mean[-1]:.1f} %"
+            axes.plot(tasks, mean, color=colour, linestyle=line, marker="o", markersize=4, label=label)
             axes.fill_between(tasks, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
         axes.set(title=condition, xlabel="tasks learned", xticks=tasks)
         axes.legend(frameon=False, loc="lower left")
@@ -108,18 +124,22 @@ def accuracy_matrices(runs: pd.DataFrame) -> Figure:
 
 def output_entropy(runs: pd.DataFrame) -> Figure:
     """Entropy of the policy over the current task's classes while it trains; every task starts near-uniform."""
-    figure, panels = _panels(runs, height=3.2, sharey=True)
+    figure, panels = _panels(runs, height=3.6, sharey=True)
+    look = styles(runs["contender"])
     for axes, (condition, here) in zip(panels, _conditions(runs), strict=True):
-        for colour, (contender, group) in zip(COLOURS, here.groupby("contender", sort=False), strict=False):
+        for contender, group in _contenders(here):
+            colour, line = look[contender]
             entropy = np.mean([_entropy_by_progress(Path(path)) for path in group["folder"]], axis=0)
             for task, values in enumerate(entropy):
                 progress = task + np.linspace(0, 1, len(values))
-                axes.plot(progress, values, color=colour, linewidth=1.2, label=None if task else contender)
-        axes.set(title=condition, xlabel="task, from its first to its last gradient step", ylim=(0, None))
+                label = None if task else label_of(contender)
+                axes.plot(progress, values, color=colour, linestyle=line, linewidth=1.2, label=label)
+        axes.set(title=condition, xlabel="task, from its first to its last gradient step")
         axes.set_xticks(np.arange(len(entropy)) + 0.5, [str(task + 1) for task in range(len(entropy))])
         axes.grid(alpha=0.25)
-    panels[0].set_ylabel("output entropy, nats")
-    panels[0].legend(frameon=False, loc="lower left", ncols=4)
+    panels[0].set(ylabel="output entropy, nats", ylim=(0, None))
+    handles, named = panels[0].get_legend_handles_labels()
+    figure.legend(handles, named, loc="outside lower center", ncols=min(6, len(named)), frameon=False)
     return figure
 
 
@@ -188,7 +208,11 @@ def _conditions(runs: pd.DataFrame) -> Iterator[tuple[Any, pd.DataFrame]]:
     yield from runs.groupby("condition", sort=False)
 
 
+def _contenders(runs: pd.DataFrame) -> Iterator[tuple[Any, pd.DataFrame]]:
+    yield from runs.groupby("contender", sort=False)
+
+
 def _panels(runs: pd.DataFrame, height: float, sharey: bool) -> tuple[Figure, list[Axes]]:
     count = runs["condition"].nunique()
-    figure = Figure(figsize=(4.6 * count, height), layout="constrained")
+    figure = Figure(figsize=(max(6.4, 4.6 * count), height), layout="constrained")
     return figure, list(np.atleast_1d(figure.subplots(1, count, sharey=sharey)))

@@ -1,7 +1,7 @@
-"""Measures of continual learning, from the accuracy matrix.
+"""Measures of continual learning: of the accuracy matrix, and of the answers' probabilities.
 
 `matrix[t, i]` is the accuracy on task i's test images after learning task t, in [0, 1], and NaN for i > t. No task id
-is given at test: the choice is among all classes seen so far.
+is given at test, except where a measure is called task-aware: the choice is among all classes seen so far.
 """
 
 from __future__ import annotations
@@ -10,14 +10,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
+CALIBRATION_BINS = 15
 
 DEFINITIONS = {
     "final_accuracy": "A_T: mean over all tasks of the accuracy after the last task",
     "average_accuracy": "mean over t of A_t, A_t being the mean accuracy over tasks 1 ... t after task t",
+    "accuracy_curve": "A_t for every t",
+    "per_task_accuracy": "accuracy on each task after the last task",
     "forgetting": "mean over all tasks but the last of (best accuracy before the last task - accuracy after it)",
+    "backward_transfer": "mean over all tasks but the last of (accuracy after the last task - accuracy right after "
+    "its own); Lopez-Paz and Ranzato 2017",
+    "forward_transfer": "mean over all tasks but the first of (accuracy before learning it, the task named - chance); "
+    "the form of Lopez-Paz and Ranzato 2017, with chance for a fresh model; a new class's row of the head is random, "
+    "so it is near 0 by construction",
+    "plasticity": "mean over all tasks of the accuracy right after learning it; learning accuracy in Riemer et al. "
+    "2019",
+    "task_aware_accuracy": "mean over all tasks of the accuracy after the last task, the task being named",
+    "per_task_aware_accuracy": "the same for each task",
+    "ece": f"expected calibration error over all classes seen, on all test images after the last task: mean over "
+    f"{CALIBRATION_BINS} equal bins of the top probability of |accuracy - confidence|, weighted by images; Guo et al. "
+    "2017",
+    "nll": "mean of -log pi(y|x) in nats over all classes seen, on all test images after the last task",
     "test_entropy": "mean entropy in nats of the policy over all classes seen, on all test images after the last task",
+    "task_test_entropy": "the same over the classes of the image's own task",
+    "train_entropy": "mean over all gradient steps of the batch's mean entropy in nats over the classes of its task",
+    "train_accuracy_clean": "right after each task, on its training images whose label is true: share classified as "
+    "labelled, the task named; over all tasks, images weighing alike",
+    "train_accuracy_flipped": "the same where the label was flipped: share classified as the wrong label says, which "
+    "is memorised; null where none is flipped",
+    "train_recovered": "the same where the label was flipped: share classified as the true label",
+    "parameter_distance": "L2 norm of (what learns in the backbone after the last task - its initial values)",
+    "weight_distance": "Frobenius norm of (the backbone's weights with the module merged - the pretrained ones); null "
+    "where the module can't be merged",
+    "peft_parameters": "scalars that learn in the backbone",
+    "head_parameters": "scalars of the head at the end",
+    "peak_memory_bytes": "most memory since the run was last started: allocated on the GPU, else resident in the "
+    "process; null where the system does not tell",
     "validation_accuracy": "mean over all tasks of the accuracy on their held-out training images, after the last task",
     "seconds": "wall time since the run was last started, with its tests",
+    "images_per_second": "training images by these seconds",
 }
 
 
@@ -52,3 +83,67 @@ def forgetting(matrix: Matrix) -> float:
         return 0.0
     best = np.nanmax(matrix[:-1, :-1], axis=0)
     return float((best - matrix[-1, :-1]).mean())
+
+
+def backward_transfer(matrix: Matrix) -> float:
+    """How later tasks changed earlier ones: mean over i < T of a[T, i] - a[i, i]; 0 for a single task.
+
+    Source: Lopez-Paz and Ranzato, "Gradient Episodic Memory for Continual Learning", NeurIPS 2017, eq. 3.
+
+    >>> round(backward_transfer(np.array([[0.8, np.nan], [0.6, 1.0]])), 3)
+    -0.2
+    """
+    if len(matrix) == 1:
+        return 0.0
+    return float((matrix[-1, :-1] - np.diag(matrix)[:-1]).mean())
+
+
+def forward_transfer(before: Matrix, fresh: Matrix) -> float:
+    """What earlier tasks gave later ones before these were learned: mean over i > 1; 0 for a single task.
+
+    Source: Lopez-Paz and Ranzato, NeurIPS 2017, eq. 4.
+
+    Args:
+        before: Accuracy on each task just before learning it, shape (T,).
+        fresh: That of a model that has learned nothing, shape (T,).
+
+    >>> round(forward_transfer(np.array([0.5, 0.7]), np.array([0.5, 0.5])), 3)
+    0.2
+    """
+    if len(before) == 1:
+        return 0.0
+    return float((before[1:] - fresh[1:]).mean())
+
+
+def plasticity(matrix: Matrix) -> float:
+    """How well tasks were learned at their time: the mean of a[i, i].
+
+    Source: Riemer et al., "Learning to Learn without Forgetting", ICLR 2019, where it is called learning accuracy.
+
+    >>> round(plasticity(np.array([[0.8, np.nan], [0.6, 1.0]])), 3)
+    0.9
+    """
+    return float(np.diag(matrix).mean())
+
+
+def expected_calibration_error(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
+    """How far the top probability is from the share of right answers: mean over bins, weighted by their images.
+
+    Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, eq. 3, with 15 bins of equal width.
+
+    Args:
+        confidence: Probability of the chosen class, in [0, 1], shape (N,).
+        right: Whether it was right, shape (N,).
+
+    >>> round(expected_calibration_error(np.array([0.9, 0.9]), np.array([True, False])), 3)
+    0.4
+    """
+    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
+    bins = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, weights=right.astype(float) - confidence, minlength=CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def negative_log_likelihood(log_likelihood: NDArray[np.floating]) -> float:
+    """Mean of -log pi(y|x) in nats, of log-likelihoods of shape (N,)."""
+    return float(-log_likelihood.mean(dtype=np.float64))

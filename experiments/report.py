@@ -1,8 +1,9 @@
-"""Tables of a comparison: for the terminal, as Markdown and as CSV."""
+"""Tables of a comparison: for the terminal, as Markdown, LaTeX and CSV."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,52 +12,91 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from experiments.files import replace_file, write_text
-from experiments.statistics import paired_difference
+from experiments.statistics import by_seed, paired_difference, statistics_table
 
 MEASURES = {
     "final_accuracy": ("A_T %", 100.0),
     "average_accuracy": ("avg. A %", 100.0),
     "forgetting": ("forgetting", 100.0),
     "test_entropy": ("entropy", 1.0),
+    "task_test_entropy": ("within task", 1.0),
+    "train_entropy": ("in training", 1.0),
+    "validation_accuracy": ("validation %", 100.0),
+    "train_accuracy_clean": ("clean %", 100.0),
+    "train_accuracy_flipped": ("memorised %", 100.0),
+    "train_recovered": ("recovered %", 100.0),
 }
+"""Heading of a measure's column, and what its numbers are multiplied by there: 100 for shares."""
+
+SHOWN = ("final_accuracy", "average_accuracy", "forgetting", "test_entropy")
+"""The measures of a comparison's table; the first is the one whose differences are shown."""
 
 
-def summary_table(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
+def summary_table(runs: pd.DataFrame, baseline: str, measures: Sequence[str] = SHOWN) -> pd.DataFrame:
     """A row for each condition and contender, as text.
 
     Args:
         runs: One row a run, as `run_all` returns them.
-        baseline: The contender from whom the others' A_T is subtracted, seed by seed.
+        baseline: The contender from whom the others' first measure is subtracted, seed by seed.
+        measures: Keys of `MEASURES`; one that no run has, such as of flipped labels where none are, is left empty.
 
     Returns:
-        Mean and standard deviation over seeds of each measure (accuracies and forgetting in points, the entropy at
-        test in nats), and the paired difference of A_T in points with its 95 % interval.
+        Mean and standard deviation over seeds of each measure (accuracies and forgetting in points, entropies in
+        nats), and the paired difference of the first with its 95 % interval.
     """
     rows = []
+    runs = runs.reindex(columns=list(dict.fromkeys([*runs.columns, *measures])))
     for condition in runs["condition"].unique():
         here = runs[runs["condition"] == condition]
-        reference = _by_seed(here, baseline)
+        reference = by_seed(here, baseline)
         for contender in here["contender"].unique():
-            group = _by_seed(here, contender)
+            group = by_seed(here, contender)
             row = {"condition": condition, "contender": contender, "seeds": str(len(group))}
-            for key, (title, factor) in MEASURES.items():
-                digits = 1 if factor > 1 else 2
-                spread = f" ± {factor * group[key].std(ddof=1):.{digits}f}" if len(group) > 1 else ""
-                row[title] = f"{factor * group[key].mean():.{digits}f}{spread}"
-            difference = paired_difference(100 * group["final_accuracy"], 100 * reference["final_accuracy"])
+            row |= {MEASURES[key][0]: _spread(group[key].dropna(), MEASURES[key][1]) for key in measures}
+            factor = MEASURES[measures[0]][1]
+            difference = paired_difference(factor * group[measures[0]], factor * reference[measures[0]])
             interval = f" [{difference.low:+.1f}, {difference.high:+.1f}]" if len(group) > 1 else ""
             row[f"vs {baseline} [95 %]"] = "" if contender == baseline else f"{difference.mean:+.1f}{interval}"
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def write_report(runs: pd.DataFrame, baseline: str, folder: Path, command: str) -> pd.DataFrame:
-    """Write `runs.csv`, `summary.csv` and `table.md`, which names the command, and return the table."""
-    table = summary_table(runs, baseline)
-    details = runs.drop(columns=["accuracy_curve", "folder"])
+def _spread(values: pd.Series[float], factor: float) -> str:
+    """Mean ± standard deviation; nothing where no run has the measure."""
+    if values.empty:
+        return ""
+    digits = 1 if factor > 1 else 2
+    spread = f" ± {factor * values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{factor * values.mean():.{digits}f}{spread}"
+
+
+def write_report(
+    runs: pd.DataFrame,
+    baseline: str,
+    folder: Path,
+    command: str,
+    measures: Sequence[str] = SHOWN,
+    introduction: str = "",
+) -> pd.DataFrame:
+    """Write `runs.csv`, `statistics.csv`, `summary.csv`, `table.tex` and `table.md`, and return the table.
+
+    Args:
+        runs: One row a run, as `run_all` returns them.
+        baseline: The contender from whom the others are subtracted.
+        folder: Where the files go.
+        command: What made them; `table.md` names it.
+        measures: Keys of `MEASURES`, for the table.
+        introduction: Markdown above the table.
+    """
+    table = summary_table(runs, baseline, measures)
+    details = runs.drop(columns=["accuracy_curve", "folder"], errors="ignore")
     replace_file(folder / "runs.csv", lambda aside: details.to_csv(aside, index=False, float_format="%.6g"))
+    numbers = statistics_table(runs, baseline)
+    replace_file(folder / "statistics.csv", lambda aside: numbers.to_csv(aside, index=False, float_format="%.6g"))
     replace_file(folder / "summary.csv", lambda aside: table.to_csv(aside, index=False))
-    write_text(folder / "table.md", f"{markdown(table)}\n\nMade by `{command}`.\n")
+    write_text(folder / "table.tex", latex(table))
+    above = f"{introduction}\n\n" if introduction else ""
+    write_text(folder / "table.md", f"{above}{markdown(table)}\n\nMade by `{command}`.\n")
     return table
 
 
@@ -66,11 +106,18 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
+def latex(table: pd.DataFrame) -> str:
+    """A LaTeX tabular with the rules of the booktabs package; special characters are escaped."""
+    style = table.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
+    return style.to_latex(hrules=True).replace("±", r"$\pm$")
+
+
 def rich_tables(table: pd.DataFrame) -> list[Table]:
-    """The same for the terminal: a table for each condition."""
+    """The same for the terminal: a table for each condition, and contenders by their short labels."""
     columns = [column for column in table.columns if column not in ("condition", "seeds")]
+    short = table.assign(contender=table["contender"].map(label_of))
     shown = []
-    for condition, group in table.groupby("condition", sort=False):
+    for condition, group in short.groupby("condition", sort=False):
         style: dict[str, Any] = {"box": SIMPLE_HEAD, "show_edge": False, "padding": 0}
         shown.append(Table(title=f"\n{condition}", title_justify="left", **style))
         for column in columns:
@@ -80,5 +127,11 @@ def rich_tables(table: pd.DataFrame) -> list[Table]:
     return shown
 
 
-def _by_seed(runs: pd.DataFrame, contender: str) -> pd.DataFrame:
-    return runs[runs["contender"] == contender].set_index("seed").sort_index()
+def label_of(contender: str) -> str:
+    """A specification without the names of its parameters; other names as they are.
+
+    >>> label_of("reinforce:samples=1,baseline=running-mean"), label_of("ce")
+    ('reinforce 1, running-mean', 'ce')
+    """
+    name, colon, parameters = contender.partition(":")
+    return f"{name} {', '.join(re.findall(r'=([^,]+)', parameters))}" if colon else contender

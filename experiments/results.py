@@ -3,6 +3,7 @@
 config.json            the resolved configuration
 protocol.json          what was run on what: weights, class order, seeds, versions, definitions
 accuracy_matrix.csv    row t: accuracy on every task after learning task t
+training_labels.csv    row t: how many true and flipped labels of task t are answered after learning it
 steps/                 a row for each gradient step, a file for each task
 predictions/           the choices on the test images, before and after each task
 model.zip              adapter and head, for `EPG.load`
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from numpy.typing import NDArray
 from agents.evaluation import TaskTest
 from experiments.config import RunConfig
 from experiments.files import replace_file, write_json
+from experiments.training_labels import LabelFit
+
+ANSWERS = tuple(field.name for field in fields(TaskTest) if field.name != "task")
 
 
 @dataclass(frozen=True)
@@ -95,13 +99,10 @@ class RunFolder:
         return pd.read_csv(self.path / "accuracy_matrix.csv", index_col="after_task").to_numpy(dtype=float)
 
     def write_predictions(self, moment: str, tests: Sequence[TaskTest]) -> None:
-        """Keep labels, choices and entropies; `moment` is such as `"before_task_1"`."""
+        """Keep the answers on test images; `moment` is such as `"before_task_1"`."""
         arrays = {
             "task": np.concatenate([np.full(len(test.labels), test.task) for test in tests]),
-            **{
-                key: np.concatenate([getattr(test, key) for test in tests])
-                for key in ("labels", "predictions", "entropy")
-            },
+            **{key: np.concatenate([getattr(test, key) for test in tests]) for key in ANSWERS},
         }
 
         def write(aside: Path) -> None:
@@ -111,9 +112,19 @@ class RunFolder:
         replace_file(self.path / "predictions" / f"{moment}.npz", write)
 
     def read_predictions(self, moment: str) -> dict[str, NDArray[Any]]:
-        """The arrays `task`, `labels`, `predictions`, `entropy` of a moment."""
+        """The arrays `task` and those of a `TaskTest`, of a moment."""
         with np.load(self.path / "predictions" / f"{moment}.npz", allow_pickle=False) as arrays:
             return dict(arrays)
+
+    def write_label_fits(self, fits: Sequence[LabelFit]) -> None:
+        """Write the rows known so far."""
+        table = pd.DataFrame(fits, columns=LabelFit._fields).rename_axis("task")
+        replace_file(self.path / "training_labels.csv", lambda aside: table.to_csv(aside))
+
+    def read_label_fits(self) -> list[LabelFit]:
+        """A row for each task learned."""
+        table = pd.read_csv(self.path / "training_labels.csv", index_col="task")
+        return [LabelFit(*map(int, row)) for row in table.itertuples(index=False)]
 
     def read_steps(self) -> pd.DataFrame:
         """All per-step rows, in the order of the tasks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,9 +19,11 @@ from cls_env import TaskStream
 from experiments.building import learning_rate, make_agent, make_stream, task_images
 from experiments.config import RunConfig
 from experiments.files import write_json
-from experiments.metrics import accuracy_curve, average_accuracy, final_accuracy, forgetting
+from experiments.memory import peak_bytes, reset_peak
 from experiments.protocol import protocol_card
 from experiments.results import RunFolder
+from experiments.summary import policy_measures, summary
+from experiments.training_labels import label_fit
 
 TEST_BATCH = 256
 Listener = Callable[[int], None]
@@ -49,12 +52,15 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
     if folder.finished:
         return folder.metrics()
 
-    matrix = np.empty((0, len(stream.tasks)))
+    initial = copy.deepcopy(model.policy).cpu()
+    matrix, fits = np.empty((0, len(stream.tasks))), []
     if folder.model.exists():
         model = EPG.load(folder.model, model.get_env(), device=config.device, learning_rate=learning_rate(config))
         matrix = folder.read_matrix()[: model.policy.tasks_begun]
+        fits = folder.read_label_fits()[: len(matrix)]
         on_images(sum(task_images(config, stream, task) for task in range(len(matrix))))
     test_env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="test")
+    reset_peak(model.device)
     started = time.perf_counter()
     trained = 0
     for task in range(len(matrix), len(stream.tasks)):
@@ -63,13 +69,16 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
         row = np.full(len(stream.tasks), np.nan)
         row[: task + 1] = [test.accuracy for test in tests]
         matrix = np.vstack([matrix, row])
+        fits.append(label_fit(model.policy, stream, task))
         folder.write_predictions(f"after_task_{task}", tests)
+        folder.write_label_fits(fits)
         folder.write_matrix(matrix)
         model.save(folder.model)  # the last of a task's files: it says how far the run has come
     seconds = time.perf_counter() - started
-    metrics = summary(matrix, folder.read_predictions(f"after_task_{len(matrix) - 1}")["entropy"])
+    metrics = summary(folder, stream) | policy_measures(model.policy, initial)
     if config.validation_fraction:
         metrics["validation_accuracy"] = validation_accuracy(model, stream)
+    metrics["peak_memory_bytes"] = peak_bytes(model.device)
     metrics |= {"seconds": round(seconds, 2), "images_per_second": round(trained / seconds, 1)}
     write_json(folder.path / "metrics.json", metrics)
     return metrics
@@ -80,17 +89,6 @@ def validation_accuracy(model: EPG, stream: TaskStream) -> float:
     env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="validation")
     tests = test_tasks(model.policy, env, range(len(stream.tasks)), stream.scenario.task_named_at_test)
     return float(np.mean([test.accuracy for test in tests]))
-
-
-def summary(matrix: np.ndarray[Any, np.dtype[np.float64]], test_entropy: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """The measures of a finished run, as defined in `experiments.metrics`."""
-    return {
-        "final_accuracy": final_accuracy(matrix),
-        "average_accuracy": average_accuracy(matrix),
-        "forgetting": forgetting(matrix),
-        "test_entropy": float(test_entropy.mean()),
-        "accuracy_curve": accuracy_curve(matrix).tolist(),
-    }
 
 
 def _learn(

@@ -34,22 +34,21 @@ def attach(
         targets: Where in a block, see `agents.peft_modules.placement`.
         arguments: Of the config.
 
+    Returns:
+        The model as a `peft.PeftModel`, in training or eval mode as the backbone was.
+
     Raises:
         ValueError: The config has no such argument, peft refuses a value, or the blocks or the place do not fit.
     """
-    check_arguments(name, config_class, arguments)
+    _check_arguments(name, config_class, arguments)
     with torch.random.fork_rng(devices=[]):
         config: Any = config_class(target_modules=place(backbone, blocks, targets), **arguments)  # type: ignore[call-arg]
         torch.manual_seed(seed)
-        return get_peft_model(backbone, config)
+        return get_peft_model(backbone, config).train(backbone.training)
 
 
-def check_arguments(name: str, config_class: type[PeftConfig], arguments: dict[str, Any]) -> None:
-    """See that a method has these arguments.
-
-    Raises:
-        ValueError: It has not; the message names the nearest one that it has.
-    """
+def _check_arguments(name: str, config_class: type[PeftConfig], arguments: dict[str, Any]) -> None:
+    """Raise a ValueError that names the nearest argument of a method in place of one that it has not."""
     general = {field.name for field in fields(PeftConfig)} | {"target_modules"}
     known = {field.name: None for field in fields(config_class) if field.name not in general}
     for argument in arguments:

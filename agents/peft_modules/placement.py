@@ -13,6 +13,9 @@ from cls_env.naming import lookup
 
 TARGETS: dict[str, tuple[str, ...]] = {
     "kv": ("attn.qkv.k", "attn.qkv.v"),
+    "q": ("attn.qkv.q",),
+    "k": ("attn.qkv.k",),
+    "v": ("attn.qkv.v",),
     "qkv": ("attn.qkv",),
     "proj": ("attn.proj",),
     "fc1": ("mlp.fc1",),
@@ -22,7 +25,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "linear": ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"),
     "norms": ("norm1", "norm2"),
 }
-"""Layers of a block by the name of the place; `kv`, as LAE places its modules, takes the fused projection apart."""
+"""Layers of a block by the name of the place; `kv` is where LAE (arXiv 2303.10070) puts its modules."""
 
 
 class SplitQKV(nn.Module):
@@ -66,7 +69,8 @@ def place(backbone: nn.Module, blocks: Sequence[int], targets: str) -> str:
     """A pattern of the names of the layers that modules are put on, for the `target_modules` of a peft config.
 
     Args:
-        backbone: A timm VisionTransformer; for `kv`, its `attn.qkv` layers in these blocks are split in place.
+        backbone: A timm VisionTransformer; for `q`, `k` and `v`, its `attn.qkv` layers in these blocks are split in
+            place.
         blocks: Indices of the transformer blocks.
         targets: A name in `TARGETS`, or several, as in `"kv+fc2"`.
 
@@ -79,9 +83,9 @@ def place(backbone: nn.Module, blocks: Sequence[int], targets: str) -> str:
     if not blocks:
         raise ValueError("a PEFT module needs at least one transformer block; use peft='none' to train the head alone")
     layers = [layer for name in targets.split("+") for layer in lookup("place in a block", name, TARGETS)]
-    if "attn.qkv" in layers and "attn.qkv.k" in layers:
-        raise ValueError(f"{targets!r} asks for attn.qkv as a whole and taken apart; leave one of the two out")
-    if "attn.qkv.k" in layers:
+    if any(layer.startswith("attn.qkv.") for layer in layers):
+        if "attn.qkv" in layers:
+            raise ValueError(f"{targets!r} asks for attn.qkv as a whole and taken apart; leave one of the two out")
         split_qkv(backbone, blocks)
     for index, block in _chosen(backbone, blocks):
         for layer in layers:

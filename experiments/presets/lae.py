@@ -11,15 +11,22 @@ REMARK = (
 )
 
 
-def lae(dataset: str, epochs: int, learning_rate: float) -> CompareConfig:
-    """LAE's protocol: the original in21k weights, pixels in [0, 1], LoRA of rank 5, batches of 24."""
+MODULES = {
+    "lora": "lora:r=5,scale=true",
+    "adapter": "adapter:bottleneck=5,scale=true",
+    "prefix": "prefix:length=10,scale=true,compensatory=true",
+}
+
+
+def lae(dataset: str, epochs: int, learning_rate: float, peft: str) -> CompareConfig:
+    """LAE's protocol: the original in21k weights, pixels in [0, 1], modules in blocks 0-4, batches of 24."""
     return CompareConfig(
         dataset=dataset,
         num_tasks=10,
         class_order="natural",
         model="vit_base_patch16_224.orig_in21k",
         normalisation="none",
-        peft="lora:r=5,scale=true",
+        peft=peft,
         blocks=(0, 1, 2, 3, 4),
         epochs=epochs,
         freeze_fraction=0.6,
@@ -34,17 +41,22 @@ def lae(dataset: str, epochs: int, learning_rate: float) -> CompareConfig:
     )
 
 
-LAE = (
-    Preset(
-        name="lae-cifar100",
-        title="LAE's setting on Split-CIFAR-100, 10 tasks: 5 epochs, the first 3 head only",
-        config=lae("cifar100", 5, 0.0028125),
-        remark=REMARK,
-    ),
-    Preset(
-        name="lae-imagenet-r",
-        title="LAE's setting on Split-ImageNet-R, 10 tasks: 50 epochs, the first 30 head only",
-        config=lae("imagenet-r", 50, 0.00046875),
-        remark=REMARK,
-    ),
-)
+def _presets(module: str, peft: str) -> tuple[Preset, Preset]:
+    ending = "" if module == "lora" else f"-{module}"
+    return (
+        Preset(
+            name=f"lae-cifar100{ending}",
+            title=f"LAE's setting on Split-CIFAR-100, 10 tasks, {module}: 5 epochs, the first 3 head only",
+            config=lae("cifar100", 5, 0.0028125, peft),
+            remark=REMARK,
+        ),
+        Preset(
+            name=f"lae-imagenet-r{ending}",
+            title=f"LAE's setting on Split-ImageNet-R, 10 tasks, {module}: 50 epochs, the first 30 head only",
+            config=lae("imagenet-r", 50, 0.00046875, peft),
+            remark=REMARK,
+        ),
+    )
+
+
+LAE = tuple(preset for module, peft in MODULES.items() for preset in _presets(module, peft))

@@ -117,7 +117,7 @@ def test_keys_and_values_of_the_chosen_blocks_learn_and_nothing_else() -> None:
 def test_parameter_count_is_laes_on_vit_base() -> None:
     """LAE's LoRA of rank 5 has 76,810 trainable parameters in blocks 0-4, of which 10 are its learnable scales."""
     backbone = create_backbone("vit_base_patch16_224.augreg_in21k_ft_in1k", False, (224, 224), seed=0)
-    model = add_lora(backbone, rank=5, blocks=range(5), seed=0)
+    model = add_lora(backbone, range(5), 0, r=5)
     assert sum(tensor.numel() for tensor in model.parameters() if tensor.requires_grad) == 76_800
 
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.objectives import OBJECTIVES
-from cls_env import DATASETS
 from experiments.__main__ import main
+from experiments.building import check
 from experiments.comparison import objective_entries
 from experiments.config import RunConfig
 from experiments.plan import make_plan
@@ -17,7 +16,8 @@ from experiments.presets import PRESETS
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
 def test_presets_name_what_there_is(preset: object) -> None:
     config = preset.config
-    assert config.dataset in DATASETS and set(config.objectives) <= set(OBJECTIVES)
+    for entry in objective_entries(config):
+        check(entry.config)
     assert set(preset.reported) <= set(config.objectives)
     assert len({entry.config.name for entry in objective_entries(config)}) == len(objective_entries(config))
 

@@ -18,6 +18,7 @@ from experiments.runner import run
 
 EXPECTED_FILES = {
     "accuracy_matrix.csv",
+    "training_labels.csv",
     "config.json",
     "metrics.json",
     "model.zip",
@@ -230,7 +231,7 @@ def test_failed_run_is_named(config: RunConfig, tmp_path: Path) -> None:
     place.mkdir(parents=True)
     (place / "foreign.txt").write_text("x")
     with pytest.raises(RunFailedError, match=rf"{entries[0].config.name} failed: FileExistsError"):
-        run_all(entries, tmp_path, workers=1)
+        run_all(entries, tmp_path / "runs", workers=1)
 
 
 def test_check_accepts_the_defaults() -> None:

@@ -1,0 +1,111 @@
+"""Carrying out a comparison and showing what comes of it; or, beforehand, what it would do."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+from experiments.building import check
+from experiments.comparison import Entry, kinds, run_all
+from experiments.display import compute, plan_lines
+from experiments.figures import save_figures
+from experiments.plan import make_plan
+from experiments.report import SHOWN, rich_tables, write_report
+
+console = Console()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where a comparison's results go.
+
+    Attributes:
+        tables: The folder of tables and figures.
+        runs: The folder of the runs' folders; comparisons may share it.
+        workers: Runs at once; by default as many as fit the cores, and one on a GPU.
+    """
+
+    tables: Path
+    runs: Path
+    workers: int | None = None
+
+
+def carry_out(
+    entries: Sequence[Entry],
+    baseline: str,
+    places: Places,
+    measures: Sequence[str] = SHOWN,
+    introduction: str = "",
+) -> pd.DataFrame:
+    """Run what is not finished yet, write the tables and print them.
+
+    Args:
+        entries: The runs.
+        baseline: The contender from whom the others are subtracted.
+        places: Where the results go.
+        measures: Of the table.
+        introduction: Markdown above the table in `table.md`.
+
+    Returns:
+        One row a run, as `run_all` returns them.
+
+    Raises:
+        ValueError: There is nothing to run, the baseline is not among the contenders, or a run is impossible.
+        RunFailedError: A run failed; the finished ones are kept.
+    """
+    refuse_empty(entries, baseline)
+    runs = run_all(entries, places.runs, places.workers)
+    command = f"python -m experiments {shlex.join(sys.argv[1:])}"
+    table = write_report(runs, baseline, places.tables, command, measures, introduction)
+    seeds = len({entry.config.seed for entry in entries})
+    spread = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
+    console.print(f"\n{entries[0].config.data_name}: {len(entries)} runs, {spread}")
+    console.print(*rich_tables(table))
+    console.print(f"table {places.tables / 'table.md'}, runs in {places.runs}")
+    return runs
+
+
+def refuse_empty(entries: Sequence[Entry], baseline: str) -> None:
+    """See that there are runs, and that the differences have something to be taken to.
+
+    Raises:
+        ValueError: There are none, or the baseline is missing.
+    """
+    if not entries:
+        raise ValueError("nothing to compare: give at least one objective, one label noise and one seed")
+    contenders = list(dict.fromkeys(entry.contender for entry in entries))
+    if baseline not in contenders:
+        raise ValueError(f"differences are taken to {baseline!r}: name it too, beside {', '.join(contenders)}")
+
+
+def keep_figures(figures: dict[str, Figure], folder: Path) -> None:
+    """Save figures, and say where."""
+    for file in save_figures(figures, folder):
+        console.print(f"figure {file}")
+
+
+def show_plan(entries: Sequence[Entry]) -> None:
+    """The resolved configuration, the tasks, what learns, and an estimate of compute and memory, without training."""
+    for entry in entries:
+        check(entry.config)
+    first = entries[0].config
+    shapes = [replace(kind, objective=first.objective) for entry in entries for kind in kinds([entry])]
+    plans = {shape: make_plan(shape) for shape in dict.fromkeys(shapes)}
+    console.print(first)
+    for line in plan_lines(next(iter(plans.values())), first.precision):
+        console.print(line)
+    if len(entries) > 1:
+        total = sum(plans[shape].total_flops for shape in shapes)
+        runs = Table("condition", "contender", "seed", "run", title=f"{len(entries)} runs")
+        for entry in entries:
+            runs.add_row(entry.condition, entry.contender, str(entry.config.seed), entry.config.name)
+        console.print(runs)
+        console.print(f"all runs: {compute(total, first.precision)}")

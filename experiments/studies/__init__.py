@@ -1,0 +1,33 @@
+"""Studies of the objectives: `python -m experiments study` lists them, `study NAME` carries one out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from experiments.studies.annealing import ANNEALING
+from experiments.studies.beyond_aepg import BEYOND_AEPG
+from experiments.studies.blocks_and_rank import BLOCKS_AND_RANK
+from experiments.studies.entropy import ENTROPY
+from experiments.studies.from_scratch import FROM_SCRATCH
+from experiments.studies.label_noise import LABEL_NOISE
+from experiments.studies.learning_rate import LEARNING_RATE
+from experiments.studies.objectives_by_module import OBJECTIVES_BY_MODULE
+from experiments.studies.strength import STRENGTH
+from experiments.studies.study import Study, StudyConfig
+
+__all__ = ["STUDIES", "Study", "StudyConfig"]
+
+STUDIES: dict[str, Study[Any]] = {
+    study.name: study
+    for study in (
+        OBJECTIVES_BY_MODULE,
+        ENTROPY,
+        ANNEALING,
+        STRENGTH,
+        LABEL_NOISE,
+        FROM_SCRATCH,
+        BLOCKS_AND_RANK,
+        LEARNING_RATE,
+        BEYOND_AEPG,
+    )
+}

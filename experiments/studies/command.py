@@ -1,0 +1,101 @@
+"""`python -m experiments study`: the list, and a study carried out step by step."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.padding import Padding
+from rich.table import Table
+
+from experiments.files import replace_file, write_text
+from experiments.outcome import Places, carry_out, console, keep_figures, refuse_empty, show_plan
+from experiments.report import latex, markdown
+from experiments.studies import STUDIES
+from experiments.studies.study import Study, with_settings
+
+RUNS = Path("results/studies/runs")
+
+
+def list_studies() -> None:
+    """List the studies; `study NAME` carries one out, and `study NAME --help` shows what can be changed."""
+    for study in STUDIES.values():
+        count = len(study.entries(study.config))
+        more = ", and more that these lead to" if study.then else ""
+        console.print(f"[bold]{study.name}[/bold]  {study.title}; {count} runs{more}", highlight=False)
+        console.print(Padding(study.question, (0, 0, 0, 4)), highlight=False)
+
+
+def study_command(study: Study[Any]) -> Callable[..., None]:
+    """The command that carries out a study, with its settings as defaults."""
+
+    def command(
+        config: Any = study.config,
+        out: Path | None = None,
+        runs: Path = RUNS,
+        workers: int | None = None,
+        dry_run: bool = False,
+    ) -> None:
+        first = Places(tables=out or Path("results/studies") / study.name, runs=runs, workers=workers)
+        step, places = study, first
+        while True:
+            finished = _carry_out(step, config, places, dry_run)
+            if step.then is None or finished is None:
+                return
+            step = step.then(config, finished)
+            places = replace(first, tables=first.tables / step.name)
+
+    command.__annotations__["config"] = type(study.config)
+    command.__doc__ = f"""{study.title}.
+
+    {study.question}
+
+    Published: {study.published}
+
+    Args:
+        config: What to compare.
+        out: The folder of tables and figures; by default results/studies/<study>.
+        runs: The folder of the runs, which studies share; finished runs in it are reused.
+        workers: Runs at once; by default as many as fit the cores, one on a GPU.
+        dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
+    """
+    return command
+
+
+def _carry_out(study: Study[Any], config: Any, places: Places, dry_run: bool) -> pd.DataFrame | None:
+    """One step: its runs, tables and figures; or its plan, and None."""
+    entries = study.entries(config)
+    console.print(f"[bold]{study.title}[/bold]\n{study.question}\npublished: {study.published}", highlight=False)
+    if dry_run:
+        refuse_empty(entries, study.baseline)
+        show_plan(entries)
+        if study.then:
+            console.print("what follows depends on these runs")
+        return None
+    introduction = f"# {study.title}\n\n{study.question}\n\nPublished: {study.published}"
+    runs = carry_out(entries, study.baseline, places, study.measures, introduction)
+    known = with_settings(runs, entries)
+    for name, table in study.tables(known).items():
+        _write_table(table, places.tables / name)
+    keep_figures(study.figures(known), places.tables)
+    return known
+
+
+def _write_table(table: pd.DataFrame, place: Path) -> None:
+    """As Markdown, LaTeX and CSV, and on the terminal."""
+    command = f"python -m experiments {shlex.join(sys.argv[1:])}"
+    write_text(place.with_suffix(".md"), f"{markdown(table)}\n\nMade by `{command}`.\n")
+    write_text(place.with_suffix(".tex"), latex(table))
+    replace_file(place.with_suffix(".csv"), lambda aside: table.to_csv(aside, index=False))
+    shown = Table(*table.columns, box=SIMPLE_HEAD, show_edge=False)
+    for row in table.itertuples(index=False):
+        shown.add_row(*map(str, row))
+    console.print()
+    console.print(shown)
+    console.print(f"table {place.with_suffix('.md')}")

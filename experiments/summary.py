@@ -1,0 +1,72 @@
+"""The measures of a finished run, as `experiments.metrics.DEFINITIONS` has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.policy import ViTPolicy, parameter_counts
+from cls_env import TaskStream
+from experiments.distance import parameter_distance, weight_distance
+from experiments.metrics import (
+    accuracy_curve,
+    average_accuracy,
+    backward_transfer,
+    expected_calibration_error,
+    final_accuracy,
+    forgetting,
+    forward_transfer,
+    negative_log_likelihood,
+    plasticity,
+)
+from experiments.results import RunFolder
+from experiments.training_labels import shares
+
+
+def summary(folder: RunFolder, stream: TaskStream) -> dict[str, Any]:
+    """What the files of a run tell, once all its tasks are learned."""
+    matrix = folder.read_matrix()
+    last = folder.read_predictions(f"after_task_{len(matrix) - 1}")
+    before = [folder.read_predictions(f"before_task_{task}") for task in range(len(matrix))]
+    aware = _task_aware(last, len(matrix))
+    chance = np.array([1 / len(task.classes) for task in stream.tasks])
+    return {
+        "final_accuracy": final_accuracy(matrix),
+        "average_accuracy": average_accuracy(matrix),
+        "forgetting": forgetting(matrix),
+        "test_entropy": float(last["entropy"].mean()),
+        "accuracy_curve": accuracy_curve(matrix).tolist(),
+        "per_task_accuracy": matrix[-1].tolist(),
+        "backward_transfer": backward_transfer(matrix),
+        "forward_transfer": forward_transfer(
+            np.array([_task_aware(answers, task + 1)[task] for task, answers in enumerate(before)]), chance
+        ),
+        "plasticity": plasticity(matrix),
+        "task_aware_accuracy": float(aware.mean()),
+        "per_task_aware_accuracy": aware.tolist(),
+        "ece": expected_calibration_error(last["confidence"], last["predictions"] == last["labels"]),
+        "nll": negative_log_likelihood(last["log_likelihood"]),
+        "task_test_entropy": float(last["task_entropy"].mean()),
+        "train_entropy": float(folder.read_steps()["train/entropy"].mean()),
+        **shares(folder.read_label_fits()),
+    }
+
+
+def policy_measures(policy: ViTPolicy, initial: ViTPolicy) -> dict[str, Any]:
+    """What the policy at the end tells beside the one at the beginning."""
+    counts = parameter_counts(policy)
+    return {
+        "parameter_distance": parameter_distance(policy, initial.peft_parameters),
+        "weight_distance": weight_distance(policy, initial.backbone),
+        "peft_parameters": counts["peft"],
+        "head_parameters": counts["head"],
+    }
+
+
+def _task_aware(answers: dict[str, NDArray[Any]], tasks: int) -> NDArray[np.float64]:
+    """Accuracy on each task, the task being named; NaN where the answers have none of it."""
+    right = answers["task_predictions"] == answers["labels"]
+    here = [answers["task"] == task for task in range(tasks)]
+    return np.array([right[rows].mean() if rows.any() else np.nan for rows in here])

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from experiments.report import label_of, latex, rich_tables, summary_table, write_report
+
+
+@pytest.fixture
+def runs() -> pd.DataFrame:
+    rows = [
+        {"condition": "20% label noise", "contender": contender, "seed": seed, "folder": "f", "accuracy_curve": [0.1]}
+        | {"final_accuracy": value + seed / 10, "average_accuracy": value, "forgetting": 0.1, "test_entropy": 1.0}
+        for contender, value in (("ce", 0.5), ("reinforce:samples=1", 0.4))
+        for seed in (0, 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_latex_escapes_what_is_special_to_it() -> None:
+    table = pd.DataFrame({"A_T %": ["70.0 ± 14.1", "5 % & #1"], "contender": ["my_loss", "a~b^{c}$"]})
+    lines = latex(table).splitlines()
+    assert lines[0] == r"\begin{tabular}{ll}" and lines[1] == r"\toprule"
+    assert lines[2] == r"A\_T \% & contender \\"
+    assert lines[4] == r"70.0 $\pm$ 14.1 & my\_loss \\"
+    assert lines[5].startswith(r"5 \% \& \#1 & a\textasciitilde ") and r"\$" in lines[5]
+
+
+def test_report_writes_all_forms_of_the_table(runs: pd.DataFrame, tmp_path: Path) -> None:
+    table = write_report(runs, "ce", tmp_path, "python -m experiments x", introduction="# Why")
+    assert {file.name for file in tmp_path.iterdir()} == {
+        *("runs.csv", "statistics.csv", "summary.csv", "table.md", "table.tex")
+    }
+    page = (tmp_path / "table.md").read_text()
+    assert page.startswith("# Why\n\n| condition |") and page.endswith("Made by `python -m experiments x`.\n")
+    assert pd.read_csv(tmp_path / "summary.csv", dtype=str, keep_default_na=False).equals(table)
+    assert not {"folder", "accuracy_curve"} & set(pd.read_csv(tmp_path / "runs.csv").columns)
+    numbers = pd.read_csv(tmp_path / "statistics.csv")
+    assert list(numbers.columns) == [
+        *("condition", "contender", "measure", "seeds", "mean", "std", "low", "high"),
+        *("difference", "difference_low", "difference_high", "p"),
+    ]
+    assert (tmp_path / "table.tex").read_text().count(r"20\% label noise") == 2
+
+
+def test_table_shows_the_measures_asked_for_and_differences_of_the_first(runs: pd.DataFrame) -> None:
+    table = summary_table(runs.assign(final_accuracy=0.5), "ce", ("average_accuracy", "final_accuracy"))
+    assert list(table.columns[3:5]) == ["avg. A %", "A_T %"]
+    assert table.iloc[1, -1] == "-10.0 [-10.0, -10.0]"
+
+
+def test_measure_that_no_run_has_is_left_empty(runs: pd.DataFrame) -> None:
+    measures = ("final_accuracy", "train_recovered")
+    for missing in (runs, runs.assign(train_recovered=float("nan")), runs.assign(train_recovered=None)):
+        assert summary_table(missing, "ce", measures)["recovered %"].tolist() == ["", ""]
+
+
+def test_terminal_shows_short_labels_within_80_columns(runs: pd.DataFrame) -> None:
+    console = Console(width=80, record=True, force_terminal=False)
+    console.print(*rich_tables(summary_table(runs, "ce")))
+    printed = console.export_text()
+    assert "reinforce 1 " in printed and "…" not in printed
+    assert max(map(len, printed.splitlines())) <= 80
+
+
+def test_labels_drop_the_names_of_parameters_alone() -> None:
+    assert label_of("alpha:alpha=0.5") == "alpha 0.5"
+    assert label_of("frozen random") == "frozen random"
