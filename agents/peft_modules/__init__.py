@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from torch import nn
 
+from agents.peft_modules.library import METHODS, UNFIT, add_library_module
 from agents.peft_modules.lora import add_lora
 from cls_env.naming import call_arguments, lookup, parse_specification
 
@@ -24,6 +26,7 @@ PEFT_MODULES: dict[str, Callable[..., nn.Module]] = {
     "lora": add_lora,
     "full": _whole,
     "none": _nothing,
+    **{name: partial(add_library_module, name) for name in METHODS},
 }
 """Functions of (backbone, blocks, seed, **arguments) that return the backbone with what learns in it."""
 
@@ -32,9 +35,11 @@ def check_peft_module(specification: str) -> None:
     """See that a specification names a module and arguments that it takes.
 
     Raises:
-        ValueError: It does not.
+        ValueError: It does not, or the module is one of peft's that does not fit a ViT.
     """
     name, arguments = parse_specification(specification)
+    if name in UNFIT:
+        raise ValueError(f"peft's {name} does not fit a ViT: {UNFIT[name]}")
     builder = lookup("PEFT module", name, PEFT_MODULES)
     call_arguments(f"PEFT module {name!r}", builder, arguments, ("backbone", "blocks", "seed"))
 

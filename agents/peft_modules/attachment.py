@@ -52,4 +52,8 @@ def _check_arguments(name: str, config_class: type[PeftConfig], arguments: dict[
     general = {field.name for field in fields(PeftConfig)} | {"target_modules"}
     known = {field.name: None for field in fields(config_class) if field.name not in general}
     for argument in arguments:
+        if "dropout" in argument:
+            raise ValueError(
+                f"{argument} would do nothing: it acts in training mode, which a frozen backbone never is in"
+            )
         lookup(f"argument of {name}", argument, known)

@@ -121,16 +121,14 @@ def add_library_module(
         The model as a `peft.PeftModel`.
 
     Raises:
-        ValueError: The method is unknown, does not fit a ViT or is not in this version of peft, has no such argument,
-            or the blocks or the place do not fit the model.
+        ValueError: The method is unknown or is not in this version of peft, has no such argument, or the blocks or the
+            place do not fit the model.
 
     >>> import timm
     >>> vit = timm.create_model("test_vit", num_classes=0)
     >>> add_library_module("ia3", vit, blocks=[0, 1], seed=0).get_nb_trainable_parameters()[0]
     640
     """
-    if name in UNFIT:
-        raise ValueError(f"peft's {name} does not fit a ViT: {UNFIT[name]}")
     method = lookup("PEFT module", name, METHODS)
     config_class = _config_class(name, method)
     own = {argument.name: seed for argument in fields(config_class) if argument.name in SEEDS}

@@ -157,7 +157,7 @@ def test_arguments_replace_the_defaults(
     ("name", "arguments", "message"),
     [
         ("vbloar", {}, "unknown PEFT module 'vbloar'; did you mean 'vblora'"),
-        ("adalora", {}, "peft's adalora does not fit a ViT: it moves rank"),
+        ("dora", {"lora_dropout": 0.1}, "lora_dropout would do nothing"),
         ("hra", {"rr": 3}, "unknown argument of hra 'rr'; did you mean 'r'"),
         ("hra", {"targets": "kw"}, "unknown place in a block 'kw'"),
         ("hra", {"r": 0}, "positive integer"),
