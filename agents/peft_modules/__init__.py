@@ -7,8 +7,12 @@ from functools import partial
 
 from torch import nn
 
+from agents.peft_modules.adapter import add_adapter
 from agents.peft_modules.library import METHODS, UNFIT, add_library_module
 from agents.peft_modules.lora import add_lora
+from agents.peft_modules.prefix import add_prefix
+from agents.peft_modules.ssf import add_ssf
+from agents.peft_modules.vpt import add_vpt
 from cls_env.naming import call_arguments, lookup, parse_specification
 
 __all__ = ["PEFT_MODULES", "add_peft_module", "check_peft_module"]
@@ -24,6 +28,10 @@ def _whole(backbone: nn.Module, blocks: Sequence[int], seed: int) -> nn.Module:
 
 PEFT_MODULES: dict[str, Callable[..., nn.Module]] = {
     "lora": add_lora,
+    "adapter": add_adapter,
+    "prefix": add_prefix,
+    "vpt": add_vpt,
+    "ssf": add_ssf,
     "full": _whole,
     "none": _nothing,
     **{name: partial(add_library_module, name) for name in METHODS},

@@ -42,7 +42,27 @@ def attach(
     """
     _check_arguments(name, config_class, arguments)
     with torch.random.fork_rng(devices=[]):
-        config: Any = config_class(target_modules=place(backbone, blocks, targets), **arguments)  # type: ignore[call-arg]
+        pattern = place(backbone, blocks, targets)
+    return wrap(config_class, backbone, seed, pattern, arguments)
+
+
+def wrap(
+    config_class: type[PeftConfig], backbone: nn.Module, seed: int, pattern: str, arguments: dict[str, Any]
+) -> PeftModel:
+    """Freeze a model and let peft put a module on those of its layers whose names match a pattern.
+
+    Args:
+        config_class: Of peft, or of ours in its form.
+        backbone: Changed in place.
+        seed: Fixes the module's random numbers; the global random state is left as it was.
+        pattern: Regular expression of full names.
+        arguments: Of the config.
+
+    Returns:
+        The model as a `peft.PeftModel`, in training or eval mode as the backbone was.
+    """
+    config: Any = config_class(target_modules=pattern, **arguments)  # type: ignore[call-arg]
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return get_peft_model(backbone, config).train(backbone.training)
 

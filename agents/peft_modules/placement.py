@@ -80,8 +80,6 @@ def place(backbone: nn.Module, blocks: Sequence[int], targets: str) -> str:
     Raises:
         ValueError: No blocks are given, the model has no such blocks, the place is unknown, or a block lacks it.
     """
-    if not blocks:
-        raise ValueError("a PEFT module needs at least one transformer block; use peft='none' to train the head alone")
     layers = [layer for name in targets.split("+") for layer in lookup("place in a block", name, TARGETS)]
     if any(layer.startswith("attn.qkv.") for layer in layers):
         if "attn.qkv" in layers:
@@ -90,12 +88,29 @@ def place(backbone: nn.Module, blocks: Sequence[int], targets: str) -> str:
     for index, block in _chosen(backbone, blocks):
         for layer in layers:
             _layer(backbone, index, block, layer)
-    indices = "|".join(str(index) for index in sorted(set(blocks)))
-    return rf"blocks\.({indices})\.({'|'.join(re.escape(layer) for layer in dict.fromkeys(layers))})"
+    return rf"{_blocks_pattern(blocks)}\.({'|'.join(re.escape(layer) for layer in dict.fromkeys(layers))})"
+
+
+def module_pattern(backbone: nn.Module, blocks: Sequence[int], path: str) -> str:
+    """A pattern of the names of one module of each block, such as `attn`; of the blocks themselves for an empty path.
+
+    Raises:
+        ValueError: No blocks are given, the model has no such blocks, or a block lacks the module.
+    """
+    for index, block in _chosen(backbone, blocks):
+        if path and not isinstance(getattr(block, path, None), nn.Module):
+            raise ValueError(f"block {index} of {type(backbone).__name__} has no {path}; use peft='full' or 'none'")
+    return _blocks_pattern(blocks) + (rf"\.{re.escape(path)}" if path else "")
+
+
+def _blocks_pattern(blocks: Sequence[int]) -> str:
+    return rf"blocks\.({'|'.join(str(index) for index in sorted(set(blocks)))})"
 
 
 def _chosen(backbone: nn.Module, blocks: Sequence[int]) -> Iterator[tuple[int, Any]]:
     """The blocks of these indices, each once."""
+    if not blocks:
+        raise ValueError("a PEFT module needs at least one transformer block; use peft='none' to train the head alone")
     layers: Any = getattr(backbone, "blocks", None)
     if layers is None:
         raise ValueError(
