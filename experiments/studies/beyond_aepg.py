@@ -27,17 +27,17 @@ class Contender:
 CONTENDERS: dict[str, Contender] = {
     # label of at most 14 characters: the objective, and settings that go with it
     "ce": Contender("ce"),
+    "ce b2 0.99": Contender("ce", {"adam_betas": (0.9, 0.99)}),
     "epg": Contender("epg"),
     "aepg": Contender("aepg"),
     "aepg b2 0.99": Contender("aepg", {"adam_betas": (0.9, 0.99)}),
-    "gce 0.7": Contender("gce:q=0.7"),
-    "aepg-geometric": Contender("aepg-geometric"),
+    "aepg b2 0.9": Contender("aepg", {"adam_betas": (0.9, 0.9)}),
     "aepg-entropy": Contender("aepg-entropy"),
+    "aepg-geometric": Contender("aepg-geometric"),
     "naepg": Contender("naepg"),
     "naepg-geom.": Contender("naepg-geometric"),
-    "naepg-entropy": Contender("naepg-entropy"),
 }
-FINALISTS = ("ce", "epg", "aepg")
+FINALISTS = ("ce", "epg", "aepg", "naepg-geom.")
 BASELINE = "aepg"
 
 
