@@ -50,4 +50,5 @@ def _merged(backbone: nn.Module) -> nn.Module | None:
 
 
 def _norm(changes: Sequence[Tensor]) -> float:
-    return float(torch.stack([change.detach().double().square().sum() for change in changes]).sum().sqrt()) if changes else 0.0
+    squares = [change.detach().double().square().sum() for change in changes]
+    return float(torch.stack(squares).sum().sqrt()) if squares else 0.0

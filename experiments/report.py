@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -27,6 +28,11 @@ MEASURES = {
     "train_recovered": ("recovered %", 100.0),
 }
 """Heading of a measure's column, and what its numbers are multiplied by there: 100 for shares."""
+
+LEGEND = (
+    "Mean ± standard deviation over seeds, and the mean's bootstrap interval; differences are paired by seed, with "
+    "Student's interval and the p of the paired t-test, not corrected for the number of comparisons."
+)
 
 SHOWN = ("final_accuracy", "average_accuracy", "forgetting", "test_entropy")
 """The measures of a comparison's table; the first is the one whose differences are shown."""
@@ -89,15 +95,37 @@ def write_report(
         introduction: Markdown above the table.
     """
     table = summary_table(runs, baseline, measures)
-    details = runs.drop(columns=["accuracy_curve", "folder"], errors="ignore")
+    lists = [column for column in runs if runs[column].map(lambda value: isinstance(value, list)).any()]
+    details = runs.drop(columns=[*lists, "folder"], errors="ignore")
     replace_file(folder / "runs.csv", lambda aside: details.to_csv(aside, index=False, float_format="%.6g"))
     numbers = statistics_table(runs, baseline)
     replace_file(folder / "statistics.csv", lambda aside: numbers.to_csv(aside, index=False, float_format="%.6g"))
     replace_file(folder / "summary.csv", lambda aside: table.to_csv(aside, index=False))
-    write_text(folder / "table.tex", latex(table))
+    full = with_tests(table, numbers, measures[0])
+    write_text(folder / "table.tex", latex(full))
     above = f"{introduction}\n\n" if introduction else ""
-    write_text(folder / "table.md", f"{above}{markdown(table)}\n\nMade by `{command}`.\n")
+    write_text(folder / "table.md", f"{above}{markdown(full)}\n\n{LEGEND} Made by `{command}`.\n")
     return table
+
+
+def with_tests(table: pd.DataFrame, numbers: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """The table with two columns more: the bootstrap interval of its first measure, and the paired test's p.
+
+    Args:
+        table: Of `summary_table`.
+        numbers: Of `statistics_table`, of the same runs.
+        measure: The key of the table's first measure.
+    """
+    title, factor = MEASURES[measure]
+    of = numbers[numbers["measure"] == measure].set_index(["condition", "contender"])
+    cells = list(zip(table["condition"], table["contender"], strict=True))
+    ends = [(factor * of.loc[cell, "low"], factor * of.loc[cell, "high"]) for cell in cells]
+    p_values = [of.loc[cell, "p"] for cell in cells]
+    bootstrap = ["" if np.isnan(low) else f"[{low:.1f}, {high:.1f}]" for low, high in ends]
+    full = table.copy()
+    full.insert(list(table.columns).index(title) + 1, f"{title} bootstrap 95 %", bootstrap)
+    full["p"] = ["" if np.isnan(p) else f"{p:.3f}" for p in p_values]
+    return full
 
 
 def markdown(table: pd.DataFrame) -> str:

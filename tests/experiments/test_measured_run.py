@@ -1,0 +1,140 @@
+"""The measures of a real, small run with wrong labels, whole and interrupted."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.building import make_agent, make_stream
+from experiments.config import RunConfig
+from experiments.distance import parameter_distance, weight_distance
+from experiments.memory import peak_bytes, reset_peak
+from experiments.metrics import DEFINITIONS
+from experiments.results import RunFolder
+from experiments.runner import run
+from experiments.training_labels import LabelFit, label_fit, shares
+
+PASSING = {"seconds", "images_per_second", "peak_memory_bytes"}
+OPTIONS = ("num_classes=6", "train_per_class=12", "test_per_class=5", "hard_fraction=0.0")
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    return RunConfig(
+        options=OPTIONS, num_tasks=3, epochs=6, batch_size=8, learning_rate=5e-3, label_noise=0.25, device="cpu"
+    )
+
+
+def test_every_measure_is_there_and_an_interruption_changes_none(config: RunConfig, tmp_path: Path) -> None:
+    whole = run(config, RunFolder(tmp_path / "whole"))
+    assert set(whole) | {"validation_accuracy"} == set(DEFINITIONS)
+    seen = 0
+
+    def interrupt(count: int) -> None:
+        nonlocal seen
+        seen += count
+        if seen > 200:  # within the second task
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run(config, RunFolder(tmp_path / "broken"), interrupt)
+    resumed = run(config, RunFolder(tmp_path / "broken"))
+    assert {name: value for name, value in resumed.items() if name not in PASSING} == {
+        name: value for name, value in whole.items() if name not in PASSING
+    }
+    assert whole["peak_memory_bytes"] > 1e7
+
+
+def test_measures_agree_with_the_files(config: RunConfig, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    metrics = run(config, folder)
+    matrix, last = folder.read_matrix(), folder.read_predictions("after_task_2")
+    assert metrics["per_task_accuracy"] == matrix[-1].tolist()
+    assert metrics["plasticity"] == pytest.approx(matrix.diagonal().mean())
+    within = [(last["task_predictions"] == last["labels"])[last["task"] == task].mean() for task in range(3)]
+    assert metrics["per_task_aware_accuracy"] == pytest.approx(within)
+    assert metrics["task_aware_accuracy"] >= metrics["final_accuracy"]
+    assert metrics["nll"] == pytest.approx(-last["log_likelihood"].mean(), rel=1e-5)
+    assert (last["task_entropy"] <= np.log(2) + 1e-5).all() and (last["entropy"] <= np.log(6) + 1e-5).all()
+    assert ((last["confidence"] > 1 / 6 - 1e-6) & (last["confidence"] <= 1)).all()
+    assert metrics["train_entropy"] == pytest.approx(folder.read_steps()["train/entropy"].mean())
+    # Before a task its classes have no learned rows: naming the task leaves a guess.
+    before = folder.read_predictions("before_task_1")
+    assert metrics["forward_transfer"] == pytest.approx(
+        np.mean(
+            [
+                (answers["task_predictions"] == answers["labels"]).mean() - 0.5
+                for answers in (before, folder.read_predictions("before_task_2"))
+            ]
+        )
+    )
+
+
+def test_true_and_flipped_labels_are_told_apart(config: RunConfig, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    metrics = run(config, folder)
+    fits, stream = folder.read_label_fits(), make_stream(config)
+    for fit, task in zip(fits, stream.tasks, strict=True):
+        rows = task.train_indices
+        assert fit.flipped == (stream.train_labels[rows] != stream.clean_train_labels[rows]).sum() == 6
+        assert fit.clean == 18 and fit.clean_right <= fit.clean
+        assert fit.memorised + fit.recovered == fit.flipped  # of two classes it is one or the other
+    assert metrics["train_accuracy_flipped"] == pytest.approx(sum(fit.memorised for fit in fits) / 18)
+    assert metrics["train_recovered"] == pytest.approx(1 - metrics["train_accuracy_flipped"])
+
+
+def test_without_flipped_labels_there_is_nothing_to_memorise() -> None:
+    measures = shares([LabelFit(10, 9, 0, 0, 0), LabelFit(10, 7, 0, 0, 0)])
+    assert measures == {"train_accuracy_clean": 0.8, "train_accuracy_flipped": None, "train_recovered": None}
+
+
+def test_a_large_task_is_sampled(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.training_labels.MOST_IMAGES", 10)
+    stream = make_stream(config)
+    agent = make_agent(config, stream)
+    agent.policy.begin_task([0, 1], freeze_peft=False)
+    fit = label_fit(agent.policy, stream, 0)
+    assert fit.clean + fit.flipped == 10
+
+
+@pytest.mark.parametrize(("peft", "merges"), [("lora", True), ("ssf", True), ("adapter", False), ("full", True)])
+def test_distances_by_hand(config: RunConfig, peft: str, merges: bool) -> None:
+    agent = make_agent(
+        RunConfig(**{**config.as_json(), "options": OPTIONS, "peft": peft, "blocks": (0,)}), make_stream(config)
+    )
+    policy = agent.policy
+    initial = copy.deepcopy(policy)
+    assert parameter_distance(policy, initial.peft_parameters) == 0
+    with torch.no_grad():
+        for tensor in policy.peft_parameters:
+            tensor.add_(0.5)
+    count = sum(tensor.numel() for tensor in policy.peft_parameters)
+    assert parameter_distance(policy, initial.peft_parameters) == pytest.approx(0.5 * count**0.5, rel=1e-5)
+    found = weight_distance(policy, initial.backbone)
+    assert (found is not None) == merges
+    if peft == "full":
+        assert found == pytest.approx(0.5 * count**0.5, rel=1e-5)
+    if peft == "lora":
+        adapted = [module for module in policy.backbone.modules() if hasattr(module, "get_delta_weight")]
+        squares = sum(module.get_delta_weight("default").square().sum().item() for module in adapted)
+        assert found == pytest.approx(squares**0.5, rel=1e-4)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can begin to measure anew")
+def test_peak_memory_begins_anew() -> None:
+    device = torch.device("cpu")
+    block = np.ones(60_000_000, dtype=np.uint8)
+    high = peak_bytes(device)
+    del block
+    reset_peak(device)
+    low = peak_bytes(device)
+    assert high is not None and low is not None
+    assert low < high - 30_000_000
