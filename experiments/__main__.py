@@ -1,4 +1,4 @@
-"""The command line: `python -m experiments run | compare | bounds | study | presets | stream | pretrain`."""
+"""The command line: `python -m experiments COMMAND`; `--help` lists the commands."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import tyro
 
 from cls_env.naming import lookup
 from experiments.building import make_stream, task_images
+from experiments.catalogue import modules_table, objectives_table, unfit_lines
 from experiments.comparison import (
     BoundsConfig,
     CompareConfig,
@@ -129,6 +130,19 @@ def presets_command() -> None:
             console.print(f"    {preset.remark}", highlight=False)
 
 
+def objectives_command() -> None:
+    """List the objectives with their arguments, for --objective focal:gamma=2."""
+    console.print(objectives_table(), highlight=False)
+
+
+def modules_command() -> None:
+    """List the PEFT modules with their arguments, for --peft prefix:length=20, and those of peft that do not fit."""
+    console.print(modules_table(), highlight=False)
+    console.print("\nof peft, but not for a ViT:", highlight=False)
+    for line in unfit_lines():
+        console.print(f"  {line}", highlight=False, soft_wrap=True)
+
+
 def _preset_command(preset: Preset) -> Callable[..., None]:
     """`compare` with the settings of a preset as its defaults."""
 
@@ -157,6 +171,8 @@ COMMANDS: dict[str, Any] = {
     "bounds": bounds_command,
     "study": list_studies,
     "presets": presets_command,
+    "objectives": objectives_command,
+    "modules": modules_command,
     "stream": stream_command,
     "pretrain": pretrain_command,
 }

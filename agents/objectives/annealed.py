@@ -19,7 +19,7 @@ from agents.objectives.robust import generalised_cross_entropy
 
 
 def fixed_mixture(logits: Tensor, action_rewards: Tensor, progress: float = 0.0, alpha: float = 0.5) -> Tensor:
-    """Alpha CE + (1 - alpha) EPG; 1 is cross-entropy, 0 expected policy gradient, bit for bit.
+    """A fixed mixture: alpha CE + (1 - alpha) EPG; 1 is cross-entropy, 0 expected policy gradient, bit for bit.
 
     Source: arXiv 2602.14078, ablation of fixed weights.
 

@@ -42,7 +42,7 @@ def symmetric_cross_entropy(
     beta: float = 1.0,
     log_zero: float = -4.0,
 ) -> Tensor:
-    """Alpha CE + beta RCE, with the reverse cross-entropy RCE = -sum_a pi(a|x) log q(a|x) and log 0 set to `log_zero`.
+    """CE with its reverse: alpha CE + beta RCE, where RCE = -sum_a pi(a|x) log q(a|x) and log 0 set to `log_zero`.
 
     For one right label RCE is -log_zero (1 - pi(y|x)): the loss is a fixed mixture of CE and EPG, in the proportion of
     alpha to -beta log_zero (0.1 to 4 by default), and for any rewards it is taken to be that.

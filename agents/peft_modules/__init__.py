@@ -19,10 +19,12 @@ __all__ = ["PEFT_MODULES", "add_peft_module", "check_peft_module"]
 
 
 def _nothing(backbone: nn.Module, blocks: Sequence[int], seed: int) -> nn.Module:
+    """Nothing in the backbone: the head learns alone."""
     return backbone
 
 
 def _whole(backbone: nn.Module, blocks: Sequence[int], seed: int) -> nn.Module:
+    """All of the backbone, of any timm model."""
     return backbone.requires_grad_(True)
 
 

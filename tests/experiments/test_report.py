@@ -35,6 +35,7 @@ def test_report_writes_all_forms_of_the_table(runs: pd.DataFrame, tmp_path: Path
         *("runs.csv", "statistics.csv", "summary.csv", "table.md", "table.tex")
     }
     page = (tmp_path / "table.md").read_text()
+    assert "[50.0, 60.0]" in page and "paired t-test" in page
     assert page.startswith("# Why\n\n| condition |") and page.endswith("Made by `python -m experiments x`.\n")
     assert pd.read_csv(tmp_path / "summary.csv", dtype=str, keep_default_na=False).equals(table)
     assert not {"folder", "accuracy_curve"} & set(pd.read_csv(tmp_path / "runs.csv").columns)

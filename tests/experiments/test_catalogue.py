@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import pytest
+
+from agents.objectives import OBJECTIVES
+from agents.peft_modules import PEFT_MODULES
+from agents.peft_modules.library import UNFIT
+from experiments.__main__ import main
+
+
+@pytest.mark.parametrize(("command", "names"), [("objectives", OBJECTIVES), ("modules", [*PEFT_MODULES, *UNFIT])])
+def test_lists_name_everything(command: str, names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in names)
+    assert "gamma=1" in printed or "bottleneck=5" in printed
+    assert "targets=norms" in printed or command == "objectives"
