@@ -26,6 +26,9 @@ MEASURES = {
     "train_accuracy_clean": ("clean %", 100.0),
     "train_accuracy_flipped": ("memorised %", 100.0),
     "train_recovered": ("recovered %", 100.0),
+    "parameter_distance": ("moved", 1.0),
+    "ece": ("ECE %", 100.0),
+    "nll": ("NLL", 1.0),
 }
 """Heading of a measure's column, and what its numbers are multiplied by there: 100 for shares."""
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from cls_env.naming import lookup
 from experiments.comparison import Entry
+from experiments.report import summary_table
 from experiments.studies.figures import differences, heat_map
 from experiments.studies.study import Study, StudyConfig, by_noise, crossed
 
@@ -39,6 +40,7 @@ CONTENDERS: dict[str, Contender] = {
 }
 FINALISTS = ("ce", "epg", "aepg", "naepg-geom.")
 BASELINE = "aepg"
+MEASURES = ("final_accuracy", "average_accuracy", "task_test_entropy", "parameter_distance")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +95,14 @@ def on_fresh_seeds(config: AttemptsConfig, runs: pd.DataFrame) -> Study[Attempts
         entries=partial(contend, labels=config.finalists, seeds=config.fresh_seeds),
         figures=figures,
         baseline=BASELINE,
+        measures=MEASURES,
+        tables=against_epg,
     )
+
+
+def against_epg(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The same table with differences to EPG, the most robust of the paper's, in place of aEPG."""
+    return {"against_epg": summary_table(runs, "epg", MEASURES)} if "epg" in set(runs["contender"]) else {}
 
 
 QUESTION = "Is there an annealing with EPG's robustness to wrong labels and aEPG's accuracy on right ones?"
@@ -108,5 +117,7 @@ BEYOND_AEPG = Study(
     entries=attempts,
     figures=figures,
     baseline=BASELINE,
+    measures=MEASURES,
+    tables=against_epg,
     then=on_fresh_seeds,
 )
