@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 Schedule = Callable[[float], float]
 
+_LARGEST_EXPONENT = 700.0  # beyond 709 a float overflows
+
 
 def sigmoid_alpha(progress: float, tau: float = 6.0) -> float:
     """The weight alpha_t = sigmoid(tau * (T - 2t) / T) of cross-entropy at step t of a task of T steps.
@@ -18,16 +20,18 @@ def sigmoid_alpha(progress: float, tau: float = 6.0) -> float:
         tau: Steepness, at least 0; the paper's is 6.
 
     Returns:
-        A weight in (0, 1): with tau = 6, 0.9975 at the start, 0.5 half-way and 0.0025 at the end.
+        A weight in [0, 1]: with tau = 6, 0.9975 at the start, 0.5 half-way and 0.0025 at the end.
 
     Raises:
-        ValueError: `progress` is outside [0, 1].
+        ValueError: `progress` is outside [0, 1], or tau is negative or not finite.
 
     >>> [round(sigmoid_alpha(progress), 4) for progress in (0, 0.5, 1)]
     [0.9975, 0.5, 0.0025]
     """
     _check_progress(progress)
-    return 1 / (1 + math.exp(-tau * (1 - 2 * progress)))
+    if not 0 <= tau < math.inf:
+        raise ValueError(f"tau must be at least 0 and finite, not {tau}")
+    return 1 / (1 + math.exp(min(-tau * (1 - 2 * progress), _LARGEST_EXPONENT)))
 
 
 def linear_alpha(progress: float) -> float:

@@ -158,6 +158,10 @@ def load_weights(path: str | Path, policy: ViTPolicy) -> None:
         if policy.trains_whole_backbone != (_BACKBONE in names):
             found = "holds a" if _BACKBONE in names else "holds no"
             raise ValueError(f"{file} {found} {_BACKBONE}, which does not fit a policy of peft={policy.config.peft!r}")
+        adapted, config_file = isinstance(policy.backbone, PeftModel), f"{_ADAPTER}/{_ADAPTER_FILES[0]}"
+        if adapted != (config_file in names):
+            found = "holds no" if adapted else "holds an"
+            raise ValueError(f"{file} {found} adapter, which does not fit a policy of peft={policy.config.peft!r}")
         head = load_file(Path(room) / _HEAD)
         policy.head.grow(head["actions"].tolist())
         policy.head.load_state_dict(head)
@@ -169,7 +173,12 @@ def load_weights(path: str | Path, policy: ViTPolicy) -> None:
 
 def _load_adapter(backbone: PeftModel, folder: Path, file: Path) -> None:
     weights: dict[str, torch.Tensor] = load_peft_weights(str(folder), device="cpu")
-    missing = sorted(set(get_peft_model_state_dict(backbone)) - set(weights))
+    expected: dict[str, torch.Tensor] = get_peft_model_state_dict(backbone)
+    missing = sorted(set(expected) - set(weights))
+    for name in sorted(set(expected) & set(weights)):
+        found, wanted = tuple(weights[name].shape), tuple(expected[name].shape)
+        if found != wanted:
+            raise ValueError(f"{file}: the adapter's {name} has shape {found}, where the policy's has {wanted}")
     result: Any = set_peft_model_state_dict(backbone, weights)
     unexpected = result.unexpected_keys
     if missing or unexpected:

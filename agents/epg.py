@@ -61,7 +61,7 @@ class EPG(BaseAlgorithm):
         env: An environment id, a Gymnasium env, a Gymnasium vector env with SAME_STEP autoreset, or a SB3 `VecEnv`.
             An id with a native vector env is made with `batch_size` environments.
         objective: A name in `agents.objectives.OBJECTIVES`, with parameters or without (`"focal:gamma=2"`), or a
-            function of the same form.
+            function of the same form. One with a state (`TaskObjective`) serves one agent at a time.
         learning_rate: Adam's rate, or a function of the remaining progress of the task (1 to 0).
         batch_size: Images of one gradient step; a multiple of the number of environments.
         freeze_fraction: Share of a later task's steps during which only the head learns, in [0, 1].
@@ -105,7 +105,7 @@ class EPG(BaseAlgorithm):
         _init_setup_model: bool = True,
     ) -> None:
         self.objective = objective
-        self._loss = objective if callable(objective) else make_objective(objective)
+        self._loss = make_objective(objective)
         if not 0 <= freeze_fraction <= 1:
             raise ValueError(f"freeze_fraction is a share of the steps in [0, 1], not {freeze_fraction}")
         if batch_size < 1:
@@ -232,6 +232,10 @@ class EPG(BaseAlgorithm):
         self._current_task = {"classes": classes, "tasks": tasks}
         self._feature_cache.forget()
         self.policy.begin_task(classes, freeze_peft=self.policy.tasks_begun > 0 and self.freeze_fraction > 0)
+        self._seed_task()
+
+    def _seed_task(self) -> None:
+        """Let the task's random numbers follow from the agent's seeds."""
         for generator, seed in ((self._actions_generator, self._action_seed), (self._views_generator, self._view_seed)):
             generator.manual_seed(seed + self.policy.tasks_begun)
         if isinstance(self._loss, TaskObjective):
@@ -312,7 +316,8 @@ class EPG(BaseAlgorithm):
         """Save head and PEFT module in a zip of safetensors and JSON, from which `load` rebuilds the agent.
 
         The frozen backbone is named with its hash, not copied. The optimizer is not saved, since every task renews it:
-        a checkpoint taken within a task goes on with a fresh one and an unfrozen PEFT module.
+        a checkpoint taken within a task goes on with a fresh one, an unfrozen PEFT module and the random numbers of the
+        task's beginning.
         A learning-rate schedule or an objective given as a function, and an optimizer or a policy of one's own, are
         code, which is not saved either: pass them to `load` again.
 
@@ -391,4 +396,5 @@ class EPG(BaseAlgorithm):
         model.num_timesteps, model._n_updates = saved["num_timesteps"], saved["n_updates"]
         model._action_seed = saved["action_seed"]
         model._view_seed = saved.get("view_seed", model._view_seed)
+        model._seed_task()
         return model

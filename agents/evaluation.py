@@ -20,6 +20,8 @@ from agents.policy import ViTPolicy
 class TaskTest:
     """An agent's answers on one task's images, each in the order of the test split.
 
+    Where none of the task's classes is met, every answer is wrong, and `task_entropy` says nothing.
+
     Attributes:
         task: The task.
         labels: int64 of shape (N,).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,12 @@ class PolicyConfig:
     def __post_init__(self) -> None:
         if self.weights is not None:  # also a Path, which JSON could not hold
             object.__setattr__(self, "weights", str(Path(self.weights).expanduser().absolute()))
+        try:  # a range or an array could not be saved as JSON either
+            object.__setattr__(self, "blocks", tuple(int(index(block)) for block in self.blocks))
+        except TypeError as error:
+            raise ValueError(
+                f"blocks are indices of transformer blocks, as in (0, 1, 2), not {self.blocks!r}"
+            ) from error
 
 
 class ViTPolicy(BasePolicy):

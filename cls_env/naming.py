@@ -7,10 +7,17 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from inspect import Parameter, signature
+from numbers import Real
 from typing import Any, TypeVar
 
 Value = TypeVar("Value")
 MOST_LISTED = 30
+_PLAIN_TYPES: dict[str, tuple[type, str]] = {
+    "bool": (bool, "true or false"),
+    "int": (Real, "a number"),
+    "float": (Real, "a number"),
+    "str": (str, "a word"),
+}
 
 
 def lookup(kind: str, name: str, known: Mapping[str, Value]) -> Value:
@@ -42,17 +49,22 @@ def parse_specification(specification: str) -> tuple[str, dict[str, Any]]:
     Values are JSON where they can be read so, else words; commas within brackets do not separate.
 
     Raises:
-        ValueError: Something after the colon is not of the form key=value.
+        ValueError: Something after the colon is not of the form key=value, a key is given twice, or it is no text.
 
     >>> parse_specification("lora:r=8,targets=qkv")
     ('lora', {'r': 8, 'targets': 'qkv'})
     """
+    if not isinstance(specification, str):
+        raise ValueError(f"a name is asked for, with arguments or without (name:key=value), not {specification!r}")
     name, _, rest = specification.partition(":")
     pairs = [part.partition("=") for part in re.split(r",(?![^\[{]*[\]}])", rest) if part]
     for key, equals, _ in pairs:
         if not (key and equals):
             raise ValueError(f"arguments are given as name:key=value,key=value, not {specification!r}")
-    return name, {key: _value(text) for key, _, text in pairs}
+    arguments = {key: _value(text) for key, _, text in pairs}
+    if len(arguments) < len(pairs):
+        raise ValueError(f"an argument is given twice in {specification!r}")
+    return name, arguments
 
 
 def _value(text: str) -> Any:
@@ -63,7 +75,7 @@ def _value(text: str) -> Any:
 
 
 def call_arguments(kind: str, function: Callable[..., Any], given: Mapping[str, Any], taken: Sequence[str]) -> None:
-    """See that a function takes the arguments that a specification gives.
+    """See that a function takes the arguments that a specification gives, where it does not take any name.
 
     Args:
         kind: What the function is, for the message: "objective 'focal'".
@@ -72,13 +84,39 @@ def call_arguments(kind: str, function: Callable[..., Any], given: Mapping[str, 
         taken: Its parameters that are not the specification's to give.
 
     Raises:
-        ValueError: It does not; the message names the nearest one that it has.
+        ValueError: It does not; the message names the nearest one that it has, or what the value must be.
     """
     parameters = signature(function).parameters
-    if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return
-    known = {name: None for name in parameters if name not in taken}
-    for name in given:
+    takes_any = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values())
+    known = {
+        name: parameter
+        for name, parameter in parameters.items()
+        if name not in taken and parameter.kind is not Parameter.VAR_KEYWORD
+    }
+    for name, value in given.items():
+        if takes_any and name not in parameters:
+            continue
         if not known:
             raise ValueError(f"{kind} has no argument, and so no {name!r}")
-        lookup(f"argument of {kind}", name, known)
+        check_value(f"{name} of {kind}", value, lookup(f"argument of {kind}", name, known).annotation)
+
+
+def check_value(what: str, value: Any, annotation: Any) -> None:
+    """See that a value from a specification is what a parameter's annotation asks for, if that is one plain type.
+
+    A word in place of `true` or `false` would count as true, and one in place of a number fail somewhere within.
+
+    Args:
+        what: For the message: "scale of PEFT module 'adapter'".
+        value: As `parse_specification` gives it.
+        annotation: A type or its name, with ` | None` or without; whole numbers and others are not told apart.
+
+    Raises:
+        ValueError: It is not.
+    """
+    plain, _, rest = str(getattr(annotation, "__name__", annotation)).partition(" | ")
+    if plain not in _PLAIN_TYPES or rest not in ("", "None") or (rest and value is None):
+        return
+    wanted, words = _PLAIN_TYPES[plain]
+    if not isinstance(value, wanted) or (isinstance(value, bool) and plain != "bool"):
+        raise ValueError(f"{what} must be {words}, not {value!r}")

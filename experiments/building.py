@@ -33,6 +33,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "threads": (1, inf),
     "input_size": (1, inf),
     "seed": (0, inf),
+    "label_noise": (0, 1),
     "momentum": (0, 1),
     "weight_decay": (0, inf),
 }

@@ -19,7 +19,7 @@ from experiments.results import RunFolder
 
 COLOURS = (
     *("#4d4d4d", "#d95f02", "#1b7fbd", "#5aae61", "#9970ab", "#c51b7d", "#8c510a"),
-    *("#17becf", "#bcbd22", "#e7298a", "#1f3a93", "#a6761d"),
+    *("#17becf", "#bcbd22", "#e41a1c", "#1f3a93", "#005a32"),
 )
 LINES = ("-", "--", ":", "-.")
 _RIGHT, _WRONG = "#1a9850", "#d73027"
@@ -31,6 +31,11 @@ def styles(names: Iterable[str]) -> dict[str, tuple[str, str]]:
         name: (COLOURS[place % len(COLOURS)], LINES[place // len(COLOURS) % len(LINES)])
         for place, name in enumerate(dict.fromkeys(names))
     }
+
+
+def legend_columns(labels: Iterable[str]) -> int:
+    """As many columns as fit the width of a figure."""
+    return max(1, 80 // (8 + max(map(len, labels), default=0)))
 
 
 def comparison_figures(runs: pd.DataFrame, stream: TaskStream) -> dict[str, Figure]:
@@ -61,12 +66,12 @@ def final_accuracies(runs: pd.DataFrame) -> Figure:
     """A_T of each contender: the mean as a bar, every seed as a dot."""
     figure = Figure(figsize=(6.4, 0.6 + 0.5 * runs["contender"].nunique()), layout="constrained")
     axes = figure.subplots()
-    for position, (contender, group) in enumerate(runs.groupby("contender", sort=False)):
+    for position, (_, group) in enumerate(_contenders(runs)):
         values = 100 * group["final_accuracy"].to_numpy()
-        axes.barh(position, values.mean(), color=COLOURS[position % len(COLOURS)], alpha=0.6, label=contender)
+        axes.barh(position, values.mean(), color=COLOURS[position % len(COLOURS)], alpha=0.6)
         axes.plot(values, [position] * len(values), "k.", alpha=0.7)
         axes.text(values.max() + 1.5, position, f"{values.mean():.1f}", va="center")
-    axes.set_yticks(range(runs["contender"].nunique()), list(runs["contender"].unique()))
+    axes.set_yticks(range(runs["contender"].nunique()), [label_of(name) for name in runs["contender"].unique()])
     axes.set(xlim=(0, 105), xlabel="final accuracy on all classes, %")
     axes.invert_yaxis()
     return figure
@@ -109,7 +114,7 @@ def accuracy_matrices(runs: pd.DataFrame) -> Figure:
                         axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=8)
             ticks = range(len(matrix))
             axes.set(
-                title=f"{contender}, {condition}",
+                title=f"{label_of(contender)}, {condition}",
                 xlabel="tested on task",
                 ylabel="after task",
                 xticks=ticks,
@@ -124,8 +129,9 @@ def accuracy_matrices(runs: pd.DataFrame) -> Figure:
 
 def output_entropy(runs: pd.DataFrame) -> Figure:
     """Entropy of the policy over the current task's classes while it trains; every task starts near-uniform."""
-    figure, panels = _panels(runs, height=3.6, sharey=True)
     look = styles(runs["contender"])
+    columns = legend_columns(map(label_of, look))
+    figure, panels = _panels(runs, height=3.2 + 0.22 * -(-len(look) // columns), sharey=True)
     for axes, (condition, here) in zip(panels, _conditions(runs), strict=True):
         for contender, group in _contenders(here):
             colour, line = look[contender]
@@ -139,7 +145,7 @@ def output_entropy(runs: pd.DataFrame) -> Figure:
         axes.grid(alpha=0.25)
     panels[0].set(ylabel="output entropy, nats", ylim=(0, None))
     handles, named = panels[0].get_legend_handles_labels()
-    figure.legend(handles, named, loc="outside lower center", ncols=min(6, len(named)), frameon=False)
+    figure.legend(handles, named, loc="outside lower center", ncols=columns, frameon=False)
     return figure
 
 
@@ -166,7 +172,7 @@ def choices(runs: pd.DataFrame, stream: TaskStream, images_per_task: int = 2) ->
     last = ("after the last", f"after_task_{len(stream.tasks) - 1}")
     lines = [("test image", None, "")]
     for contender, path in zip(here["contender"], here["folder"], strict=True):
-        lines += [(f"{contender}: {title}", path, moment) for title, moment in (*moments, last)]
+        lines += [(f"{label_of(contender)}: {title}", path, moment) for title, moment in (*moments, last)]
     figure = Figure(figsize=(1.6 + 0.72 * len(picked), 0.76 * len(lines) + 0.3), layout="constrained")
     grid = figure.subplots(len(lines), len(picked), squeeze=False)
     for row, (title, path, moment) in zip(grid, lines, strict=True):

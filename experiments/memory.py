@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,21 +16,22 @@ def reset_peak(device: torch.device) -> None:
     """Begin to measure anew, so that an earlier run of the same process does not count."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    elif _CLEAR.exists():
-        _CLEAR.write_text("5")
+    else:
+        with suppress(OSError):  # not Linux, or a container that forbids it: the peak is that of the process
+            _CLEAR.write_text("5")
 
 
 def peak_bytes(device: torch.device) -> int | None:
     """Bytes allocated at most on a GPU since `reset_peak`; on the CPU, bytes resident at most in the process.
 
-    Where the system can't begin anew, as macOS can't, it is the most since the process began; None where the system
-    does not tell, as Windows does not.
+    Where the system can't begin anew, as macOS and some containers can't, it is the most since the process began; None
+    where Python is not told, as on Windows.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    if _CLEAR.exists():
-        line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
+    for line in _STATUS.read_text().splitlines() if _STATUS.exists() else ():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024  # "VmHWM:   1234 kB"
     if find_spec("resource") is None:
         return None
     import resource

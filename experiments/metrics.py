@@ -1,7 +1,8 @@
 """Measures of continual learning: of the accuracy matrix, and of the answers' probabilities.
 
 `matrix[t, i]` is the accuracy on task i's test images after learning task t, in [0, 1], and NaN for i > t. No task id
-is given at test, except where a measure is called task-aware: the choice is among all classes seen so far.
+is given at test: the choice is among all classes seen so far. It is given where a measure is called task-aware, and
+throughout in a task-incremental stream, where "all classes seen" are those of the task.
 """
 
 from __future__ import annotations
@@ -40,12 +41,12 @@ DEFINITIONS = {
     "is memorised; null where none is flipped",
     "train_recovered": "the same where the label was flipped: share classified as the true label",
     "parameter_distance": "L2 norm of (what learns in the backbone after the last task - its initial values)",
-    "weight_distance": "Frobenius norm of (the backbone's weights with the module merged - the pretrained ones); null "
-    "where the module can't be merged",
+    "weight_distance": "Frobenius norm of (the backbone's weights with the module merged, after the last task - before "
+    "the first: the pretrained ones where the module changes nothing at first); null where the module can't be merged",
     "peft_parameters": "scalars that learn in the backbone",
     "head_parameters": "scalars of the head at the end",
-    "peak_memory_bytes": "most memory since the run was last started: allocated on the GPU, else resident in the "
-    "process; null where the system does not tell",
+    "peak_memory_bytes": "most memory while tasks are learned and tested, since the run was last started: allocated on "
+    "the GPU, else resident in the process; null where the system does not tell",
     "validation_accuracy": "mean over all tasks of the accuracy on their held-out training images, after the last task",
     "seconds": "wall time since the run was last started, with its tests",
     "images_per_second": "training images by these seconds",
@@ -130,6 +131,7 @@ def expected_calibration_error(confidence: NDArray[np.floating], right: NDArray[
     """How far the top probability is from the share of right answers: mean over bins, weighted by their images.
 
     Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, eq. 3, with 15 bins of equal width.
+    A confidence of exactly 1 belongs to the last bin, as there; torchmetrics gives it a bin of its own.
 
     Args:
         confidence: Probability of the chosen class, in [0, 1], shape (N,).

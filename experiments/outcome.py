@@ -80,7 +80,7 @@ def refuse_empty(entries: Sequence[Entry], baseline: str) -> None:
         ValueError: There are none, or the baseline is missing.
     """
     if not entries:
-        raise ValueError("nothing to compare: give at least one objective, one label noise and one seed")
+        raise ValueError("nothing to compare: give at least one objective, one seed, and one value of all that varies")
     contenders = list(dict.fromkeys(entry.contender for entry in entries))
     if baseline not in contenders:
         raise ValueError(f"differences are taken to {baseline!r}: name it too, beside {', '.join(contenders)}")

@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from experiments.files import replace_file, write_text
-from experiments.statistics import by_seed, paired_difference, statistics_table
+from experiments.statistics import Interval, by_seed, paired_difference, statistics_table
 
 MEASURES = {
     "final_accuracy": ("A_T %", 100.0),
@@ -64,10 +64,15 @@ def summary_table(runs: pd.DataFrame, baseline: str, measures: Sequence[str] = S
             row |= {MEASURES[key][0]: _spread(group[key].dropna(), MEASURES[key][1]) for key in measures}
             factor = MEASURES[measures[0]][1]
             difference = paired_difference(factor * group[measures[0]], factor * reference[measures[0]])
-            interval = f" [{difference.low:+.1f}, {difference.high:+.1f}]" if len(group) > 1 else ""
-            row[f"vs {baseline} [95 %]"] = "" if contender == baseline else f"{difference.mean:+.1f}{interval}"
+            row[f"vs {baseline} [95 %]"] = "" if contender == baseline else _signed(difference)
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _signed(difference: Interval) -> str:
+    """A difference with its interval where it has one; what rounds to nothing is +0.0."""
+    mean, low, high = (f"{round(end, 1) + 0.0:+.1f}" for end in difference)
+    return mean if np.isnan(difference.low) else f"{mean} [{low}, {high}]"
 
 
 def _spread(values: pd.Series[float], factor: float) -> str:
@@ -127,7 +132,7 @@ def with_tests(table: pd.DataFrame, numbers: pd.DataFrame, measure: str) -> pd.D
     bootstrap = ["" if np.isnan(low) else f"[{low:.1f}, {high:.1f}]" for low, high in ends]
     full = table.copy()
     full.insert(list(table.columns).index(title) + 1, f"{title} bootstrap 95 %", bootstrap)
-    full["p"] = ["" if np.isnan(p) else f"{p:.3f}" for p in p_values]
+    full["p"] = ["" if np.isnan(p) else f"{p:.3f}" if p >= 0.0005 else "<0.001" for p in p_values]
     return full
 
 
@@ -138,9 +143,10 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def latex(table: pd.DataFrame) -> str:
-    """A LaTeX tabular with the rules of the booktabs package; special characters are escaped."""
+    """A LaTeX tabular with the rules of the booktabs package; special characters are escaped, signs typeset."""
     style = table.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
-    return style.to_latex(hrules=True).replace("±", r"$\pm$")
+    text = style.to_latex(hrules=True).replace("±", r"$\pm$").replace("<", "$<$")
+    return re.sub(r"(?<=[ \[])-(?=\d)", "$-$", text)
 
 
 def rich_tables(table: pd.DataFrame) -> list[Table]:

@@ -122,8 +122,15 @@ class RunFolder:
         replace_file(self.path / "training_labels.csv", lambda aside: table.to_csv(aside))
 
     def read_label_fits(self) -> list[LabelFit]:
-        """A row for each task learned."""
-        table = pd.read_csv(self.path / "training_labels.csv", index_col="task")
+        """A row for each task learned.
+
+        Raises:
+            ValueError: The run was begun when this file and what else the measures need were not kept.
+        """
+        file = self.path / "training_labels.csv"
+        if not file.exists():
+            raise ValueError(f"{self.path} was begun by a version that kept no {file.name}; choose another --out")
+        table = pd.read_csv(file, index_col="task")
         return [LabelFit(*map(int, row)) for row in table.itertuples(index=False)]
 
     def read_steps(self) -> pd.DataFrame:

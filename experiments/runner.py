@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,12 +17,14 @@ from agents.evaluation import test_tasks
 from cls_env import TaskStream
 from experiments.building import learning_rate, make_agent, make_stream, task_images
 from experiments.config import RunConfig
+from experiments.distance import initial_values
 from experiments.files import write_json
 from experiments.memory import peak_bytes, reset_peak
+from experiments.metrics import Matrix
 from experiments.protocol import protocol_card
 from experiments.results import RunFolder
 from experiments.summary import policy_measures, summary
-from experiments.training_labels import label_fit
+from experiments.training_labels import LabelFit, label_fit
 
 TEST_BATCH = 256
 Listener = Callable[[int], None]
@@ -41,7 +42,8 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
         The contents of `metrics.json`.
 
     Raises:
-        ValueError: The configuration names something unknown or impossible; nothing has been written.
+        ValueError: The configuration names something unknown or impossible, and nothing has been written; or the
+            folder holds a part of a run whose files lack what the measures need.
         FileExistsError: The folder holds another run.
     """
     torch.set_num_threads(config.threads)
@@ -52,12 +54,9 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
     if folder.finished:
         return folder.metrics()
 
-    initial = copy.deepcopy(model.policy).cpu()
-    matrix, fits = np.empty((0, len(stream.tasks))), []
-    if folder.model.exists():
-        model = EPG.load(folder.model, model.get_env(), device=config.device, learning_rate=learning_rate(config))
-        matrix = folder.read_matrix()[: model.policy.tasks_begun]
-        fits = folder.read_label_fits()[: len(matrix)]
+    initial = initial_values(model.policy)
+    model, matrix, fits = _resume(config, folder, stream, model)
+    if len(matrix):
         on_images(sum(task_images(config, stream, task) for task in range(len(matrix))))
     test_env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="test")
     reset_peak(model.device)
@@ -65,21 +64,20 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
     trained = 0
     for task in range(len(matrix), len(stream.tasks)):
         trained += _learn(config, model, stream, task, folder, test_env, on_images)
-        tests = test_tasks(model.policy, test_env, range(task + 1), stream.scenario.task_named_at_test)
-        row = np.full(len(stream.tasks), np.nan)
-        row[: task + 1] = [test.accuracy for test in tests]
-        matrix = np.vstack([matrix, row])
+        matrix = np.vstack([matrix, _test(model, stream, task, folder, test_env)])
         fits.append(label_fit(model.policy, stream, task))
-        folder.write_predictions(f"after_task_{task}", tests)
         folder.write_label_fits(fits)
         folder.write_matrix(matrix)
         model.save(folder.model)  # the last of a task's files: it says how far the run has come
-    seconds = time.perf_counter() - started
+    seconds, peak = time.perf_counter() - started, peak_bytes(model.device)
     metrics = summary(folder, stream) | policy_measures(model.policy, initial)
     if config.validation_fraction:
         metrics["validation_accuracy"] = validation_accuracy(model, stream)
-    metrics["peak_memory_bytes"] = peak_bytes(model.device)
-    metrics |= {"seconds": round(seconds, 2), "images_per_second": round(trained / seconds, 1)}
+    metrics |= {
+        "peak_memory_bytes": peak,
+        "seconds": round(seconds, 2),
+        "images_per_second": round(trained / seconds, 1),
+    }
     write_json(folder.path / "metrics.json", metrics)
     return metrics
 
@@ -89,6 +87,15 @@ def validation_accuracy(model: EPG, stream: TaskStream) -> float:
     env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="validation")
     tests = test_tasks(model.policy, env, range(len(stream.tasks)), stream.scenario.task_named_at_test)
     return float(np.mean([test.accuracy for test in tests]))
+
+
+def _resume(config: RunConfig, folder: RunFolder, stream: TaskStream, fresh: EPG) -> tuple[EPG, Matrix, list[LabelFit]]:
+    """The agent after the last finished task, and the accuracy matrix and label fits up to it."""
+    if not folder.model.exists():
+        return fresh, np.empty((0, len(stream.tasks))), []
+    model = EPG.load(folder.model, fresh.get_env(), device=config.device, learning_rate=learning_rate(config))
+    done = model.policy.tasks_begun
+    return model, folder.read_matrix()[:done], folder.read_label_fits()[:done]
 
 
 def _learn(
@@ -116,6 +123,17 @@ def _learn(
     model.learn(images, callback=watcher, log_interval=1, reset_num_timesteps=task == 0)
     model.logger.close()
     return images
+
+
+def _test(
+    model: EPG, stream: TaskStream, task: int, folder: RunFolder, env: gym.vector.VectorEnv[Any, Any, Any]
+) -> Matrix:
+    """Test on all tasks up to one, keep the answers, and return the row of the accuracy matrix."""
+    tests = test_tasks(model.policy, env, range(task + 1), stream.scenario.task_named_at_test)
+    folder.write_predictions(f"after_task_{task}", tests)
+    row = np.full(len(stream.tasks), np.nan)
+    row[: task + 1] = [test.accuracy for test in tests]
+    return row
 
 
 class _TaskWatcher(BaseCallback):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 RESAMPLES = 9999
@@ -51,7 +51,8 @@ def paired_difference(contender: ArrayLike, baseline: ArrayLike) -> Interval:
         baseline: The same seeds in the same order.
 
     Returns:
-        The interval; its ends are NaN for a single pair, and equal to the mean where all differences are the same.
+        The interval; its ends are NaN for a single pair, and where all differences are the same: two seeds that agree
+        to the last image do not make a mean certain.
 
     >>> [round(value, 3) for value in paired_difference([3.0, 4.0, 5.0], [1.0, 1.0, 1.0])]
     [3.0, 0.516, 5.484]
@@ -59,7 +60,7 @@ def paired_difference(contender: ArrayLike, baseline: ArrayLike) -> Interval:
     differences = np.asarray(contender, dtype=float) - np.asarray(baseline, dtype=float)
     count = len(differences)
     mean = float(differences.mean()) if count else float("nan")
-    if count < 2:
+    if _without_spread(differences):
         return Interval(mean, float("nan"), float("nan"))
     half = float(stats.t.ppf(0.975, count - 1) * differences.std(ddof=1) / np.sqrt(count))
     return Interval(mean, mean - half, mean + half)
@@ -81,9 +82,14 @@ def paired_p_value(contender: ArrayLike, baseline: ArrayLike) -> float:
     0.0351
     """
     first, second = np.asarray(contender, dtype=float), np.asarray(baseline, dtype=float)
-    if len(first) < 2 or np.allclose(differences := first - second, differences[0]):
+    if _without_spread(first - second):
         return float("nan")
     return float(stats.ttest_rel(first, second).pvalue)
+
+
+def _without_spread(differences: NDArray[np.float64]) -> bool:
+    """Whether there are fewer than two, or all are the same but for rounding: how sure the mean is can't be told."""
+    return len(differences) < 2 or bool(np.allclose(differences, differences[0]))
 
 
 def statistics_table(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:

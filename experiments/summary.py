@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from agents.policy import ViTPolicy, parameter_counts
 from cls_env import TaskStream
@@ -54,12 +56,12 @@ def summary(folder: RunFolder, stream: TaskStream) -> dict[str, Any]:
     }
 
 
-def policy_measures(policy: ViTPolicy, initial: ViTPolicy) -> dict[str, Any]:
-    """What the policy at the end tells beside the one at the beginning."""
+def policy_measures(policy: ViTPolicy, initial: Sequence[Tensor]) -> dict[str, Any]:
+    """What the policy at the end tells beside its `experiments.distance.initial_values`."""
     counts = parameter_counts(policy)
     return {
-        "parameter_distance": parameter_distance(policy, initial.peft_parameters),
-        "weight_distance": weight_distance(policy, initial.backbone),
+        "parameter_distance": parameter_distance(policy, initial),
+        "weight_distance": weight_distance(policy, initial),
         "peft_parameters": counts["peft"],
         "head_parameters": counts["head"],
     }

@@ -125,17 +125,23 @@ def register_objective(name: str) -> Callable[[Definition], Definition]:
     return register
 
 
-def make_objective(specification: str) -> Objective:
+def make_objective(specification: str | Objective) -> Objective:
     """The objective that a specification names: `"aepg"`, `"focal:gamma=2"`, `"reinforce:samples=4"`.
 
+    A function or a `TaskObjective` is returned as it is.
+
     Raises:
-        ValueError: The name or a parameter is unknown, or the parameter's value is out of range.
+        ValueError: The name or a parameter is unknown, or the parameter's value is out of range; or a class is given.
     """
+    if isinstance(specification, type):
+        raise ValueError(f"{specification.__name__} is a class: give one of its instances as the objective")
+    if callable(specification):
+        return specification
     name, parameters = parse_specification(specification)
     definition = lookup("objective", name, OBJECTIVES)
     inputs = () if isinstance(definition, type) else ("logits", "action_rewards", "progress")
-    call_arguments(f"objective {name!r}", definition, parameters, inputs)
     try:
+        call_arguments(f"objective {name!r}", definition, parameters, inputs)
         objective: Objective = definition(**parameters) if inputs == () else partial(definition, **parameters)
         objective(torch.zeros(1, 2), torch.eye(2)[:1], 0.5)
         if isinstance(objective, TaskObjective):

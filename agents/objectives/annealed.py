@@ -50,7 +50,7 @@ def annealed_expected_policy_gradient(
         logits: Shape (B, A).
         action_rewards: Shape (B, A).
         progress: t / T in [0, 1].
-        tau: Steepness.
+        tau: Steepness, at least 0.
 
     Returns:
         Loss of each sample, shape (B,).
@@ -103,7 +103,7 @@ def geometrically_annealed(logits: Tensor, action_rewards: Tensor, progress: flo
         logits: Shape (B, A).
         action_rewards: Shape (B, A).
         progress: t / T in [0, 1].
-        tau: Steepness.
+        tau: Steepness, at least 0.
 
     Returns:
         Loss of each sample, shape (B,).
@@ -133,7 +133,7 @@ def normalised_annealed(logits: Tensor, action_rewards: Tensor, progress: float,
         logits: Shape (B, A).
         action_rewards: Shape (B, A).
         progress: t / T in [0, 1].
-        tau: Steepness.
+        tau: Steepness, at least 0.
 
     Returns:
         Loss of each sample, shape (B,).
@@ -152,7 +152,7 @@ def normalised_geometrically_annealed(
         logits: Shape (B, A).
         action_rewards: Shape (B, A).
         progress: t / T in [0, 1].
-        tau: Steepness.
+        tau: Steepness, at least 0.
 
     Returns:
         Loss of each sample, shape (B,).

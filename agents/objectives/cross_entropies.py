@@ -25,7 +25,7 @@ def cross_entropy(logits: Tensor, action_rewards: Tensor, progress: float = 0.0)
         ValueError: Logits and rewards are not two matrices of one shape.
     """
     check_shapes(logits, action_rewards)
-    return -(action_rewards * logits.log_softmax(dim=1)).sum(dim=1)
+    return -(action_rewards * log_policy(logits)).sum(dim=1)
 
 
 def focal(logits: Tensor, action_rewards: Tensor, progress: float = 0.0, gamma: float = 1.0) -> Tensor:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from inspect import signature
 
+from peft import LoraConfig, PeftConfig
 from torch import nn
 
 from agents.peft_modules.adapter import add_adapter
-from agents.peft_modules.library import METHODS, UNFIT, add_library_module
+from agents.peft_modules.attachment import check_config_arguments
+from agents.peft_modules.library import METHODS, UNFIT, add_library_module, method_config
 from agents.peft_modules.lora import add_lora
 from agents.peft_modules.prefix import add_prefix
 from agents.peft_modules.ssf import add_ssf
@@ -40,18 +43,30 @@ PEFT_MODULES: dict[str, Callable[..., nn.Module]] = {
 }
 """Functions of (backbone, blocks, seed, **arguments) that return the backbone with what learns in it."""
 
+CONFIGS: dict[str, Callable[[], type[PeftConfig]]] = {
+    "lora": lambda: LoraConfig,
+    **{name: partial(method_config, name) for name in METHODS},
+}
+"""Where the further arguments of a module are those of a config of peft, that config."""
+
 
 def check_peft_module(specification: str) -> None:
     """See that a specification names a module and arguments that it takes.
 
+    Which values fit the backbone, only `add_peft_module` can tell.
+
     Raises:
-        ValueError: It does not, or the module is one of peft's that does not fit a ViT.
+        ValueError: It does not, the module is one of peft's that does not fit a ViT, or this version of peft lacks it.
     """
     name, arguments = parse_specification(specification)
     if name in UNFIT:
         raise ValueError(f"peft's {name} does not fit a ViT: {UNFIT[name]}")
     builder = lookup("PEFT module", name, PEFT_MODULES)
     call_arguments(f"PEFT module {name!r}", builder, arguments, ("backbone", "blocks", "seed"))
+    if name in CONFIGS:
+        own = signature(builder).parameters
+        rest = {argument: value for argument, value in arguments.items() if argument not in own}
+        check_config_arguments(name, CONFIGS[name](), rest)
 
 
 def add_peft_module(specification: str, backbone: nn.Module, blocks: Sequence[int], seed: int) -> nn.Module:
@@ -71,4 +86,7 @@ def add_peft_module(specification: str, backbone: nn.Module, blocks: Sequence[in
     """
     check_peft_module(specification)
     name, arguments = parse_specification(specification)
-    return PEFT_MODULES[name](backbone, blocks, seed, **arguments)
+    try:
+        return PEFT_MODULES[name](backbone, blocks, seed, **arguments)
+    except (TypeError, NotImplementedError) as error:  # peft's, of values that it does not check
+        raise ValueError(f"PEFT module {specification!r}: {error}") from error

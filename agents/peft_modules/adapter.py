@@ -13,7 +13,16 @@ from torch.nn.functional import gelu
 
 from agents.peft_modules.attachment import wrap
 from agents.peft_modules.placement import module_pattern
-from agents.peft_modules.tuner import Tuner, TunerConfig, TunerLayer, check_size, learnable_scale, register, scaled
+from agents.peft_modules.tuner import (
+    Tuner,
+    TunerConfig,
+    TunerLayer,
+    check_size,
+    full_name,
+    learnable_scale,
+    register,
+    scaled,
+)
 
 
 @dataclass
@@ -39,7 +48,7 @@ class AdapterLayer(TunerLayer):
         """See that the width is known."""
         projection = getattr(self.base_layer, "proj", None)
         if not isinstance(projection, nn.Linear):
-            raise ValueError(f"an Adapter goes beside an attention with a Linear proj, not {type(self.base_layer)}")
+            raise ValueError(f"an Adapter goes beside attention with a Linear proj, not {full_name(self.base_layer)}")
         self.width = projection.out_features
         self.vit_adapter_down, self.vit_adapter_up = nn.ModuleDict(), nn.ModuleDict()
         self.vit_adapter_scale = nn.ParameterDict()
@@ -58,8 +67,9 @@ class AdapterLayer(TunerLayer):
         """The attention's output with the active adapters', [B, N, D]."""
         result = self.base_layer(x, *args, **kwargs)
         for name in self.working_adapters:
-            change = self.vit_adapter_up[name](gelu(self.vit_adapter_down[name](x)))
-            result = result + scaled(change, self.vit_adapter_scale, name)
+            down: Any = self.vit_adapter_down[name]
+            change = self.vit_adapter_up[name](gelu(down(x.to(down.weight.dtype))))
+            result = result + scaled(change, self.vit_adapter_scale, name).to(result.dtype)
         return result
 
 

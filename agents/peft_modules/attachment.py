@@ -11,7 +11,7 @@ from peft import PeftConfig, PeftModel, get_peft_model
 from torch import nn
 
 from agents.peft_modules.placement import place
-from cls_env.naming import lookup
+from cls_env.naming import check_value, lookup
 
 
 def attach(
@@ -40,7 +40,7 @@ def attach(
     Raises:
         ValueError: The config has no such argument, peft refuses a value, or the blocks or the place do not fit.
     """
-    _check_arguments(name, config_class, arguments)
+    check_config_arguments(name, config_class, arguments)
     with torch.random.fork_rng(devices=[]):
         pattern = place(backbone, blocks, targets)
     return wrap(config_class, backbone, seed, pattern, arguments)
@@ -67,13 +67,19 @@ def wrap(
         return get_peft_model(backbone, config).train(backbone.training)
 
 
-def _check_arguments(name: str, config_class: type[PeftConfig], arguments: dict[str, Any]) -> None:
-    """Raise a ValueError that names the nearest argument of a method in place of one that it has not."""
+def check_config_arguments(name: str, config_class: type[PeftConfig], arguments: dict[str, Any]) -> None:
+    """See that a method's config has these arguments, and that they can do something.
+
+    Raises:
+        ValueError: It has not, and the message names the nearest one; or a value is not of the argument's type.
+    """
     general = {field.name for field in fields(PeftConfig)} | {"target_modules"}
-    known = {field.name: None for field in fields(config_class) if field.name not in general}
-    for argument in arguments:
+    known = {field.name: field.type for field in fields(config_class) if field.name not in general}
+    for argument, value in arguments.items():
         if "dropout" in argument:
             raise ValueError(
                 f"{argument} would do nothing: it acts in training mode, which a frozen backbone never is in"
             )
-        lookup(f"argument of {name}", argument, known)
+        if argument == "use_asa":
+            raise ValueError("use_asa would do nothing: it acts by a call after each step, which no learner here makes")
+        check_value(f"{argument} of {name}", value, lookup(f"argument of {name}", argument, known))

@@ -100,6 +100,7 @@ SEEDS = ("generator_seed", "proj_seed", "projection_prng_key", "projection_seed"
 
 def add_library_module(
     name: str,
+    /,
     backbone: nn.Module,
     blocks: Sequence[int],
     seed: int,
@@ -130,7 +131,7 @@ def add_library_module(
     640
     """
     method = lookup("PEFT module", name, METHODS)
-    config_class = _config_class(name, method)
+    config_class = method_config(name)
     own = {argument.name: seed for argument in fields(config_class) if argument.name in SEEDS}
     arguments = own | _defaults(method, getattr(backbone, "embed_dim", 0)) | config
     if method.alpha:
@@ -142,8 +143,13 @@ def _defaults(method: Method, width: int) -> Arguments:
     return method.arguments | (method.fitted(width) if method.fitted else {})
 
 
-def _config_class(name: str, method: Method) -> type[PeftConfig]:
-    """The config, which older versions of peft lack for some methods."""
+def method_config(name: str) -> type[PeftConfig]:
+    """The config of a method in `METHODS`.
+
+    Raises:
+        ValueError: The installed version of peft, being older, lacks it.
+    """
+    method = METHODS[name]
     known: Mapping[Any, type[PeftConfig]] = PEFT_TYPE_TO_CONFIG_MAPPING
     config_class = known.get(method.peft_type or name.upper().replace("-", "_"))
     if config_class is None:

@@ -51,8 +51,8 @@ def add_lora(
     Raises:
         ValueError: Rank, blocks or place do not fit the model, or an argument is unknown.
     """
-    if r < 1:
-        raise ValueError(f"a LoRA needs a rank of at least 1, not {r}")
+    if not isinstance(r, int) or r < 1:
+        raise ValueError(f"a LoRA needs a whole rank of at least 1, not {r}")
     kind = ScaledLoraConfig if scale else LoraConfig
     return attach("lora", kind, backbone, blocks, seed, targets, {"r": r, "lora_alpha": r} | config)
 

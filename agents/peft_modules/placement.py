@@ -130,9 +130,11 @@ def _layer(backbone: nn.Module, index: int, block: nn.Module, path: str) -> Any:
     for part in path.split("."):
         layer = getattr(layer, part, None)
     name = type(backbone).__name__
-    if path == "attn.qkv" and (not isinstance(layer, nn.Linear) or hasattr(getattr(block, "attn", None), "q_bias")):
+    if path == "attn.qkv" and (
+        not isinstance(layer, nn.Linear) or getattr(getattr(block, "attn", None), "q_bias", None) is not None
+    ):
         # with a q_bias of its own, the attention reads the layer's weight and never calls the layer
-        raise ValueError(f"block {index} of {name} has no plain fused attn.qkv Linear layer; use 'full' or 'none'")
+        raise ValueError(f"block {index} of {name} has no plain fused attn.qkv Linear layer; name another place")
     if path.startswith("norm") and (layer is None or getattr(layer, "weight", None) is None):
         raise ValueError(f"block {index} of {name} has no {path} with a weight to learn; name another place")
     if not path.startswith("norm") and not isinstance(layer, nn.Linear):

@@ -14,7 +14,16 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from agents.peft_modules.attachment import wrap
 from agents.peft_modules.placement import module_pattern
-from agents.peft_modules.tuner import Tuner, TunerConfig, TunerLayer, check_size, learnable_scale, register, scaled
+from agents.peft_modules.tuner import (
+    Tuner,
+    TunerConfig,
+    TunerLayer,
+    check_size,
+    full_name,
+    learnable_scale,
+    register,
+    scaled,
+)
 
 LARGEST_INITIAL_VALUE = 0.01
 
@@ -37,18 +46,17 @@ class PrefixConfig(TunerConfig):
 class PrefixLayer(TunerLayer):
     """timm's attention over the image's keys and values and those of the active prefixes.
 
-    The prefixes enter after the projection to keys and values, and after the norm of keys in models that have one.
+    The prefixes enter after the projection to keys and values, and after the norm of keys in models that have one. If
+    one of several active adapters is compensatory, the weights of all their prefixes sum to 1 together.
     """
 
     adapter_layer_names = ("vit_prefix_k", "vit_prefix_v", "vit_prefix_scale_k", "vit_prefix_scale_v")
 
     def prepare(self) -> None:
         """See that the attention is timm's plain one."""
-        base = self.base_layer
-        if not isinstance(base, Attention):
-            raise ValueError(f"a Prefix goes into timm's plain Attention, not into {type(base).__name__}")
-        if getattr(base, "gate", None) is not None:
-            raise ValueError("a Prefix goes into attention without a gate")
+        base: Any = self.base_layer
+        if type(base).forward is not Attention.forward:  # a subclass may compute something else
+            raise ValueError(f"a Prefix goes into timm's plain Attention, not into {full_name(base)}")
         self.width = base.num_heads * base.head_dim
         self.compensatory: dict[str, bool] = {}
         self.vit_prefix_k, self.vit_prefix_v = nn.ParameterDict(), nn.ParameterDict()
@@ -72,7 +80,8 @@ class PrefixLayer(TunerLayer):
         names = self.working_adapters
         base: Any = self.base_layer
         if not names:
-            return base(x, attn_mask=attn_mask, is_causal=is_causal)
+            causal = {"is_causal": True} if is_causal else {}  # an argument that older versions of timm lack
+            return base(x, attn_mask=attn_mask, **causal)
         if is_causal:
             raise ValueError("a Prefix goes with attention over all tokens, not with causal attention")
         batch, tokens, _ = x.shape
@@ -83,13 +92,13 @@ class PrefixLayer(TunerLayer):
         mask = _with_prefix(attn_mask, prefix_k.shape[2])
         k, v = torch.cat([prefix_k, k], dim=2), torch.cat([prefix_v, v], dim=2)
         if any(self.compensatory[name] for name in names):
-            x = _compensatory_attention(base, q, k, v, mask, prefix_k.shape[2])
+            joined = _compensatory_attention(base, q, k, v, mask, prefix_k.shape[2])
         elif base.fused_attn:
             dropout = base.attn_drop.p if base.training else 0.0
-            x = scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+            joined = scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
         else:
-            x = base.attn_drop(_scores(base, q, k, mask).softmax(dim=-1)) @ v
-        return _project(base, x.transpose(1, 2).reshape(batch, tokens, self.width))
+            joined = base.attn_drop(_scores(base, q, k, mask).softmax(dim=-1)) @ v
+        return _project(base, x, joined.transpose(1, 2).reshape(batch, tokens, self.width))
 
     def _prefixes(self, names: Sequence[str], values: Any, scales: Any, like: Tensor) -> Tensor:
         """Those of the active adapters one after the other, [B, heads, length, head dim]."""
@@ -120,9 +129,11 @@ def _with_prefix(mask: Tensor | None, length: int) -> Tensor | None:
     return None if mask is None else pad(mask, (length, 0), value=True if mask.dtype == torch.bool else 0.0)
 
 
-def _project(base: Any, x: Tensor) -> Tensor:
-    x = base.norm(x) if hasattr(base, "norm") else x
-    return base.proj_drop(base.proj(x))
+def _project(base: Any, x: Tensor, joined: Tensor) -> Tensor:
+    """What follows the sum of values; some of timm's models have a norm or a gate there, older versions neither."""
+    joined = base.norm(joined) if hasattr(base, "norm") else joined
+    gate = getattr(base, "gate", None)
+    return base.proj_drop(base.proj(joined if gate is None else joined * gate(x).sigmoid()))
 
 
 class PrefixModel(Tuner):

@@ -44,9 +44,11 @@ class SSFLayer(TunerLayer):
         """The layer's output, scaled and shifted by each active adapter in turn."""
         if self.disable_adapters and self.merged:
             self.unmerge()
-        result = self.base_layer(x, *args, **kwargs)
+        base: Any = self.base_layer
+        result = base(x, *args, **kwargs)
         for name in self.working_adapters:
-            result = result * self.vit_ssf_scale[name] + self.vit_ssf_shift[name]
+            # not the dtype of the result: under autocast that is the lower one, and rounding to it loses precision
+            result = (result * self.vit_ssf_scale[name] + self.vit_ssf_shift[name]).to(base.weight.dtype)
         return result
 
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
@@ -73,8 +75,9 @@ class SSFLayer(TunerLayer):
 
     def _put(self, scale: Tensor, shift: Tensor, name: str, safe_merge: bool) -> None:
         base: Any = self.base_layer
-        weight = base.weight.data * scale.reshape(-1, *[1] * (base.weight.ndim - 1))
-        bias = shift.clone() if base.bias is None else base.bias.data * scale + shift
+        dtype = base.weight.dtype
+        weight = (base.weight.data * scale.reshape(-1, *[1] * (base.weight.ndim - 1))).to(dtype)
+        bias = (shift if base.bias is None else base.bias.data * scale + shift).to(dtype, copy=True)
         if safe_merge and not (weight.isfinite().all() and bias.isfinite().all()):
             raise ValueError(f"merging adapter {name!r} would give weights that are not finite")
         base.weight.data = weight

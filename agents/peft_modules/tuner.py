@@ -107,7 +107,10 @@ class Tuner(BaseTuner):
         if isinstance(target, self.tuner_layer_cls):
             target.update_layer(adapter_name, peft_config)
             return
-        layer = self.tuner_layer_cls(target, adapter_name, peft_config)
+        try:
+            layer = self.tuner_layer_cls(target, adapter_name, peft_config)
+        except ValueError as error:
+            raise ValueError(f"{current_key}: {error}") from error
         if adapter_name not in self.active_adapters:
             layer.requires_grad_(False)
         self._replace_module(parent, target_name, layer, target)
@@ -121,6 +124,11 @@ def register(config: type[TunerConfig], tuner: type[Tuner]) -> None:
     PEFT_TYPE_TO_CONFIG_MAPPING[config.kind] = config  # type: ignore[index]
     PEFT_TYPE_TO_TUNER_MAPPING[config.kind] = tuner  # type: ignore[index]
     PEFT_TYPE_TO_PREFIX_MAPPING[config.kind] = tuner.prefix  # type: ignore[index]
+
+
+def full_name(module: nn.Module) -> str:
+    """A module's class with the file it is from, for messages; timm has many an `Attention`."""
+    return f"{type(module).__module__}.{type(module).__name__}"
 
 
 def check_size(name: str, value: int) -> None:

@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 
 import torch
 from peft import PeftModel
+from timm.layers import to_2tuple
 from torch import Tensor, nn
 
 from agents.peft_modules.attachment import wrap
 from agents.peft_modules.placement import module_pattern
-from agents.peft_modules.tuner import Tuner, TunerConfig, TunerLayer, check_size, register
+from agents.peft_modules.tuner import Tuner, TunerConfig, TunerLayer, check_size, full_name, register
 
 
 @dataclass
@@ -36,10 +37,13 @@ class VPTLayer(TunerLayer):
     adapter_layer_names = ("vit_vpt_prompts",)
 
     def prepare(self) -> None:
-        """See that the width is known."""
+        """See that the width is known, and that attention does not depend on places, of which prompts have none."""
         weight = getattr(getattr(self.base_layer, "norm1", None), "weight", None)
         if weight is None:
-            raise ValueError(f"VPT goes before a block whose norm1 has a weight, not before {type(self.base_layer)}")
+            raise ValueError(f"VPT goes before blocks whose norm1 has a weight, not {full_name(self.base_layer)}")
+        attention = getattr(self.base_layer, "attn", None)
+        if any(getattr(attention, name, None) is not None for name in ("rel_pos", "relative_position_bias_table")):
+            raise ValueError("VPT goes with attention that has no relative positions, which prompts lack")
         self.width = len(weight)
         self.vit_vpt_prompts = nn.ParameterDict()
 
@@ -48,17 +52,26 @@ class VPTLayer(TunerLayer):
         prompts = torch.empty(config.length, self.width).uniform_(-config.largest, config.largest)
         self.vit_vpt_prompts[adapter_name] = nn.Parameter(prompts)
 
-    def forward(self, x: Tensor, attn_mask: Tensor | None = None, **kwargs: Any) -> Tensor:
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The block's output for the image's own tokens, [B, N, D].
 
         Raises:
-            ValueError: There is a mask, which knows nothing of prompts.
+            ValueError: The model passes a mask, causal attention or positions, which know nothing of prompts, or its
+                tokens are not in one row.
         """
         names = self.working_adapters
         if not names:
-            return self.base_layer(x, attn_mask=attn_mask, **kwargs)
-        if attn_mask is not None:
-            raise ValueError("VPT goes with attention over all tokens, not with an attention mask")
+            return self.base_layer(x, *args, **kwargs)
+        if args or x.ndim != 3:
+            raise ValueError(
+                f"VPT goes with blocks that are passed tokens in one row alone, not {full_name(self.base_layer)}"
+            )
+        given = [name for name, value in kwargs.items() if value is not None and value is not False]
+        if given:
+            raise ValueError(
+                "VPT goes with blocks that treat all tokens alike: without an attention mask, causal attention or "
+                f"relative positions, but the model passes {', '.join(given)}"
+            )
         prompts = torch.cat([self.vit_vpt_prompts[name] for name in names]).to(x.dtype)
         joined = torch.cat([x, prompts.expand(len(x), -1, -1)], dim=1)
         return self.base_layer(joined, **kwargs)[:, : x.shape[1]]
@@ -94,7 +107,7 @@ def add_vpt(backbone: nn.Module, blocks: Sequence[int], seed: int, *, length: in
         ValueError: The size or the blocks do not fit the model.
     """
     pattern = module_pattern(backbone, blocks, "")
-    patch: Any = getattr(getattr(backbone, "patch_embed", None), "patch_size", (16, 16))
+    patch = to_2tuple(getattr(getattr(backbone, "patch_embed", None), "patch_size", 16))
     width: Any = getattr(backbone, "embed_dim", 768)
     largest = math.sqrt(6 / (3 * math.prod(patch) + width))
     return wrap(VPTConfig, backbone, seed, pattern, {"length": length, "largest": largest})

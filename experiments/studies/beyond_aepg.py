@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from cls_env.naming import lookup
 from experiments.comparison import Entry
+from experiments.outcome import refuse_empty
 from experiments.report import summary_table
 from experiments.studies.figures import differences, heat_map
 from experiments.studies.study import Study, StudyConfig, by_noise, crossed
@@ -72,10 +73,11 @@ def attempts(config: AttemptsConfig) -> list[Entry]:
     """All attempts on the development seeds.
 
     Raises:
-        ValueError: A label is unknown, or a fresh seed is among the development seeds.
+        ValueError: A label is unknown, a fresh seed is among the development seeds, or the finalists can't be compared.
     """
     if shared := set(config.seeds) & set(config.fresh_seeds):
         raise ValueError(f"seed {min(shared)} is not fresh: it is a development seed too; give other --fresh-seeds")
+    refuse_empty(contend(config, config.finalists, config.fresh_seeds), BASELINE)
     return contend(config, config.attempts, config.seeds)
 
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from experiments.files import replace_file, write_text
 from experiments.outcome import Places, carry_out, console, keep_figures, refuse_empty, show_plan
-from experiments.report import latex, markdown
+from experiments.report import LEGEND, latex, markdown, rich_tables
 from experiments.studies import STUDIES
 from experiments.studies.study import Study, with_settings
 
@@ -90,12 +90,17 @@ def _carry_out(study: Study[Any], config: Any, places: Places, dry_run: bool) ->
 def _write_table(table: pd.DataFrame, place: Path) -> None:
     """As Markdown, LaTeX and CSV, and on the terminal."""
     command = f"python -m experiments {shlex.join(sys.argv[1:])}"
-    write_text(place.with_suffix(".md"), f"{markdown(table)}\n\nMade by `{command}`.\n")
+    legend = f"{LEGEND} " if "contender" in table else ""
+    write_text(place.with_suffix(".md"), f"{markdown(table)}\n\n{legend}Made by `{command}`.\n")
     write_text(place.with_suffix(".tex"), latex(table))
     replace_file(place.with_suffix(".csv"), lambda aside: table.to_csv(aside, index=False))
+    console.print()
+    console.print(*(rich_tables(table) if "contender" in table else [_plain(table)]))
+    console.print(f"table {place.with_suffix('.md')}")
+
+
+def _plain(table: pd.DataFrame) -> Table:
     shown = Table(*table.columns, box=SIMPLE_HEAD, show_edge=False)
     for row in table.itertuples(index=False):
         shown.add_row(*map(str, row))
-    console.print()
-    console.print(shown)
-    console.print(f"table {place.with_suffix('.md')}")
+    return shown

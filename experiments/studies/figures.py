@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.figures import styles
+from experiments.figures import legend_columns, styles
 from experiments.report import label_of
 from experiments.statistics import bootstrap_interval, by_seed, paired_difference
 
@@ -42,13 +42,8 @@ def differences(runs: pd.DataFrame, baseline: str) -> Figure:
     axes.set_xlabel(f"A_T less that of {label_of(baseline)}, points; paired by seed, 95 %")
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.25)
-    figure.legend(loc="outside upper center", ncols=_legend_columns(conditions), frameon=False)
+    figure.legend(loc="outside upper center", ncols=legend_columns(conditions), frameon=False)
     return figure
-
-
-def _legend_columns(labels: Iterable[str]) -> int:
-    """As many as fit the width of a figure."""
-    return max(1, 80 // (8 + max(map(len, labels), default=0)))
 
 
 def heat_map(runs: pd.DataFrame, measure: str = "final_accuracy", title: str = "A_T, %") -> Figure:
@@ -57,9 +52,9 @@ def heat_map(runs: pd.DataFrame, measure: str = "final_accuracy", title: str = "
     figure = Figure(figsize=(2.2 + 1.3 * table.shape[1], 1 + 0.36 * len(table)), layout="constrained")
     axes = figure.subplots()
     shown = axes.imshow(table, cmap="viridis", aspect="auto")
-    middle = np.nanmean(table.to_numpy())
+    middle = (np.nanmin(table) + np.nanmax(table)) / 2
     for (row, column), value in np.ndenumerate(table.to_numpy()):
-        colour = "white" if value < middle else "black"
+        colour = "white" if value <= middle else "black"
         axes.text(column, row, f"{value:.1f}", ha="center", va="center", color=colour)
     axes.set_xticks(range(table.shape[1]), list(table.columns))
     axes.set_yticks(range(len(table)), [label_of(contender) for contender in table.index])
@@ -68,12 +63,11 @@ def heat_map(runs: pd.DataFrame, measure: str = "final_accuracy", title: str = "
 
 
 def gains(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """The runs of all but the baseline, with its A_T of the same condition and seed taken off theirs."""
+    """All runs less the baseline's A_T of the same condition and seed; its own, at 0, keep it its place and colour."""
     case = ["condition", "seed"]
     reference = runs[runs["contender"] == baseline].set_index(case)["final_accuracy"]
-    others = runs[runs["contender"] != baseline]
-    less = reference.reindex(pd.MultiIndex.from_frame(others[case])).to_numpy()
-    return others.assign(final_accuracy=others["final_accuracy"] - less)
+    less = reference.reindex(pd.MultiIndex.from_frame(runs[case])).to_numpy()
+    return runs.assign(final_accuracy=runs["final_accuracy"] - less)
 
 
 def points(
@@ -123,7 +117,7 @@ def against(
     for axes in grid[::columns]:
         axes.set_ylabel(labels[1])
     named = {label: line for axes in grid for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    columns = _legend_columns(named)
+    columns = legend_columns(named)
     figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns, frameon=False)
     return figure
 

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.comparison import Entry
+from experiments.outcome import refuse_empty
 from experiments.studies.figures import against, differences, points
 from experiments.studies.study import OBJECTIVES, Study, StudyConfig, by_noise, by_objective, crossed
 
@@ -33,11 +34,16 @@ class RatesConfig(StudyConfig):
 
 
 def tuning_entries(config: RatesConfig) -> list[Entry]:
-    """Every objective at every rate; in the table, each rate of a label noise is a condition."""
+    """Every objective at every rate; in the table, each rate of a label noise is a condition.
+
+    Raises:
+        ValueError: Nothing is held out, a seed is to tune and to compare, or the comparison to follow would be empty.
+    """
     if not 0 < config.tuning_fraction < 1:
         raise ValueError(f"tuning_fraction is a share of the training images in (0, 1), not {config.tuning_fraction}")
     if shared := set(config.seeds) & set(config.tuning_seeds):
         raise ValueError(f"seed {min(shared)} is to tune and to compare; give other --tuning-seeds")
+    refuse_empty(crossed(config, by_noise(config, config.label_noise), by_objective(config.objectives)), "ce")
     conditions = {
         f"{noise}, rate {rate:g}": {**setting, "learning_rate": rate, "validation_fraction": config.tuning_fraction}
         for noise, setting in by_noise(config, config.label_noise).items()
@@ -84,7 +90,7 @@ def tuning_figures(runs: pd.DataFrame) -> dict[str, Figure]:
     """Validation accuracy against the rate, the chosen one starred."""
     noise = runs["condition"].str.rpartition(", rate ")[0]
     drawn = points(runs, runs["learning_rate"], noise, "validation_accuracy")
-    labels = ("learning rate", "accuracy on held-out training images, %")
+    labels = ("learning rate", "validation accuracy, %")
     return {"accuracy_against_rate": against(drawn, labels, logarithmic=True, starred=True)}
 
 

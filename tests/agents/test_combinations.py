@@ -96,3 +96,32 @@ def test_a_checkpoint_from_before_modules_had_arguments_is_loaded(make_vec: Make
 def test_reinforce_repeats_itself_by_seed(make_vec: MakeVec) -> None:
     heads = [learn(make_vec, "reinforce:baseline=running-mean", "lora")[0].policy.head.weight for _ in range(2)]
     assert torch.equal(*heads)
+
+
+@pytest.mark.parametrize(
+    ("saved", "asked", "message"),
+    [
+        ("lora", "lora:r=8", r"lora_A\.weight has shape \(4, 128\), where the policy's has \(8, 128\)"),
+        ("lora", "none", "holds an adapter, which does not fit a policy of peft='none'"),
+        ("none", "lora", "holds no adapter, which does not fit a policy of peft='lora'"),
+        ("lora", "adapter", "the adapter lacks"),
+        ("lora", "lora:targets=q", "the adapter lacks"),
+    ],
+)
+def test_a_checkpoint_of_another_module_is_refused(
+    saved: str, asked: str, message: str, make_vec: MakeVec, tmp_path: Path
+) -> None:
+    learn(make_vec, "ce", saved)[0].save(tmp_path / "agent")
+    with pytest.raises(ValueError, match=message):
+        EPG.load(tmp_path / "agent", device="cpu", policy_kwargs={"peft": asked})
+
+
+def test_a_task_gone_on_with_draws_by_the_agents_seed(make_vec: MakeVec, tmp_path: Path) -> None:
+    agent = EPG("ViTPolicy", make_vec(8), "reinforce", 1e-4, 8, seed=0, device="cpu", policy_kwargs={"peft": "none"})
+    agent.learn(8)
+    heads = []
+    for seed in (0, 0, 1):
+        agent._action_seed = seed
+        agent.save(tmp_path / "agent")
+        heads.append(EPG.load(tmp_path / "agent", make_vec(8), device="cpu").learn(16).policy.head.weight.detach())
+    assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])

@@ -5,8 +5,10 @@ from collections.abc import Callable
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 
 from agents import EPG
+from agents.evaluation import judge
 from agents.evaluation import test_tasks as run_tests
 from cls_env import TaskStream
 
@@ -50,3 +52,46 @@ def test_untrained_policy_is_uniform_over_everything(stream: TaskStream, make_ve
     agent = EPG("ViTPolicy", make_vec(8), batch_size=8, device="cpu")
     (test,) = run_tests(agent.policy, make_vec(10, split="test"), [0])
     np.testing.assert_allclose(test.entropy, np.log(6), atol=1e-6)
+
+
+# Of five actions 3, 0 and 2 are met, in this order; the image's task holds 0 and 2.
+MET = torch.tensor([3, 0, 2])
+LOGITS = torch.tensor([[0.0, -torch.inf, np.log(3.0), np.log(4.0), -torch.inf]]).float()
+MASK = torch.tensor([[1, 0, 1, 0, 0]])
+
+
+@pytest.mark.parametrize(("label", "likelihood"), [(0, 1 / 8), (2, 3 / 8), (3, 4 / 8), (1, 0)])
+def test_answers_worked_by_hand(label: int, likelihood: float) -> None:
+    answers = judge(LOGITS, torch.tensor([label]), MASK, MET, task_named=False)
+    assert answers["predictions"].item() == 3 and answers["task_predictions"].item() == 2
+    assert answers["confidence"].item() == pytest.approx(0.5)
+    assert answers["log_likelihood"].exp().item() == pytest.approx(likelihood)
+    shares, within = np.array([4, 1, 3]) / 8, np.array([1, 3]) / 4
+    assert answers["entropy"].item() == pytest.approx(-(shares * np.log(shares)).sum(), rel=1e-6)
+    assert answers["task_entropy"].item() == pytest.approx(-(within * np.log(within)).sum(), rel=1e-6)
+
+
+def test_named_task_is_chosen_within() -> None:
+    answers = judge(LOGITS, torch.tensor([0]), MASK, MET, task_named=True)
+    assert answers["predictions"].item() == answers["task_predictions"].item() == 2
+    assert answers["confidence"].item() == pytest.approx(0.75)
+    assert answers["log_likelihood"].exp().item() == pytest.approx(0.25)
+    assert answers["entropy"] == answers["task_entropy"]
+
+
+@pytest.mark.parametrize("label", [1, 4])
+def test_task_not_met_is_never_answered_right(label: int) -> None:
+    answers = judge(LOGITS, torch.tensor([label]), torch.tensor([[0, 1, 0, 0, 1]]), MET, task_named=False)
+    assert answers["task_predictions"].item() != label and answers["predictions"].item() != label
+
+
+def test_probabilities_are_cross_entropys(agent: EPG, make_vec: MakeVec) -> None:
+    env = make_vec(10, split="test")
+    (test,) = run_tests(agent.policy, env, [1])
+    images, _ = env.reset(options={"task": 1})
+    with torch.no_grad():
+        logits = agent.policy(torch.from_numpy(images))[:, agent.policy.head.actions]
+    places = [agent.policy.head.actions.tolist().index(label) for label in test.labels]
+    expected = -torch.nn.functional.cross_entropy(logits, torch.tensor(places), reduction="none")
+    np.testing.assert_allclose(test.log_likelihood, expected, atol=1e-5)
+    np.testing.assert_allclose(test.confidence, logits.softmax(dim=1).amax(dim=1), atol=1e-5)

@@ -106,6 +106,11 @@ def test_split_projection_equals_the_fused_one() -> None:
     torch.testing.assert_close(SplitQKV(without_bias)(x), without_bias(x))
 
 
+@pytest.mark.parametrize("blocks", [range(2), np.arange(2), [0, 1]])
+def test_blocks_are_kept_as_whole_numbers_that_json_holds(blocks: Any) -> None:
+    assert json.loads(json.dumps(describe_policy(make_policy(blocks=blocks))))["policy"]["blocks"] == [0, 1]
+
+
 def test_keys_and_values_of_the_chosen_blocks_learn_and_nothing_else() -> None:
     policy = make_policy(blocks=(0, 3))
     names = {name for name, tensor in policy.backbone.named_parameters() if tensor.requires_grad}
@@ -252,6 +257,10 @@ def test_backbone_stays_in_eval_mode() -> None:
         ({"peft": "lorra"}, "unknown PEFT module 'lorra'; did you mean 'lora'"),
         ({"peft": "lora:r=0"}, "rank of at least 1"),
         ({"blocks": (6,)}, r"block 6 is out of range: the model has 6 blocks, 0 \.\.\. 5"),
+        ({"blocks": "all"}, r"blocks are indices of transformer blocks, as in \(0, 1, 2\), not 'all'"),
+        ({"blocks": (0.5,)}, r"blocks are indices of transformer blocks"),
+        ({"blocks": 3}, r"blocks are indices of transformer blocks"),
+        ({"peft": None}, "name is asked for"),
         ({"blocks": ()}, "at least one transformer block"),
         ({"modle": "x"}, "unknown policy argument 'modle'; did you mean 'model'"),
         ({"model": "resnet18", "pretrained": False}, "no transformer blocks"),

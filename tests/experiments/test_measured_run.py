@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import copy
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 from experiments.building import make_agent, make_stream
 from experiments.config import RunConfig
-from experiments.distance import parameter_distance, weight_distance
+from experiments.distance import initial_values, parameter_distance, weight_distance
 from experiments.memory import peak_bytes, reset_peak
 from experiments.metrics import DEFINITIONS
 from experiments.results import RunFolder
@@ -111,14 +112,15 @@ def test_distances_by_hand(config: RunConfig, peft: str, merges: bool) -> None:
         RunConfig(**{**config.as_json(), "options": OPTIONS, "peft": peft, "blocks": (0,)}), make_stream(config)
     )
     policy = agent.policy
-    initial = copy.deepcopy(policy)
-    assert parameter_distance(policy, initial.peft_parameters) == 0
+    initial = initial_values(policy)
+    assert parameter_distance(policy, initial) == 0
+    assert not weight_distance(policy, initial)
     with torch.no_grad():
         for tensor in policy.peft_parameters:
             tensor.add_(0.5)
     count = sum(tensor.numel() for tensor in policy.peft_parameters)
-    assert parameter_distance(policy, initial.peft_parameters) == pytest.approx(0.5 * count**0.5, rel=1e-5)
-    found = weight_distance(policy, initial.backbone)
+    assert parameter_distance(policy, initial) == pytest.approx(0.5 * count**0.5, rel=1e-5)
+    found = weight_distance(policy, initial)
     assert (found is not None) == merges
     if peft == "full":
         assert found == pytest.approx(0.5 * count**0.5, rel=1e-5)
@@ -126,6 +128,28 @@ def test_distances_by_hand(config: RunConfig, peft: str, merges: bool) -> None:
         adapted = [module for module in policy.backbone.modules() if hasattr(module, "get_delta_weight")]
         squares = sum(module.get_delta_weight("default").square().sum().item() for module in adapted)
         assert found == pytest.approx(squares**0.5, rel=1e-4)
+
+
+def test_measuring_the_distance_leaves_the_policy_as_it_was(config: RunConfig) -> None:
+    agent = make_agent(replace(config, blocks=(0,)), make_stream(config))
+    initial = initial_values(agent.policy)
+    with torch.no_grad():
+        for tensor in agent.policy.peft_parameters:
+            tensor.add_(0.5)
+    before = {name: tensor.clone() for name, tensor in agent.policy.backbone.state_dict().items()}
+    assert weight_distance(agent.policy, initial) == weight_distance(agent.policy, initial)
+    after = agent.policy.backbone.state_dict()
+    assert list(before) == list(after) and all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_part_of_a_run_without_what_the_measures_need_is_refused(config: RunConfig, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    metrics = run(config, folder)
+    (folder.path / "training_labels.csv").unlink()
+    assert run(config, folder) == metrics  # a finished run is only read
+    (folder.path / "metrics.json").unlink()
+    with pytest.raises(ValueError, match=r"begun by a version that kept no training_labels\.csv"):
+        run(config, folder)
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can begin to measure anew")
@@ -138,3 +162,13 @@ def test_peak_memory_begins_anew() -> None:
     low = peak_bytes(device)
     assert high is not None and low is not None
     assert low < high - 30_000_000
+
+
+@pytest.mark.skipif(find_spec("resource") is None, reason="the system does not tell")
+def test_peak_memory_where_it_cannot_begin_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("experiments.memory._CLEAR", tmp_path)  # there, but no file to write to
+    monkeypatch.setattr("experiments.memory._STATUS", tmp_path / "status")
+    (tmp_path / "status").write_text("Name:\tpython\n")
+    reset_peak(torch.device("cpu"))
+    found = peak_bytes(torch.device("cpu"))
+    assert found is not None and 1e7 < found < 1e12

@@ -55,6 +55,12 @@ def test_calibration_is_torchmetrics(answers: tuple[torch.Tensor, torch.Tensor])
     assert accuracy.item() == pytest.approx((chosen == labels).float().mean().item())
 
 
+def test_full_confidence_is_in_the_last_bin() -> None:
+    # A right answer of 0.95 and a wrong one of 1 share the bin of 14/15 ... 1; torchmetrics parts them.
+    found = expected_calibration_error(np.array([1.0, 0.95]), np.array([False, True]))
+    assert found == pytest.approx(abs(1 - 1.95) / 2)
+
+
 def test_likelihood_is_pytorchs(answers: tuple[torch.Tensor, torch.Tensor]) -> None:
     logits, labels = answers
     likelihood = logits.log_softmax(dim=1).gather(1, labels[:, None]).squeeze(1)

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from experiments.report import label_of, latex, rich_tables, summary_table, write_report
+from experiments.report import label_of, latex, rich_tables, summary_table, with_tests, write_report
+from experiments.statistics import statistics_table
 
 
 @pytest.fixture
@@ -27,6 +28,19 @@ def test_latex_escapes_what_is_special_to_it() -> None:
     assert lines[2] == r"A\_T \% & contender \\"
     assert lines[4] == r"70.0 $\pm$ 14.1 & my\_loss \\"
     assert lines[5].startswith(r"5 \% \& \#1 & a\textasciitilde ") and r"\$" in lines[5]
+
+
+def test_latex_typesets_signs_of_numbers_alone() -> None:
+    line = latex(pd.DataFrame({"condition": ["blocks 0-4"], "vs ce": ["-0.4 [-0.9, +0.1]"], "p": ["<0.001"]}))
+    assert r"blocks 0-4 & $-$0.4 [$-$0.9, +0.1] & $<$0.001 \\" in line
+
+
+def test_small_numbers_are_told_as_what_they_are(runs: pd.DataFrame) -> None:
+    nothing = pd.Series([0.5, 0.7, 0.5001, 0.6998], runs.index)
+    assert summary_table(runs.assign(final_accuracy=nothing), "ce").iloc[1, -1].startswith("+0.0 [")
+    clear = runs.assign(final_accuracy=[0.5, 0.7, 0.60001, 0.8])
+    full = with_tests(summary_table(clear, "ce"), statistics_table(clear, "ce"), "final_accuracy")
+    assert full["p"].tolist() == ["", "<0.001"]
 
 
 def test_report_writes_all_forms_of_the_table(runs: pd.DataFrame, tmp_path: Path) -> None:
@@ -50,7 +64,7 @@ def test_report_writes_all_forms_of_the_table(runs: pd.DataFrame, tmp_path: Path
 def test_table_shows_the_measures_asked_for_and_differences_of_the_first(runs: pd.DataFrame) -> None:
     table = summary_table(runs.assign(final_accuracy=0.5), "ce", ("average_accuracy", "final_accuracy"))
     assert list(table.columns[3:5]) == ["avg. A %", "A_T %"]
-    assert table.iloc[1, -1] == "-10.0 [-10.0, -10.0]"
+    assert table.iloc[1, -1] == "-10.0"
 
 
 def test_measure_that_no_run_has_is_left_empty(runs: pd.DataFrame) -> None:

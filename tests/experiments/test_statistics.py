@@ -36,8 +36,11 @@ def test_p_value_is_the_paired_t_tests() -> None:
     assert paired_p_value(second, first) == pytest.approx(paired_p_value(first, second))
 
 
-def test_differences_that_are_all_the_same_have_no_p_value() -> None:
-    assert math.isnan(paired_p_value([0.3, 0.4], [0.1, 0.2]))
+def test_differences_that_are_all_the_same_have_neither_p_value_nor_interval() -> None:
+    first, second = [0.3, 0.4], [0.1, 0.2]  # two of 0.2, but for rounding
+    assert math.isnan(paired_p_value(first, second))
+    found = paired_difference(first, second)
+    assert found.mean == pytest.approx(0.2) and math.isnan(found.low) and math.isnan(found.high)
 
 
 def test_tidy_table_pairs_by_seed_and_takes_every_number() -> None:

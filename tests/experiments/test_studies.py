@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from experiments.__main__ import main
 from experiments.building import check
 from experiments.config import RunConfig
-from experiments.figures import save_figures, styles
+from experiments.figures import output_entropy, save_figures, styles
 from experiments.studies import STUDIES
 from experiments.studies.annealing import fixed_alpha
 from experiments.studies.beyond_aepg import CONTENDERS, FINALISTS, AttemptsConfig, attempts
@@ -110,6 +111,21 @@ def test_rates_are_tuned_and_then_compared(small: list[str], tmp_path: Path) -> 
     assert len(pd.read_csv(out / "runs.csv")) == 4 and len(pd.read_csv(out / "at-chosen-rates" / "runs.csv")) == 4
 
 
+def test_attempts_lead_to_finalists_with_tables_that_fit_the_terminal(
+    small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small += ["--attempts", "aepg", "epg", "--finalists", "aepg", "--fresh-seeds", "10", "--label-noise", "0"]
+    out = tmp_path / "out"
+    assert main(["study", "beyond-aepg", *small, "--out", str(out), "--runs", str(tmp_path / "runs")]) == 0
+    pictures = {"differences.png", "final_accuracies.png"}
+    more = {"against_epg.md", "against_epg.tex", "against_epg.csv", "fresh-seeds"}
+    assert {file.name for file in out.iterdir()} == TABLES | pictures | more
+    assert {file.name for file in (out / "fresh-seeds").iterdir()} == TABLES | pictures
+    assert "paired by seed" in (out / "against_epg.md").read_text()
+    heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("contender ")]
+    assert len(heads) == 3 and "vs epg [95 %]" in heads[1]
+
+
 @pytest.fixture
 def tuning() -> pd.DataFrame:
     accuracies = {
@@ -173,10 +189,24 @@ def test_many_contenders_look_different() -> None:
     assert len(set(styles(map(str, range(40))).values())) == 40
 
 
+def test_legend_of_many_contenders_stays_within_the_figure(tmp_path: Path) -> None:
+    (tmp_path / "steps").mkdir()
+    log = pd.DataFrame({"train/task": 0, "train/progress": [0.0, 1.0], "train/entropy": [2.3, 1.0]})
+    log.to_csv(tmp_path / "steps" / "progress_task0.csv", index=False)
+    contenders = [f"reinforce:samples={count}" for count in range(1, 13)]
+    runs = pd.DataFrame({"condition": "0% label noise", "contender": contenders, "seed": 0, "folder": str(tmp_path)})
+    figure = output_entropy(runs)
+    figure.savefig(io.BytesIO())
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
+
+
 def test_gains_are_taken_within_condition_and_seed() -> None:
     rows = [("a", "ce", 0, 0.5), ("a", "ce", 1, 0.6), ("b", "ce", 0, 0.1), ("b", "epg", 0, 0.3), ("a", "epg", 1, 0.9)]
     runs = pd.DataFrame(rows, columns=["condition", "contender", "seed", "final_accuracy"])
-    assert gains(runs, "ce")["final_accuracy"].tolist() == pytest.approx([0.2, 0.3])
+    gained = gains(runs, "ce")
+    assert gained["final_accuracy"].tolist() == pytest.approx([0, 0, 0, 0.2, 0.3])
+    assert gained["contender"].equals(runs["contender"])  # so that the baseline keeps its colour, in every figure
 
 
 def test_star_marks_the_highest_mean() -> None:
@@ -214,6 +244,11 @@ def test_studies_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         (["learning-rate", "--tuning-fraction", "0"], "tuning_fraction is a share of the training images"),
         (["beyond-aepg", "--attempts", "apg"], "unknown contender 'apg'; did you mean"),
         (["beyond-aepg", "--seeds", "10"], "seed 10 is not fresh"),
+        (["beyond-aepg", "--finalists", "apg"], "unknown contender 'apg'; did you mean"),
+        (["beyond-aepg", "--finalists", "ce"], "differences are taken to 'aepg': name it too, beside ce"),
+        (["beyond-aepg", "--fresh-seeds"], "nothing to compare"),
+        (["learning-rate", "--seeds"], "nothing to compare"),
+        (["label-noise", "--label-noise", "0", "2", "--dry-run"], "label_noise must be at least 0 and below 1"),
         (["blocks-and-rank", "--model", "resnet18"], "resnet18 has no transformer blocks"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from agents.objectives import (
     OBJECTIVES,
+    Reinforce,
     TaskObjective,
     entropy,
     make_objective,
@@ -75,6 +77,31 @@ def test_extreme_logits_stay_finite(name: str, scale: float, dtype: torch.dtype)
         assert loss.dtype == dtype and loss.isfinite().all() and gradient.isfinite().all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("name", SPECIFICATIONS)
+def test_actions_without_a_logit_may_stay_unmasked(name: str, dtype: torch.dtype) -> None:
+    """As a policy gives them before all classes are met: minus infinity, where 0 log 0 is 0."""
+    logits = torch.tensor([[1.0, -torch.inf, 2.0]], dtype=dtype, requires_grad=True)
+    loss = make_objective(name)(logits, torch.tensor([[1.0, 0.0, 0.0]], dtype=dtype), 0.5)
+    (gradient,) = torch.autograd.grad(loss.sum(), logits)
+    assert loss.isfinite().all() and gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["aepg", "naepg", "aepg-geometric", "naepg-geometric"])
+def test_the_steepest_annealing_is_a_step(name: str, logits: Tensor, labels: Tensor) -> None:
+    steep, rewards = make_objective(f"{name}:tau=5000"), one_hot(labels)
+    torch.testing.assert_close(steep(logits, rewards, 0.0), make_objective("ce")(logits, rewards, 0.0))
+    assert steep(logits, rewards, 1.0).isfinite().all()
+
+
+def test_a_function_is_an_objective_as_it_is() -> None:
+    assert make_objective(entropy_of_ones_own) is entropy_of_ones_own
+
+
+def entropy_of_ones_own(logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:
+    return entropy(logits)
+
+
 @pytest.mark.parametrize("name", SPECIFICATIONS)
 def test_any_reward_matrix_has_a_finite_gradient(name: str, logits: Tensor) -> None:
     costs = torch.randn(ROWS, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
@@ -114,10 +141,18 @@ def test_entropy_is_log_of_the_number_of_equal_actions() -> None:
         ("sce:log_zero=1", r"-log_zero must be at least 0"),
         ("reinforce:samples=0", r"samples is a whole number of at least 1"),
         ("reinforce:baseline=mean", r"unknown baseline 'mean'"),
+        ("focal:gamma=1,gamma=2", r"given twice"),
+        ("focal:gamma=true", r"gamma of objective 'focal' must be a number, not True"),
+        ("sce:alpha=x", r"alpha of objective 'sce' must be a number, not 'x'"),
+        ("aepg:tau=-6", r"tau must be at least 0 and finite, not -6"),
+        ("naepg:tau=NaN", r"tau must be at least 0"),
+        ("aepg-geometric:tau=Infinity", r"tau must be at least 0 and finite"),
+        (None, r"name is asked for.*not None"),
+        (Reinforce, r"Reinforce is a class: give one of its instances"),
         ("ce:gamma=1", r"objective 'ce' has no argument, and so no 'gamma'"),
     ],
 )
-def test_what_is_not_an_objective_is_refused(specification: str, message: str) -> None:
+def test_what_is_not_an_objective_is_refused(specification: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_objective(specification)
 

@@ -87,3 +87,22 @@ def test_split_refuses_models_without_fused_projection() -> None:
     model.blocks = nn.ModuleList([nn.Linear(2, 2)])
     with pytest.raises(ValueError, match="no plain fused"):
         split_qkv(model, [0])
+
+
+def test_a_bias_of_its_own_keeps_attention_from_calling_the_layer_but_only_where_there_is_one() -> None:
+    """timm's DINOv3 has none, its EVA-02 one."""
+
+    def eva(qkv_bias: bool) -> nn.Module:
+        return timm.create_model(
+            "vit_small_patch16_dinov3", img_size=32, embed_dim=32, depth=1, num_heads=2, qkv_bias=qkv_bias
+        ).eval()
+
+    vit, x = eva(False), torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        expected = vit(x)
+        place(vit, [0], "kv")
+        torch.testing.assert_close(vit(x), expected)
+        vit.blocks[0].attn.qkv.v.weight *= 2
+        assert not torch.allclose(vit(x), expected)
+    with pytest.raises(ValueError, match="block 0 of Eva has no plain fused"):
+        place(eva(True), [0], "kv")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from peft import PeftModel, get_peft_model_state_dict
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
 
 from agents.peft_modules import add_peft_module
@@ -86,6 +86,24 @@ def test_state_names_every_tensor(tuner: str, make_vit: MakeViT) -> None:
 
 
 @each_tuner
+def test_a_missing_tensor_is_reported(tuner: str, make_vit: MakeViT) -> None:
+    model = add(tuner, make_vit())
+    state = get_peft_model_state_dict(model)
+    for name in state:
+        kept = {other: tensor for other, tensor in state.items() if other != name}
+        missing = [key for key in set_peft_model_state_dict(model, kept).missing_keys if ".vit_" in key]
+        assert [key.replace(".default", "") for key in missing] == [name]
+
+
+@each_tuner
+def test_loaded_to_look_at_it_does_not_learn(tuner: str, make_vit: MakeViT, tmp_path: Path) -> None:
+    add(tuner, make_vit()).save_pretrained(str(tmp_path))
+    for learns in (False, True):
+        loaded = PeftModel.from_pretrained(make_vit(), str(tmp_path), is_trainable=learns)
+        assert any(tensor.requires_grad for tensor in loaded.parameters()) == learns
+
+
+@each_tuner
 def test_disabled_and_unloaded_it_is_the_backbone(
     tuner: str, make_vit: MakeViT, images: Tensor, disturb: Disturb
 ) -> None:
@@ -156,6 +174,17 @@ def test_half_precision_is_near(tuner: str, make_vit: MakeViT, images: Tensor, d
     torch.testing.assert_close(half.float(), outputs(model, images), rtol=0.1, atol=0.1)
 
 
+@each_tuner
+def test_backbone_in_half_precision(tuner: str, make_vit: MakeViT, images: Tensor, disturb: Disturb) -> None:
+    """peft keeps the tuner's own tensors in float32."""
+    model, half = add(tuner, make_vit()), add(tuner, make_vit().bfloat16())
+    for either in (model, half):
+        disturb(either)
+    found = outputs(half, images.bfloat16())
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), outputs(model, images), rtol=0.1, atol=0.1)
+
+
 @pytest.mark.parametrize(
     ("tuner", "count"),
     [
@@ -195,6 +224,15 @@ def test_scale_and_shift_are_merged(bias: bool, make_vit: MakeViT, images: Tenso
     merged = model.merge_and_unload(safe_merge=True)
     torch.testing.assert_close(outputs(merged, images), expected, rtol=1e-4, atol=1e-5)
     assert not any("vit_ssf" in name for name, _ in merged.named_parameters())
+
+
+def test_merged_weights_keep_their_precision(make_vit: MakeViT, images: Tensor, disturb: Disturb) -> None:
+    model = add("ssf", make_vit(qkv_bias=False).bfloat16())
+    disturb(model)
+    expected = outputs(model, images.bfloat16())
+    merged = model.merge_and_unload()
+    assert {tensor.dtype for tensor in merged.parameters()} == {torch.bfloat16}
+    torch.testing.assert_close(outputs(merged, images.bfloat16()), expected, rtol=0.1, atol=0.1)
 
 
 def test_weights_that_are_not_finite_are_not_merged(make_vit: MakeViT) -> None:
