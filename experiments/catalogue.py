@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from inspect import getdoc, signature
@@ -35,7 +36,7 @@ def modules_table() -> Table:
     for name, method in METHODS.items():
         kind: Any = method.peft_type or name.upper().replace("-", "_")
         config = PEFT_TYPE_TO_CONFIG_MAPPING.get(kind)
-        given = ", ".join(f"{key}={value}" for key, value in method.arguments.items())
+        given = ", ".join(f"{key}={_typed(value)}" for key, value in method.arguments.items())
         remark = f"of peft: the arguments of {config.__name__}" if config else "of a later version of peft"
         table.add_row(name, ", ".join(filter(None, (f"targets={method.targets}", given))), remark)
     return table
@@ -56,7 +57,12 @@ def _table(*columns: str) -> Table:
 
 def _arguments(definition: Callable[..., Any], inputs: Collection[str] = _INPUTS) -> str:
     parameters = signature(definition).parameters.values()
-    return ", ".join(f"{each.name}={each.default}" for each in parameters if each.name not in inputs)
+    return ", ".join(f"{each.name}={_typed(each.default)}" for each in parameters if each.name not in inputs)
+
+
+def _typed(value: object) -> str:
+    """A value as it is written in a specification."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _first_sentence(definition: Callable[..., Any]) -> str:

@@ -15,3 +15,10 @@ def test_lists_name_everything(command: str, names: list[str], capsys: pytest.Ca
     assert all(name in printed for name in names)
     assert "gamma=1" in printed or "bottleneck=5" in printed
     assert "targets=norms" in printed or command == "objectives"
+
+
+def test_arguments_are_shown_as_they_are_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["modules"])
+    printed = capsys.readouterr().out
+    assert "scale=false" in printed
+    assert "=False" not in printed
