@@ -49,18 +49,17 @@ def parse_specification(specification: str) -> tuple[str, dict[str, Any]]:
     Values are JSON where they can be read so, else words; commas within brackets do not separate.
 
     Raises:
-        ValueError: Something after the colon is not of the form key=value, a key is given twice, or it is no text.
+        ValueError: What follows the colon is not of the form key=value, a key is given twice, or it is no text.
 
     >>> parse_specification("lora:r=8,targets=qkv")
     ('lora', {'r': 8, 'targets': 'qkv'})
     """
     if not isinstance(specification, str):
         raise ValueError(f"a name is asked for, with arguments or without (name:key=value), not {specification!r}")
-    name, _, rest = specification.partition(":")
+    name, colon, rest = specification.partition(":")
     pairs = [part.partition("=") for part in re.split(r",(?![^\[{]*[\]}])", rest) if part]
-    for key, equals, _ in pairs:
-        if not (key and equals):
-            raise ValueError(f"arguments are given as name:key=value,key=value, not {specification!r}")
+    if (colon and not pairs) or not all(key and equals for key, equals, _ in pairs):
+        raise ValueError(f"arguments are given as name:key=value,key=value, not {specification!r}")
     arguments = {key: _value(text) for key, _, text in pairs}
     if len(arguments) < len(pairs):
         raise ValueError(f"an argument is given twice in {specification!r}")

@@ -21,7 +21,6 @@ def open_ended(x: object, rank: int = 4, **further: object) -> None:
     ("specification", "name", "arguments"),
     [
         ("lora", "lora", {}),
-        ("lora:", "lora", {}),
         ("lora:r=8,scale=true,targets=kv+fc2", "lora", {"r": 8, "scale": True, "targets": "kv+fc2"}),
         ('a:b=[1,2],c={"d":1,"e":2},f=1e-3', "a", {"b": [1, 2], "c": {"d": 1, "e": 2}, "f": 1e-3}),
     ],
@@ -33,6 +32,7 @@ def test_names_and_arguments_are_told_apart(specification: str, name: str, argum
 @pytest.mark.parametrize(
     ("specification", "message"),
     [
+        ("lora:", "name:key=value"),
         ("lora:8", "name:key=value"),
         ("lora:=8", "name:key=value"),
         ("lora:r=8,r=4", "given twice in 'lora:r=8,r=4'"),
