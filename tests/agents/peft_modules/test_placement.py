@@ -93,9 +93,8 @@ def test_a_bias_of_its_own_keeps_attention_from_calling_the_layer_but_only_where
     """timm's DINOv3 has none, its EVA-02 one."""
 
     def eva(qkv_bias: bool) -> nn.Module:
-        return timm.create_model(
-            "vit_small_patch16_dinov3", img_size=32, embed_dim=32, depth=1, num_heads=2, qkv_bias=qkv_bias
-        ).eval()
+        size = {"img_size": 32, "embed_dim": 32, "depth": 1, "num_heads": 2}
+        return timm.create_model("vit_small_patch16_dinov3", **size, init_values=1.0, qkv_bias=qkv_bias).eval()
 
     vit, x = eva(False), torch.randn(1, 3, 32, 32)
     with torch.no_grad():
