@@ -84,6 +84,7 @@ def against(
     levels: pd.DataFrame | None = None,
     logarithmic: bool = False,
     starred: bool = False,
+    one_scale: bool = True,
 ) -> Figure:
     """Means over seeds against a setting: a line for each contender, with bootstrap intervals of 95 % as bands.
 
@@ -93,6 +94,7 @@ def against(
         levels: A row a run of what has no x, in the same columns without it: drawn as a horizontal line.
         logarithmic: Whether the setting's axis is.
         starred: Mark the highest mean of each line with a star, in place of the bands.
+        one_scale: Whether the vertical axes of all panels are the same.
     """
     panels = list(drawn["panel"].unique()) or [""]
     contenders = [*drawn["contender"].unique(), *([] if levels is None else levels["contender"].unique())]
@@ -100,7 +102,7 @@ def against(
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(max(6.4, 4.2 * columns), 1 + 3.1 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=one_scale).ravel()
     for axes, panel in zip(grid, panels, strict=False):
         here = drawn[drawn["panel"] == panel]
         if levels is not None:

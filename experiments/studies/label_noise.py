@@ -46,7 +46,7 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
         "gain_against_noise": against(gain, (axis, "A_T less CE's, points")),
     }
     if any(len(fate) for fate in fates):
-        drawn["fate_of_training_labels"] = against(pd.concat(fates), (axis, "training images, %"))
+        drawn["fate_of_training_labels"] = against(pd.concat(fates), (axis, "training images, %"), one_scale=False)
     return drawn
 
 
