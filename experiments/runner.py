@@ -36,7 +36,7 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
     Args:
         config: What to run.
         folder: Where its results go.
-        on_images: Told of every batch how many images it had.
+        on_images: Told of every batch how many images it had, and of those of earlier at once.
 
     Returns:
         The contents of `metrics.json`.
@@ -52,6 +52,7 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
     folder.claim(config)
     folder.record_protocol(protocol_card(config, stream, model))
     if folder.finished:
+        on_images(sum(task_images(config, stream, task.index) for task in stream.tasks))
         return folder.metrics()
 
     initial = initial_values(model.policy)

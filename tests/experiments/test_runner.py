@@ -66,7 +66,9 @@ def test_finished_run_is_reused(config: RunConfig, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     first = run(config, folder)
     written = {file: file.stat().st_mtime_ns for file in folder.path.rglob("*")}
-    assert run(config, folder) == first
+    images: list[int] = []
+    assert run(config, folder, images.append) == first
+    assert images == [2 * 24]
     assert {file: file.stat().st_mtime_ns for file in folder.path.rglob("*")} == written
 
 
