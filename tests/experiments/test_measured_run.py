@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib.util import find_spec
+from mmap import PAGESIZE, mmap
 from pathlib import Path
 
 import numpy as np
@@ -155,9 +156,10 @@ def test_a_part_of_a_run_without_what_the_measures_need_is_refused(config: RunCo
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can begin to measure anew")
 def test_peak_memory_begins_anew() -> None:
     device = torch.device("cpu")
-    block = np.ones(60_000_000, dtype=np.uint8)
-    high = peak_bytes(device)
-    del block
+    with mmap(-1, 60_000_000) as block:  # unlike an array's memory, sure to go back to the system
+        for page in range(0, len(block), PAGESIZE):
+            block[page] = 1
+        high = peak_bytes(device)
     reset_peak(device)
     low = peak_bytes(device)
     assert high is not None and low is not None
