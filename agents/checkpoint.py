@@ -2,12 +2,15 @@
 
 Inside: `model.json` (how to rebuild the agent), `head.safetensors` (weight, bias and the actions of the rows) and what
 learned of the backbone: `adapter/` as peft's own `save_pretrained` writes it, which `peft.PeftModel.from_pretrained`
-can load, or, where all of it did, `backbone.safetensors` with its parameters and buffers under timm's names.
+can load, or, where all of it did, `backbone.safetensors` with its parameters and buffers under timm's names. A method
+that has an adapter for each task keeps the later ones beside the first, in `adapter/task1/` ...; what else a method
+keeps is in `method.safetensors`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import zipfile
 from dataclasses import asdict
@@ -22,9 +25,15 @@ from torch import nn
 from agents.policy import PolicyConfig, ViTPolicy
 from agents.weights import load_tensors
 
-_MODEL, _HEAD, _BACKBONE, _ADAPTER = "model.json", "head.safetensors", "backbone.safetensors", "adapter"
-_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
-_PARTS = (_HEAD, _BACKBONE, *(f"{_ADAPTER}/{name}" for name in _ADAPTER_FILES))
+_MODEL, _HEAD, _BACKBONE, _METHOD = "model.json", "head.safetensors", "backbone.safetensors", "method.safetensors"
+_ADAPTER = "adapter"
+_ADAPTER_CONFIG = f"{_ADAPTER}/adapter_config.json"
+_PART = re.compile(
+    rf"({_HEAD}|{_BACKBONE}|{_METHOD}|{_ADAPTER}/(task\d+/)?(adapter_config\.json|adapter_model\.safetensors))"
+)
+"""What of a checkpoint's names is a part of it; nothing else is read or written."""
+DEFAULT_ADAPTER = "default"
+"""peft's name for the first adapter."""
 
 
 def save_checkpoint(path: str | Path, policy: ViTPolicy, description: dict[str, Any]) -> Path:
@@ -32,7 +41,7 @@ def save_checkpoint(path: str | Path, policy: ViTPolicy, description: dict[str, 
 
     Args:
         path: The file; `.zip` is added where it has no suffix.
-        policy: Whose head and PEFT module, or whole backbone, are saved; a frozen backbone is named, not saved.
+        policy: Whose head, method and PEFT module, or whole backbone, are saved; a frozen backbone is named, not saved.
         description: What else is needed to rebuild the agent; must be JSON.
 
     Returns:
@@ -44,15 +53,18 @@ def save_checkpoint(path: str | Path, policy: ViTPolicy, description: dict[str, 
         folder = Path(room)
         (folder / _MODEL).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
         _save_tensors(policy.head, folder / _HEAD)
+        if policy.method.state_dict():
+            _save_tensors(policy.method, folder / _METHOD)
         if isinstance(policy.backbone, PeftModel):
             policy.backbone.save_pretrained(str(folder / _ADAPTER))
         elif policy.trains_whole_backbone:
             _save_tensors(policy.backbone, folder / _BACKBONE)
         aside = folder / target.name
         with zipfile.ZipFile(aside, "w") as archive:
-            for file in (_MODEL, *_PARTS):
-                if (folder / file).exists():
-                    archive.write(folder / file, file)
+            for file in sorted(folder.rglob("*")):
+                name = file.relative_to(folder).as_posix()
+                if name == _MODEL or _PART.fullmatch(name):
+                    archive.write(file, name)
         aside.replace(target)
     return target
 
@@ -143,14 +155,16 @@ def saved_agent_arguments(path: str | Path, saved: dict[str, Any], given: dict[s
 
 
 def load_weights(path: str | Path, policy: ViTPolicy) -> None:
-    """Put the head and the PEFT module, or the whole backbone, of a checkpoint into a policy made from its description.
+    """Put head, method and PEFT module, or the whole backbone, of a checkpoint into a policy made from its description.
+
+    The policy's `tasks_begun` are those of the checkpoint.
 
     Raises:
         ValueError: A part or a tensor is missing, unexpected or of another shape.
     """
     file = _existing(path)
     with tempfile.TemporaryDirectory() as room, zipfile.ZipFile(file) as archive:
-        names = set(_PARTS) & set(archive.namelist())
+        names = {name for name in archive.namelist() if _PART.fullmatch(name)}
         for name in names:
             archive.extract(name, room)
         if _HEAD not in names:
@@ -158,28 +172,36 @@ def load_weights(path: str | Path, policy: ViTPolicy) -> None:
         if policy.trains_whole_backbone != (_BACKBONE in names):
             found = "holds a" if _BACKBONE in names else "holds no"
             raise ValueError(f"{file} {found} {_BACKBONE}, which does not fit a policy of peft={policy.config.peft!r}")
-        adapted, config_file = isinstance(policy.backbone, PeftModel), f"{_ADAPTER}/{_ADAPTER_FILES[0]}"
-        if adapted != (config_file in names):
+        adapted = isinstance(policy.backbone, PeftModel)
+        if adapted != (_ADAPTER_CONFIG in names):
             found = "holds no" if adapted else "holds an"
             raise ValueError(f"{file} {found} adapter, which does not fit a policy of peft={policy.config.peft!r}")
         head = load_file(Path(room) / _HEAD)
         policy.head.grow(head["actions"].tolist())
         policy.head.load_state_dict(head)
+        try:
+            policy.method.resume(policy, load_file(Path(room) / _METHOD) if _METHOD in names else {})
+        except ValueError as error:
+            raise ValueError(f"{file}, method {policy.config.method}: {error}") from error
         if policy.trains_whole_backbone:
             load_tensors(policy.backbone, load_file(Path(room) / _BACKBONE), f"{_BACKBONE} in {file}")
         elif isinstance(policy.backbone, PeftModel):
-            _load_adapter(policy.backbone, Path(room) / _ADAPTER, file)
+            for name in policy.backbone.peft_config:
+                folder = Path(room) / _ADAPTER / ("" if name == DEFAULT_ADAPTER else name)
+                _load_adapter(policy.backbone, name, folder, file)
 
 
-def _load_adapter(backbone: PeftModel, folder: Path, file: Path) -> None:
+def _load_adapter(backbone: PeftModel, name: str, folder: Path, file: Path) -> None:
+    if not folder.is_dir():
+        raise ValueError(f"{file} lacks the adapter {name}")
     weights: dict[str, torch.Tensor] = load_peft_weights(str(folder), device="cpu")
-    expected: dict[str, torch.Tensor] = get_peft_model_state_dict(backbone)
+    expected: dict[str, torch.Tensor] = get_peft_model_state_dict(backbone, adapter_name=name)
     missing = sorted(set(expected) - set(weights))
-    for name in sorted(set(expected) & set(weights)):
-        found, wanted = tuple(weights[name].shape), tuple(expected[name].shape)
+    for tensor in sorted(set(expected) & set(weights)):
+        found, wanted = tuple(weights[tensor].shape), tuple(expected[tensor].shape)
         if found != wanted:
-            raise ValueError(f"{file}: the adapter's {name} has shape {found}, where the policy's has {wanted}")
-    result: Any = set_peft_model_state_dict(backbone, weights)
+            raise ValueError(f"{file}: the adapter's {tensor} has shape {found}, where the policy's has {wanted}")
+    result: Any = set_peft_model_state_dict(backbone, weights, adapter_name=name)
     unexpected = result.unexpected_keys
     if missing or unexpected:
         raise ValueError(f"{file}: the adapter lacks {missing[:3]} and has unexpected {unexpected[:3]}")

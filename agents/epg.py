@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -19,6 +19,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.utils import check_for_correct_spaces
 from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 from torch import Tensor
 
 from agents.augmentation import TrainView
@@ -30,6 +31,7 @@ from agents.checkpoint import (
     saved_agent_arguments,
 )
 from agents.feature_cache import FeatureCache
+from agents.methods import NO_OBJECTIVE, Batch, Task, check_method
 from agents.objectives import Objective, TaskObjective, make_objective, mask_logits
 from agents.policy import PolicyConfig, ViTPolicy
 from agents.update_log import log_update
@@ -52,6 +54,10 @@ class EPG(BaseAlgorithm):
             model.get_env().set_options({"task": task})
             model.learn(4_000, reset_num_timesteps=task == 0)
 
+    What else is done about earlier tasks is the policy's method: `policy_kwargs={"method": "lae"}`, see
+    `agents.methods`. One that learns without gradients takes `objective="none"`, and looks once at each image of the
+    task, whatever `total_timesteps` is.
+
     A call on the same tasks as the one before goes on with head, module and optimizer as they are. It learns from
     `info["action_rewards"]`: a wrapper that changes the reward of a step alone changes what is logged, not what is
     learned.
@@ -61,7 +67,8 @@ class EPG(BaseAlgorithm):
         env: An environment id, a Gymnasium env, a Gymnasium vector env with SAME_STEP autoreset, or a SB3 `VecEnv`.
             An id with a native vector env is made with `batch_size` environments.
         objective: A name in `agents.objectives.OBJECTIVES`, with parameters or without (`"focal:gamma=2"`), or a
-            function of the same form. One with a state (`TaskObjective`) serves one agent at a time.
+            function of the same form. One with a state (`TaskObjective`) serves one agent at a time. `"none"` where the
+            method learns without gradients.
         learning_rate: Adam's rate, or a function of the remaining progress of the task (1 to 0).
         batch_size: Images of one gradient step; a multiple of the number of environments.
         freeze_fraction: Share of a later task's steps during which only the head learns, in [0, 1].
@@ -105,7 +112,7 @@ class EPG(BaseAlgorithm):
         _init_setup_model: bool = True,
     ) -> None:
         self.objective = objective
-        self._loss = make_objective(objective)
+        self._loss = None if objective == NO_OBJECTIVE else make_objective(objective)
         if not 0 <= freeze_fraction <= 1:
             raise ValueError(f"freeze_fraction is a share of the steps in [0, 1], not {freeze_fraction}")
         if batch_size < 1:
@@ -117,6 +124,7 @@ class EPG(BaseAlgorithm):
         self.crop_scale = crop_scale
         self.cache_features = cache_features
         self._feature_cache = FeatureCache()
+        self._passed = 0
         self.precision = precision
         self._autocast_dtype = lookup("precision", precision, PRECISIONS)
         if isinstance(policy, str):
@@ -167,17 +175,21 @@ class EPG(BaseAlgorithm):
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
-        backbone, peft, head, self._action_seed, self._view_seed = map(
-            int, np.random.SeedSequence(self.seed).generate_state(5)
+        backbone, peft, head, self._action_seed, self._view_seed, method = map(
+            int, np.random.SeedSequence(self.seed).generate_state(6)
         )
-        kwargs = {"config": PolicyConfig(backbone_seed=backbone, peft_seed=peft, head_seed=head)} | self.policy_kwargs
+        config = PolicyConfig(backbone_seed=backbone, peft_seed=peft, head_seed=head, method_seed=method)
+        kwargs = {"config": config} | self.policy_kwargs
+        given = kwargs["config"] or config
+        check_method(kwargs.get("method", given.method), kwargs.get("peft", given.peft), self.objective)
         make_policy = cast(type[ViTPolicy], self.policy_class)
         policy = make_policy(self.observation_space, self.action_space, self.lr_schedule, **kwargs)
         self.policy = policy.to(self.device)
         self._actions_generator = torch.Generator(device=self.device)
         self._views_generator = torch.Generator()
         self.train_view = self.crop_scale and TrainView(self.policy.central_view.size, self.crop_scale)
-        self._view = self.train_view and partial(self.train_view, generator=self._views_generator)
+        view = self.train_view and partial(self.train_view, generator=self._views_generator)
+        self._view = partial(self.policy.see, view=view)
 
     def learn(
         self: SelfEPG,
@@ -206,33 +218,88 @@ class EPG(BaseAlgorithm):
         """
         if total_timesteps < 1:
             raise ValueError(f"total_timesteps must be at least 1, not {total_timesteps}")
+        self._batch_seeds = list(self.env._seeds) if self.env is not None else []
         self._last_obs = None  # begin with the images of the task that was set, also with reset_num_timesteps=False
         _, listener = self._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
-        self._begin_task()
+        task = self._begin_task()
         listener.on_training_start(locals(), globals())
-        updates = math.ceil(total_timesteps / self.batch_size)
+        method = self.policy.method
+        updates = math.ceil(total_timesteps / self.batch_size) if method.learns_by_gradient else 0
         for update in range(updates):
             progress = update / updates
             self._current_progress_remaining = 1.0 - progress
-            if progress >= self.freeze_fraction:
+            if progress >= self.freeze_fraction and self.policy.peft_frozen:
                 self.policy.unfreeze_peft()
                 self._feature_cache.forget()
             if not self._train_on_batch(progress, listener, log=(update + 1) % log_interval == 0):
                 break
         self.policy.set_training_mode(False)
+        method.after_task(self.policy, task)
+        if not method.learns_by_gradient:
+            self.num_timesteps += self._passed
         listener.on_training_end()
         return self
 
-    def _begin_task(self) -> None:
+    def _begin_task(self) -> Task:
+        """Meet the environment's task, if it is a new one, and say what it is."""
         assert self.env is not None
         info = observation_info(self.env, self._num_actions)
         classes, tasks = (np.flatnonzero(mask.any(axis=0)).tolist() for mask in (info.action_mask, info.task_mask))
-        if self._current_task == {"classes": classes, "tasks": tasks}:
-            return
+        new = self._current_task != {"classes": classes, "tasks": tasks}
         self._current_task = {"classes": classes, "tasks": tasks}
-        self._feature_cache.forget()
-        self.policy.begin_task(classes, freeze_peft=self.policy.tasks_begun > 0 and self.freeze_fraction > 0)
-        self._seed_task()
+        index = self.policy.tasks_begun - (not new)
+        task = Task(
+            index,
+            classes,
+            num_tasks=info.task_mask.shape[1] or None,
+            seed=(self.policy.config.method_seed + index) % 2**32,
+            images=self._one_pass,
+        )
+        if new:
+            self._feature_cache.forget()
+            self.policy.begin_task(classes, freeze_peft=index > 0 and self.freeze_fraction > 0, task=task)
+            self._seed_task()
+        return task
+
+    def _one_pass(self) -> Iterator[Batch]:
+        """The images of the current tasks, each once and as at test; the environment begins them anew afterwards."""
+        assert self.env is not None
+        images, info = self._reset_task()
+        self._passed, length = 0, info.epoch_length
+        if length is None:
+            raise ValueError(
+                f"{self.policy.config.method} looks through the images of a task, and the environment does not say "
+                "how many there are, info['epoch_length']"
+            )
+        try:
+            while self._passed < length:
+                shown = min(self.n_envs, length - self._passed)
+                if self._passed:
+                    images = self.env.step(np.zeros(self.n_envs, dtype=np.int64))[0]
+                    info = observation_info(self.env, self._num_actions)
+                self._passed += shown
+                yield self._batch(images[:shown], info, self.policy.see)  # type: ignore[index]
+        finally:
+            self.env._seeds = list(self._batch_seeds)  # the batches of a task come in one order for every method
+            self._last_obs, _ = self._reset_task()  # type: ignore[assignment]
+
+    def _reset_task(self) -> tuple[VecEnvObs, ObservationInfo]:
+        assert self.env is not None and self._current_task is not None
+        if self._current_task["tasks"]:
+            self.env.set_options({"task": self._current_task["tasks"]})
+        return self.env.reset(), observation_info(self.env, self._num_actions)
+
+    def _batch(self, images: Any, info: ObservationInfo, view: Callable[[Tensor], Tensor]) -> Batch:
+        """Observed images with what is known of them, on the policy's device."""
+        count = len(images)
+        return Batch(
+            self._to_device(images),
+            self._to_device((info.action_rewards * info.action_mask)[:count]),
+            self._to_device(info.action_mask[:count]),
+            None if info.image_index is None else info.image_index[:count],
+            view,
+            self._feature_cache if self.cache_features else None,
+        )
 
     def _seed_task(self) -> None:
         """Let the task's random numbers follow from the agent's seeds."""
@@ -246,42 +313,57 @@ class EPG(BaseAlgorithm):
         assert self.env is not None
         if not self.policy.training:  # a callback may have tested the policy since the last batch
             self.policy.set_training_mode(True)
+        assert self._loss is not None
         self._update_learning_rate(self.policy.optimizer)
-        logits, rewards = [], []
+        objective = self._loss
+        masked: list[Tensor] = []
+        batches: list[Batch] = []
         listener.on_rollout_start()
         for _ in range(self.batch_size // self.n_envs):
-            info = observation_info(self.env, self._num_actions)
-            logits.append(self._masked_logits(info))
-            rewards.append(self._to_device(info.action_rewards * info.action_mask))
-            if not self._act(logits[-1], listener):
+            batches.append(self._current_batch())
+            masked.append(self._masked_logits(batches[-1]))
+            if not self._act(masked[-1], listener):
                 return False
         listener.on_rollout_end()
 
-        batch, action_rewards = torch.cat(logits), torch.cat(rewards)
-        loss = self._loss(batch, action_rewards, progress).mean()
+        method = self.policy.method
+        logits, action_rewards = torch.cat(masked), torch.cat([batch.action_rewards for batch in batches])
+        loss = objective(logits, action_rewards, progress).mean()
+        with self._autocast():
+            further = method.additional_loss(
+                self.policy, batches, lambda others, rewards: objective(others.float(), rewards, progress).mean()
+            )
+        total = loss if further is None else loss + further
         self.policy.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        total.backward()
         self.policy.optimizer.step()
+        method.after_step(self.policy, batches)
         self._n_updates += 1
         if log:
-            log_update(self, int(info.task[0]), progress, loss.detach(), batch.detach(), action_rewards)
+            task = max(self._current_task["tasks"], default=0) if self._current_task else 0
+            log_update(self, task, progress, total.detach(), logits.detach(), action_rewards)
         return True
 
-    def _masked_logits(self, info: ObservationInfo) -> Tensor:
-        assert self._current_task is not None
+    def _current_batch(self) -> Batch:
+        """The images on display."""
+        assert self.env is not None and self._current_task is not None
+        info = observation_info(self.env, self._num_actions)
         if set(np.flatnonzero(info.action_mask.any(axis=0))) - set(self._current_task["classes"]):
             raise ValueError(
                 "the environment went on to new classes within a learn call: set the task before each call, and learn "
                 "from no more images than an online stream has for it"
             )
-        images, dtype = self._to_device(self._last_obs), self._autocast_dtype
-        with torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32):
-            if self.cache_features and self.policy.peft_frozen and info.image_index is not None:
-                features = self._feature_cache.features(info.image_index, images, self.policy.features)
-            else:
-                features = self.policy.features(images, self._view)
-            logits = self.policy.head(features)
-        return mask_logits(logits.float(), self._to_device(info.action_mask))
+        return self._batch(self._last_obs, info, self._view)
+
+    def _masked_logits(self, batch: Batch) -> Tensor:
+        with self._autocast():
+            logits = self.policy.method.training_logits(self.policy, batch).float()
+        batch.logits = logits.detach()
+        return mask_logits(logits, self.policy.method.choosable(self.policy, batch))
+
+    def _autocast(self) -> torch.autocast:
+        dtype = self._autocast_dtype
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32)
 
     def _act(self, logits: Tensor, listener: BaseCallback) -> bool:
         """Sample actions and step the environments; False where a callback ends the training."""
@@ -313,7 +395,7 @@ class EPG(BaseAlgorithm):
         exclude: Iterable[str] | None = None,
         include: Iterable[str] | None = None,
     ) -> None:
-        """Save head and PEFT module in a zip of safetensors and JSON, from which `load` rebuilds the agent.
+        """Save head, PEFT module and method in a zip of safetensors and JSON, from which `load` rebuilds the agent.
 
         The frozen backbone is named with its hash, not copied. The optimizer is not saved, since every task renews it:
         a checkpoint taken within a task goes on with a fresh one, an unfrozen PEFT module and the random numbers of the
@@ -388,10 +470,10 @@ class EPG(BaseAlgorithm):
                 f"{path} was trained on other weights of {saved['policy']['model']}: the backbone here has SHA-256 "
                 f"{model.policy.backbone_hash[:12]}, the saved one {saved['backbone_sha256'][:12]}"
             )
+        model.policy.tasks_begun = saved["tasks_begun"]
         load_weights(path, model.policy)
         model.policy.to(model.device)
         model.policy.renew_optimizer()
-        model.policy.tasks_begun = saved["tasks_begun"]
         model._current_task = saved["current_task"]
         model.num_timesteps, model._n_updates = saved["num_timesteps"], saved["n_updates"]
         model._action_seed = saved["action_seed"]

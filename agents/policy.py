@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from agents.augmentation import CentralView
 from agents.backbone import Normalize, create_backbone, feature_width, weights_hash
 from agents.head import GrowingHead
+from agents.methods import Method, Task, make_method
 from agents.micro_vit import MICRO_VIT
 from agents.peft_modules import add_peft_module
 from cls_env.naming import lookup
@@ -28,7 +29,7 @@ View = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class PolicyConfig:
-    """What a `ViTPolicy` is made of; all its random numbers come from three seeds."""
+    """What a `ViTPolicy` is made of; all its random numbers come from four seeds."""
 
     model: str = MICRO_VIT
     """timm name of the backbone."""
@@ -45,13 +46,17 @@ class PolicyConfig:
     peft: str = "lora"
     """What learns in the backbone: a name in `agents.peft_modules.PEFT_MODULES`, with arguments or without."""
     blocks: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """Transformer blocks that get the module."""
+    """Transformer blocks that get the module, or a method's prompts."""
+    method: str = "sequential"
+    """What is done about earlier tasks: a name in `agents.methods.METHODS`, with arguments or without."""
     backbone_seed: int = 0
     """Draws a random backbone."""
     peft_seed: int = 0
     """Initialises the module."""
     head_seed: int = 0
     """Initialises the head's rows."""
+    method_seed: int = 0
+    """Initialises what the method learns or draws, anew for each task."""
 
     def __post_init__(self) -> None:
         if self.weights is not None:  # also a Path, which JSON could not hold
@@ -66,6 +71,8 @@ class PolicyConfig:
 
 class ViTPolicy(BasePolicy):
     """pi(a|x) = softmax of the head's logits over the features of a frozen ViT with a PEFT module.
+
+    How features become logits, and what else is asked, is the method's (`agents.methods`).
 
     Nothing in it is re-initialised after construction: the pretrained weights stay as they were loaded. A frozen
     backbone is always in eval mode. With `peft="full"` there is no module, any timm model learns as a whole, and it
@@ -84,6 +91,7 @@ class ViTPolicy(BasePolicy):
     Attributes:
         peft_parameters: The tensors that learn in the backbone, frozen or not; with `peft="full"`, all.
         trains_whole_backbone: Whether these are all.
+        method: The continual-learning method, with its state.
         peft_frozen: Whether their gradients are stopped at the moment.
         backbone_hash: SHA-256 of the backbone's weights as they were loaded or drawn.
 
@@ -93,6 +101,7 @@ class ViTPolicy(BasePolicy):
     """
 
     head: GrowingHead
+    method: Method
 
     def __init__(
         self,
@@ -133,6 +142,8 @@ class ViTPolicy(BasePolicy):
         )
         self.normalize = Normalize(backbone, not channels_first, self.config.normalisation)
         self.backbone_hash = weights_hash(backbone)
+        method = make_method(self.config.method)
+        method.check_peft(self.config.peft)
         adapted = add_peft_module(self.config.peft, backbone, self.config.blocks, self.config.peft_seed)
         self.head = GrowingHead(feature_width(adapted.eval(), image_size), int(action_space.n), self.config.head_seed)
         self.backbone = adapted
@@ -140,14 +151,21 @@ class ViTPolicy(BasePolicy):
         self.trains_whole_backbone = len(self.peft_parameters) == len(list(adapted.parameters()))
         self.peft_frozen = False
         self.train(False)
+        method.attach(self, self.config.method_seed)
+        self.method = method
 
     @property
     def trainable_parameters(self) -> list[nn.Parameter]:
-        """The tensors that learn at the moment: the head and, unless frozen, the PEFT module."""
+        """The tensors that learn at the moment: head, method and, unless frozen, PEFT module."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
-    def begin_task(self, actions: Sequence[int], freeze_peft: bool) -> None:
-        """Meet a task's classes: grow the head and renew the optimizer, which holds exactly what learns.
+    @property
+    def backbone_stands_still(self) -> bool:
+        """Whether nothing in the backbone learns at the moment."""
+        return self.peft_frozen or not self.peft_parameters
+
+    def begin_task(self, actions: Sequence[int], freeze_peft: bool, task: Task | None = None) -> None:
+        """Meet a task's classes: grow the head, prepare the method, renew the optimizer, which holds what learns.
 
         A fresh Adam matters: under the local loss the rows of old classes get zero gradients, and only without a
         memory of earlier gradients do they stay exactly where they are.
@@ -156,9 +174,12 @@ class ViTPolicy(BasePolicy):
             actions: The classes of the task.
             freeze_peft: Stop the gradients of the PEFT module until `unfreeze_peft`; meanwhile no backward goes
                 through the backbone.
+            task: What the method is told; by default, without images to look through.
         """
         self.head.grow(actions)
         self.tasks_begun += 1
+        seed = self.config.method_seed + self.tasks_begun
+        self.method.before_task(self, task or Task(self.tasks_begun - 1, actions, seed=seed))
         self._require_peft_gradients(not freeze_peft)
         self.renew_optimizer()
 
@@ -176,26 +197,34 @@ class ViTPolicy(BasePolicy):
             self._require_peft_gradients(True)
             self.optimizer.add_param_group({"params": self.peft_parameters})
 
+    def learn_in_backbone(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Choose anew what learns in the backbone, when a method begins a task; all else of it stays as it is."""
+        self.backbone.requires_grad_(False)
+        self.peft_parameters = tuple(parameters)
+        self._require_peft_gradients(not self.peft_frozen)
+
     def _require_peft_gradients(self, wanted: bool) -> None:
         self.peft_frozen = bool(self.peft_parameters) and not wanted
         for parameter in self.peft_parameters:
             parameter.requires_grad_(wanted)
         self.train(self.training)
 
-    def features(self, images: Tensor, view: View | None = None) -> Tensor:
-        """The backbone's features of uint8 images, shape (B, D).
+    def see(self, images: Tensor, view: View | None = None) -> Tensor:
+        """uint8 images as the backbone sees them, float32 [B, 3, h, w].
 
         Args:
             images: As observed.
-            view: What the model sees of them, uint8 [B, 3, H, W] to float32 [B, 3, h, w] in [0, 1]; by default, the
-                centre.
+            view: What is seen of them, uint8 [B, 3, H, W] to float32 [B, 3, h, w] in [0, 1]; by default, the centre.
         """
-        seen = (view or self.central_view)(self.normalize.channels_first(images))
-        return self.backbone(self.normalize.standardize(seen))
+        return self.normalize.standardize((view or self.central_view)(self.normalize.channels_first(images)))
+
+    def features(self, images: Tensor) -> Tensor:
+        """The backbone's features of the centre of uint8 images, shape (B, D)."""
+        return self.backbone(self.see(images))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of all actions for uint8 images, shape (B, K); minus infinity for classes not met."""
-        return self.head(self.features(images))
+        """The method's scores of all actions for uint8 images, shape (B, K); minus infinity for classes not met."""
+        return self.method.scores(self, self.see(images))
 
     def train(self, mode: bool = True) -> ViTPolicy:
         """Set the mode of policy, head and a backbone that learns as a whole.
@@ -223,14 +252,18 @@ def _image_size(observed: tuple[int, int], input_size: int | None) -> tuple[int,
 
 
 def parameter_counts(policy: ViTPolicy) -> dict[str, int]:
-    """Numbers of scalars in what is frozen of the backbone, in what learns of it, and in the head."""
+    """Numbers of scalars: frozen in the backbone, of all PEFT modules in it, of the method's own, and of the head.
 
-    def count(tensors: Iterable[nn.Parameter]) -> int:
+    Adapters of earlier tasks, which a method has put to rest, are of the PEFT modules.
+    """
+
+    def count(tensors: Iterable[Tensor]) -> int:
         return int(np.sum([tensor.numel() for tensor in tensors]))
 
-    peft = count(policy.peft_parameters)
+    peft = count(policy.peft_parameters) + count(policy.method.at_rest(policy))
     return {
         "backbone": count(policy.backbone.parameters()) - peft,
         "peft": peft,
+        "method": count(policy.method.parameters()),
         "head": count(policy.head.parameters()),
     }

@@ -138,6 +138,7 @@ class ObservationInfo(NamedTuple):
         action_mask: The current task's classes, int8 of shape (N, A); all ones where there is no mask.
         action_rewards: R(x, a) of every action, float32 of shape (N, A).
         image_index: What tells the images apart, int64 of shape (N,), or None.
+        epoch_length: Images in one pass over the current tasks, or None.
     """
 
     task: NDArray[np.int64]
@@ -145,6 +146,7 @@ class ObservationInfo(NamedTuple):
     action_mask: NDArray[np.int8]
     action_rewards: NDArray[np.float32]
     image_index: NDArray[np.int64] | None
+    epoch_length: int | None
 
 
 def observation_info(env: VecEnv, num_actions: int) -> ObservationInfo:
@@ -172,6 +174,7 @@ def observation_info(env: VecEnv, num_actions: int) -> ObservationInfo:
         action_mask=np.asarray(info.get("action_mask", np.ones((count, num_actions))), dtype=np.int8),
         action_rewards=np.asarray(info["action_rewards"], dtype=np.float32),
         image_index=np.asarray(info["image_index"], dtype=np.int64) if "image_index" in info else None,
+        epoch_length=int(np.asarray(info["epoch_length"])[0]) if "epoch_length" in info else None,
     )
 
 
@@ -188,5 +191,5 @@ def _rows(batch: dict[str, Any], count: int) -> list[dict[str, Any]]:
 
 def _stacked(infos: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """SB3's list of dicts as a dict of arrays, of the keys that `observation_info` reads."""
-    keys = ("task", "task_mask", "action_mask", "action_rewards", "image_index")
+    keys = ("task", "task_mask", "action_mask", "action_rewards", "image_index", "epoch_length")
     return {key: np.stack([info[key] for info in infos]) for key in keys if all(key in info for info in infos)}

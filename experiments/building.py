@@ -16,6 +16,7 @@ import torch
 
 from agents import EPG
 from agents.backbone import native_input_size
+from agents.methods import NO_OBJECTIVE, check_method, make_method
 from agents.objectives import make_objective
 from agents.peft_modules import check_peft_module
 from agents.policy import PolicyConfig
@@ -50,14 +51,18 @@ def check(config: RunConfig) -> None:
     """
     import_modules(config.imports)
     lookup("dataset", config.dataset, DATASETS)
-    make_objective(config.objective)
+    if config.objective != NO_OBJECTIVE:
+        make_objective(config.objective)
     check_peft_module(config.peft)
+    method = check_method(config.method, config.peft, config.objective)
     native_input_size(config.model)
     _check_ranges(config)
     if config.weights is not None and not config.pretrained:
         raise ValueError("--weights is a file to load, --no-pretrained asks for random weights: give one of them")
     if config.scenario == "online" and config.epochs != 1:
         raise ValueError(f"--scenario online shows each image once: give --epochs 1, not {config.epochs}")
+    if config.scenario == "online" and method.learns_by_gradient and method.looks_through_tasks:
+        raise ValueError(f"--scenario online shows each image once, but {config.method} looks at a task's images again")
     if config.noise_matrix is not None and config.label_noise:
         raise ValueError("--noise-matrix says which labels are wrong: drop --label-noise")
     if config.device == "cuda" and not torch.cuda.is_available():
@@ -237,10 +242,16 @@ def learning_rate(config: Settings) -> Any:
 def task_images(config: RunConfig, stream: TaskStream, task: int) -> int:
     """Images on which a task is trained: whole batches of all its epochs; online, as many as there are whole batches.
 
+    A method may learn a task from those of others too; one without gradients looks once at each image.
+
     Raises:
         ValueError: An online task has less than a batch.
     """
-    images = config.epochs * len(stream.tasks[task].train_indices)
+    method = make_method(config.method)
+    count = sum(len(stream.tasks[visited].train_indices) for visited in method.visits(task))
+    if not method.learns_by_gradient:
+        return count
+    images = config.epochs * count
     if not stream.scenario.one_pass:
         return -(-images // config.batch_size) * config.batch_size
     if images < config.batch_size:

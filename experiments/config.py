@@ -74,7 +74,9 @@ class PolicySettings:
     peft: str = "lora"
     """What learns in the backbone: lora, adapter, prefix ... or lora:r=8,scale=true; full for all of it, or none."""
     blocks: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """Transformer blocks that get a module."""
+    """Transformer blocks that get a module, or a method's prompts."""
+    method: str = "sequential"
+    """What is done about earlier tasks: sequential, lae, inflora, replay:size=500 ... of `experiments methods`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +128,7 @@ class RunConfig(Settings):
     """One run: one objective, one seed."""
 
     objective: str = "aepg"
-    """ce, epg, aepg, focal:gamma=2, or another of agents.objectives.OBJECTIVES."""
+    """ce, epg, aepg, focal:gamma=2, or another of agents.objectives.OBJECTIVES; none for methods without gradient."""
     label_noise: float = 0.0
     """Share of each task's training labels flipped to another class of the task."""
     seed: int = 0
@@ -137,7 +139,8 @@ class RunConfig(Settings):
         """Readable, and different for every different configuration."""
         digest = hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
         noise = "matrix" if self.noise_matrix else f"{self.label_noise:g}"
-        words = (self.data_name, self.objective, self.peft, f"noise{noise}", f"seed{self.seed}", digest[:8])
+        kind = (self.objective, *([] if self.method == "sequential" else [self.method]), self.peft)
+        words = (self.data_name, *kind, f"noise{noise}", f"seed{self.seed}", digest[:8])
         return re.sub(r"[^\w.+-]+", "_", "-".join(words))
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from peft import PeftModel
@@ -12,38 +12,51 @@ from torch import Tensor, nn
 from agents.policy import ViTPolicy
 
 
-def initial_values(policy: ViTPolicy) -> list[Tensor]:
-    """Copies, in main memory, of what learns in a policy's backbone, to be kept from the beginning of a run."""
-    return [tensor.detach().to("cpu", copy=True) for tensor in policy.peft_parameters]
+def initial_values(policy: ViTPolicy) -> dict[str, Tensor]:
+    """Copies, in main memory, of what learns in a policy's backbone, by name, kept from the beginning of a run."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in _learning(policy).items()}
 
 
-def parameter_distance(policy: ViTPolicy, initial: Sequence[Tensor]) -> float:
+def _learning(policy: ViTPolicy) -> dict[str, Tensor]:
+    learning = {id(tensor) for tensor in policy.peft_parameters}
+    return {name: tensor for name, tensor in policy.backbone.named_parameters() if id(tensor) in learning}
+
+
+def parameter_distance(policy: ViTPolicy, initial: Mapping[str, Tensor]) -> float | None:
     """L2 norm of the change of what learns in the backbone.
 
     Args:
         policy: As it is now.
         initial: Its `initial_values`.
+
+    Returns:
+        The distance; None where other tensors learn now than at first, a method having given each task its own.
     """
-    return _norm([now.detach().cpu() - then.cpu() for now, then in zip(policy.peft_parameters, initial, strict=True)])
+    now = _learning(policy)
+    if set(now) != set(initial):
+        return None
+    return _norm([tensor.detach().cpu() - initial[name] for name, tensor in now.items()])
 
 
-def weight_distance(policy: ViTPolicy, initial: Sequence[Tensor]) -> float | None:
+def weight_distance(policy: ViTPolicy, initial: Mapping[str, Tensor]) -> float | None:
     """Frobenius norm of the change of the backbone's weights, a module being merged into them before and after.
 
     Args:
         policy: As it is now.
         initial: Its `initial_values`. A module that changes nothing at first is then compared with the pretrained
-            weights.
+            weights; so are the adapters of a method that gives each task its own.
 
     Returns:
         The distance; None where the module can't be merged.
     """
-    begun = {
-        id(tensor): nn.Parameter(value.to(tensor.device))
-        for tensor, value in zip(policy.peft_parameters, initial, strict=True)
-    }
-    # What a copy finds in its memo it puts in place of the original: the backbone with its initial values.
-    now, then = _merged(copy.deepcopy(policy.backbone)), _merged(copy.deepcopy(policy.backbone, begun))
+    learning = _learning(policy)
+    now = _merged(copy.deepcopy(policy.backbone))
+    if set(learning) == set(initial):
+        # What a copy finds in its memo it puts in place of the original: the backbone with its initial values.
+        begun = {id(tensor): nn.Parameter(initial[name].to(tensor.device)) for name, tensor in learning.items()}
+        then = _merged(copy.deepcopy(policy.backbone, begun))
+    else:
+        then = copy.deepcopy(policy.backbone).unload()  # type: ignore[operator]
     if now is None or then is None:
         return None
     before = dict(then.named_parameters())

@@ -40,10 +40,15 @@ DEFINITIONS = {
     "train_accuracy_flipped": "the same where the label was flipped: share classified as the wrong label says, which "
     "is memorised; null where none is flipped",
     "train_recovered": "the same where the label was flipped: share classified as the true label",
-    "parameter_distance": "L2 norm of (what learns in the backbone after the last task - its initial values)",
+    "parameter_distance": "L2 norm of (what learns in the backbone after the last task - its initial values); null "
+    "where a method has each task learn tensors of its own",
     "weight_distance": "Frobenius norm of (the backbone's weights with the module merged, after the last task - before "
     "the first: the pretrained ones where the module changes nothing at first); null where the module can't be merged",
-    "peft_parameters": "scalars that learn in the backbone",
+    "peft_parameters": "scalars of the PEFT modules in the backbone, those that a method has put to rest too",
+    "method_parameters": "scalars that learn in the method itself, such as prompts",
+    "trainable_parameters": "scalars that learned at the end of the last task: in backbone, method and head",
+    "state_bytes": "bytes that are kept from task to task beside the pretrained backbone: PEFT modules, head, and the "
+    "method's state, such as averages, subspaces, prompts or buffers",
     "head_parameters": "scalars of the head at the end",
     "peak_memory_bytes": "most memory while tasks are learned and tested, since the run was last started: allocated on "
     "the GPU, else resident in the process; null where the system does not tell",

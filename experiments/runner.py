@@ -112,7 +112,7 @@ def _learn(
     env = model.get_env()
     assert env is not None
     env.seed((config.seeds.batch_order + task) % 2**31)
-    env.set_options({"task": task})
+    env.set_options({"task": model.policy.method.visits(task)})
     folder.steps.mkdir(exist_ok=True)
     model.set_logger(Logger(str(folder.steps), [make_output_format("csv", str(folder.steps), f"_task{task}")]))
     images = task_images(config, stream, task)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -56,15 +56,24 @@ def summary(folder: RunFolder, stream: TaskStream) -> dict[str, Any]:
     }
 
 
-def policy_measures(policy: ViTPolicy, initial: Sequence[Tensor]) -> dict[str, Any]:
+def policy_measures(policy: ViTPolicy, initial: Mapping[str, Tensor]) -> dict[str, Any]:
     """What the policy at the end tells beside its `experiments.distance.initial_values`."""
     counts = parameter_counts(policy)
     return {
         "parameter_distance": parameter_distance(policy, initial),
         "weight_distance": weight_distance(policy, initial),
         "peft_parameters": counts["peft"],
+        "method_parameters": counts["method"],
+        "trainable_parameters": sum(tensor.numel() for tensor in policy.trainable_parameters),
+        "state_bytes": state_bytes(policy),
         "head_parameters": counts["head"],
     }
+
+
+def state_bytes(policy: ViTPolicy) -> int:
+    """Bytes that must be kept from task to task beside the pretrained backbone."""
+    kept = [*policy.peft_parameters, *policy.method.at_rest(policy), *policy.head.parameters()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in kept) + policy.method.state_bytes
 
 
 def _task_aware(answers: dict[str, NDArray[Any]], tasks: int) -> NDArray[np.float64]:

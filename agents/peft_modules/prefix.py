@@ -55,8 +55,7 @@ class PrefixLayer(TunerLayer):
     def prepare(self) -> None:
         """See that the attention is timm's plain one."""
         base: Any = self.base_layer
-        if type(base).forward is not Attention.forward:  # a subclass may compute something else
-            raise ValueError(f"a Prefix goes into timm's plain Attention, not into {full_name(base)}")
+        check_plain_attention(base, "a Prefix")
         self.width = base.num_heads * base.head_dim
         self.compensatory: dict[str, bool] = {}
         self.vit_prefix_k, self.vit_prefix_v = nn.ParameterDict(), nn.ParameterDict()
@@ -78,33 +77,75 @@ class PrefixLayer(TunerLayer):
             ValueError: Attention is to be causal, which has no meaning for a prefix of an image.
         """
         names = self.working_adapters
-        base: Any = self.base_layer
         if not names:
             causal = {"is_causal": True} if is_causal else {}  # an argument that older versions of timm lack
-            return base(x, attn_mask=attn_mask, **causal)
+            return self.base_layer(x, attn_mask=attn_mask, **causal)
         if is_causal:
             raise ValueError("a Prefix goes with attention over all tokens, not with causal attention")
-        batch, tokens, _ = x.shape
-        q, k, v = base.qkv(x).reshape(batch, tokens, 3, base.num_heads, base.head_dim).permute(2, 0, 3, 1, 4).unbind(0)
-        q, k = base.q_norm(q), base.k_norm(k)
-        prefix_k = self._prefixes(names, self.vit_prefix_k, self.vit_prefix_scale_k, k)
-        prefix_v = self._prefixes(names, self.vit_prefix_v, self.vit_prefix_scale_v, v)
-        mask = _with_prefix(attn_mask, prefix_k.shape[2])
-        k, v = torch.cat([prefix_k, k], dim=2), torch.cat([prefix_v, v], dim=2)
-        if any(self.compensatory[name] for name in names):
-            joined = _compensatory_attention(base, q, k, v, mask, prefix_k.shape[2])
-        elif base.fused_attn:
-            dropout = base.attn_drop.p if base.training else 0.0
-            joined = scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
-        else:
-            joined = base.attn_drop(_scores(base, q, k, mask).softmax(dim=-1)) @ v
-        return _project(base, x, joined.transpose(1, 2).reshape(batch, tokens, self.width))
+        base: Any = self.base_layer
+        prefix_k = self._prefixes(names, self.vit_prefix_k, self.vit_prefix_scale_k, x)
+        prefix_v = self._prefixes(names, self.vit_prefix_v, self.vit_prefix_scale_v, x)
+        compensatory = any(self.compensatory[name] for name in names)
+        return attend_with_prefix(base, x, prefix_k, prefix_v, attn_mask, compensatory)
 
-    def _prefixes(self, names: Sequence[str], values: Any, scales: Any, like: Tensor) -> Tensor:
-        """Those of the active adapters one after the other, [B, heads, length, head dim]."""
-        joined = torch.cat([scaled(values[name], scales, name) for name in names]).to(like.dtype)
-        batch, heads, _, head_dim = like.shape
-        return joined.reshape(len(joined), heads, head_dim).transpose(0, 1).expand(batch, -1, -1, -1)
+    def _prefixes(self, names: Sequence[str], values: Any, scales: Any, x: Tensor) -> Tensor:
+        """Those of the active adapters one after the other, [B, length, D]."""
+        joined = torch.cat([scaled(values[name], scales, name) for name in names])
+        return joined.expand(len(x), -1, -1)
+
+
+def check_plain_attention(attention: nn.Module, what: str) -> None:
+    """See that a module is an attention that `attend_with_prefix` can compute.
+
+    Args:
+        attention: The module.
+        what: Would go into it, for the message.
+
+    Raises:
+        ValueError: It is not timm's plain one; a subclass may compute something else.
+    """
+    if type(attention).forward is not Attention.forward:
+        raise ValueError(f"{what} goes into timm's plain Attention, not into {full_name(attention)}")
+
+
+def attend_with_prefix(
+    attention: nn.Module,
+    x: Tensor,
+    prefix_k: Tensor,
+    prefix_v: Tensor,
+    mask: Tensor | None = None,
+    compensatory: bool = False,
+) -> Tensor:
+    """The output of timm's plain attention where tokens attend to further keys and values beside their own.
+
+    Args:
+        attention: Of timm; it has passed `check_plain_attention`.
+        x: Tokens, [B, N, D].
+        prefix_k: Further keys of each image, as after projection and norm, [B, L, D].
+        prefix_v: Their values, [B, L, D].
+        mask: Of the tokens, as timm passes it.
+        compensatory: LAE's compensation: weights of the prefix sum to 1 by themselves.
+
+    Returns:
+        The attention's output, [B, N, D].
+    """
+    base: Any = attention
+    batch, tokens, _ = x.shape
+    heads, width = base.num_heads, base.head_dim
+    q, k, v = base.qkv(x).reshape(batch, tokens, 3, heads, width).permute(2, 0, 3, 1, 4).unbind(0)
+    q, k = base.q_norm(q), base.k_norm(k)
+    length = prefix_k.shape[1]
+    mask = _with_prefix(mask, length)
+    k = torch.cat([prefix_k.to(k.dtype).unflatten(2, (heads, width)).transpose(1, 2), k], dim=2)
+    v = torch.cat([prefix_v.to(v.dtype).unflatten(2, (heads, width)).transpose(1, 2), v], dim=2)
+    if compensatory:
+        joined = _compensatory_attention(base, q, k, v, mask, length)
+    elif base.fused_attn:
+        dropout = base.attn_drop.p if base.training else 0.0
+        joined = scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+    else:
+        joined = base.attn_drop(_scores(base, q, k, mask).softmax(dim=-1)) @ v
+    return _project(base, x, joined.transpose(1, 2).reshape(batch, tokens, heads * width))
 
 
 def _scores(base: Any, q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:

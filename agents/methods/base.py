@@ -1,0 +1,207 @@
+"""What a continual-learning method is: hooks around a task, and what the learner hands to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from agents.feature_cache import FeatureCache
+from cls_env.naming import parse_specification
+
+if TYPE_CHECKING:
+    from agents.policy import ViTPolicy
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""The objective at this moment of the task: logits and rewards of shape (B, A) to the mean loss, a scalar."""
+
+NO_OBJECTIVE = "none"
+"""What is named as the objective of a method that learns without gradients."""
+
+
+@dataclass(eq=False)
+class Batch:
+    """Images of the current task, with what the environment says of them.
+
+    Attributes:
+        images: uint8, as observed, on the policy's device.
+        action_rewards: R(x, a) of every action, 0 outside the mask; float32 of shape (B, A).
+        action_mask: The classes among which the loss chooses, int8 of shape (B, A).
+        image_index: What tells the images apart, int64 of shape (B,), or None.
+        view: uint8 images to what the backbone sees of them.
+        cache: Remembers the features of the frozen backbone; None where views are drawn at random.
+        logits: What `training_logits` gave, before masking and without gradient, shape (B, A); empty before.
+    """
+
+    images: Tensor
+    action_rewards: Tensor
+    action_mask: Tensor
+    image_index: NDArray[np.int64] | None
+    view: Callable[[Tensor], Tensor]
+    cache: FeatureCache | None = None
+    logits: Tensor = field(default_factory=lambda: torch.empty(0))
+    _seen: Tensor | None = None
+    _frozen_features: Tensor | None = None
+
+    @property
+    def seen(self) -> Tensor:
+        """The one view of the images, normalised, [B, 3, h, w]; drawn when first asked for."""
+        if self._seen is None:
+            self._seen = self.view(self.images)
+        return self._seen
+
+    def frozen_features(self, backbone: nn.Module) -> Tensor:
+        """The features of a backbone that does not change, without gradient, shape (B, D).
+
+        Computed once for a batch and, where there is a cache, once for an image.
+        """
+        if self._frozen_features is None:
+            if self.cache is not None and self.image_index is not None:
+                self._frozen_features = self.cache.features(
+                    self.image_index, self.images, lambda images: backbone(self.view(images))
+                )
+            else:
+                with torch.no_grad():
+                    self._frozen_features = backbone(self.seen)
+        return self._frozen_features
+
+    @property
+    def labels(self) -> Tensor:
+        """The action with the highest reward, int64 of shape (B,)."""
+        return self.action_rewards.argmax(dim=1)
+
+
+def _no_images() -> Iterator[Batch]:
+    raise ValueError("this task was begun without an environment, so that its images can't be looked through")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a method is told of a task.
+
+    Attributes:
+        index: Tasks begun before it.
+        classes: Its actions.
+        num_tasks: Tasks of the stream; None where the environment does not say.
+        seed: For the method's random numbers.
+        images: One pass over the training images, each once, as the policy sees them at test; an iterator at each call.
+    """
+
+    index: int
+    classes: Sequence[int]
+    num_tasks: int | None = None
+    seed: int = 0
+    images: Callable[[], Iterator[Batch]] = _no_images
+
+
+class Method(nn.Module):
+    """Sequential fine-tuning, unless a subclass overrides hooks of it.
+
+    A method lives in `policy.method`. Its parameters learn beside the head and the PEFT module; its buffers and
+    parameters are its state, saved, loaded and counted with the policy. The hooks, in the order of a task:
+
+        visits            which tasks' images the task is learned from
+        before_task       the head has grown, the optimizer is made after it
+        training_logits   of a batch, of all actions
+        choosable         the actions among which the objective chooses
+        additional_loss   beside the objective of the batch
+        after_step        the optimizer has stepped
+        after_task        the last step of a `learn` call is done
+        scores            at test, image by image: nothing may hang on the other images of a batch, nor on a task id
+
+    Attributes:
+        learns_by_gradient: Without gradients there is no objective and no training loop: `after_task` is all.
+        looks_through_tasks: Whether it looks through a task's images beside learning from them.
+        brings_own_module: Why it goes with `peft="none"` alone; empty where it goes with others.
+    """
+
+    learns_by_gradient: ClassVar[bool] = True
+    looks_through_tasks: ClassVar[bool] = False
+    brings_own_module: ClassVar[str] = ""
+
+    def check_peft(self, peft: str) -> None:
+        """See that the method goes with a PEFT module, by its specification.
+
+        Raises:
+            ValueError: It does not.
+        """
+        if self.brings_own_module and parse_specification(peft)[0] != "none":
+            raise ValueError(f"{self.brings_own_module}: it goes with peft 'none', not with {peft!r}")
+
+    def attach(self, policy: ViTPolicy, seed: int) -> None:
+        """Make what is needed, once, when backbone, module and head of the policy are there.
+
+        Raises:
+            ValueError: The policy's backbone does not fit.
+        """
+
+    def visits(self, task: int) -> Sequence[int]:
+        """The tasks whose images a task is learned from: itself."""
+        return [task]
+
+    def before_task(self, policy: ViTPolicy, task: Task) -> None:
+        """Prepare for a task; `policy.learn_in_backbone` changes what learns there."""
+
+    def training_logits(self, policy: ViTPolicy, batch: Batch) -> Tensor:
+        """Logits of all actions, shape (B, A); minus infinity for classes not met."""
+        if policy.backbone_stands_still and batch.cache is not None:
+            return policy.head(batch.frozen_features(policy.backbone))
+        return policy.head(policy.backbone(batch.seen))
+
+    def choosable(self, policy: ViTPolicy, batch: Batch) -> Tensor:
+        """Non-zero for the actions among which the objective chooses, (B, A): those of the task, a local loss."""
+        return batch.action_mask
+
+    def additional_loss(self, policy: ViTPolicy, batches: Sequence[Batch], loss: Loss) -> Tensor | None:
+        """What is added to the objective's mean over the batches of a step: a scalar, or None for nothing."""
+        return None
+
+    def after_step(self, policy: ViTPolicy, batches: Sequence[Batch]) -> None:
+        """React to a gradient step on some batches."""
+
+    def after_task(self, policy: ViTPolicy, task: Task) -> None:
+        """Finish a task; once more where a further `learn` call went on with the same one."""
+
+    def scores(self, policy: ViTPolicy, seen: Tensor) -> Tensor:
+        """Logits of all actions at test, for normalised views [B, 3, h, w]; minus infinity for classes not met."""
+        return policy.head(policy.backbone(seen))
+
+    def resume(self, policy: ViTPolicy, tensors: dict[str, Tensor]) -> None:
+        """Take on a saved state, in a policy whose head has grown to it.
+
+        Args:
+            policy: The policy, with `tasks_begun` tasks begun.
+            tensors: The state that was saved, `state_dict()`.
+
+        Raises:
+            ValueError: A tensor is missing or unexpected.
+        """
+        own = dict(self.state_dict())
+        if set(own) != set(tensors):
+            raise ValueError(f"the saved method has tensors {sorted(tensors)}, where {sorted(own)} are expected")
+        for name, tensor in tensors.items():
+            path, _, leaf = name.rpartition(".")
+            owner = self.get_submodule(path)
+            if leaf in owner._parameters:  # a state may have grown: shapes are those of the saved one
+                setattr(owner, leaf, nn.Parameter(tensor.to(own[name].device)))
+            else:
+                setattr(owner, leaf, tensor.to(own[name].device))
+
+    def at_rest(self, policy: ViTPolicy) -> Sequence[Tensor]:
+        """The tensors that a method has put beside the backbone's own weights and that do not learn at the moment."""
+        return ()
+
+    @property
+    def state_bytes(self) -> int:
+        """Size of what it keeps from task to task beside backbone, PEFT module and head."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self.state_dict().values())
+
+    def extra_repr(self) -> str:
+        """Of an `nn.Module`: the constructor's numbers."""
+        numbers: dict[str, Any] = {name: value for name, value in vars(self).items() if isinstance(value, (int, float))}
+        return ", ".join(f"{name}={value}" for name, value in numbers.items() if not name.startswith("_"))

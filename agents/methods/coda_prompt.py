@@ -1,0 +1,152 @@
+"""CODA-Prompt: prompts that are weighted sums of components, of which each task adds some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from agents.methods.base import Batch, Loss, Method, Task
+from agents.methods.prompting import open_attention, prompted
+from agents.peft_modules.tuner import check_size
+
+if TYPE_CHECKING:
+    from agents.policy import ViTPolicy
+
+PARTS = ("components", "keys", "attention")
+
+
+class CODAPrompt(Method):
+    """In each block: prompt = sum_m cos(q * A_m, K_m) P_m over the components of all tasks so far.
+
+    q are the image's features in the frozen backbone, A_m a component's attention to them, K_m its key, P_m keys and
+    values for the block's attention. The components of earlier tasks stay as they are and go on being weighed; those
+    of a task begin orthonormal to all earlier ones and to each other, by Gram-Schmidt.
+
+    Source: Smith et al., "CODA-Prompt", CVPR 2023 (arXiv 2211.13218): prompts pass the frozen projections to keys and
+    values, as in DualPrompt, and the penalty is orthogonality * mean |X X^T - 1|^2 of components, keys and attention,
+    of weight 0.1. Public code takes prompts as keys and values themselves (`projected=false`), and is mostly run
+    without the penalty (`orthogonality=0`).
+
+    Args:
+        components: Of all tasks together, at most as many as the backbone is wide.
+        length: Keys, and values, of a prompt: half of the paper's length, which counts both.
+        orthogonality: Weight of the penalty, at least 0.
+        projected: Whether prompts pass the projections to keys and values.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+
+    brings_own_module = "coda-prompt learns prompts of its own"
+
+    components: Tensor
+    keys: Tensor
+    attention: Tensor
+
+    def __init__(
+        self, components: int = 100, length: int = 4, orthogonality: float = 0.1, projected: bool = True
+    ) -> None:
+        super().__init__()
+        check_size("components", components)
+        check_size("length", length)
+        self.total, self.length, self.orthogonality, self.projected = components, length, orthogonality, projected
+
+    def attach(self, policy: ViTPolicy, seed: int) -> None:
+        """Open the attention of the policy's blocks; there are no components yet.
+
+        Raises:
+            ValueError: There are more components than can be orthogonal, or the blocks do not fit the backbone.
+        """
+        width = policy.head.weight.shape[1]
+        if self.total > width:
+            raise ValueError(
+                f"coda-prompt: at most {width} components are orthogonal in this backbone, not {self.total}"
+            )
+        self._blocks = policy.config.blocks
+        open_attention(policy.backbone, self._blocks, self.projected)
+        shapes = {"components": (2 * self.length, width), "keys": (width,), "attention": (width,)}
+        for name in PARTS:
+            self.register_buffer(f"past_{name}", torch.empty(len(self._blocks), 0, *shapes[name]))
+            self.register_parameter(name, nn.Parameter(torch.empty(len(self._blocks), 0, *shapes[name])))
+
+    def before_task(self, policy: ViTPolicy, task: Task) -> None:
+        """Lay the components of the task before aside, and draw new ones, orthogonal to all.
+
+        Raises:
+            ValueError: The number of tasks is not known, or is larger than that of the components.
+        """
+        if task.num_tasks is None:
+            raise ValueError(
+                "coda-prompt shares its components among the tasks: it needs info['task_mask'] to count them"
+            )
+        count = self.total // task.num_tasks
+        if count < 1:
+            raise ValueError(f"coda-prompt needs a component for each of {task.num_tasks} tasks, not {self.total}")
+        for number, name in enumerate(PARTS):
+            past = torch.cat([getattr(self, f"past_{name}"), getattr(self, name).detach()], dim=1)
+            new = [orthonormal_to(rows, count, task.seed + 97 * number + block) for block, rows in enumerate(past)]
+            setattr(self, f"past_{name}", past)
+            setattr(self, name, nn.Parameter(torch.stack(new)))
+
+    def _all(self, name: str) -> Tensor:
+        return torch.cat([getattr(self, f"past_{name}"), getattr(self, name)], dim=1)
+
+    def weights(self, queries: Tensor) -> Tensor:
+        """cos(q * A_m, K_m) of each image, block and component, shape (B, blocks, M)."""
+        looked_at = normalize(queries[:, None, None] * self._all("attention"), dim=3)
+        return (looked_at * normalize(self._all("keys"), dim=2)).sum(dim=3)
+
+    def _logits(self, policy: ViTPolicy, seen: Tensor, queries: Tensor) -> Tensor:
+        prompts = torch.einsum("ibm,bmld->bild", self.weights(queries), self._all("components"))
+        pairs = {
+            block: (prompt[:, : self.length], prompt[:, self.length :])
+            for block, prompt in zip(self._blocks, prompts, strict=True)
+        }
+        with prompted(policy.backbone, pairs):
+            return policy.head(policy.backbone(seen))
+
+    def training_logits(self, policy: ViTPolicy, batch: Batch) -> Tensor:
+        """Logits with the components of the tasks so far."""
+        return self._logits(policy, batch.seen, batch.frozen_features(policy.backbone))
+
+    def additional_loss(self, policy: ViTPolicy, batches: Sequence[Batch], loss: Loss) -> Tensor | None:
+        """The penalty on components that are not orthonormal."""
+        if self.orthogonality == 0:
+            return None
+        return self.orthogonality * torch.stack([orthonormality_gap(self._all(name)) for name in PARTS]).sum()
+
+    def scores(self, policy: ViTPolicy, seen: Tensor) -> Tensor:
+        """Logits; each image weighs the components for itself."""
+        with torch.no_grad():
+            queries = policy.backbone(seen)
+        return self._logits(policy, seen, queries)
+
+
+def orthonormal_to(past: Tensor, count: int, seed: int) -> Tensor:
+    """New vectors, of length 1 and orthogonal to each other and to what earlier vectors span.
+
+    Args:
+        past: Earlier vectors, [M, ...]; they need not be orthogonal.
+        count: Number of new ones, such that all together are at most as many as there are dimensions.
+        seed: Of their random directions.
+
+    Returns:
+        float32 of shape [count, ...].
+    """
+    flat = past.flatten(1).double()
+    drawn = torch.randn(count, flat.shape[1], generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    drawn = drawn.to(flat.device)
+    basis = torch.linalg.qr(flat.T)[0] if len(flat) else flat.T
+    for _ in range(2):  # once is not enough where rounding matters
+        drawn = drawn - drawn @ basis @ basis.T
+    return torch.linalg.qr(drawn.T)[0].T.float().reshape(count, *past.shape[1:])
+
+
+def orthonormality_gap(vectors: Tensor) -> Tensor:
+    """The mean of the squared entries of X X^T - 1 over blocks, X being the vectors of a block, [blocks, M, ...]."""
+    flat = vectors.flatten(2)
+    return (flat @ flat.transpose(1, 2) - torch.eye(flat.shape[1], device=flat.device)).square().mean()

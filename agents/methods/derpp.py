@@ -1,0 +1,65 @@
+"""DER++: replay of images together with what was answered at the time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from agents.methods.base import Batch, Loss
+from agents.methods.replay import Replay, with_row
+
+if TYPE_CHECKING:
+    from agents.policy import ViTPolicy
+
+
+class DERpp(Replay):
+    """Dark experience replay: two draws from the buffer in every step, one held to its old logits, one to its labels.
+
+    alpha * mean squared difference of the logits from those that the image had when it entered the buffer, over the
+    classes met then, + beta * the objective's mean. The buffer is that of `Replay`.
+
+    Source: Buzzega et al., "Dark Experience for General Continual Learning", NeurIPS 2020 (arXiv 2004.07211).
+
+    Args:
+        size: Images in the buffer.
+        batch: Images of each draw, without replacement.
+        alpha: Weight of the old logits, at least 0.
+        beta: Weight of the objective on the second draw, at least 0.
+        local: As for `Replay`.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+
+    old_logits: Tensor
+
+    def __init__(
+        self, size: int = 200, batch: int = 32, alpha: float = 0.5, beta: float = 0.5, local: bool = False
+    ) -> None:
+        super().__init__(size, batch, local)
+        if alpha < 0 or beta < 0:
+            raise ValueError(f"alpha and beta must be at least 0, not {alpha} and {beta}")
+        self.alpha, self.beta = alpha, beta
+
+    def attach(self, policy: ViTPolicy, seed: int) -> None:
+        """Begin with an empty buffer, of logits too."""
+        super().attach(policy, seed)
+        self.register_buffer("old_logits", torch.empty(0, policy.head.num_actions))
+
+    def additional_loss(self, policy: ViTPolicy, batches: Sequence[Batch], loss: Loss) -> Tensor | None:
+        """The difference from old logits, and the objective."""
+        if not len(self.images):
+            return None
+        first, now = self.draw(policy)
+        old = self.old_logits[first]
+        known = old.isfinite()
+        difference = (now.float().masked_fill(~known, 0.0) - old.masked_fill(~known, 0.0)).square().sum() / known.sum()
+        return self.alpha * difference + self.beta * self.loss_of(policy, *self.draw(policy), loss)
+
+    def put(self, slot: int, batch: Batch, row: int) -> None:
+        """Keep an image of a batch, with the logits that it had in the step."""
+        super().put(slot, batch, row)
+        self.old_logits = with_row(self.old_logits, slot, batch.logits[row].float())

@@ -1,0 +1,119 @@
+"""DualPrompt: general prompts for all tasks, and an expert prompt for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from agents.methods.base import Batch, Loss, Method, Task
+from agents.methods.prompting import open_attention, prompted, similarity, uniform
+from agents.peft_modules.tuner import check_size
+
+if TYPE_CHECKING:
+    from agents.policy import ViTPolicy
+
+
+class DualPrompt(Method):
+    """Keys and values for attention: a G-prompt in the first blocks, and in further ones an E-prompt for each task.
+
+    In training the E-prompt is the task's own, whose key is pulled towards the features of the task's images in the
+    frozen backbone, -pull * cosine. At test each image takes the E-prompt whose key is nearest to its features. Once
+    its task is over, an E-prompt and its key stay as they are.
+
+    Source: Wang et al., "DualPrompt", ECCV 2022 (arXiv 2204.04799): prefix tuning, in which prompts pass the frozen
+    projections to keys and values. Public code takes them as keys and values themselves (`projected=false`), begins an
+    E-prompt as that of the task before (`transfer=true`), and chooses one E-prompt for a whole test batch, which is not
+    offered. The pull is that of the code.
+
+    Args:
+        general: Length of the G-prompt.
+        expert: Length of an E-prompt.
+        general_blocks: How many of the policy's `blocks`, from the first, take the G-prompt; the rest take E-prompts.
+        pull: Weight of the key's loss, at least 0.
+        projected: Whether prompts pass the projections to keys and values.
+        transfer: Whether an E-prompt begins as the one of the task before.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+
+    brings_own_module = "dualprompt learns prompts of its own"
+
+    past_prompts: Tensor
+    past_keys: Tensor
+
+    def __init__(
+        self,
+        general: int = 5,
+        expert: int = 5,
+        general_blocks: int = 2,
+        pull: float = 0.1,
+        projected: bool = True,
+        transfer: bool = False,
+    ) -> None:
+        super().__init__()
+        for name, value in (("general", general), ("expert", expert), ("general_blocks", general_blocks)):
+            check_size(name, value)
+        self.general, self.expert, self.general_blocks = general, expert, general_blocks
+        self.pull, self.projected, self.transfer = pull, projected, transfer
+
+    def attach(self, policy: ViTPolicy, seed: int) -> None:
+        """Draw the G-prompt, and open the attention of the policy's blocks.
+
+        Raises:
+            ValueError: The blocks are too few, or do not fit the backbone.
+        """
+        blocks = policy.config.blocks
+        if len(blocks) <= self.general_blocks:
+            raise ValueError(f"dualprompt needs more blocks than general_blocks={self.general_blocks}, not {blocks}")
+        open_attention(policy.backbone, blocks, self.projected)
+        self._general_at, self._expert_at = blocks[: self.general_blocks], blocks[self.general_blocks :]
+        self._width = policy.head.weight.shape[1]
+        self.general_prompts = nn.Parameter(uniform((len(self._general_at), 2, self.general, self._width), seed))
+        shape = (len(self._expert_at), 2, self.expert, self._width)
+        self.prompt, self.key = nn.Parameter(torch.zeros(shape)), nn.Parameter(torch.zeros(self._width))
+        self.register_buffer("past_prompts", torch.empty(0, *shape))
+        self.register_buffer("past_keys", torch.empty(0, self._width))
+
+    def before_task(self, policy: ViTPolicy, task: Task) -> None:
+        """Lay the E-prompt of the task before aside, and draw a new one with its key."""
+        if task.index:
+            self.past_prompts = torch.cat([self.past_prompts, self.prompt.detach()[None]])
+            self.past_keys = torch.cat([self.past_keys, self.key.detach()[None]])
+        with torch.no_grad():
+            self.key.copy_(uniform((self._width,), task.seed))
+            if not (self.transfer and task.index):
+                self.prompt.copy_(uniform(self.prompt.shape, task.seed + 1))
+
+    def _logits(self, policy: ViTPolicy, seen: Tensor, expert: Tensor) -> Tensor:
+        """With an E-prompt for each image, [B, blocks, 2, L, D]."""
+        prompts = {
+            block: (pair[0].expand(len(seen), -1, -1), pair[1].expand(len(seen), -1, -1))
+            for block, pair in zip(self._general_at, self.general_prompts, strict=True)
+        }
+        prompts |= {block: (expert[:, at, 0], expert[:, at, 1]) for at, block in enumerate(self._expert_at)}
+        with prompted(policy.backbone, prompts):
+            return policy.head(policy.backbone(seen))
+
+    def training_logits(self, policy: ViTPolicy, batch: Batch) -> Tensor:
+        """Logits with the task's own E-prompt."""
+        return self._logits(policy, batch.seen, self.prompt.expand(len(batch.images), -1, -1, -1, -1))
+
+    def additional_loss(self, policy: ViTPolicy, batches: Sequence[Batch], loss: Loss) -> Tensor:
+        """The pull of the task's key."""
+        queries = torch.cat([batch.frozen_features(policy.backbone) for batch in batches])
+        return -self.pull * similarity(queries, self.key[None]).mean()
+
+    def chosen(self, queries: Tensor) -> Tensor:
+        """The task whose key is nearest to each query, int64 of shape (B,)."""
+        return similarity(queries, torch.cat([self.past_keys, self.key[None]])).argmax(dim=1)
+
+    def scores(self, policy: ViTPolicy, seen: Tensor) -> Tensor:
+        """Logits with the E-prompt that each image looks up for itself."""
+        with torch.no_grad():
+            queries = policy.backbone(seen)
+        experts = torch.cat([self.past_prompts, self.prompt[None]])
+        return self._logits(policy, seen, experts[self.chosen(queries)])

@@ -1,0 +1,152 @@
+"""InfLoRA: each task learns in a subspace that does not interfere with those of earlier tasks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from agents.methods.base import Batch, Method, Task
+from agents.methods.dual_gpm import ENERGIES, Memory, empty_memory, energy_threshold, remember
+from agents.methods.lora_stack import adapter_of, add_adapter, lora_layers, resume_adapters, tensors_at_rest
+from cls_env.naming import lookup, parse_specification
+
+if TYPE_CHECKING:
+    from agents.policy import ViTPolicy
+
+
+class InfLoRA(Method):
+    """A LoRA for each task, whose A is designed before the task and stays, so that only its B learns.
+
+    Before a task, in every layer with a LoRA: the second moment of the layer's inputs over the task's images, less the
+    directions that inputs of earlier tasks had; its leading left singular vectors, over sqrt(3), are the rows of A. The
+    LoRAs of earlier tasks stay as they are. After the task its own inputs' directions are added to the memory (see
+    `agents.methods.dual_gpm`). A direction that is not free any more leaves a row of A zero, which learns nothing.
+
+    Source: Liang and Li, "InfLoRA", CVPR 2024 (arXiv 2404.00228), and its public code; what is A here, as in peft, is
+    the paper's B_t. Its own setting is rank 10 in all blocks: `peft="lora:r=10"`, `blocks=range(12)`.
+
+    Args:
+        threshold: lambda, the least share of a task's energy that is remembered, in (0, 1]; the paper's is 0.95 on
+            CIFAR-100 and 0.98 on ImageNet-R. It rises to 1 over the tasks.
+        energy: `"activations"`, as in the paper; `"moments"`, as in its public code.
+
+    Raises:
+        ValueError: An argument is out of range or unknown.
+    """
+
+    looks_through_tasks = True
+
+    def __init__(self, threshold: float = 0.98, energy: str = "activations") -> None:
+        super().__init__()
+        if not 0 < threshold <= 1:
+            raise ValueError(f"threshold must be in (0, 1], not {threshold}")
+        self.threshold = threshold
+        self.energy = lookup("energy", energy, dict(zip(ENERGIES, ENERGIES, strict=True)))
+
+    def check_peft(self, peft: str) -> None:
+        """It is made for plain LoRA.
+
+        Raises:
+            ValueError: The module is another.
+        """
+        name, arguments = parse_specification(peft)
+        if name != "lora" or set(arguments) - {"r", "targets"}:
+            raise ValueError(f"inflora designs the matrices of plain LoRA, as in 'lora:r=10', and not of {peft!r}")
+
+    def attach(self, policy: ViTPolicy, seed: int) -> None:
+        """Begin with empty memories."""
+        for place, layer in enumerate(lora_layers(policy)):
+            self._keep(place, empty_memory(layer.in_features))
+
+    def memory(self, place: int) -> Memory:
+        """Of a layer, by its place among those with LoRAs."""
+        return Memory(getattr(self, f"basis_{place}"), bool(getattr(self, f"complement_{place}")))
+
+    def _keep(self, place: int, memory: Memory) -> None:
+        device = getattr(self, f"basis_{place}", memory.basis).device
+        self.register_buffer(f"basis_{place}", memory.basis.to(device))
+        self.register_buffer(f"complement_{place}", torch.tensor(memory.complement, device=device))
+
+    def before_task(self, policy: ViTPolicy, task: Task) -> None:
+        """Design the task's A, and let its B alone learn."""
+        moments = input_moments(policy, task.images())
+        if task.index:
+            add_adapter(policy, task.index, task.seed)
+        for place, layer in enumerate(lora_layers(policy)):
+            weight = layer.lora_A[adapter_of(task.index)].weight
+            rows = designed_rows(self.memory(place), moments[place], len(weight))
+            with torch.no_grad():
+                weight.copy_(rows)
+        self._learn_last(policy, task.index)
+
+    def after_task(self, policy: ViTPolicy, task: Task) -> None:
+        """Remember the directions of the task's inputs, as they are now."""
+        threshold = energy_threshold(self.threshold, task.index, task.num_tasks)
+        for place, moment in enumerate(input_moments(policy, task.images())):
+            self._keep(place, remember(self.memory(place), moment, threshold, self.energy))
+
+    def resume(self, policy: ViTPolicy, tensors: dict[str, Tensor]) -> None:
+        """Take on a saved state, with the adapters of its tasks."""
+        super().resume(policy, tensors)
+        if policy.tasks_begun:
+            resume_adapters(policy, policy.tasks_begun)
+            self._learn_last(policy, policy.tasks_begun - 1)
+
+    def at_rest(self, policy: ViTPolicy) -> list[Tensor]:
+        """What of the LoRAs does not learn."""
+        return tensors_at_rest(policy)
+
+    def _learn_last(self, policy: ViTPolicy, task: int) -> None:
+        policy.learn_in_backbone([layer.lora_B[adapter_of(task)].weight for layer in lora_layers(policy)])
+
+
+def designed_rows(memory: Memory, moment: Tensor, rank: int) -> Tensor:
+    """The rows of A: leading directions of a task's inputs that are orthogonal to those of earlier tasks, over sqrt(3).
+
+    Args:
+        memory: Of earlier tasks.
+        moment: Second moment of the layer's inputs, float64 of shape (d, d).
+        rank: Number of rows; where fewer directions are free, the rest are zero.
+
+    Returns:
+        float64 of shape (rank, d).
+    """
+    leading = torch.linalg.svd(memory.free_part(moment))[0][:, :rank]
+    free = memory.free_part(leading)  # a singular vector of no weight may point anywhere
+    rows = torch.where(free.norm(dim=0) > 0.5, free, 0.0).T / math.sqrt(3)
+    return torch.cat([rows, rows.new_zeros(rank - len(rows), rows.shape[1])])
+
+
+@torch.no_grad()
+def input_moments(policy: ViTPolicy, batches: Iterable[Batch]) -> list[Tensor]:
+    """E[x x^T] over the tokens of some images, of the inputs of each layer with a LoRA, float64 of shape (d, d).
+
+    Args:
+        policy: As it is now; it is put in eval mode.
+        batches: The images.
+    """
+    policy.set_training_mode(False)
+    layers = lora_layers(policy)
+    sums: list[Any] = [0.0] * len(layers)
+    tokens = [0] * len(layers)
+
+    def gather(place: int) -> Any:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            x = inputs[0].reshape(-1, inputs[0].shape[-1])
+            sums[place] = sums[place] + (x.T @ x).double()
+            tokens[place] += len(x)
+
+        return hook
+
+    handles = [layer.register_forward_pre_hook(gather(place)) for place, layer in enumerate(layers)]
+    try:
+        for batch in batches:
+            policy.backbone(batch.seen)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [total / count for total, count in zip(sums, tokens, strict=True)]

@@ -1,0 +1,94 @@
+"""L2P: a pool of prompts, of which each image looks up its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from agents.methods.base import Batch, Loss, Method
+from agents.methods.prompting import check_tokens, features_of_prompt_tokens, similarity, uniform
+from agents.peft_modules.tuner import check_size
+
+if TYPE_CHECKING:
+    from agents.policy import ViTPolicy
+
+
+class L2P(Method):
+    """Learning to prompt: the prompts whose keys are nearest to an image's frozen features join its tokens.
+
+    Features for the head are the mean output of the prompt tokens. Prompts and keys are drawn from U(-1, 1), shared by
+    all tasks and learned in each; the chosen keys are pulled towards the query, -pull * the sum of their cosines.
+
+    Source: Wang et al., "Learning to Prompt for Continual Learning", CVPR 2022 (arXiv 2112.08654). Its public code
+    gives all images of a batch the prompts that most of them look up, at test too, where a batch of one class then
+    tells the task; here each image has its own. `batchwise=true` does so in training alone. The code also adds
+    positions to prompts, which have none here. The pull is that of the public code.
+
+    Args:
+        pool: Number of prompts.
+        length: Tokens of a prompt.
+        top: Prompts that an image looks up, at most `pool`.
+        pull: Weight of the keys' loss, at least 0.
+        batchwise: Whether the images of a training batch share the prompts that most of them look up.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+
+    brings_own_module = "l2p learns prompts of its own"
+
+    def __init__(
+        self, pool: int = 10, length: int = 5, top: int = 5, pull: float = 0.1, batchwise: bool = False
+    ) -> None:
+        super().__init__()
+        for name, value in (("pool", pool), ("length", length), ("top", top)):
+            check_size(name, value)
+        if top > pool:
+            raise ValueError(f"top must be at most pool, {pool}, not {top}")
+        self.pool, self.length, self.top, self.pull, self.batchwise = pool, length, top, pull, batchwise
+
+    def attach(self, policy: ViTPolicy, seed: int) -> None:
+        """Draw prompts and keys.
+
+        Raises:
+            ValueError: The backbone is no ViT whose tokens prompts can join.
+        """
+        check_tokens(policy.backbone)
+        width = policy.head.weight.shape[1]
+        self.prompts = nn.Parameter(uniform((self.pool, self.length, width), seed))
+        self.keys = nn.Parameter(uniform((self.pool, width), seed + 1))
+
+    def chosen(self, queries: Tensor) -> Tensor:
+        """The prompts that each image looks up, nearest first, int64 of shape (B, top)."""
+        return similarity(queries, self.keys).topk(self.top, dim=1).indices
+
+    def _chosen_in_training(self, queries: Tensor) -> Tensor:
+        chosen = self.chosen(queries)
+        if not self.batchwise:
+            return chosen
+        votes = torch.bincount(chosen.flatten(), minlength=self.pool)
+        return votes.topk(self.top).indices.expand(len(queries), -1)
+
+    def _logits(self, policy: ViTPolicy, seen: Tensor, chosen: Tensor) -> Tensor:
+        tokens = self.prompts[chosen].flatten(1, 2)
+        return policy.head(features_of_prompt_tokens(policy.backbone, seen, tokens))
+
+    def training_logits(self, policy: ViTPolicy, batch: Batch) -> Tensor:
+        """Logits with the prompts of the training rule."""
+        queries = batch.frozen_features(policy.backbone)
+        return self._logits(policy, batch.seen, self._chosen_in_training(queries))
+
+    def additional_loss(self, policy: ViTPolicy, batches: Sequence[Batch], loss: Loss) -> Tensor:
+        """The pull of the chosen keys."""
+        queries = torch.cat([batch.frozen_features(policy.backbone) for batch in batches])
+        chosen = self._chosen_in_training(queries)
+        return -self.pull * similarity(queries, self.keys).gather(1, chosen).sum(dim=1).mean()
+
+    def scores(self, policy: ViTPolicy, seen: Tensor) -> Tensor:
+        """Logits with the prompts that each image looks up for itself."""
+        with torch.no_grad():
+            queries = policy.backbone(seen)
+        return self._logits(policy, seen, self.chosen(queries))

@@ -1,0 +1,91 @@
+"""LAE: a slow average of the PEFT module beside the learning one, and both asked at test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from agents.methods.base import Batch, Method, Task
+from cls_env.naming import parse_specification
+
+if TYPE_CHECKING:
+    from agents.policy import ViTPolicy
+
+
+class LAE(Method):
+    """Learning, accumulation, ensemble: an offline PEFT module follows the online one by an exponential moving average.
+
+    From the second task on, after every step, also while the module is frozen: offline <- d offline + (1 - d) online;
+    it begins as a copy of the module at the end of the first task. The head is shared. At test the answer is the
+    class with the highest probability that either module gives it, each softmax being over all classes met; no task
+    id is needed.
+    Learning with a frozen module at the beginning of a task is the learner's `freeze_fraction`.
+
+    Source: Gao et al., "A Unified Continual Learning Framework with General Parameter-Efficient Tuning", ICCV 2023
+    (arXiv 2303.10070), and its public code, which agree; 0.9999 at 24 images a step are the code's. The decay here is
+    corrected for the images of a step, d = decay^(images / reference_batch), so that a change of batch size does not
+    change how far the offline module follows in an epoch; arXiv 2602.14078's 0.999 at 256 is the same to 0.0001.
+
+    Args:
+        decay: Of a step of `reference_batch` images, in [0, 1].
+        reference_batch: Images of the step that the decay is given for, at least 1.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+
+    def __init__(self, decay: float = 0.9999, reference_batch: int = 24) -> None:
+        super().__init__()
+        if not 0 <= decay <= 1:
+            raise ValueError(f"decay must be in [0, 1], not {decay}")
+        if reference_batch < 1:
+            raise ValueError(f"reference_batch must be at least 1, not {reference_batch}")
+        self.decay = decay
+        self.reference_batch = reference_batch
+
+    def check_peft(self, peft: str) -> None:
+        """Any module goes, but there must be one.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if parse_specification(peft)[0] == "none":
+            raise ValueError("lae averages what learns in the backbone: it goes with a PEFT module, not with 'none'")
+
+    def attach(self, policy: ViTPolicy, seed: int) -> None:
+        """Make the offline copy."""
+        online = {id(tensor) for tensor in policy.peft_parameters}
+        self._names = [name for name, tensor in policy.backbone.named_parameters() if id(tensor) in online]
+        for place, tensor in enumerate(policy.peft_parameters):
+            self.register_buffer(f"offline_{place}", tensor.detach().clone())
+
+    @property
+    def offline(self) -> list[Tensor]:
+        """The averaged tensors, in the order of `policy.peft_parameters`."""
+        return [getattr(self, f"offline_{place}") for place in range(len(self._names))]
+
+    def before_task(self, policy: ViTPolicy, task: Task) -> None:
+        """Begin the average where the first task ended."""
+        if task.index == 1:
+            for average, tensor in zip(self.offline, policy.peft_parameters, strict=True):
+                average.copy_(tensor.detach())
+
+    def after_step(self, policy: ViTPolicy, batches: Sequence[Batch]) -> None:
+        """Follow the online module."""
+        if policy.tasks_begun > 1:
+            decay = self.decay ** (sum(len(batch.images) for batch in batches) / self.reference_batch)
+            for average, tensor in zip(self.offline, policy.peft_parameters, strict=True):
+                average.lerp_(tensor.detach(), 1 - decay)
+
+    def scores(self, policy: ViTPolicy, seen: Tensor) -> Tensor:
+        """The larger of the two log-probabilities; in the first task those of the one module."""
+        online = policy.head(policy.backbone(seen)).log_softmax(dim=1)
+        if policy.tasks_begun < 2:
+            return online
+        averaged = dict(zip(self._names, self.offline, strict=True))
+        offline = policy.head(functional_call(policy.backbone, averaged, (seen,))).log_softmax(dim=1)
+        return torch.maximum(online, offline)

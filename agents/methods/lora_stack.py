@@ -1,0 +1,57 @@
+"""A LoRA for each task, all at work at once: adapters of peft's, `default`, `task1`, `task2` ..."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import torch
+from peft.tuners.lora import LoraLayer
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from agents.policy import ViTPolicy
+
+FIRST = "default"
+
+
+def adapter_of(task: int) -> str:
+    """Name of a task's adapter; peft's own name for the first."""
+    return f"task{task}" if task else FIRST
+
+
+def add_adapter(policy: ViTPolicy, task: int, seed: int) -> None:
+    """Add the adapter of a task, formed as the first, which changes nothing yet; all go on working.
+
+    Args:
+        policy: With a LoRA in its backbone.
+        task: Which.
+        seed: Fixes the new tensors; the global random state is left as it was.
+    """
+    backbone: Any = policy.backbone
+    mode, device = backbone.training, policy.device
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone.add_adapter(adapter_of(task), copy.deepcopy(backbone.peft_config[FIRST]))
+    backbone.base_model.set_adapter([adapter_of(earlier) for earlier in range(task + 1)])
+    backbone.requires_grad_(False).to(device).train(mode)
+
+
+def resume_adapters(policy: ViTPolicy, tasks: int) -> None:
+    """Add adapters until there is one for each of some tasks; their tensors are to be loaded afterwards."""
+    for task in range(1, tasks):
+        if adapter_of(task) not in policy.backbone.peft_config:  # type: ignore[operator]
+            add_adapter(policy, task, seed=0)
+
+
+def lora_layers(policy: ViTPolicy) -> list[Any]:
+    """The layers with LoRAs, in the order of the backbone."""
+    return [layer for layer in policy.backbone.modules() if isinstance(layer, LoraLayer)]
+
+
+def tensors_at_rest(policy: ViTPolicy) -> list[Tensor]:
+    """The tensors of LoRAs that do not learn at the moment."""
+    learning = {id(tensor) for tensor in policy.peft_parameters}
+    names = (*LoraLayer.adapter_layer_names, "lora_scale")
+    parts = [getattr(layer, name) for layer in lora_layers(policy) for name in names if hasattr(layer, name)]
+    return [tensor for part in parts for tensor in part.parameters() if id(tensor) not in learning]

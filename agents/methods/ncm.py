@@ -1,0 +1,71 @@
+"""Nearest class mean: no gradient at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from agents.methods.base import Method, Task
+from cls_env.naming import lookup
+
+if TYPE_CHECKING:
+    from agents.policy import ViTPolicy
+
+METRICS = ("cosine", "euclidean")
+
+
+class NCM(Method):
+    """The head's rows are the class means of the pretrained features, so that its logits rank classes by nearness.
+
+    For the cosine, w = m / |m| and b = 0; for the Euclidean distance, w = 2 m and b = -|m|^2. Each image counts once.
+    The logits are not meant as log-probabilities.
+
+    Source: Mensink et al., "Distance-Based Image Classification", TPAMI 2013; with the cosine on a pretrained ViT,
+    Zhou et al., "Revisiting Class-Incremental Learning with Pre-Trained Models", IJCV 2024 (SimpleCIL).
+
+    Args:
+        metric: `"cosine"` or `"euclidean"`.
+
+    Raises:
+        ValueError: The metric is unknown.
+    """
+
+    learns_by_gradient = False
+    looks_through_tasks = True
+    brings_own_module = "ncm leaves the backbone as it is"
+
+    sums: Tensor
+    counts: Tensor
+    tasks_counted: Tensor
+
+    def __init__(self, metric: str = "cosine") -> None:
+        super().__init__()
+        self.metric = lookup("metric", metric, dict(zip(METRICS, METRICS, strict=True)))
+
+    def attach(self, policy: ViTPolicy, seed: int) -> None:
+        """Begin with no images."""
+        actions, width = policy.head.num_actions, policy.head.weight.shape[1]
+        self.register_buffer("sums", torch.zeros(actions, width, dtype=torch.float64))
+        self.register_buffer("counts", torch.zeros(actions, dtype=torch.int64))
+        self.register_buffer("tasks_counted", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def after_task(self, policy: ViTPolicy, task: Task) -> None:
+        """Count the task's images and set the rows of their classes; the same task again adds nothing."""
+        if self.tasks_counted > task.index:
+            return
+        policy.set_training_mode(False)
+        for batch in task.images():
+            self.sums.index_add_(0, batch.labels, policy.backbone(batch.seen).double())
+            self.counts += torch.bincount(batch.labels, minlength=len(self.counts))
+        self.tasks_counted += 1
+        met = policy.head.actions
+        means = (self.sums[met] / self.counts[met, None].clamp(min=1)).to(policy.head.weight.dtype)
+        if self.metric == "cosine":
+            policy.head.weight.copy_(torch.nn.functional.normalize(means, dim=1))
+            policy.head.bias.zero_()
+        else:
+            policy.head.weight.copy_(2 * means)
+            policy.head.bias.copy_(-means.square().sum(dim=1))

@@ -1,0 +1,113 @@
+"""RanPAC: ridge regression on random features of the pretrained ones; no gradient at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from agents.methods.base import Method, Task
+from agents.peft_modules.tuner import check_size
+
+if TYPE_CHECKING:
+    from agents.policy import ViTPolicy
+
+PENALTIES = tuple(10.0**power for power in range(-8, 9))
+
+
+class RanPAC(Method):
+    """Scores = relu(f W) (G + lambda 1)^-1 C, with G = sum h h^T and C = sum h y^T over all images so far.
+
+    h = relu(f W) are random projections of the pretrained features f, W ~ N(0, 1). The penalty lambda is the one of
+    10^-8 ... 10^8 with the smallest squared error on a fifth of the task's images, held out. Its head is linear in h;
+    the policy's own head stays as it was. Scores estimate 0-1 targets and are not meant as log-probabilities.
+
+    Source: McDonnell et al., "RanPAC", NeurIPS 2023 (arXiv 2307.02251), without its first phase, which fine-tunes a
+    PEFT module on the first task; its 10,000 projections take 800 MB here.
+
+    Args:
+        projections: Number of random features.
+
+    Raises:
+        ValueError: The number is not at least 1.
+    """
+
+    learns_by_gradient = False
+    looks_through_tasks = True
+    brings_own_module = "ranpac leaves the backbone as it is"
+
+    projection: Tensor
+    gram: Tensor
+    correlation: Tensor
+    solution: Tensor
+    tasks_counted: Tensor
+
+    def __init__(self, projections: int = 2000) -> None:
+        super().__init__()
+        check_size("projections", projections)
+        self.projections = projections
+
+    def attach(self, policy: ViTPolicy, seed: int) -> None:
+        """Draw the projections, and begin with no images."""
+        count, actions, width = self.projections, policy.head.num_actions, policy.head.weight.shape[1]
+        drawn = torch.randn(width, count, generator=torch.Generator().manual_seed(seed))
+        self.register_buffer("projection", drawn)
+        self.register_buffer("gram", torch.zeros(count, count, dtype=torch.float64))
+        self.register_buffer("correlation", torch.zeros(count, actions, dtype=torch.float64))
+        self.register_buffer("solution", torch.zeros(count, actions))
+        self.register_buffer("tasks_counted", torch.zeros((), dtype=torch.int64))
+
+    def random_features(self, features: Tensor) -> Tensor:
+        """relu(f W), shape (B, projections)."""
+        return (features @ self.projection).relu()
+
+    @torch.no_grad()
+    def after_task(self, policy: ViTPolicy, task: Task) -> None:
+        """Add the task's images and solve for the head; the same task again adds nothing."""
+        if self.tasks_counted > task.index:
+            return
+        policy.set_training_mode(False)
+        inputs, labels = [], []
+        for batch in task.images():
+            inputs.append(self.random_features(policy.backbone(batch.seen)).double())
+            labels.append(batch.labels)
+        h = torch.cat(inputs)
+        y = one_hot(torch.cat(labels), self.correlation.shape[1]).double()
+        penalty = self._best_penalty(h, y, task.seed)
+        self.gram += h.T @ h
+        self.correlation += h.T @ y
+        self.solution = ridge(self.gram, self.correlation, penalty).float()
+        self.tasks_counted += 1
+
+    def _best_penalty(self, h: Tensor, y: Tensor, seed: int) -> float:
+        """By the error on a fifth of the task's images, of heads that know the rest and all earlier tasks."""
+        order = torch.randperm(len(h), generator=torch.Generator().manual_seed(seed)).to(h.device)
+        held_out, kept = order[: len(h) // 5], order[len(h) // 5 :]
+        if not len(held_out):
+            return 1.0
+        gram = self.gram + h[kept].T @ h[kept]
+        correlation = self.correlation + h[kept].T @ y[kept]
+        # One decomposition serves all penalties: (Q v Q^T + lambda 1)^-1 = Q (v + lambda)^-1 Q^T.
+        values, vectors = torch.linalg.eigh(gram)
+        rotated, inputs = vectors.T @ correlation, h[held_out] @ vectors
+        errors = [
+            (inputs @ (rotated / (values.clamp(min=0) + penalty)[:, None]) - y[held_out]).square().mean()
+            for penalty in PENALTIES
+        ]
+        return PENALTIES[int(torch.stack(errors).argmin())]
+
+    def scores(self, policy: ViTPolicy, seen: Tensor) -> Tensor:
+        """The regression's scores of the classes met."""
+        values = self.random_features(policy.backbone(seen).float()) @ self.solution
+        met = policy.head.actions
+        if not len(met):
+            return values
+        return torch.full_like(values, -torch.inf).index_copy(1, met, values[:, met])
+
+
+def ridge(gram: Tensor, correlation: Tensor, penalty: float) -> Tensor:
+    """(G + lambda 1)^-1 C, float64 of the shape of C."""
+    regular = gram + penalty * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    return torch.linalg.solve(regular, correlation)
