@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
+from agents.methods import NO_OBJECTIVE
 from experiments.building import check
 from experiments.comparison import Entry, kinds, run_all
 from experiments.display import compute, plan_lines
@@ -97,7 +98,11 @@ def show_plan(entries: Sequence[Entry]) -> None:
     for entry in entries:
         check(entry.config)
     first = entries[0].config
-    shapes = [replace(kind, objective=first.objective) for entry in entries for kind in kinds([entry])]
+    shapes = [
+        kind if kind.objective == NO_OBJECTIVE else replace(kind, objective="ce")  # their losses cost nothing
+        for entry in entries
+        for kind in kinds([entry])
+    ]
     plans = {shape: make_plan(shape) for shape in dict.fromkeys(shapes)}
     console.print(first)
     for line in plan_lines(next(iter(plans.values())), first.precision):

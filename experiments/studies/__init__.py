@@ -1,4 +1,4 @@
-"""Studies of the objectives: `python -m experiments study` lists them, `study NAME` carries one out."""
+"""Studies of objectives and methods: `python -m experiments study` lists them, `study NAME` carries one out."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from experiments.studies.entropy import ENTROPY
 from experiments.studies.from_scratch import FROM_SCRATCH
 from experiments.studies.label_noise import LABEL_NOISE
 from experiments.studies.learning_rate import LEARNING_RATE
+from experiments.studies.methods import METHODS_STUDY
 from experiments.studies.objectives_by_module import OBJECTIVES_BY_MODULE
 from experiments.studies.strength import STRENGTH
 from experiments.studies.study import Study, StudyConfig
@@ -29,5 +30,6 @@ STUDIES: dict[str, Study[Any]] = {
         BLOCKS_AND_RANK,
         LEARNING_RATE,
         BEYOND_AEPG,
+        METHODS_STUDY,
     )
 }

@@ -27,7 +27,7 @@ OBJECTIVES = (
 )
 """The paper's objectives with its parameters, two losses made for label noise, and the sampled policy gradient."""
 
-SETTINGS = ("objective", "label_noise", "learning_rate", "peft", "blocks")
+SETTINGS = ("objective", "label_noise", "learning_rate", "peft", "blocks", "method", "num_tasks")
 """What the figures of a study may need to know of a run, beside its place in the table."""
 
 Cells = Mapping[str, Mapping[str, Any]]
