@@ -12,7 +12,7 @@ import tyro
 
 from cls_env.naming import lookup
 from experiments.building import make_stream, task_images
-from experiments.catalogue import modules_table, objectives_table, unfit_lines
+from experiments.catalogue import methods_table, modules_table, objectives_table, unfit_lines
 from experiments.comparison import (
     BoundsConfig,
     CompareConfig,
@@ -143,6 +143,11 @@ def modules_command() -> None:
         console.print(f"  {line}", highlight=False, soft_wrap=True)
 
 
+def methods_command() -> None:
+    """List the continual-learning methods with their arguments, for --method lae:decay=0.999."""
+    console.print(methods_table(), highlight=False)
+
+
 def _preset_command(preset: Preset) -> Callable[..., None]:
     """`compare` with the settings of a preset as its defaults."""
 
@@ -173,6 +178,7 @@ COMMANDS: dict[str, Any] = {
     "presets": presets_command,
     "objectives": objectives_command,
     "modules": modules_command,
+    "methods": methods_command,
     "stream": stream_command,
     "pretrain": pretrain_command,
 }

@@ -1,4 +1,4 @@
-"""What can be named on the command line: objectives and PEFT modules, with their arguments."""
+"""What can be named on the command line: objectives, PEFT modules and methods, with their arguments."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from rich.table import Table
 
+from agents.methods import METHODS, NO_OBJECTIVE
 from agents.objectives import OBJECTIVES
-from agents.peft_modules import PEFT_MODULES
-from agents.peft_modules.library import METHODS, UNFIT
+from agents.peft_modules import PEFT_MODULES, library
 
 _INPUTS = ("logits", "action_rewards", "progress", "backbone", "blocks", "seed", "name", "config")
 
@@ -31,9 +31,9 @@ def modules_table() -> Table:
     """Every PEFT module: its name, its arguments, and what it is; of peft's, the place and what we set."""
     table = _table("module", "arguments", "what it is")
     for name, builder in PEFT_MODULES.items():
-        if name not in METHODS:
+        if name not in library.METHODS:
             table.add_row(name, _arguments(builder), _first_sentence(builder))
-    for name, method in METHODS.items():
+    for name, method in library.METHODS.items():
         kind: Any = method.peft_type or name.upper().replace("-", "_")
         config = PEFT_TYPE_TO_CONFIG_MAPPING.get(kind)
         given = ", ".join(f"{key}={_typed(value)}" for key, value in method.arguments.items())
@@ -42,9 +42,19 @@ def modules_table() -> Table:
     return table
 
 
+def methods_table() -> Table:
+    """Every continual-learning method: its name, what it goes with, its arguments, and what it is."""
+    table = _table("method", "objective", "peft", "arguments", "what it is")
+    for name, definition in METHODS.items():
+        objective = "any" if definition.learns_by_gradient else NO_OBJECTIVE
+        peft = "none" if definition.brings_own_module else definition.goes_with
+        table.add_row(name, objective, peft, _arguments(definition), _first_sentence(definition))
+    return table
+
+
 def unfit_lines() -> Iterator[str]:
     """The methods of peft that do not fit a ViT, each with its reason."""
-    for name, reason in UNFIT.items():
+    for name, reason in library.UNFIT.items():
         yield f"{name}: {reason}"
 
 

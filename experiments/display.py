@@ -56,8 +56,11 @@ def plan_lines(plan: Plan, precision: str) -> Iterator[Table | str]:
         counts = (task.train_images, task.validation_images, task.test_images, task.learned_images)
         tasks.add_row(str(index), str(task.classes), task.content, *(f"{count:,}" for count in counts))
     yield tasks
-    frozen, learning, head = (plan.parameters[part] for part in ("backbone", "peft", "head"))
-    yield f"parameters: {frozen:,} frozen in the backbone, {learning:,} that learn in it, {head:,} in the head"
+    frozen, learning, own, head = (plan.parameters[part] for part in ("backbone", "peft", "method", "head"))
+    yield (
+        f"parameters: {frozen:,} frozen in the backbone, {learning:,} of PEFT modules in it, {own:,} of the method, "
+        f"{head:,} in the head"
+    )
     yield (
         f"an image costs {plan.head_flops / 1e9:.3g} GFLOP in the head-only phase and in tests, "
         f"{plan.step_flops / 1e9:.3g} GFLOP in a whole step"

@@ -132,16 +132,20 @@ def output_entropy(runs: pd.DataFrame) -> Figure:
     look = styles(runs["contender"])
     columns = legend_columns(map(label_of, look))
     figure, panels = _panels(runs, height=3.2 + 0.22 * -(-len(look) // columns), sharey=True)
+    tasks = 0
     for axes, (condition, here) in zip(panels, _conditions(runs), strict=True):
         for contender, group in _contenders(here):
             colour, line = look[contender]
             entropy = np.mean([_entropy_by_progress(Path(path)) for path in group["folder"]], axis=0)
+            if not len(entropy):  # learned without gradient steps
+                continue
+            tasks = len(entropy)
             for task, values in enumerate(entropy):
                 progress = task + np.linspace(0, 1, len(values))
                 label = None if task else label_of(contender)
                 axes.plot(progress, values, color=colour, linestyle=line, linewidth=1.2, label=label)
         axes.set(title=condition, xlabel="task, from its first to its last gradient step")
-        axes.set_xticks(np.arange(len(entropy)) + 0.5, [str(task + 1) for task in range(len(entropy))])
+        axes.set_xticks(np.arange(tasks) + 0.5, [str(task + 1) for task in range(tasks)])
         axes.grid(alpha=0.25)
     panels[0].set(ylabel="output entropy, nats", ylim=(0, None))
     handles, named = panels[0].get_legend_handles_labels()

@@ -34,7 +34,8 @@ DEFINITIONS = {
     "nll": "mean of -log pi(y|x) in nats over all classes seen, on all test images after the last task",
     "test_entropy": "mean entropy in nats of the policy over all classes seen, on all test images after the last task",
     "task_test_entropy": "the same over the classes of the image's own task",
-    "train_entropy": "mean over all gradient steps of the batch's mean entropy in nats over the classes of its task",
+    "train_entropy": "mean over all gradient steps of the batch's mean entropy in nats over the classes of its task; "
+    "null without gradient steps",
     "train_accuracy_clean": "right after each task, on its training images whose label is true: share classified as "
     "labelled, the task named; over all tasks, images weighing alike",
     "train_accuracy_flipped": "the same where the label was flipped: share classified as the wrong label says, which "

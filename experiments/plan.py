@@ -45,7 +45,7 @@ class Plan:
         images: Where the images are, or what is missing.
         fingerprint: Of the stream; None where the images are not here.
         tasks: A line for each.
-        parameters: Scalars in the frozen backbone, in what learns of it, and in the head at the end.
+        parameters: Scalars in the frozen backbone, in PEFT modules of it, in the method, and in the head at the end.
         head_flops: Floating-point operations for one image while only the head learns.
         step_flops: The same for a whole step, forward and backward.
         total_flops: Of the run with its tests.

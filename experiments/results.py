@@ -27,6 +27,8 @@ from experiments.config import RunConfig
 from experiments.files import replace_file, write_json
 from experiments.training_labels import LabelFit
 
+LOGGED = ("train/task", "train/progress", "train/entropy")
+"""What is read of a step's row."""
 ANSWERS = tuple(field.name for field in fields(TaskTest) if field.name != "task")
 
 
@@ -134,8 +136,9 @@ class RunFolder:
         return [LabelFit(*map(int, row)) for row in table.itertuples(index=False)]
 
     def read_steps(self) -> pd.DataFrame:
-        """All per-step rows, in the order of the tasks."""
+        """All per-step rows, in the order of the tasks; none where nothing was learned by gradients."""
         files = sorted(
             self.steps.glob("progress_task*.csv"), key=lambda file: int(file.stem.removeprefix("progress_task"))
         )
-        return pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
+        tables = [pd.read_csv(file) for file in files if file.stat().st_size]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=LOGGED)

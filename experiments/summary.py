@@ -33,6 +33,7 @@ def summary(folder: RunFolder, stream: TaskStream) -> dict[str, Any]:
     last = folder.read_predictions(f"after_task_{len(matrix) - 1}")
     before = [folder.read_predictions(f"before_task_{task}") for task in range(len(matrix))]
     aware = _task_aware(last, len(matrix))
+    steps = folder.read_steps()
     chance = np.array([1 / len(task.classes) for task in stream.tasks])
     return {
         "final_accuracy": final_accuracy(matrix),
@@ -51,7 +52,7 @@ def summary(folder: RunFolder, stream: TaskStream) -> dict[str, Any]:
         "ece": expected_calibration_error(last["confidence"], last["predictions"] == last["labels"]),
         "nll": negative_log_likelihood(last["log_likelihood"]),
         "task_test_entropy": float(last["task_entropy"].mean()),
-        "train_entropy": float(folder.read_steps()["train/entropy"].mean()),
+        "train_entropy": float(steps["train/entropy"].mean()) if len(steps) else None,
         **shares(folder.read_label_fits()),
     }
 

@@ -118,11 +118,16 @@ class Method(nn.Module):
         learns_by_gradient: Without gradients there is no objective and no training loop: `after_task` is all.
         looks_through_tasks: Whether it looks through a task's images beside learning from them.
         brings_own_module: Why it goes with `peft="none"` alone; empty where it goes with others.
+        goes_with: The PEFT module it is made for, as it is specified, where it does not go with any.
     """
 
     learns_by_gradient: ClassVar[bool] = True
     looks_through_tasks: ClassVar[bool] = False
     brings_own_module: ClassVar[str] = ""
+    goes_with: ClassVar[str] = "any"
+
+    def __init__(self) -> None:
+        super().__init__()
 
     def check_peft(self, peft: str) -> None:
         """See that the method goes with a PEFT module, by its specification.
@@ -187,10 +192,9 @@ class Method(nn.Module):
         for name, tensor in tensors.items():
             path, _, leaf = name.rpartition(".")
             owner = self.get_submodule(path)
-            if leaf in owner._parameters:  # a state may have grown: shapes are those of the saved one
-                setattr(owner, leaf, nn.Parameter(tensor.to(own[name].device)))
-            else:
-                setattr(owner, leaf, tensor.to(own[name].device))
+            copied = tensor.to(own[name].device, copy=True)  # a file's tensors may lie askew, and round differently
+            # A state may have grown: shapes are those of the saved one.
+            setattr(owner, leaf, nn.Parameter(copied) if leaf in owner._parameters else copied)
 
     def at_rest(self, policy: ViTPolicy) -> Sequence[Tensor]:
         """The tensors that a method has put beside the backbone's own weights and that do not learn at the moment."""

@@ -20,10 +20,11 @@ PARTS = ("components", "keys", "attention")
 
 
 class CODAPrompt(Method):
-    """In each block: prompt = sum_m cos(q * A_m, K_m) P_m over the components of all tasks so far.
+    """Prompts for attention are weighted sums of components, of which each task adds some.
 
-    q are the image's features in the frozen backbone, A_m a component's attention to them, K_m its key, P_m keys and
-    values for the block's attention. The components of earlier tasks stay as they are and go on being weighed; those
+    In each block, prompt = sum_m cos(q * A_m, K_m) P_m over the components of all tasks so far: q are the image's
+    features in the frozen backbone, A_m a component's attention to them, K_m its key, P_m keys and values for the
+    block's attention. The components of earlier tasks stay as they are and go on being weighed; those
     of a task begin orthonormal to all earlier ones and to each other, by Gram-Schmidt.
 
     Source: Smith et al., "CODA-Prompt", CVPR 2023 (arXiv 2211.13218): prompts pass the frozen projections to keys and

@@ -37,7 +37,7 @@ class DERpp(Replay):
     old_logits: Tensor
 
     def __init__(
-        self, size: int = 200, batch: int = 32, alpha: float = 0.5, beta: float = 0.5, local: bool = False
+        self, size: int = 200, batch: int = 32, alpha: float = 0.5, beta: float = 0.5, local: bool = True
     ) -> None:
         super().__init__(size, batch, local)
         if alpha < 0 or beta < 0:

@@ -39,6 +39,7 @@ class InfLoRA(Method):
     """
 
     looks_through_tasks = True
+    goes_with = "lora:r=10"
 
     def __init__(self, threshold: float = 0.98, energy: str = "activations") -> None:
         super().__init__()

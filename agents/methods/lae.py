@@ -38,6 +38,8 @@ class LAE(Method):
         ValueError: An argument is out of range.
     """
 
+    goes_with = "any but none"
+
     def __init__(self, decay: float = 0.9999, reference_batch: int = 24) -> None:
         super().__init__()
         if not 0 <= decay <= 1:

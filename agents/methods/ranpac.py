@@ -18,9 +18,10 @@ PENALTIES = tuple(10.0**power for power in range(-8, 9))
 
 
 class RanPAC(Method):
-    """Scores = relu(f W) (G + lambda 1)^-1 C, with G = sum h h^T and C = sum h y^T over all images so far.
+    """Ridge regression on random projections of the pretrained features.
 
-    h = relu(f W) are random projections of the pretrained features f, W ~ N(0, 1). The penalty lambda is the one of
+    Scores are h (G + lambda 1)^-1 C, with h = relu(f W) of the features f, W ~ N(0, 1), and G = sum h^T h and
+    C = sum h^T y over all images so far. The penalty lambda is the one of
     10^-8 ... 10^8 with the smallest squared error on a fifth of the task's images, held out. Its head is linear in h;
     the policy's own head stays as it was. Scores estimate 0-1 targets and are not meant as log-probabilities.
 
@@ -78,7 +79,7 @@ class RanPAC(Method):
         penalty = self._best_penalty(h, y, task.seed)
         self.gram += h.T @ h
         self.correlation += h.T @ y
-        self.solution = ridge(self.gram, self.correlation, penalty).float()
+        self.solution = ridge(self.gram, self.correlation, penalty).float().contiguous()
         self.tasks_counted += 1
 
     def _best_penalty(self, h: Tensor, y: Tensor, seed: int) -> float:

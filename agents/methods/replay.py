@@ -22,8 +22,9 @@ class Replay(Method):
     """A buffer of images and rewards, drawn from in every step: the objective's mean over the draw is added.
 
     The buffer is a reservoir of every image of every batch, so a uniform sample of what was learned from; the same
-    image may be in it more than once. Unlike with the other methods the loss is over all classes met, since images of
-    all are at hand. Old images are kept: this is no method for streams that forbid it.
+    image may be in it more than once. New images choose among the classes of their task alone, as with every method
+    here, and those of the buffer among all classes met (the asymmetry of ER-ACE, Caccia et al., ICLR 2022); the sources
+    let all choose among all, `local=false`. Old images are kept: this is no method for streams that forbid it.
 
     Source: Rolnick et al., "Experience Replay for Continual Learning", NeurIPS 2019; Chaudhry et al., "On Tiny
     Episodic Memories in Continual Learning", 2019.
@@ -31,8 +32,7 @@ class Replay(Method):
     Args:
         size: Images in the buffer.
         batch: Images drawn from it for a step, without replacement.
-        local: Whether new images choose among the task's classes alone, and those of the buffer among all: the
-            asymmetry of ER-ACE (Caccia et al., ICLR 2022).
+        local: Whether new images choose among the task's classes alone.
 
     Raises:
         ValueError: An argument is out of range.
@@ -42,7 +42,7 @@ class Replay(Method):
     rewards: Tensor
     offered: Tensor
 
-    def __init__(self, size: int = 200, batch: int = 32, local: bool = False) -> None:
+    def __init__(self, size: int = 200, batch: int = 32, local: bool = True) -> None:
         super().__init__()
         check_size("size", size)
         check_size("batch", batch)
@@ -68,7 +68,7 @@ class Replay(Method):
         return chosen, policy.head(policy.features(self.images[chosen]))
 
     def choosable(self, policy: ViTPolicy, batch: Batch) -> Tensor:
-        """All classes met."""
+        """The task's classes, or all that are met."""
         return batch.action_mask if self.local else _met(policy)
 
     def loss_of(self, policy: ViTPolicy, chosen: Tensor, logits: Tensor, loss: Loss) -> Tensor:

@@ -6,8 +6,8 @@ from experiments.comparison import CompareConfig
 from experiments.presets.preset import Preset
 
 REMARK = (
-    "LAE without its averaged copy, in the first of its three class orders, the "
-    "natural; its batches drop the last images of an epoch, ours go on into the next"
+    "in the first of LAE's three class orders, the natural; "
+    "its batches drop the last images of an epoch, ours go on into the next"
 )
 
 
@@ -27,6 +27,7 @@ def lae(dataset: str, epochs: int, learning_rate: float, peft: str) -> CompareCo
         model="vit_base_patch16_224.orig_in21k",
         normalisation="none",
         peft=peft,
+        method="lae",
         blocks=(0, 1, 2, 3, 4),
         epochs=epochs,
         freeze_fraction=0.6,

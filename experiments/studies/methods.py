@@ -12,24 +12,18 @@ from matplotlib.figure import Figure
 from agents.methods import METHODS, NO_OBJECTIVE
 from cls_env.naming import lookup, parse_specification
 from experiments.comparison import Entry
+from experiments.presets.paper import TABLE_1, TABLE_1_TASKS
 from experiments.report import label_of
 from experiments.studies.figures import against, points
 from experiments.studies.method_figures import accuracy_against_cost, forgetting_by_task
 from experiments.studies.study import Study, StudyConfig, crossed
 
-MODULES = {"inflora": "lora:r=10", "sd-lora": "lora:scale=true"}
-"""The PEFT module that a method is made for, where it is neither --peft nor none."""
-
 PAPER = {
-    "dualprompt + ce": ("72.9 / 76.0", "71.2 / 75.4", "71.2 / 74.8"),
-    "inflora + ce": ("76.8 / 80.8", "74.2 / 79.5", "68.6 / 74.8"),
-    "sequential + ce": ("74.8 / 79.8", "74.3 / 79.2", "73.2 / 78.7"),
-    "lae + ce": ("76.1 / 80.6", "75.4 / 79.9", "73.9 / 79.2"),
-    "sequential + aepg": ("77.2 / 81.9", "75.8 / 80.9", "74.1 / 79.7"),
-    "lae + aepg": ("78.3 / 82.3", "76.7 / 81.4", "75.0 / 80.0"),
+    f"{name or 'sequential'} + {objective}": figures
+    for name, row in TABLE_1.items()
+    for objective, figures in row.reported.items()
 }
-"""A_T / average A, in %, of arXiv 2602.14078 on Split-ImageNet-R with 5, 10 and 20 tasks (Table 1)."""
-PAPER_TASKS = (5, 10, 20)
+"""A_T / average A, in %, of arXiv 2602.14078 on Split-ImageNet-R (Table 1), for each of `TABLE_1_TASKS`."""
 
 JOINT = "1 task (joint training)"
 BASELINE = "sequential + ce"
@@ -63,7 +57,7 @@ class MethodsConfig(StudyConfig):
     """The optimizer's rate: twice that of elsewhere."""
     objectives: tuple[str, ...] = ("ce", "epg", "aepg")
     """Objectives of every method that learns by gradients; sequential with ce is the baseline."""
-    tasks: tuple[int, ...] = PAPER_TASKS
+    tasks: tuple[int, ...] = TABLE_1_TASKS
     """Numbers of tasks, in place of --num-tasks; joint training is shown beside them."""
     noise: tuple[float, ...] = (0.2,)
     """Shares of flipped training labels, on the stream with the fewest tasks."""
@@ -77,7 +71,8 @@ def contenders(config: MethodsConfig) -> dict[str, dict[str, Any]]:
     for method in config.methods:
         name, _ = parse_specification(method)
         definition = lookup("method", name, METHODS)
-        peft = "none" if definition.brings_own_module else MODULES.get(name, config.peft)
+        own = "none" if definition.brings_own_module else definition.goes_with
+        peft = config.peft if own.startswith("any") else own
         for objective in config.objectives if definition.learns_by_gradient else (NO_OBJECTIVE,):
             label = f"{name} + {objective}" if definition.learns_by_gradient else name
             found[label] = {"method": method, "peft": peft, "objective": objective}
@@ -146,7 +141,7 @@ def _table_1(runs: pd.DataFrame) -> Iterator[dict[str, str]]:
         for condition in conditions:
             final, average = (means.loc[name, (key, condition)] for key in ("final_accuracy", "average_accuracy"))
             row[condition] = "" if pd.isna(final) else f"{final:.1f} / {average:.1f}"
-        published = dict(zip(PAPER_TASKS, PAPER.get(name, ("",) * len(PAPER_TASKS)), strict=True))
+        published = dict(zip(TABLE_1_TASKS, PAPER.get(name, ("",) * len(TABLE_1_TASKS)), strict=True))
         yield row | {f"paper, {tasks} tasks": figures for tasks, figures in published.items()}
 
 

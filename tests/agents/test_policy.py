@@ -130,7 +130,7 @@ def test_counts_add_up() -> None:
     policy = make_policy()
     policy.begin_task([0, 1], freeze_peft=False)
     counts = parameter_counts(policy)
-    assert counts == {"backbone": 1_285_440, "peft": 5 * 2 * 2 * 4 * 128, "head": 2 * 129}
+    assert counts == {"backbone": 1_285_440, "peft": 5 * 2 * 2 * 4 * 128, "method": 0, "head": 2 * 129}
 
 
 def test_normalisation_is_the_models(images: torch.Tensor) -> None:
@@ -377,7 +377,7 @@ def test_whole_backbone_learns_with_its_statistics(images: torch.Tensor) -> None
     step(policy, images)
     step(policy, images)  # the last scale of each block begins at 0, which stops the first step's gradients
     assert changed(policy, before) == set(before) - {"head.actions"}
-    assert parameter_counts(policy) == {"backbone": 0, "peft": 372_688, "head": 2 * 97}
+    assert parameter_counts(policy) == {"backbone": 0, "peft": 372_688, "method": 0, "head": 2 * 97}
     assert policy.backbone_hash == whole().backbone_hash
 
 

@@ -1,0 +1,47 @@
+"""Agents with a method, on the small stream of three tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import pytest
+
+from agents import EPG
+from agents.methods import METHODS, NO_OBJECTIVE, make_method
+from cls_env.naming import parse_specification
+
+MakeVec = Callable[..., gym.vector.VectorEnv]
+
+
+def module_of(method: str) -> str:
+    """A PEFT module that a method goes with."""
+    definition = METHODS[parse_specification(method)[0]]
+    own = "none" if definition.brings_own_module else definition.goes_with
+    return "lora" if own.startswith("any") else own
+
+
+@pytest.fixture
+def make_agent(make_vec: MakeVec) -> Callable[..., EPG]:
+    """`make_agent(method, **arguments)`: untrained, on batches of 8."""
+
+    def make(method: str, *, objective: str = "ce", peft: str | None = None, **arguments: Any) -> EPG:
+        if not make_method(method).learns_by_gradient:
+            objective = NO_OBJECTIVE
+        kwargs = {"method": method, "peft": peft or module_of(method), "blocks": (0, 1, 2)}
+        kwargs |= arguments.pop("policy_kwargs", {})
+        defaults = {"env": make_vec(8), "batch_size": 8, "learning_rate": 1e-2, "seed": 0, "device": "cpu"}
+        defaults |= {"cache_features": True}
+        return EPG("ViTPolicy", objective=objective, policy_kwargs=kwargs, **(defaults | arguments))
+
+    return make
+
+
+def learn(agent: EPG, tasks: range, images: int = 48) -> EPG:
+    """Learn some tasks of the stream, each in an order of its own."""
+    for task in tasks:
+        agent.get_env().seed(task)
+        agent.get_env().set_options({"task": agent.policy.method.visits(task)})
+        agent.learn(images, reset_num_timesteps=task == 0)
+    return agent

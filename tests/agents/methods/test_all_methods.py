@@ -1,0 +1,240 @@
+"""What holds of every method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import gymnasium as gym
+import pytest
+import torch
+
+from agents import EPG
+from agents.evaluation import test_tasks as run_tests
+from agents.methods import METHODS, Method, check_method, make_method, register_method
+from tests.agents.methods.conftest import learn
+
+MakeVec = Callable[..., gym.vector.VectorEnv]
+MakeAgent = Callable[..., EPG]
+BY_GRADIENT = [name for name, method in METHODS.items() if method.learns_by_gradient]
+ANY_MODULE = [name for name in BY_GRADIENT if METHODS[name].goes_with.startswith("any")]
+ANY_MODULE = [name for name in ANY_MODULE if not METHODS[name].brings_own_module]
+VARIANTS = [
+    "l2p:batchwise=true",
+    "dualprompt:projected=false,transfer=true",
+    "coda-prompt:projected=false,orthogonality=0",
+    "inflora:energy=moments,threshold=0.9",
+    "sd-lora:restart=0.8",
+    "ncm:metric=euclidean",
+    "replay:local=false,size=7",
+]
+
+
+def images_of(make_vec: MakeVec) -> torch.Tensor:
+    images, _ = make_vec(30, split="test").reset(options={"task": [0, 1, 2]})
+    return torch.from_numpy(images)
+
+
+def scores(agent: EPG, images: torch.Tensor) -> torch.Tensor:
+    agent.policy.set_training_mode(False)
+    with torch.no_grad():
+        return agent.policy(images)
+
+
+@pytest.mark.parametrize("method", [*METHODS, *VARIANTS])
+def test_it_is_resumed_to_the_same_end(method: str, make_agent: MakeAgent, make_vec: MakeVec, tmp_path: Path) -> None:
+    """Two tasks, saved and loaded, and a third: bit for bit as three tasks in one go."""
+    images = images_of(make_vec)
+    whole = learn(make_agent(method), range(3))
+    part = learn(make_agent(method), range(2))
+    part.save(tmp_path / "agent")
+    loaded = EPG.load(tmp_path / "agent", make_vec(8), device="cpu")
+    assert torch.equal(scores(loaded, images), scores(part, images))
+    assert loaded.policy.method.state_bytes == part.policy.method.state_bytes
+    assert torch.equal(scores(learn(loaded, range(2, 3)), images), scores(whole, images))
+
+
+@pytest.mark.parametrize("method", [*METHODS, *VARIANTS])
+def test_inference_is_instance_wise(method: str, make_agent: MakeAgent, make_vec: MakeVec) -> None:
+    """A test batch's order, size and company change no answer."""
+    agent, images = learn(make_agent(method), range(3)), images_of(make_vec)
+    answers = scores(agent, images).argmax(dim=1)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(scores(agent, images[order]).argmax(dim=1), answers[order])
+    for size in (1, 7):
+        parts = [scores(agent, part).argmax(dim=1) for part in images.split(size)]
+        assert torch.equal(torch.cat(parts), answers)
+    same = images[:1].expand(9, -1, -1, -1)  # a batch of one class, which would vote with one voice
+    assert torch.equal(scores(agent, same).argmax(dim=1), answers[:1].expand(9))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_answer_is_a_class_not_met(method: str, make_agent: MakeAgent, make_vec: MakeVec) -> None:
+    agent, images = learn(make_agent(method), range(2)), images_of(make_vec)
+    met = agent.policy.head.actions
+    answers = scores(agent, images)
+    unmet = torch.ones(6, dtype=torch.bool).index_fill(0, met, False)
+    assert len(met) == 4 and answers[:, unmet].isneginf().all() and answers[:, ~unmet].isfinite().all()
+
+
+@pytest.mark.parametrize("method", set(METHODS) - {"frozen"})
+def test_it_learns(method: str, make_agent: MakeAgent, make_vec: MakeVec) -> None:
+    agent = learn(make_agent(method), range(3), images=240)
+    accuracies = [test.accuracy for test in run_tests(agent.policy, make_vec(10, split="test"), range(3))]
+    assert sum(accuracies) / 3 > 0.5  # chance is 1 / 6
+
+
+def test_the_lower_bound_learns_nothing(make_agent: MakeAgent, make_vec: MakeVec) -> None:
+    agent = learn(make_agent("frozen"), range(3))
+    fresh = make_agent("frozen").policy.backbone.state_dict()
+    assert all(torch.equal(fresh[name], tensor) for name, tensor in agent.policy.backbone.state_dict().items())
+    assert agent.policy.head.bias.abs().max() == 0 and agent.policy.head.weight.abs().max() < 0.01
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_pretrained_weights_stay(method: str, make_agent: MakeAgent) -> None:
+    agent = make_agent(method)
+    learning = {id(tensor) for tensor in agent.policy.peft_parameters}
+    before = {
+        name: tensor.clone() for name, tensor in agent.policy.backbone.named_parameters() if id(tensor) not in learning
+    }
+    after = dict(learn(agent, range(3)).policy.backbone.named_parameters())
+    assert before and all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+@pytest.mark.parametrize("objective", ["epg", "aepg", "gce", "reinforce"])
+@pytest.mark.parametrize("method", BY_GRADIENT)
+def test_any_objective(method: str, objective: str, make_agent: MakeAgent) -> None:
+    agent = learn(make_agent(method, objective=objective), range(2), images=16)
+    assert agent.policy.head.bias.abs().max() > 0
+    assert all(tensor.isfinite().all() for tensor in agent.policy.parameters())
+
+
+@pytest.mark.parametrize("peft", ["adapter", "prefix", "vpt", "ssf", "ia3", "full"])
+@pytest.mark.parametrize("method", ANY_MODULE)
+def test_any_module(method: str, peft: str, make_agent: MakeAgent, make_vec: MakeVec, tmp_path: Path) -> None:
+    agent = learn(make_agent(method, peft=peft), range(2), images=16)
+    agent.save(tmp_path / "agent")
+    images = images_of(make_vec)
+    assert torch.equal(scores(EPG.load(tmp_path / "agent", device="cpu"), images), scores(agent, images))
+
+
+@pytest.mark.parametrize("method", BY_GRADIENT)
+def test_mixed_precision_crops_and_several_steps_for_a_batch(method: str, make_agent: MakeAgent) -> None:
+    agent = make_agent(method, precision="bfloat16", crop_scale=(0.5, 1), cache_features=False, batch_size=16)
+    learn(agent, range(2), images=32)
+    assert all(tensor.isfinite().all() for tensor in agent.policy.parameters())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_second_call_on_the_same_task_goes_on(method: str, make_agent: MakeAgent, make_vec: MakeVec) -> None:
+    agent, images = learn(make_agent(method), range(1)), images_of(make_vec)
+    before = scores(agent, images)
+    learn(agent, range(1))
+    assert agent.policy.tasks_begun == 1
+    if not agent.policy.method.learns_by_gradient:  # the images have been counted already
+        assert torch.equal(scores(agent, images), before)
+
+
+@pytest.mark.parametrize(
+    ("method", "peft", "objective", "message"),
+    [
+        ("lae", "none", "ce", "lae averages what learns in the backbone: it goes with a PEFT module, not with 'none'"),
+        ("inflora", "adapter", "ce", "inflora designs the matrices of plain LoRA, as in 'lora:r=10', and not of 'ada"),
+        ("inflora", "lora:scale=true", "ce", "inflora designs the matrices of plain LoRA"),
+        ("sd-lora", "lora", "ce", "sd-lora learns the magnitudes of LoRAs: it goes with 'lora:scale=true', not 'lora'"),
+        ("l2p", "lora", "ce", "l2p learns prompts of its own: it goes with peft 'none', not with 'lora'"),
+        ("ncm", "none", "aepg", "ncm learns without gradients: it goes with objective 'none', not 'aepg'"),
+        ("lae", "lora", "none", "lae learns by gradients: name an objective, not 'none'"),
+        ("lea", "lora", "ce", "unknown method 'lea'; did you mean 'lae'?"),
+        ("lae:dacay=0.9", "lora", "ce", "unknown argument of method 'lae' 'dacay'; did you mean 'decay'?"),
+        ("lae:decay=2", "lora", "ce", r"decay must be in \[0, 1\], not 2"),
+        ("sequential:size=2", "lora", "ce", "method 'sequential' has no argument, and so no 'size'"),
+        ("l2p:top=11", "none", "ce", "top must be at most pool, 10, not 11"),
+        ("inflora:energy=much", "lora", "ce", "unknown energy 'much'"),
+        ("inflora:threshold=0", "lora", "ce", "threshold must be in"),
+        ("replay:size=0", "lora", "ce", "size is a whole number of at least 1, not 0"),
+        ("der++:alpha=-1", "lora", "ce", "alpha and beta must be at least 0"),
+        ("ncm:metric=manhattan", "none", "none", "unknown metric 'manhattan'"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    method: str, peft: str, objective: str, message: str, make_vec: MakeVec
+) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        check_method(method, peft, objective)
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match=message):
+        EPG("ViTPolicy", make_vec(8), objective, batch_size=8, policy_kwargs={"method": method, "peft": peft})
+
+
+def test_a_backbone_without_room_for_prompts_is_refused(make_vec: MakeVec) -> None:
+    for method, message in (("l2p", "prompt tokens go into"), ("dualprompt", "no transformer blocks")):
+        kwargs = {"method": method, "peft": "none", "model": "test_resnet", "pretrained": False}
+        with pytest.raises(ValueError, match=message):
+            EPG("ViTPolicy", make_vec(8), "ce", batch_size=8, policy_kwargs=kwargs)
+
+
+def test_a_damaged_state_is_refused(make_agent: MakeAgent, tmp_path: Path) -> None:
+    agent = learn(make_agent("replay"), range(1))
+    agent.policy.method.extra = torch.nn.Parameter(torch.zeros(1))
+    agent.save(tmp_path / "agent")
+    with pytest.raises(ValueError, match="the saved method has tensors"):
+        EPG.load(tmp_path / "agent", device="cpu")
+
+
+def test_a_task_without_images_to_look_through_is_refused(make_agent: MakeAgent) -> None:
+    with pytest.raises(ValueError, match="begun without an environment"):
+        make_agent("inflora").policy.begin_task([0, 1], freeze_peft=False)
+
+
+def test_an_environment_that_does_not_count_its_images_is_refused(make_agent: MakeAgent, make_vec: MakeVec) -> None:
+    class Uncounted(gym.vector.VectorWrapper):
+        def reset(self, **arguments: object) -> tuple[object, dict]:
+            return self._without(*super().reset(**arguments))
+
+        def step(self, actions: object) -> tuple:
+            *rest, info = super().step(actions)
+            return (*rest, self._without(None, info)[1])
+
+        @staticmethod
+        def _without(images: object, info: dict) -> tuple[object, dict]:
+            return images, {key: value for key, value in info.items() if "epoch_length" not in key}
+
+    with pytest.raises(ValueError, match=r"ncm looks through the images of a task.*info\['epoch_length'\]"):
+        make_agent("ncm", env=Uncounted(make_vec(8))).learn(8)
+    make_agent("sequential", env=Uncounted(make_vec(8))).learn(8)
+
+
+def test_batches_come_in_one_order_for_every_method(make_agent: MakeAgent) -> None:
+    """InfLoRA looks through the images beforehand, and still begins with the batch that others begin with."""
+    seen = {}
+    for method in ("sequential", "inflora"):
+        agent = make_agent(method)
+        put = agent.policy.method.training_logits
+
+        def watch(policy: object, batch: object, put: object = put, method: str = method) -> torch.Tensor:
+            seen.setdefault(method, []).append(batch.image_index.tolist())
+            return put(policy, batch)
+
+        agent.policy.method.training_logits = watch
+        learn(agent, range(2))
+    assert seen["sequential"] == seen["inflora"]
+
+
+def test_registering() -> None:
+    with pytest.raises(ValueError, match="'lae' is there already"):
+        register_method("lae")
+    with pytest.raises(ValueError, match="must not contain ':'"):
+        register_method("my:method")
+    with pytest.raises(TypeError, match=r"a subclass of agents\.methods\.Method"):
+        register_method("mine")(dict)
+    assert "mine" not in METHODS
+
+
+def test_state_is_counted() -> None:
+    method = Method()
+    method.register_buffer("kept", torch.zeros(3, dtype=torch.float64))
+    method.learned = torch.nn.Parameter(torch.zeros(2))
+    assert method.state_bytes == 3 * 8 + 2 * 4
+    assert make_method("sequential").state_bytes == 0
