@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import math
 import pathlib
@@ -218,7 +219,9 @@ class EPG(BaseAlgorithm):
         """
         if total_timesteps < 1:
             raise ValueError(f"total_timesteps must be at least 1, not {total_timesteps}")
-        self._batch_seeds = list(self.env._seeds) if self.env is not None else []
+        self._passed = 0
+        if self.env is not None:  # what a pass over the task's images must ask for again
+            self._asked_for = list(self.env.unwrapped._seeds), copy.deepcopy(self.env.unwrapped._options)
         self._last_obs = None  # begin with the images of the task that was set, also with reset_num_timesteps=False
         _, listener = self._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
         task = self._begin_task()
@@ -246,7 +249,6 @@ class EPG(BaseAlgorithm):
         info = observation_info(self.env, self._num_actions)
         classes, tasks = (np.flatnonzero(mask.any(axis=0)).tolist() for mask in (info.action_mask, info.task_mask))
         new = self._current_task != {"classes": classes, "tasks": tasks}
-        self._current_task = {"classes": classes, "tasks": tasks}
         index = self.policy.tasks_begun - (not new)
         task = Task(
             index,
@@ -256,47 +258,59 @@ class EPG(BaseAlgorithm):
             images=self._one_pass,
         )
         if new:
+            if self.policy.method.looks_through_tasks and info.epoch_length is None:
+                raise ValueError(
+                    f"{self.policy.config.method} looks through the images of a task, and the environment does not say "
+                    "how many there are, info['epoch_length']"
+                )
             self._feature_cache.forget()
             self.policy.begin_task(classes, freeze_peft=index > 0 and self.freeze_fraction > 0, task=task)
+            self._current_task = {"classes": classes, "tasks": tasks}
             self._seed_task()
         return task
 
     def _one_pass(self) -> Iterator[Batch]:
-        """The images of the current tasks, each once and as at test; the environment begins them anew afterwards."""
+        """The images of the current tasks, each once and as at test; the environment begins them anew afterwards.
+
+        Environments that shuffle each for itself show some images again, which are skipped by their index.
+        """
         assert self.env is not None
         images, info = self._reset_task()
-        self._passed, length = 0, info.epoch_length
-        if length is None:
-            raise ValueError(
-                f"{self.policy.config.method} looks through the images of a task, and the environment does not say "
-                "how many there are, info['epoch_length']"
-            )
+        length, seen = info.epoch_length or 0, np.empty(0, dtype=np.int64)
+        self._passed = 0
         try:
-            while self._passed < length:
-                shown = min(self.n_envs, length - self._passed)
-                if self._passed:
-                    images = self.env.step(np.zeros(self.n_envs, dtype=np.int64))[0]
-                    info = observation_info(self.env, self._num_actions)
-                self._passed += shown
-                yield self._batch(images[:shown], info, self.policy.see)  # type: ignore[index]
+            while True:
+                rows = np.arange(min(self.n_envs, length - self._passed))
+                if info.image_index is not None:
+                    fresh, first = np.unique(info.image_index, return_index=True)
+                    rows = np.sort(first[~np.isin(fresh, seen)])[: length - self._passed]
+                    seen = np.concatenate([seen, info.image_index[rows]])
+                self._passed += len(rows)
+                if len(rows):
+                    yield self._batch(images, info, self.policy.see, rows)
+                if self._passed >= length:
+                    return
+                images = self.env.step(np.zeros(self.n_envs, dtype=np.int64))[0]
+                info = observation_info(self.env, self._num_actions)
         finally:
-            self.env._seeds = list(self._batch_seeds)  # the batches of a task come in one order for every method
             self._last_obs, _ = self._reset_task()  # type: ignore[assignment]
 
     def _reset_task(self) -> tuple[VecEnvObs, ObservationInfo]:
-        assert self.env is not None and self._current_task is not None
-        if self._current_task["tasks"]:
-            self.env.set_options({"task": self._current_task["tasks"]})
+        """Begin the task's images again, in the order in which its training begins with them if that was seeded."""
+        assert self.env is not None
+        base = self.env.unwrapped
+        base._seeds, base._options = list(self._asked_for[0]), copy.deepcopy(self._asked_for[1])
         return self.env.reset(), observation_info(self.env, self._num_actions)
 
-    def _batch(self, images: Any, info: ObservationInfo, view: Callable[[Tensor], Tensor]) -> Batch:
-        """Observed images with what is known of them, on the policy's device."""
-        count = len(images)
+    def _batch(
+        self, images: Any, info: ObservationInfo, view: Callable[[Tensor], Tensor], rows: Any = slice(None)
+    ) -> Batch:
+        """Observed images, all or some, with what is known of them, on the policy's device."""
         return Batch(
-            self._to_device(images),
-            self._to_device((info.action_rewards * info.action_mask)[:count]),
-            self._to_device(info.action_mask[:count]),
-            None if info.image_index is None else info.image_index[:count],
+            self._to_device(images[rows]),
+            self._to_device(info.action_rewards[rows]),
+            self._to_device(info.action_mask[rows]),
+            None if info.image_index is None else info.image_index[rows],
             view,
             self._feature_cache if self.cache_features else None,
         )
@@ -317,21 +331,24 @@ class EPG(BaseAlgorithm):
         self._update_learning_rate(self.policy.optimizer)
         objective = self._loss
         masked: list[Tensor] = []
+        rewards: list[Tensor] = []
         batches: list[Batch] = []
         listener.on_rollout_start()
         for _ in range(self.batch_size // self.n_envs):
             batches.append(self._current_batch())
-            masked.append(self._masked_logits(batches[-1]))
+            mask = self.policy.method.choosable(self.policy, batches[-1])
+            masked.append(mask_logits(self._logits(batches[-1]), mask))
+            rewards.append(batches[-1].action_rewards * mask)
             if not self._act(masked[-1], listener):
                 return False
         listener.on_rollout_end()
 
         method = self.policy.method
-        logits, action_rewards = torch.cat(masked), torch.cat([batch.action_rewards for batch in batches])
+        logits, action_rewards = torch.cat(masked), torch.cat(rewards)
         loss = objective(logits, action_rewards, progress).mean()
         with self._autocast():
             further = method.additional_loss(
-                self.policy, batches, lambda others, rewards: objective(others.float(), rewards, progress).mean()
+                self.policy, batches, lambda others, values: objective(others.float(), values, progress).mean()
             )
         total = loss if further is None else loss + further
         self.policy.optimizer.zero_grad(set_to_none=True)
@@ -355,11 +372,11 @@ class EPG(BaseAlgorithm):
             )
         return self._batch(self._last_obs, info, self._view)
 
-    def _masked_logits(self, batch: Batch) -> Tensor:
+    def _logits(self, batch: Batch) -> Tensor:
         with self._autocast():
             logits = self.policy.method.training_logits(self.policy, batch).float()
         batch.logits = logits.detach()
-        return mask_logits(logits, self.policy.method.choosable(self.policy, batch))
+        return logits
 
     def _autocast(self) -> torch.autocast:
         dtype = self._autocast_dtype

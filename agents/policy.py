@@ -150,9 +150,9 @@ class ViTPolicy(BasePolicy):
         self.peft_parameters = tuple(tensor for tensor in adapted.parameters() if tensor.requires_grad)
         self.trains_whole_backbone = len(self.peft_parameters) == len(list(adapted.parameters()))
         self.peft_frozen = False
-        self.train(False)
         method.attach(self, self.config.method_seed)
         self.method = method
+        self.train(False)
 
     @property
     def trainable_parameters(self) -> list[nn.Parameter]:
@@ -176,10 +176,11 @@ class ViTPolicy(BasePolicy):
                 through the backbone.
             task: What the method is told; by default, without images to look through.
         """
+        task = task or Task(self.tasks_begun, actions, seed=self.config.method_seed + self.tasks_begun)
+        self.method.check_task(task)
         self.head.grow(actions)
         self.tasks_begun += 1
-        seed = self.config.method_seed + self.tasks_begun
-        self.method.before_task(self, task or Task(self.tasks_begun - 1, actions, seed=seed))
+        self.method.before_task(self, task)
         self._require_peft_gradients(not freeze_peft)
         self.renew_optimizer()
 
@@ -227,12 +228,13 @@ class ViTPolicy(BasePolicy):
         return self.method.scores(self, self.see(images))
 
     def train(self, mode: bool = True) -> ViTPolicy:
-        """Set the mode of policy, head and a backbone that learns as a whole.
+        """Set the mode of policy, head, method and a backbone that learns as a whole.
 
         Any other backbone, and a whole one while it is frozen, stays in eval mode, so that its statistics can't drift.
         """
         self.training = mode
         self.head.train(mode)
+        self.method.train(mode)
         self.backbone.train(mode and self.trains_whole_backbone and not self.peft_frozen)
         return self
 

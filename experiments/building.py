@@ -63,6 +63,8 @@ def check(config: RunConfig) -> None:
         raise ValueError(f"--scenario online shows each image once: give --epochs 1, not {config.epochs}")
     if config.scenario == "online" and method.learns_by_gradient and method.looks_through_tasks:
         raise ValueError(f"--scenario online shows each image once, but {config.method} looks at a task's images again")
+    if config.scenario == "online" and list(method.visits(1)) != [1]:
+        raise ValueError(f"--scenario online shows each image once, but {config.method} learns from old ones again")
     if config.noise_matrix is not None and config.label_noise:
         raise ValueError("--noise-matrix says which labels are wrong: drop --label-noise")
     if config.device == "cuda" and not torch.cuda.is_available():
@@ -242,20 +244,22 @@ def learning_rate(config: Settings) -> Any:
 def task_images(config: RunConfig, stream: TaskStream, task: int) -> int:
     """Images on which a task is trained: whole batches of all its epochs; online, as many as there are whole batches.
 
-    A method may learn a task from those of others too; one without gradients looks once at each image.
+    A method may learn a task from those of others too; one without gradients looks once at each image, or at none.
 
     Raises:
         ValueError: An online task has less than a batch.
     """
     method = make_method(config.method)
     count = sum(len(stream.tasks[visited].train_indices) for visited in method.visits(task))
-    if not method.learns_by_gradient:
-        return count
+    if not method.learns_by_gradient and not method.looks_through_tasks:
+        return 0
     images = config.epochs * count
+    if not method.learns_by_gradient and not stream.scenario.one_pass:
+        return count
     if not stream.scenario.one_pass:
         return -(-images // config.batch_size) * config.batch_size
     if images < config.batch_size:
         raise ValueError(
             f"task {task} has {images} images, less than a batch of {config.batch_size}; online none repeats"
         )
-    return images // config.batch_size * config.batch_size
+    return images // config.batch_size * config.batch_size if method.learns_by_gradient else images

@@ -47,7 +47,7 @@ DEFINITIONS = {
     "the first: the pretrained ones where the module changes nothing at first); null where the module can't be merged",
     "peft_parameters": "scalars of the PEFT modules in the backbone, those that a method has put to rest too",
     "method_parameters": "scalars that learn in the method itself, such as prompts",
-    "trainable_parameters": "scalars that learned at the end of the last task: in backbone, method and head",
+    "trainable_parameters": "scalars that learned by gradients at the end of the last task: in backbone, method, head",
     "state_bytes": "bytes that are kept from task to task beside the pretrained backbone: PEFT modules, head, and the "
     "method's state, such as averages, subspaces, prompts or buffers",
     "head_parameters": "scalars of the head at the end",

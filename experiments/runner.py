@@ -121,7 +121,10 @@ def _learn(
         lambda: folder.write_predictions(f"before_task_{task}", test_tasks(model.policy, test_env, [task], named)),
         on_images,
     )
-    model.learn(images, callback=watcher, log_interval=1, reset_num_timesteps=task == 0)
+    method = model.policy.method
+    model.learn(max(images, 1), callback=watcher, log_interval=1, reset_num_timesteps=task == 0)
+    if not method.learns_by_gradient:
+        on_images(images)
     model.logger.close()
     return images
 

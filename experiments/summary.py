@@ -65,7 +65,9 @@ def policy_measures(policy: ViTPolicy, initial: Mapping[str, Tensor]) -> dict[st
         "weight_distance": weight_distance(policy, initial),
         "peft_parameters": counts["peft"],
         "method_parameters": counts["method"],
-        "trainable_parameters": sum(tensor.numel() for tensor in policy.trainable_parameters),
+        "trainable_parameters": sum(tensor.numel() for tensor in policy.trainable_parameters)
+        if policy.method.learns_by_gradient
+        else 0,
         "state_bytes": state_bytes(policy),
         "head_parameters": counts["head"],
     }

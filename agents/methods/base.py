@@ -30,7 +30,7 @@ class Batch:
 
     Attributes:
         images: uint8, as observed, on the policy's device.
-        action_rewards: R(x, a) of every action, 0 outside the mask; float32 of shape (B, A).
+        action_rewards: R(x, a) of every action, float32 of shape (B, A).
         action_mask: The classes among which the loss chooses, int8 of shape (B, A).
         image_index: What tells the images apart, int64 of shape (B,), or None.
         view: uint8 images to what the backbone sees of them.
@@ -72,8 +72,8 @@ class Batch:
 
     @property
     def labels(self) -> Tensor:
-        """The action with the highest reward, int64 of shape (B,)."""
-        return self.action_rewards.argmax(dim=1)
+        """The task's action with the highest reward, int64 of shape (B,)."""
+        return self.action_rewards.masked_fill(self.action_mask == 0, -torch.inf).argmax(dim=1)
 
 
 def _no_images() -> Iterator[Batch]:
@@ -106,6 +106,7 @@ class Method(nn.Module):
     parameters are its state, saved, loaded and counted with the policy. The hooks, in the order of a task:
 
         visits            which tasks' images the task is learned from
+        check_task        whether it can be learned, before anything has changed
         before_task       the head has grown, the optimizer is made after it
         training_logits   of a batch, of all actions
         choosable         the actions among which the objective chooses
@@ -148,6 +149,13 @@ class Method(nn.Module):
     def visits(self, task: int) -> Sequence[int]:
         """The tasks whose images a task is learned from: itself."""
         return [task]
+
+    def check_task(self, task: Task) -> None:
+        """See that a task can be learned, before anything has changed.
+
+        Raises:
+            ValueError: It can't.
+        """
 
     def before_task(self, policy: ViTPolicy, task: Task) -> None:
         """Prepare for a task; `policy.learn_in_backbone` changes what learns there."""

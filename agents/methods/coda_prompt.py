@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from agents.methods.base import Batch, Loss, Method, Task
-from agents.methods.prompting import open_attention, prompted
+from agents.methods.prompting import check_weight, open_attention, prompted, seeds_of
 from agents.peft_modules.tuner import check_size
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ class CODAPrompt(Method):
 
     Source: Smith et al., "CODA-Prompt", CVPR 2023 (arXiv 2211.13218): prompts pass the frozen projections to keys and
     values, as in DualPrompt, and the penalty is orthogonality * mean |X X^T - 1|^2 of components, keys and attention,
-    of weight 0.1. Public code takes prompts as keys and values themselves (`projected=false`), and is mostly run
-    without the penalty (`orthogonality=0`).
+    of weight 0.1, summed over blocks. Public code takes prompts as keys and values themselves (`projected=false`), and
+    is mostly run without the penalty (`orthogonality=0`).
 
     Args:
         components: Of all tasks together, at most as many as the backbone is wide.
@@ -54,6 +54,7 @@ class CODAPrompt(Method):
         super().__init__()
         check_size("components", components)
         check_size("length", length)
+        check_weight("orthogonality", orthogonality)
         self.total, self.length, self.orthogonality, self.projected = components, length, orthogonality, projected
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
@@ -74,8 +75,8 @@ class CODAPrompt(Method):
             self.register_buffer(f"past_{name}", torch.empty(len(self._blocks), 0, *shapes[name]))
             self.register_parameter(name, nn.Parameter(torch.empty(len(self._blocks), 0, *shapes[name])))
 
-    def before_task(self, policy: ViTPolicy, task: Task) -> None:
-        """Lay the components of the task before aside, and draw new ones, orthogonal to all.
+    def check_task(self, task: Task) -> None:
+        """See that there are components for it.
 
         Raises:
             ValueError: The number of tasks is not known, or is larger than that of the components.
@@ -84,12 +85,17 @@ class CODAPrompt(Method):
             raise ValueError(
                 "coda-prompt shares its components among the tasks: it needs info['task_mask'] to count them"
             )
-        count = self.total // task.num_tasks
-        if count < 1:
+        if self.total < task.num_tasks:
             raise ValueError(f"coda-prompt needs a component for each of {task.num_tasks} tasks, not {self.total}")
-        for number, name in enumerate(PARTS):
+
+    def before_task(self, policy: ViTPolicy, task: Task) -> None:
+        """Lay the components of the task before aside, and draw new ones, orthogonal to all."""
+        assert task.num_tasks is not None  # checked
+        count = self.total // task.num_tasks
+        seeds = iter(seeds_of(task.seed, len(PARTS) * len(self._blocks)))
+        for name in PARTS:
             past = torch.cat([getattr(self, f"past_{name}"), getattr(self, name).detach()], dim=1)
-            new = [orthonormal_to(rows, count, task.seed + 97 * number + block) for block, rows in enumerate(past)]
+            new = [orthonormal_to(rows, count, next(seeds)) for rows in past]
             setattr(self, f"past_{name}", past)
             setattr(self, name, nn.Parameter(torch.stack(new)))
 
@@ -148,6 +154,7 @@ def orthonormal_to(past: Tensor, count: int, seed: int) -> Tensor:
 
 
 def orthonormality_gap(vectors: Tensor) -> Tensor:
-    """The mean of the squared entries of X X^T - 1 over blocks, X being the vectors of a block, [blocks, M, ...]."""
+    """The mean of the squared entries of X X^T - 1 for the vectors of each block, [blocks, M, ...], summed over blocks."""
     flat = vectors.flatten(2)
-    return (flat @ flat.transpose(1, 2) - torch.eye(flat.shape[1], device=flat.device)).square().mean()
+    gaps = flat @ flat.transpose(1, 2) - torch.eye(flat.shape[1], device=flat.device)
+    return gaps.square().mean(dim=(1, 2)).sum()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from agents.methods.base import Batch, Loss
-from agents.methods.replay import Replay, with_row
+from agents.methods.replay import Replay
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
@@ -19,7 +19,8 @@ class DERpp(Replay):
     """Dark experience replay: two draws from the buffer in every step, one held to its old logits, one to its labels.
 
     alpha * mean squared difference of the logits from those that the image had when it entered the buffer, over the
-    classes met then, + beta * the objective's mean. The buffer is that of `Replay`.
+    classes met then, + beta * the objective's mean. The buffer, and who chooses among which classes, are those of
+    `Replay`; where views are drawn at random, new logits are of another view than old ones, as in the source.
 
     Source: Buzzega et al., "Dark Experience for General Continual Learning", NeurIPS 2020 (arXiv 2004.07211).
 
@@ -47,19 +48,20 @@ class DERpp(Replay):
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Begin with an empty buffer, of logits too."""
         super().attach(policy, seed)
-        self.register_buffer("old_logits", torch.empty(0, policy.head.num_actions))
+        self.register_buffer("old_logits", torch.zeros(self.size, policy.head.num_actions))
 
     def additional_loss(self, policy: ViTPolicy, batches: Sequence[Batch], loss: Loss) -> Tensor | None:
         """The difference from old logits, and the objective."""
-        if not len(self.images):
+        if not self.filled:
             return None
-        first, now = self.draw(policy)
+        view = batches[0].view
+        first, now = self.draw(policy, view)
         old = self.old_logits[first]
         known = old.isfinite()
         difference = (now.float().masked_fill(~known, 0.0) - old.masked_fill(~known, 0.0)).square().sum() / known.sum()
-        return self.alpha * difference + self.beta * self.loss_of(policy, *self.draw(policy), loss)
+        return self.alpha * difference + self.beta * self.loss_of(policy, *self.draw(policy, view), loss)
 
     def put(self, slot: int, batch: Batch, row: int) -> None:
         """Keep an image of a batch, with the logits that it had in the step."""
         super().put(slot, batch, row)
-        self.old_logits = with_row(self.old_logits, slot, batch.logits[row].float())
+        self.old_logits[slot] = batch.logits[row]

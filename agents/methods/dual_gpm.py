@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 ENERGIES = ("activations", "moments")
+NOISE = 1e-9
+"""A share of energy that counts as nothing: sums of float32 inputs are no more exact."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,11 @@ def empty_memory(dimensions: int) -> Memory:
 
 
 def energy_threshold(lowest: float, task: int, num_tasks: int | None) -> float:
-    """The share lambda + (1 - lambda) t / T of a task's energy that is to be remembered, t counted from 0.
+    """The share lambda + (1 - lambda) t / T of a task's energy that is to be remembered, t counted from 0 to T - 1.
 
     Where the number of tasks is not known, it stays at lambda.
     """
-    return lowest + (1 - lowest) * task / num_tasks if num_tasks else lowest
+    return lowest + (1 - lowest) * min(task, num_tasks - 1) / num_tasks if num_tasks else lowest
 
 
 def remember(memory: Memory, moment: Tensor, threshold: float, energy: str = "activations") -> Memory:
@@ -70,12 +72,11 @@ def remember(memory: Memory, moment: Tensor, threshold: float, energy: str = "ac
     if energy == "activations":
         free = memory.free_part(free.T)  # both sides: its eigenvalues are the energies of the part that is free
     directions, values, _ = torch.linalg.svd(free)
-    total = torch.linalg.svdvals(moment)
+    total = moment.trace()
     if energy == "moments":
-        values, total = values.square(), total.square()
-    # Singular values of numerical noise are no energy to be remembered.
-    left = values.flip(0).cumsum(0).flip(0) / total.sum()
-    further = int((left > max(1 - threshold, 1e-12)).sum())
+        values, total = values.square(), moment.square().sum()
+    left = values.flip(0).cumsum(0).flip(0) / total
+    further = int((left > max(1 - threshold, NOISE)).sum())
     return _take(memory, directions[:, :further])
 
 

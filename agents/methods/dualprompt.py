@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.methods.base import Batch, Loss, Method, Task
-from agents.methods.prompting import open_attention, prompted, similarity, uniform
+from agents.methods.prompting import check_weight, open_attention, prompted, seeds_of, similarity, uniform
 from agents.peft_modules.tuner import check_size
 
 if TYPE_CHECKING:
@@ -26,13 +26,15 @@ class DualPrompt(Method):
     Source: Wang et al., "DualPrompt", ECCV 2022 (arXiv 2204.04799): prefix tuning, in which prompts pass the frozen
     projections to keys and values. Public code takes them as keys and values themselves (`projected=false`), begins an
     E-prompt as that of the task before (`transfer=true`), and chooses one E-prompt for a whole test batch, which is not
-    offered. The pull is that of the code.
+    offered. A port to PyTorch draws from U(-1, 1), `initial=1`, and pulls by 0.1; keys of that size hardly turn towards
+    the features in a short task, and are then chosen by chance.
 
     Args:
         general: Length of the G-prompt.
         expert: Length of an E-prompt.
         general_blocks: How many of the policy's `blocks`, from the first, take the G-prompt; the rest take E-prompts.
         pull: Weight of the key's loss, at least 0.
+        initial: Prompts and keys are drawn from U(-initial, initial).
         projected: Whether prompts pass the projections to keys and values.
         transfer: Whether an E-prompt begins as the one of the task before.
 
@@ -50,7 +52,8 @@ class DualPrompt(Method):
         general: int = 5,
         expert: int = 5,
         general_blocks: int = 2,
-        pull: float = 0.1,
+        pull: float = 1.0,
+        initial: float = 0.01,
         projected: bool = True,
         transfer: bool = False,
     ) -> None:
@@ -58,7 +61,9 @@ class DualPrompt(Method):
         for name, value in (("general", general), ("expert", expert), ("general_blocks", general_blocks)):
             check_size(name, value)
         self.general, self.expert, self.general_blocks = general, expert, general_blocks
-        self.pull, self.projected, self.transfer = pull, projected, transfer
+        check_weight("pull", pull)
+        check_weight("initial", initial)
+        self.pull, self.initial, self.projected, self.transfer = pull, initial, projected, transfer
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Draw the G-prompt, and open the attention of the policy's blocks.
@@ -72,7 +77,8 @@ class DualPrompt(Method):
         open_attention(policy.backbone, blocks, self.projected)
         self._general_at, self._expert_at = blocks[: self.general_blocks], blocks[self.general_blocks :]
         self._width = policy.head.weight.shape[1]
-        self.general_prompts = nn.Parameter(uniform((len(self._general_at), 2, self.general, self._width), seed))
+        shape = (len(self._general_at), 2, self.general, self._width)
+        self.general_prompts = nn.Parameter(uniform(shape, seed, self.initial))
         shape = (len(self._expert_at), 2, self.expert, self._width)
         self.prompt, self.key = nn.Parameter(torch.zeros(shape)), nn.Parameter(torch.zeros(self._width))
         self.register_buffer("past_prompts", torch.empty(0, *shape))
@@ -83,10 +89,11 @@ class DualPrompt(Method):
         if task.index:
             self.past_prompts = torch.cat([self.past_prompts, self.prompt.detach()[None]])
             self.past_keys = torch.cat([self.past_keys, self.key.detach()[None]])
+        key, prompt = seeds_of(task.seed, 2)
         with torch.no_grad():
-            self.key.copy_(uniform((self._width,), task.seed))
+            self.key.copy_(uniform((self._width,), key, self.initial))
             if not (self.transfer and task.index):
-                self.prompt.copy_(uniform(self.prompt.shape, task.seed + 1))
+                self.prompt.copy_(uniform(self.prompt.shape, prompt, self.initial))
 
     def _logits(self, policy: ViTPolicy, seen: Tensor, expert: Tensor) -> Tensor:
         """With an E-prompt for each image, [B, blocks, 2, L, D]."""

@@ -11,7 +11,14 @@ from torch import Tensor, nn
 
 from agents.methods.base import Batch, Method, Task
 from agents.methods.dual_gpm import ENERGIES, Memory, empty_memory, energy_threshold, remember
-from agents.methods.lora_stack import adapter_of, add_adapter, lora_layers, resume_adapters, tensors_at_rest
+from agents.methods.lora_stack import (
+    adapter_of,
+    add_adapter,
+    layers_by_input,
+    lora_layers,
+    resume_adapters,
+    tensors_at_rest,
+)
 from cls_env.naming import lookup, parse_specification
 
 if TYPE_CHECKING:
@@ -21,7 +28,7 @@ if TYPE_CHECKING:
 class InfLoRA(Method):
     """A LoRA for each task, whose A is designed before the task and stays, so that only its B learns.
 
-    Before a task, in every layer with a LoRA: the second moment of the layer's inputs over the task's images, less the
+    Before a task, for every input of layers with LoRAs: its second moment over the task's images, less the
     directions that inputs of earlier tasks had; its leading left singular vectors, over sqrt(3), are the rows of A. The
     LoRAs of earlier tasks stay as they are. After the task its own inputs' directions are added to the memory (see
     `agents.methods.dual_gpm`). A direction that is not free any more leaves a row of A zero, which learns nothing.
@@ -60,11 +67,11 @@ class InfLoRA(Method):
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Begin with empty memories."""
-        for place, layer in enumerate(lora_layers(policy)):
-            self._keep(place, empty_memory(layer.in_features))
+        for place, layers in enumerate(layers_by_input(policy)):
+            self._keep(place, empty_memory(layers[0].in_features))
 
     def memory(self, place: int) -> Memory:
-        """Of a layer, by its place among those with LoRAs."""
+        """Of the input of some layers, by its place among those of layers with LoRAs."""
         return Memory(getattr(self, f"basis_{place}"), bool(getattr(self, f"complement_{place}")))
 
     def _keep(self, place: int, memory: Memory) -> None:
@@ -77,11 +84,12 @@ class InfLoRA(Method):
         moments = input_moments(policy, task.images())
         if task.index:
             add_adapter(policy, task.index, task.seed)
-        for place, layer in enumerate(lora_layers(policy)):
-            weight = layer.lora_A[adapter_of(task.index)].weight
-            rows = designed_rows(self.memory(place), moments[place], len(weight))
+        for place, layers in enumerate(layers_by_input(policy)):
+            weights = [layer.lora_A[adapter_of(task.index)].weight for layer in layers]
+            rows = designed_rows(self.memory(place), moments[place], len(weights[0]))
             with torch.no_grad():
-                weight.copy_(rows)
+                for weight in weights:
+                    weight.copy_(rows)
         self._learn_last(policy, task.index)
 
     def after_task(self, policy: ViTPolicy, task: Task) -> None:
@@ -124,21 +132,21 @@ def designed_rows(memory: Memory, moment: Tensor, rank: int) -> Tensor:
 
 @torch.no_grad()
 def input_moments(policy: ViTPolicy, batches: Iterable[Batch]) -> list[Tensor]:
-    """E[x x^T] over the tokens of some images, of the inputs of each layer with a LoRA, float64 of shape (d, d).
+    """E[x x^T] over the tokens of some images, of each input of layers with LoRAs, float64 of shape (d, d).
 
     Args:
         policy: As it is now; it is put in eval mode.
         batches: The images.
     """
     policy.set_training_mode(False)
-    layers = lora_layers(policy)
+    layers = [together[0] for together in layers_by_input(policy)]
     sums: list[Any] = [0.0] * len(layers)
     tokens = [0] * len(layers)
 
     def gather(place: int) -> Any:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            x = inputs[0].reshape(-1, inputs[0].shape[-1])
-            sums[place] = sums[place] + (x.T @ x).double()
+            x = inputs[0].reshape(-1, inputs[0].shape[-1]).double()
+            sums[place] = sums[place] + x.T @ x
             tokens[place] += len(x)
 
         return hook

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from agents.methods.base import Batch, Loss, Method
-from agents.methods.prompting import check_tokens, features_of_prompt_tokens, similarity, uniform
+from agents.methods.prompting import (
+    check_tokens,
+    check_weight,
+    features_of_prompt_tokens,
+    seeds_of,
+    similarity,
+    uniform,
+)
 from agents.peft_modules.tuner import check_size
 
 if TYPE_CHECKING:
@@ -19,19 +26,21 @@ if TYPE_CHECKING:
 class L2P(Method):
     """Learning to prompt: the prompts whose keys are nearest to an image's frozen features join its tokens.
 
-    Features for the head are the mean output of the prompt tokens. Prompts and keys are drawn from U(-1, 1), shared by
-    all tasks and learned in each; the chosen keys are pulled towards the query, -pull * the sum of their cosines.
+    Features for the head are the mean output of the prompt tokens. Prompts and keys are shared by all tasks and learned
+    in each; the chosen keys are pulled towards the query, -pull * the sum of their cosines.
 
     Source: Wang et al., "Learning to Prompt for Continual Learning", CVPR 2022 (arXiv 2112.08654). Its public code
     gives all images of a batch the prompts that most of them look up, at test too, where a batch of one class then
-    tells the task; here each image has its own. `batchwise=true` does so in training alone. The code also adds
-    positions to prompts, which have none here. The pull is that of the public code.
+    tells the task; here each image has its own. `batchwise=true` does so in training alone, among the images of one
+    step of the environment. The code also adds positions to prompts, which have none here. A port to PyTorch draws from
+    U(-1, 1), `initial=1`, and pulls by 0.1; keys of that size hardly turn in a short task.
 
     Args:
         pool: Number of prompts.
         length: Tokens of a prompt.
         top: Prompts that an image looks up, at most `pool`.
         pull: Weight of the keys' loss, at least 0.
+        initial: Prompts and keys are drawn from U(-initial, initial).
         batchwise: Whether the images of a training batch share the prompts that most of them look up.
 
     Raises:
@@ -41,14 +50,23 @@ class L2P(Method):
     brings_own_module = "l2p learns prompts of its own"
 
     def __init__(
-        self, pool: int = 10, length: int = 5, top: int = 5, pull: float = 0.1, batchwise: bool = False
+        self,
+        pool: int = 10,
+        length: int = 5,
+        top: int = 5,
+        pull: float = 1.0,
+        initial: float = 0.01,
+        batchwise: bool = False,
     ) -> None:
         super().__init__()
         for name, value in (("pool", pool), ("length", length), ("top", top)):
             check_size(name, value)
         if top > pool:
             raise ValueError(f"top must be at most pool, {pool}, not {top}")
-        self.pool, self.length, self.top, self.pull, self.batchwise = pool, length, top, pull, batchwise
+        check_weight("pull", pull)
+        check_weight("initial", initial)
+        self.pool, self.length, self.top = pool, length, top
+        self.pull, self.initial, self.batchwise = pull, initial, batchwise
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Draw prompts and keys.
@@ -58,8 +76,9 @@ class L2P(Method):
         """
         check_tokens(policy.backbone)
         width = policy.head.weight.shape[1]
-        self.prompts = nn.Parameter(uniform((self.pool, self.length, width), seed))
-        self.keys = nn.Parameter(uniform((self.pool, width), seed + 1))
+        prompts, keys = seeds_of(seed, 2)
+        self.prompts = nn.Parameter(uniform((self.pool, self.length, width), prompts, self.initial))
+        self.keys = nn.Parameter(uniform((self.pool, width), keys, self.initial))
 
     def chosen(self, queries: Tensor) -> Tensor:
         """The prompts that each image looks up, nearest first, int64 of shape (B, top)."""
@@ -83,9 +102,12 @@ class L2P(Method):
 
     def additional_loss(self, policy: ViTPolicy, batches: Sequence[Batch], loss: Loss) -> Tensor:
         """The pull of the chosen keys."""
-        queries = torch.cat([batch.frozen_features(policy.backbone) for batch in batches])
-        chosen = self._chosen_in_training(queries)
-        return -self.pull * similarity(queries, self.keys).gather(1, chosen).sum(dim=1).mean()
+        pulls = []
+        for batch in batches:
+            queries = batch.frozen_features(policy.backbone)
+            chosen = self._chosen_in_training(queries)
+            pulls.append(similarity(queries, self.keys).gather(1, chosen).sum(dim=1))
+        return -self.pull * torch.cat(pulls).mean()
 
     def scores(self, policy: ViTPolicy, seen: Tensor) -> Tensor:
         """Logits with the prompts that each image looks up for itself."""

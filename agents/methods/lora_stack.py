@@ -9,6 +9,8 @@ import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
+from agents.peft_modules.placement import SplitQKV
+
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
 
@@ -47,6 +49,17 @@ def resume_adapters(policy: ViTPolicy, tasks: int) -> None:
 def lora_layers(policy: ViTPolicy) -> list[Any]:
     """The layers with LoRAs, in the order of the backbone."""
     return [layer for layer in policy.backbone.modules() if isinstance(layer, LoraLayer)]
+
+
+def layers_by_input(policy: ViTPolicy) -> list[list[Any]]:
+    """The layers with LoRAs, those together that have the same input: keys and values of a block."""
+    together: dict[str, list[Any]] = {}
+    shared = {name for name, module in policy.backbone.named_modules() if isinstance(module, SplitQKV)}
+    for name, layer in policy.backbone.named_modules():
+        if isinstance(layer, LoraLayer):
+            above = name.rpartition(".")[0]
+            together.setdefault(above if above in shared else name, []).append(layer)
+    return list(together.values())
 
 
 def tensors_at_rest(policy: ViTPolicy) -> list[Tensor]:

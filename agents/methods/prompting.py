@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
@@ -133,6 +134,21 @@ def similarity(queries: Tensor, keys: Tensor) -> Tensor:
     return normalize(queries, dim=1) @ normalize(keys, dim=1).T
 
 
-def uniform(shape: Sequence[int], seed: int, largest: float = 1.0) -> Tensor:
+def uniform(shape: Sequence[int], seed: int, largest: float) -> Tensor:
     """Values from U(-largest, largest); the global random state is left as it was."""
     return (2 * torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) - 1) * largest
+
+
+def seeds_of(seed: int, count: int) -> list[int]:
+    """Seeds for several draws, which another seed near by does not share."""
+    return [int(word) for word in np.random.SeedSequence(seed).generate_state(count)]
+
+
+def check_weight(name: str, value: float) -> None:
+    """See that the weight of a loss is at least 0.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not value >= 0:
+        raise ValueError(f"{name} must be at least 0, not {value}")

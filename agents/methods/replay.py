@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,9 @@ from agents.peft_modules.tuner import check_size
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
+
+
+View = Callable[[Tensor], Tensor]
 
 
 class Replay(Method):
@@ -49,11 +52,11 @@ class Replay(Method):
         self.size, self.batch, self.local = size, batch, local
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
-        """Begin with an empty buffer."""
+        """Make room for the buffer, which is empty."""
         actions = policy.head.num_actions
         shape = policy.observation_space.shape or ()
-        self.register_buffer("images", torch.empty(0, *shape, dtype=torch.uint8))
-        self.register_buffer("rewards", torch.empty(0, actions))
+        self.register_buffer("images", torch.zeros(self.size, *shape, dtype=torch.uint8))
+        self.register_buffer("rewards", torch.zeros(self.size, actions))
         self.register_buffer("offered", torch.zeros((), dtype=torch.int64))
         self._random = np.random.default_rng(seed)
 
@@ -61,11 +64,21 @@ class Replay(Method):
         """Draw from the task's seed on."""
         self._random = np.random.default_rng(task.seed)
 
-    def draw(self, policy: ViTPolicy) -> tuple[Tensor, Tensor]:
-        """Places in the buffer, and the logits of their images now."""
-        count = min(self.batch, len(self.images))
-        chosen = torch.from_numpy(self._random.permutation(len(self.images))[:count]).to(self.images.device)
-        return chosen, policy.head(policy.features(self.images[chosen]))
+    def resume(self, policy: ViTPolicy, tensors: dict[str, Tensor]) -> None:
+        """Take on a saved state; within a task, draws begin as at its beginning."""
+        super().resume(policy, tensors)
+        self._random = np.random.default_rng((policy.config.method_seed + policy.tasks_begun - 1) % 2**32)
+
+    @property
+    def filled(self) -> int:
+        """Images in the buffer."""
+        return min(int(self.offered), self.size)
+
+    def draw(self, policy: ViTPolicy, view: View) -> tuple[Tensor, Tensor]:
+        """Places in the buffer, and the logits of their images now, seen as those of a batch are."""
+        count = min(self.batch, self.filled)
+        chosen = torch.from_numpy(self._random.permutation(self.filled)[:count]).to(self.images.device)
+        return chosen, policy.head(policy.backbone(view(self.images[chosen])))
 
     def choosable(self, policy: ViTPolicy, batch: Batch) -> Tensor:
         """The task's classes, or all that are met."""
@@ -73,13 +86,14 @@ class Replay(Method):
 
     def loss_of(self, policy: ViTPolicy, chosen: Tensor, logits: Tensor, loss: Loss) -> Tensor:
         """The objective's mean over images of the buffer, which choose among all classes met."""
-        return loss(mask_logits(logits.float(), _met(policy)), self.rewards[chosen])
+        met = _met(policy)
+        return loss(mask_logits(logits.float(), met), self.rewards[chosen] * met)
 
     def additional_loss(self, policy: ViTPolicy, batches: Sequence[Batch], loss: Loss) -> Tensor | None:
         """The objective of a draw."""
-        if not len(self.images):
+        if not self.filled:
             return None
-        return self.loss_of(policy, *self.draw(policy), loss)
+        return self.loss_of(policy, *self.draw(policy, batches[0].view), loss)
 
     def after_step(self, policy: ViTPolicy, batches: Sequence[Batch]) -> None:
         """Offer the images of the step."""
@@ -91,8 +105,8 @@ class Replay(Method):
 
     def put(self, slot: int, batch: Batch, row: int) -> None:
         """Keep an image of a batch."""
-        self.images = with_row(self.images, slot, batch.images[row])
-        self.rewards = with_row(self.rewards, slot, batch.action_rewards[row])
+        self.images[slot] = batch.images[row]
+        self.rewards[slot] = batch.action_rewards[row]
 
 
 def _met(policy: ViTPolicy) -> Tensor:
@@ -100,11 +114,3 @@ def _met(policy: ViTPolicy) -> Tensor:
     met = torch.zeros(1, policy.head.num_actions, device=policy.device)
     met[:, policy.head.actions] = 1
     return met
-
-
-def with_row(rows: Tensor, slot: int, row: Tensor) -> Tensor:
-    """The rows with one replaced, in place, or with one more."""
-    if slot == len(rows):
-        return torch.cat([rows, row[None].to(rows.dtype)])
-    rows[slot] = row
-    return rows

@@ -19,7 +19,8 @@ class SDLoRA(Method):
     """A LoRA for each task, whose direction stays after it, while the magnitudes of all go on learning.
 
     The weight is W + sum_i s_i D_i. While a task is learned its own D_t = B_t A_t is free. After it, B_t is divided by
-    |B_t A_t|, the Frobenius norm, and s_t multiplied by it, so that the model stays the same; from then on the direction of length 1 is frozen.
+    |B_t A_t|, the Frobenius norm, and s_t multiplied by it, so that the model stays the same; from then on the
+    direction of length 1 is frozen.
 
     Source: Wu et al., "SD-LoRA: Scalable Decoupled Low-Rank Adaptation for Class Incremental Learning", ICLR 2025
     (arXiv 2501.13198). Its public code divides by |B_t| |A_t| and begins every task with magnitudes of 0.8, whatever

@@ -49,7 +49,7 @@ class MethodsConfig(StudyConfig):
         "frozen",
     )
     """Methods, in place of --method, each with the PEFT module that it is made for, or else --peft. LAE's average has
-    a shorter memory than its authors', so that a task enters it with the same weight, 18 %, as with 2,000 steps there.
+    a shorter memory than its authors': a task of ten classes enters it with a weight of 18 %, as in their setting.
     """
     epochs: int = 10
     """Passes over each task's training images: half as many as elsewhere, for time."""
@@ -66,15 +66,19 @@ class MethodsConfig(StudyConfig):
 
 
 def contenders(config: MethodsConfig) -> dict[str, dict[str, Any]]:
-    """Every method with every objective, by "method + objective"; a method without gradients by its name alone."""
-    found = {}
-    for method in config.methods:
-        name, _ = parse_specification(method)
+    """Every method with every objective, by "method + objective"; a method without gradients by its name alone.
+
+    Of a method that is there twice, each has its arguments in its name.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    names = [parse_specification(method)[0] for method in config.methods]
+    for method, name in zip(config.methods, names, strict=True):
+        shown = method if names.count(name) > 1 else name
         definition = lookup("method", name, METHODS)
         own = "none" if definition.brings_own_module else definition.goes_with
         peft = config.peft if own.startswith("any") else own
         for objective in config.objectives if definition.learns_by_gradient else (NO_OBJECTIVE,):
-            label = f"{name} + {objective}" if definition.learns_by_gradient else name
+            label = f"{shown} + {objective}" if definition.learns_by_gradient else shown
             found[label] = {"method": method, "peft": peft, "objective": objective}
     return found
 
@@ -116,7 +120,7 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     if all(cost in runs for cost in costs):
         drawn["accuracy_against_cost"] = accuracy_against_cost(clean)
     if "folder" in runs:
-        drawn["forgetting_by_task"] = forgetting_by_task(split[split["condition"] != JOINT])
+        drawn["forgetting_by_task"] = forgetting_by_task(split[split["num_tasks"] > 1])
     return drawn
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import gymnasium as gym
 import pytest
+import torch
 
 from agents import EPG
-from agents.methods import METHODS, NO_OBJECTIVE, make_method
+from agents.methods import METHODS, NO_OBJECTIVE, Batch, make_method
+from agents.policy import ViTPolicy
 from cls_env.naming import parse_specification
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
@@ -45,3 +47,11 @@ def learn(agent: EPG, tasks: range, images: int = 48) -> EPG:
         agent.get_env().set_options({"task": agent.policy.method.visits(task)})
         agent.learn(images, reset_num_timesteps=task == 0)
     return agent
+
+
+def batch_of(images: torch.Tensor, policy: ViTPolicy | None = None, labels: list[int] | None = None) -> Batch:
+    """Images as the learner hands them to a method, of six classes."""
+    rewards = torch.zeros(len(images), 6)
+    for row, label in enumerate(labels or ()):
+        rewards[row, label] = 1
+    return Batch(images, rewards, torch.ones(len(images), 6), None, policy.see if policy else lambda images: images)
