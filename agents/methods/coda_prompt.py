@@ -154,7 +154,7 @@ def orthonormal_to(past: Tensor, count: int, seed: int) -> Tensor:
 
 
 def orthonormality_gap(vectors: Tensor) -> Tensor:
-    """The mean of the squared entries of X X^T - 1 for the vectors of each block, [blocks, M, ...], summed over blocks."""
+    """The mean of the squared entries of X X^T - 1, summed over blocks, for vectors of shape [blocks, M, ...]."""
     flat = vectors.flatten(2)
     gaps = flat @ flat.transpose(1, 2) - torch.eye(flat.shape[1], device=flat.device)
     return gaps.square().mean(dim=(1, 2)).sum()

@@ -11,7 +11,7 @@ from experiments.studies.entropy import ENTROPY
 from experiments.studies.from_scratch import FROM_SCRATCH
 from experiments.studies.label_noise import LABEL_NOISE
 from experiments.studies.learning_rate import LEARNING_RATE
-from experiments.studies.methods import METHODS_STUDY
+from experiments.studies.methods import METHODS_STUDY, METHODS_UNDER_NOISE
 from experiments.studies.objectives_by_module import OBJECTIVES_BY_MODULE
 from experiments.studies.strength import STRENGTH
 from experiments.studies.study import Study, StudyConfig
@@ -31,5 +31,6 @@ STUDIES: dict[str, Study[Any]] = {
         LEARNING_RATE,
         BEYOND_AEPG,
         METHODS_STUDY,
+        METHODS_UNDER_NOISE,
     )
 }

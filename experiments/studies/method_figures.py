@@ -12,8 +12,10 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from agents.methods import NO_OBJECTIVE
 from experiments.figures import legend_columns, styles
 from experiments.results import RunFolder
+from experiments.statistics import paired_difference
 
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
 COSTS = {
@@ -51,6 +53,44 @@ def accuracy_against_cost(runs: pd.DataFrame) -> Figure:
     handles += [Line2D([], [], color="k", marker=marker, linestyle="") for marker in markers.values()]
     labels = [*methods, *markers]
     figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels) * 2, frameon=False)
+    return figure
+
+
+def gain_over(runs: pd.DataFrame, objective: str) -> Figure:
+    """A_T less that of one objective with the same method, paired by seed: means and Student's 95 % intervals.
+
+    Args:
+        runs: One row a run, with `method_name` and `objective_name`.
+        objective: The one that the others are compared to.
+    """
+    conditions = list(runs["condition"].unique())
+    by_gradient = runs[runs["objective_name"] != NO_OBJECTIVE]
+    methods = list(by_gradient["method_name"].unique())
+    others = [name for name in by_gradient["objective_name"].unique() if name != objective]
+    look = styles([objective, *others])
+    figure = Figure(figsize=(max(6.4, 4.6 * len(conditions)), 1.6 + 0.4 * len(methods)), layout="constrained")
+    panels = list(np.atleast_1d(figure.subplots(1, len(conditions), sharey=True)))
+    for axes, condition in zip(panels, conditions, strict=True):
+        here = by_gradient[by_gradient["condition"] == condition]
+        for place, other in enumerate(others):
+            found = []
+            for method in methods:
+                of = {
+                    name: 100 * group.set_index("seed")["final_accuracy"].sort_index()
+                    for name, group in here[here["method_name"] == method].groupby("objective_name")
+                }
+                found.append(paired_difference(of[other], of[objective]))
+            means = np.array([interval.mean for interval in found])
+            reach = np.array([[interval.mean - interval.low, interval.high - interval.mean] for interval in found]).T
+            rows = np.arange(len(methods)) + 0.25 * (place - (len(others) - 1) / 2)
+            axes.errorbar(means, rows, xerr=np.nan_to_num(reach), fmt="o", color=look[other][0], capsize=2, label=other)
+        axes.axvline(0, color="k", linewidth=0.8)
+        axes.set(title=condition, xlabel=f"A_T less that of {objective} with the same method, points")
+        axes.set_yticks(range(len(methods)), methods)
+        axes.grid(axis="x", alpha=0.25)
+    panels[0].invert_yaxis()
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=max(1, len(labels)), frameon=False)
     return figure
 
 
