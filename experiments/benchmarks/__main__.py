@@ -1,4 +1,4 @@
-"""`python -m experiments.benchmarks env | data | learner | augmentation | gpu [--repeats N] [--json FILE]`."""
+"""`python -m experiments.benchmarks NAME`: env, data, learner, augmentation, methods or gpu."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from experiments.benchmarks.env import benchmark_env
 from experiments.benchmarks.gpu import benchmark_gpu
 from experiments.benchmarks.learner import benchmark_learner
 from experiments.benchmarks.measuring import Row
+from experiments.benchmarks.methods import benchmark_methods
 from experiments.files import write_json
 
 BENCHMARKS: dict[str, Callable[[int], list[Row]]] = {
@@ -24,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[int], list[Row]]] = {
     "data": benchmark_data,
     "learner": benchmark_learner,
     "augmentation": benchmark_augmentation,
+    "methods": benchmark_methods,
     "gpu": benchmark_gpu,
 }
 
@@ -33,7 +35,8 @@ def benchmark(name: tyro.conf.Positional[str], repeats: int = 5, json: Path | No
 
     Args:
         name: env (vector env against Gymnasium's), data (store against DataLoader and numpy.take), learner (EPG against
-            a bare loop), augmentation (random crops against torchvision's), gpu (ViT-B/16 with LoRA).
+            a bare loop), augmentation (random crops against torchvision's), methods (each continual-learning method
+            against sequential fine-tuning), gpu (ViT-B/16 with LoRA).
         repeats: How often each side is timed; the median is reported, with the smallest and largest ratio.
         json: Also write the rows here.
     """

@@ -84,6 +84,13 @@ class NoisyMethodsConfig(MethodsConfig):
     """Shares of flipped training labels."""
 
 
+def module_of(method: str, otherwise: str) -> str:
+    """The PEFT module that a method, by name, is made for; another one where it goes with any."""
+    definition = lookup("method", method, METHODS)
+    own = "none" if definition.brings_own_module else definition.goes_with
+    return otherwise if own.startswith("any") else own
+
+
 def contenders(config: MethodsConfig) -> dict[str, dict[str, Any]]:
     """Every method with every objective, by "method + objective"; a method without gradients by its name alone.
 
@@ -94,8 +101,7 @@ def contenders(config: MethodsConfig) -> dict[str, dict[str, Any]]:
     for method, name in zip(config.methods, names, strict=True):
         shown = method if names.count(name) > 1 else name
         definition = lookup("method", name, METHODS)
-        own = "none" if definition.brings_own_module else definition.goes_with
-        peft = config.peft if own.startswith("any") else own
+        peft = module_of(name, config.peft)
         for objective in config.objectives if definition.learns_by_gradient else (NO_OBJECTIVE,):
             label = f"{shown} + {objective}" if definition.learns_by_gradient else shown
             found[label] = {"method": method, "peft": peft, "objective": objective}
@@ -103,13 +109,11 @@ def contenders(config: MethodsConfig) -> dict[str, dict[str, Any]]:
 
 
 def entries(config: MethodsConfig) -> list[Entry]:
-    """All contenders on all streams, and joint training."""
+    """All contenders on all streams, and, unless one of these has a single task, joint training."""
     streams = {f"{tasks} tasks": {"num_tasks": tasks} for tasks in config.tasks}
     everything = {label: changes for label, changes in contenders(config).items() if changes["method"] == "sequential"}
-    return [
-        *crossed(config, streams, contenders(config)),
-        *crossed(config, {JOINT: {"num_tasks": 1}}, everything),
-    ]
+    joint = {} if 1 in config.tasks else {JOINT: {"num_tasks": 1}}
+    return [*crossed(config, streams, contenders(config)), *crossed(config, joint, everything)]
 
 
 def noisy_entries(config: NoisyMethodsConfig) -> list[Entry]:

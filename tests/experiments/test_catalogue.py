@@ -2,19 +2,22 @@ from __future__ import annotations
 
 import pytest
 
+from agents.methods import METHODS
 from agents.objectives import OBJECTIVES
 from agents.peft_modules import PEFT_MODULES
 from agents.peft_modules.library import UNFIT
 from experiments.__main__ import main
 
+NAMED = [("objectives", OBJECTIVES), ("modules", [*PEFT_MODULES, *UNFIT]), ("methods", METHODS)]
 
-@pytest.mark.parametrize(("command", "names"), [("objectives", OBJECTIVES), ("modules", [*PEFT_MODULES, *UNFIT])])
+
+@pytest.mark.parametrize(("command", "names"), NAMED)
 def test_lists_name_everything(command: str, names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in names)
-    assert "gamma=1" in printed or "bottleneck=5" in printed
-    assert "targets=norms" in printed or command == "objectives"
+    examples = {"objectives": "gamma=1", "modules": "targets=norms", "methods": "lora:scale=true"}
+    assert examples[command] in printed
 
 
 def test_arguments_are_shown_as_they_are_typed(capsys: pytest.CaptureFixture[str]) -> None:

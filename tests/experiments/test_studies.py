@@ -221,7 +221,9 @@ def test_dry_run_writes_nothing(
     name: str, small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    few = ["--tasks", "2", "--methods", "sequential", "inflora", "ncm"]
     shapes = {"objectives-by-module": ["--modules", "lora"], "blocks-and-rank": ["--ranks", "1"]}
+    shapes |= {"methods": few, "methods-under-noise": few}
     assert main(["study", name, *small, *shapes.get(name, []), "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert "published:" in printed and "all runs:" in printed
@@ -250,6 +252,8 @@ def test_studies_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         (["learning-rate", "--seeds"], "nothing to compare"),
         (["label-noise", "--label-noise", "0", "2", "--dry-run"], "label_noise must be at least 0 and below 1"),
         (["blocks-and-rank", "--model", "resnet18"], "resnet18 has no transformer blocks"),
+        (["methods", "--methods", "sequential", "lea"], "unknown method 'lea'; did you mean 'lae'"),
+        (["methods", "--methods", "lae"], "differences are taken to 'sequential + ce': name it too, beside lae + ce"),
     ],
 )
 def test_wrong_input_is_one_line(
