@@ -45,7 +45,7 @@ class MethodsConfig(StudyConfig):
         "replay:size=100,batch=8",
         "der++:size=100,batch=8",
         "ncm",
-        "ranpac",
+        "ranpac:projections=1000",
         "frozen",
     )
     """Methods, in place of --method, each with the PEFT module that it is made for, or else --peft. LAE's average has
@@ -75,7 +75,7 @@ class NoisyMethodsConfig(MethodsConfig):
         "sd-lora",
         "dualprompt",
         "ncm",
-        "ranpac",
+        "ranpac:projections=1000",
     )
     """Methods, in place of --method, each with the PEFT module that it is made for, or else --peft."""
     tasks: tuple[int, ...] = (5,)
