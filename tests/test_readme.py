@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+import gymnasium as gym
 import pandas as pd
 import pytest
+import torch
 
+from agents import EPG
+from agents.methods import METHODS
+from agents.objectives import OBJECTIVES
 from experiments.__main__ import COMMANDS
 from experiments.benchmarks.__main__ import BENCHMARKS
 
@@ -19,11 +25,38 @@ def test_python_blocks_run_one_after_another(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     assert isinstance(names["accuracy"], float) and names["accuracy"] > 0.3  # chance is 0.02
     assert (tmp_path / "agent" / "adapter" / "adapter_model.safetensors").exists()
+    METHODS.pop("tether"), OBJECTIVES.pop("brier")
+
+
+def test_a_method_of_ones_own_takes_forty_lines_and_does_what_it_says(tmp_path: Path) -> None:
+    (block,) = [text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if '"tether"' in text]
+    assert len(block.splitlines()) <= 40
+    names: dict[str, Any] = {}
+    exec(compile(block.partition("\n\n\ntethered")[0], "README.md", "exec"), names)
+    try:
+        moved = {}
+        for strength in (0, 1e4):
+            train = gym.make_vec("cls_env/SplitGlyphs-v0", num_envs=8)
+            kwargs = {"method": f"tether:strength={strength}", "blocks": (0,)}
+            agent = EPG("ViTPolicy", train, "ce", batch_size=8, freeze_fraction=0, seed=0, policy_kwargs=kwargs)
+            for task in (0, 1):
+                before = [tensor.detach().clone() for tensor in agent.policy.peft_parameters]
+                agent.get_env().set_options({"task": task})
+                agent.learn(64)
+            pairs = zip(agent.policy.peft_parameters, before, strict=True)
+            moved[strength] = sum((now - then).square().sum().item() for now, then in pairs)
+            agent.save(tmp_path / "agent")
+            loaded = EPG.load(tmp_path / "agent")
+            kept = zip(agent.policy.method.buffers(), loaded.policy.method.buffers(), strict=True)
+            assert all(torch.equal(*pair) for pair in kept) and loaded.policy.method.state_bytes > 0
+        assert 0 < moved[1e4] < moved[0] / 3
+    finally:
+        METHODS.pop("tether")
 
 
 def test_commands_exist() -> None:

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from peft import PeftModel
 
 from agents import EPG
+from agents.backbone import create_backbone
 from agents.methods.dual_gpm import Memory, empty_memory, energy_threshold, remember
 from agents.methods.inflora import designed_rows, input_moments
 from agents.methods.lora_stack import adapter_of, lora_layers
+from agents.peft_modules.lora import split_qkv
 from tests.agents.methods.conftest import batch_of, learn
 
 MakeAgent = Callable[..., EPG]
@@ -155,6 +160,22 @@ def test_what_is_learned_changes_no_output_for_inputs_in_the_memory(make_agent: 
     learn(agent, range(1, 2), images=80)
     change = layer.lora_B["task1"].weight @ layer.lora_A["task1"].weight
     assert (change @ inside).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("method", ["inflora", "sd-lora"])
+def test_its_adapters_load_elsewhere_with_peft_alone(method: str, make_agent: MakeAgent, tmp_path: Path) -> None:
+    agent = learn(make_agent(method), range(3))
+    agent.save(tmp_path / "agent")
+    zipfile.ZipFile(tmp_path / "agent.zip").extractall(tmp_path / "agent")
+    backbone = create_backbone("vit_micro_patch8_32", True, (32, 32), seed=0)
+    split_qkv(backbone, blocks=range(3))
+    features = PeftModel.from_pretrained(backbone, tmp_path / "agent" / "adapter")
+    for name in ("task1", "task2"):
+        features.load_adapter(tmp_path / "agent" / "adapter" / name, name)
+    features.base_model.set_adapter(["default", "task1", "task2"])
+    images = torch.from_numpy(agent.get_env().reset().copy())
+    with torch.no_grad():
+        torch.testing.assert_close(features.eval()(agent.policy.see(images)), agent.policy.features(images))
 
 
 def test_moments_by_hand(make_agent: MakeAgent) -> None:
