@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from agents.methods.base import Batch, Method, Task
+from agents.methods.base import Batch, Task
 from agents.methods.dual_gpm import ENERGIES, Memory, empty_memory, energy_threshold, remember
-from agents.methods.lora_stack import (
-    adapter_of,
-    add_adapter,
-    layers_by_input,
-    lora_layers,
-    resume_adapters,
-    tensors_at_rest,
-)
+from agents.methods.lora_stack import LoRAForEachTask, adapter_of, layers_by_input
 from cls_env.naming import lookup, parse_specification
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
 
 
-class InfLoRA(Method):
+class InfLoRA(LoRAForEachTask):
     """A LoRA for each task, whose A is designed before the task and stays, so that only its B learns.
 
     Before a task, for every input of layers with LoRAs: its second moment over the task's images, less the
@@ -82,15 +75,13 @@ class InfLoRA(Method):
     def before_task(self, policy: ViTPolicy, task: Task) -> None:
         """Design the task's A, and let its B alone learn."""
         moments = input_moments(policy, task.images())
-        if task.index:
-            add_adapter(policy, task.index, task.seed)
+        self.begin_adapter(policy, task)
         for place, layers in enumerate(layers_by_input(policy)):
             weights = [layer.lora_A[adapter_of(task.index)].weight for layer in layers]
             rows = designed_rows(self.memory(place), moments[place], len(weights[0]))
             with torch.no_grad():
                 for weight in weights:
                     weight.copy_(rows)
-        self._learn_last(policy, task.index)
 
     def after_task(self, policy: ViTPolicy, task: Task) -> None:
         """Remember the directions of the task's inputs, as they are now."""
@@ -98,19 +89,9 @@ class InfLoRA(Method):
         for place, moment in enumerate(input_moments(policy, task.images())):
             self._keep(place, remember(self.memory(place), moment, threshold, self.energy))
 
-    def resume(self, policy: ViTPolicy, tensors: dict[str, Tensor]) -> None:
-        """Take on a saved state, with the adapters of its tasks."""
-        super().resume(policy, tensors)
-        if policy.tasks_begun:
-            resume_adapters(policy, policy.tasks_begun)
-            self._learn_last(policy, policy.tasks_begun - 1)
-
-    def at_rest(self, policy: ViTPolicy) -> list[Tensor]:
-        """What of the LoRAs does not learn."""
-        return tensors_at_rest(policy)
-
-    def _learn_last(self, policy: ViTPolicy, task: int) -> None:
-        policy.learn_in_backbone([layer.lora_B[adapter_of(task)].weight for layer in lora_layers(policy)])
+    def learning(self, layers: Sequence[Any], task: int) -> list[nn.Parameter]:
+        """B of the task."""
+        return [layer.lora_B[adapter_of(task)].weight for layer in layers]
 
 
 def designed_rows(memory: Memory, moment: Tensor, rank: int) -> Tensor:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from peft.tuners.lora import LoraLayer
-from torch import Tensor
+from torch import Tensor, nn
 
+from agents.methods.base import Method, Task
 from agents.peft_modules.placement import SplitQKV
 
 if TYPE_CHECKING:
@@ -39,13 +42,6 @@ def add_adapter(policy: ViTPolicy, task: int, seed: int) -> None:
     backbone.requires_grad_(False).to(device).train(mode)
 
 
-def resume_adapters(policy: ViTPolicy, tasks: int) -> None:
-    """Add adapters until there is one for each of some tasks; their tensors are to be loaded afterwards."""
-    for task in range(1, tasks):
-        if adapter_of(task) not in policy.backbone.peft_config:  # type: ignore[operator]
-            add_adapter(policy, task, seed=0)
-
-
 def lora_layers(policy: ViTPolicy) -> list[Any]:
     """The layers with LoRAs, in the order of the backbone."""
     return [layer for layer in policy.backbone.modules() if isinstance(layer, LoraLayer)]
@@ -62,9 +58,32 @@ def layers_by_input(policy: ViTPolicy) -> list[list[Any]]:
     return list(together.values())
 
 
-def tensors_at_rest(policy: ViTPolicy) -> list[Tensor]:
-    """The tensors of LoRAs that do not learn at the moment."""
-    learning = {id(tensor) for tensor in policy.peft_parameters}
-    names = (*LoraLayer.adapter_layer_names, "lora_scale")
-    parts = [getattr(layer, name) for layer in lora_layers(policy) for name in names if hasattr(layer, name)]
-    return [tensor for part in parts for tensor in part.parameters() if id(tensor) not in learning]
+class LoRAForEachTask(Method):
+    """What methods with a LoRA for each task share: saving, loading and counting them."""
+
+    @abstractmethod
+    def learning(self, layers: Sequence[Any], task: int) -> list[nn.Parameter]:
+        """The tensors of the layers with LoRAs that learn in a task."""
+
+    def begin_adapter(self, policy: ViTPolicy, task: Task) -> None:
+        """Add the task's adapter, beside the first one, which is there; choose what learns."""
+        if task.index:
+            add_adapter(policy, task.index, task.seed)
+        policy.learn_in_backbone(self.learning(lora_layers(policy), task.index))
+
+    def resume(self, policy: ViTPolicy, tensors: dict[str, Tensor]) -> None:
+        """Take on a saved state, with an adapter for each task begun, whose tensors are to be loaded afterwards."""
+        super().resume(policy, tensors)
+        backbone: Any = policy.backbone
+        for task in range(policy.tasks_begun):
+            if adapter_of(task) not in backbone.peft_config:
+                add_adapter(policy, task, seed=0)
+        if policy.tasks_begun:
+            policy.learn_in_backbone(self.learning(lora_layers(policy), policy.tasks_begun - 1))
+
+    def at_rest(self, policy: ViTPolicy) -> list[Tensor]:
+        """The tensors of LoRAs that do not learn at the moment."""
+        learning = {id(tensor) for tensor in policy.peft_parameters}
+        names = (*LoraLayer.adapter_layer_names, "lora_scale")
+        parts = [getattr(layer, name) for layer in lora_layers(policy) for name in names if hasattr(layer, name)]
+        return [tensor for part in parts for tensor in part.parameters() if id(tensor) not in learning]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import nn
 
-from agents.methods.base import Method, Task
-from agents.methods.lora_stack import adapter_of, add_adapter, lora_layers, resume_adapters, tensors_at_rest
+from agents.methods.base import Task
+from agents.methods.lora_stack import LoRAForEachTask, adapter_of, lora_layers
 from cls_env.naming import parse_specification
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
 
 
-class SDLoRA(Method):
+class SDLoRA(LoRAForEachTask):
     """A LoRA for each task, whose direction stays after it, while the magnitudes of all go on learning.
 
     The weight is W + sum_i s_i D_i. While a task is learned its own D_t = B_t A_t is free. After it, B_t is divided by
@@ -48,13 +49,11 @@ class SDLoRA(Method):
 
     def before_task(self, policy: ViTPolicy, task: Task) -> None:
         """Add the task's LoRA; it learns, and so do the magnitudes of all."""
-        if task.index:
-            add_adapter(policy, task.index, task.seed)
+        self.begin_adapter(policy, task)
         if self.restart is not None:
             for layer in lora_layers(policy):
                 for earlier in range(task.index):
                     layer.lora_scale[adapter_of(earlier)].data.fill_(self.restart)
-        self._learn_last(policy, task.index)
 
     @torch.no_grad()
     def after_task(self, policy: ViTPolicy, task: Task) -> None:
@@ -67,20 +66,8 @@ class SDLoRA(Method):
                 up.div_(length)
                 scale.mul_(length)
 
-    def resume(self, policy: ViTPolicy, tensors: dict[str, Tensor]) -> None:
-        """Take on a saved state, with the adapters of its tasks."""
-        super().resume(policy, tensors)
-        if policy.tasks_begun:
-            resume_adapters(policy, policy.tasks_begun)
-            self._learn_last(policy, policy.tasks_begun - 1)
-
-    def at_rest(self, policy: ViTPolicy) -> list[Tensor]:
-        """What of the LoRAs does not learn."""
-        return tensors_at_rest(policy)
-
-    def _learn_last(self, policy: ViTPolicy, task: int) -> None:
+    def learning(self, layers: Sequence[Any], task: int) -> list[nn.Parameter]:
+        """A and B of the task, and the magnitudes of all tasks so far."""
         last = adapter_of(task)
-        layers = lora_layers(policy)
         own = [tensor for layer in layers for tensor in (layer.lora_A[last].weight, layer.lora_B[last].weight)]
-        magnitudes = [layer.lora_scale[adapter_of(i)] for layer in layers for i in range(task + 1)]
-        policy.learn_in_backbone(own + magnitudes)
+        return own + [layer.lora_scale[adapter_of(each)] for layer in layers for each in range(task + 1)]
