@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import math
 import pathlib
@@ -20,7 +19,6 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.utils import check_for_correct_spaces
 from stable_baselines3.common.vec_env import VecEnv
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 from torch import Tensor
 
 from agents.augmentation import TrainView
@@ -34,6 +32,7 @@ from agents.checkpoint import (
 from agents.feature_cache import FeatureCache
 from agents.methods import NO_OBJECTIVE, Batch, Task, check_method
 from agents.objectives import Objective, TaskObjective, make_objective, mask_logits
+from agents.one_pass import OnePass
 from agents.policy import PolicyConfig, ViTPolicy
 from agents.update_log import log_update
 from agents.vec_env import ObservationInfo, as_vec_env, native_vector_env, observation_info
@@ -125,7 +124,6 @@ class EPG(BaseAlgorithm):
         self.crop_scale = crop_scale
         self.cache_features = cache_features
         self._feature_cache = FeatureCache()
-        self._passed = 0
         self.precision = precision
         self._autocast_dtype = lookup("precision", precision, PRECISIONS)
         if isinstance(policy, str):
@@ -219,9 +217,8 @@ class EPG(BaseAlgorithm):
         """
         if total_timesteps < 1:
             raise ValueError(f"total_timesteps must be at least 1, not {total_timesteps}")
-        self._passed = 0
-        if self.env is not None:  # what a pass over the task's images must ask for again
-            self._asked_for = list(self.env.unwrapped._seeds), copy.deepcopy(self.env.unwrapped._options)
+        if self.env is not None:
+            self._one_pass = OnePass(self.env, self._num_actions)
         self._last_obs = None  # begin with the images of the task that was set, also with reset_num_timesteps=False
         _, listener = self._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
         task = self._begin_task()
@@ -239,7 +236,7 @@ class EPG(BaseAlgorithm):
         self.policy.set_training_mode(False)
         method.after_task(self.policy, task)
         if not method.learns_by_gradient:
-            self.num_timesteps += self._passed
+            self.num_timesteps += self._one_pass.count
         listener.on_training_end()
         return self
 
@@ -255,7 +252,7 @@ class EPG(BaseAlgorithm):
             classes,
             num_tasks=info.task_mask.shape[1] or None,
             seed=(self.policy.config.method_seed + index) % 2**32,
-            images=self._one_pass,
+            images=self._task_images,
         )
         if new:
             if self.policy.method.looks_through_tasks and info.epoch_length is None:
@@ -269,38 +266,13 @@ class EPG(BaseAlgorithm):
             self._seed_task()
         return task
 
-    def _one_pass(self) -> Iterator[Batch]:
-        """The images of the current tasks, each once and as at test; the environment begins them anew afterwards.
-
-        Environments that shuffle each for itself show some images again, which are skipped by their index.
-        """
-        assert self.env is not None
-        images, info = self._reset_task()
-        length, seen = info.epoch_length or 0, np.empty(0, dtype=np.int64)
-        self._passed = 0
+    def _task_images(self) -> Iterator[Batch]:
+        """The images of the current tasks, each once and as at test; the environment begins them anew afterwards."""
         try:
-            while True:
-                rows = np.arange(min(self.n_envs, length - self._passed))
-                if info.image_index is not None:
-                    fresh, first = np.unique(info.image_index, return_index=True)
-                    rows = np.sort(first[~np.isin(fresh, seen)])[: length - self._passed]
-                    seen = np.concatenate([seen, info.image_index[rows]])
-                self._passed += len(rows)
-                if len(rows):
-                    yield self._batch(images, info, self.policy.see, rows)
-                if self._passed >= length:
-                    return
-                images = self.env.step(np.zeros(self.n_envs, dtype=np.int64))[0]
-                info = observation_info(self.env, self._num_actions)
+            for images, info, rows in self._one_pass:
+                yield self._batch(images, info, self.policy.see, rows)
         finally:
-            self._last_obs, _ = self._reset_task()  # type: ignore[assignment]
-
-    def _reset_task(self) -> tuple[VecEnvObs, ObservationInfo]:
-        """Begin the task's images again, in the order in which its training begins with them if that was seeded."""
-        assert self.env is not None
-        base = self.env.unwrapped
-        base._seeds, base._options = list(self._asked_for[0]), copy.deepcopy(self._asked_for[1])
-        return self.env.reset(), observation_info(self.env, self._num_actions)
+            self._last_obs = self._one_pass.begin_again()  # type: ignore[assignment]
 
     def _batch(
         self, images: Any, info: ObservationInfo, view: Callable[[Tensor], Tensor], rows: Any = slice(None)

@@ -188,22 +188,52 @@ def test_a_task_without_images_to_look_through_is_refused(make_agent: MakeAgent)
         make_agent("inflora").policy.begin_task([0, 1], freeze_peft=False)
 
 
-def test_an_environment_that_does_not_count_its_images_is_refused(make_agent: MakeAgent, make_vec: MakeVec) -> None:
-    class Uncounted(gym.vector.VectorWrapper):
-        def reset(self, **arguments: object) -> tuple[object, dict]:
-            return self._without(*super().reset(**arguments))
+class Without(gym.vector.VectorWrapper):
+    """An environment that does not tell something."""
 
-        def step(self, actions: object) -> tuple:
-            *rest, info = super().step(actions)
-            return (*rest, self._without(None, info)[1])
+    def __init__(self, env: gym.vector.VectorEnv, key: str) -> None:
+        super().__init__(env)
+        self.key = key
 
-        @staticmethod
-        def _without(images: object, info: dict) -> tuple[object, dict]:
-            return images, {key: value for key, value in info.items() if "epoch_length" not in key}
+    def reset(self, **arguments: object) -> tuple[object, dict]:
+        images, info = super().reset(**arguments)
+        return images, self._without(info)
 
-    with pytest.raises(ValueError, match=r"ncm looks through the images of a task.*info\['epoch_length'\]"):
-        make_agent("ncm", env=Uncounted(make_vec(8))).learn(8)
-    make_agent("sequential", env=Uncounted(make_vec(8))).learn(8)
+    def step(self, actions: object) -> tuple:
+        *rest, info = super().step(actions)
+        return (*rest, self._without(info))
+
+    def _without(self, info: dict) -> dict:
+        return {name: value for name, value in info.items() if self.key not in name}
+
+
+@pytest.mark.parametrize(
+    ("method", "key", "message"),
+    [
+        ("ncm", "epoch_length", r"ncm looks through the images of a task.*info\['epoch_length'\]"),
+        ("inflora", "epoch_length", r"inflora looks through the images of a task.*info\['epoch_length'\]"),
+        ("coda-prompt", "task_mask", r"needs info\['task_mask'\] to count them"),
+    ],
+)
+def test_a_task_that_is_refused_is_not_begun(
+    method: str, key: str, message: str, make_agent: MakeAgent, make_vec: MakeVec
+) -> None:
+    agent = make_agent(method, env=Without(make_vec(8), key))
+    for _ in range(2):
+        with pytest.raises(ValueError, match=message):
+            agent.learn(8)
+        assert agent.policy.tasks_begun == 0 and len(agent.policy.head.actions) == 0
+    make_agent("sequential", env=Without(make_vec(8), key)).learn(8)
+
+
+def test_a_method_is_in_eval_mode_at_test(make_agent: MakeAgent) -> None:
+    """Dropout or batch statistics of one's own method would mix the images of a test batch."""
+    policy = make_agent("lae").policy
+    assert not policy.method.training
+    policy.set_training_mode(True)
+    assert policy.method.training
+    policy.set_training_mode(False)
+    assert not policy.method.training
 
 
 def test_batches_come_in_one_order_for_every_method(make_agent: MakeAgent) -> None:

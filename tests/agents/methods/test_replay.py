@@ -61,6 +61,20 @@ def test_who_chooses_among_which_classes(local: str, make_agent: MakeAgent) -> N
     torch.testing.assert_close(found, expected)
 
 
+def test_rewards_are_those_of_all_classes_that_an_image_chooses_among(make_agent: MakeAgent) -> None:
+    """With R = 2 I - 1 a class of another task is as wrong as one of the image's own."""
+    agent = make_agent("replay")
+    agent.policy.begin_task([0, 1, 2, 3], freeze_peft=False)
+    batch = batch_of(torch.zeros(1, 32, 32, 3, dtype=torch.uint8))
+    batch.action_rewards = torch.tensor([[-1.0, 1.0, -1.0, -1.0, -1.0, -1.0]])
+    batch.action_mask = torch.tensor([[1, 1, 0, 0, 0, 0]])
+    agent.policy.method.after_step(agent.policy, [batch])
+    seen = []
+    logits = torch.zeros(1, 6)
+    agent.policy.method.loss_of(agent.policy, torch.tensor([0]), logits, lambda logits, rewards: seen.append(rewards))
+    assert seen[0].tolist() == [[-1, 1, -1, -1, 0, 0]]
+
+
 def _places(actions: torch.Tensor, rewards: torch.Tensor) -> torch.Tensor:
     return torch.tensor([actions.tolist().index(label) for label in rewards.argmax(dim=1).tolist()])
 

@@ -104,3 +104,16 @@ def test_the_penalty_is_the_one_with_the_smallest_error_on_images_held_out(make_
     ]
     assert chosen == PENALTIES[int(np.argmin(errors))]
     assert PENALTIES[0] < chosen < PENALTIES[-1]
+
+
+def test_the_best_action_is_the_tasks_own_where_rewards_are_penalties(make_agent: MakeAgent, make_vec: MakeVec) -> None:
+    """With R = 1 - I a right answer is worth 0, which actions of other tasks must not tie with."""
+    agent = learn(make_agent("ncm", env=make_vec(8, reward_matrix=np.eye(6) - 1)), range(3))
+    assert agent.policy.method.counts.tolist() == [12] * 6
+
+
+def test_steps_are_those_of_images_looked_at(make_agent: MakeAgent) -> None:
+    agent = learn(make_agent("ncm"), range(1))
+    assert agent.num_timesteps == 24
+    agent.learn(8, reset_num_timesteps=False)
+    assert agent.num_timesteps == 24
