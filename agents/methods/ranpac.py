@@ -14,7 +14,7 @@ from agents.peft_modules.tuner import check_size
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
 
-PENALTIES = tuple(10.0**power for power in range(-8, 9))
+PENALTIES = tuple(10.0**power for power in range(-2, 9))
 
 
 class RanPAC(Method):
@@ -22,9 +22,12 @@ class RanPAC(Method):
 
     Scores are h (G + lambda 1)^-1 C, with h = relu(f W) of the features f, W ~ N(0, 1), and G = sum h^T h and
     C = sum h^T y over all images so far. The penalty lambda is the one of
-    10^-8 ... 10^8 with the smallest squared error on a fifth of the task's images, held out, of a head that knows the
+    10^-2 ... 10^8 with the smallest squared error on a fifth of the task's images, held out, of a head that knows the
     other four fifths. Its head is linear in h;
     the policy's own head stays as it was. Scores estimate 0-1 targets and are not meant as log-probabilities.
+
+    Public code begins at 10^-8, which a task with fewer images than projections can choose, and with which the matrix of
+    several tasks is singular but for rounding.
 
     Source: McDonnell et al., "RanPAC", NeurIPS 2023 (arXiv 2307.02251), without its first phase, which fine-tunes a
     PEFT module on the first task; its 10,000 projections take 800 MB here.
