@@ -26,8 +26,8 @@ class RanPAC(Method):
     other four fifths. Its head is linear in h;
     the policy's own head stays as it was. Scores estimate 0-1 targets and are not meant as log-probabilities.
 
-    Public code begins at 10^-8, which a task with fewer images than projections can choose, and with which the matrix of
-    several tasks is singular but for rounding.
+    Public code begins at 10^-8, which a task with fewer images than projections can choose, and with which the matrix
+    of several tasks is singular but for rounding.
 
     Source: McDonnell et al., "RanPAC", NeurIPS 2023 (arXiv 2307.02251), without its first phase, which fine-tunes a
     PEFT module on the first task; its 10,000 projections take 800 MB here.
