@@ -233,3 +233,15 @@ def test_registering_twice_leaves_the_first(monkeypatch: pytest.MonkeyPatch) -> 
             register_method("mine")
     finally:
         METHODS.pop("mine", None)
+
+
+def test_every_method_lies_between_the_bounds_on_the_embedded_stream() -> None:
+    """Of the committed study: above the head that learns nothing, and not above joint training."""
+    runs = pd.read_csv(RESULTS / "methods" / "runs.csv")
+    means = runs.groupby(["condition", "contender"])["final_accuracy"].mean()
+    joint = runs["condition"].str.contains("joint")
+    upper = means[means.index.get_level_values(0).str.contains("joint")].max()
+    for condition in runs.loc[~joint, "condition"].unique():
+        found = means[condition].drop("frozen")
+        assert (found > 5 * means[condition, "frozen"]).all() and (found < upper).all()
+    assert runs.groupby(["condition", "contender"])["seed"].nunique().min() >= 3
