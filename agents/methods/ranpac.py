@@ -23,11 +23,10 @@ class RanPAC(Method):
     Scores are h (G + lambda 1)^-1 C, with h = relu(f W) of the features f, W ~ N(0, 1), and G = sum h^T h and
     C = sum h^T y over all images so far. The penalty lambda is the one of
     10^-2 ... 10^8 with the smallest squared error on a fifth of the task's images, held out, of a head that knows the
-    other four fifths. Its head is linear in h;
+    other four fifths and all earlier tasks. Its head is linear in h;
     the policy's own head stays as it was. Scores estimate 0-1 targets and are not meant as log-probabilities.
 
-    Public code begins at 10^-8, which a task with fewer images than projections can choose, and with which the matrix
-    of several tasks is singular but for rounding.
+    Public code begins at 10^-8 and knows no earlier task in the choice; a small task's choice can then ruin the head.
 
     Source: McDonnell et al., "RanPAC", NeurIPS 2023 (arXiv 2307.02251), without its first phase, which fine-tunes a
     PEFT module on the first task; its 10,000 projections take 800 MB here.
@@ -87,12 +86,13 @@ class RanPAC(Method):
         self.tasks_counted += 1
 
     def _best_penalty(self, h: Tensor, y: Tensor, seed: int) -> float:
-        """By the error on a fifth of the task's images, of heads that know the rest of them."""
+        """By the error on a fifth of the task's images, of heads that know the rest and all earlier tasks."""
         order = torch.randperm(len(h), generator=torch.Generator().manual_seed(seed)).to(h.device)
         held_out, kept = order[: len(h) // 5], order[len(h) // 5 :]
         if not len(held_out):
             return 1.0
-        gram, correlation = h[kept].T @ h[kept], h[kept].T @ y[kept]
+        gram = self.gram + h[kept].T @ h[kept]
+        correlation = self.correlation + h[kept].T @ y[kept]
         # One decomposition serves all penalties: (Q v Q^T + lambda 1)^-1 = Q (v + lambda)^-1 Q^T.
         values, vectors = torch.linalg.eigh(gram)
         rotated, inputs = vectors.T @ correlation, h[held_out] @ vectors
