@@ -21,9 +21,9 @@ class RanPAC(Method):
     """Ridge regression on random projections of the pretrained features.
 
     Scores are h (G + lambda 1)^-1 C, with h = relu(f W) of the features f, W ~ N(0, 1), and G = sum h^T h and
-    C = sum h^T y over all images so far. The penalty lambda is the one of 10^-2 ... 10^8 with the smallest squared error
-    on a fifth of the task's images, held out, of a head that knows the other four fifths and all earlier tasks. Its head
-    is linear in h; the policy's own head stays as it was. Scores estimate 0-1 targets and are not meant as
+    C = sum h^T y over all images so far. The penalty lambda is the one of 10^-2 ... 10^8 with the smallest squared
+    error on a fifth of the task's images, held out, of a head that knows the other four fifths and all earlier tasks.
+    Its head is linear in h; the policy's own head stays as it was. Scores estimate 0-1 targets and are not meant as
     log-probabilities.
 
     Public code begins at 10^-8 and knows no earlier task in the choice; a small task's choice can then ruin the head.
