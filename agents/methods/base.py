@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -212,8 +212,3 @@ class Method(nn.Module):
     def state_bytes(self) -> int:
         """Size of what it keeps from task to task beside backbone, PEFT module and head."""
         return sum(tensor.numel() * tensor.element_size() for tensor in self.state_dict().values())
-
-    def extra_repr(self) -> str:
-        """Of an `nn.Module`: the constructor's numbers."""
-        numbers: dict[str, Any] = {name: value for name, value in vars(self).items() if isinstance(value, (int, float))}
-        return ", ".join(f"{name}={value}" for name, value in numbers.items() if not name.startswith("_"))

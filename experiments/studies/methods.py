@@ -29,23 +29,29 @@ JOINT = "1 task (joint training)"
 BASELINE = "sequential + ce"
 
 
+QUICK = (
+    "sequential",
+    "linear-probe",
+    "lae:decay=0.992,reference_batch=32",
+    "inflora",
+    "sd-lora",
+    "dualprompt",
+    "ncm",
+    "ranpac:projections=1000",
+)
+"""Methods that take less than a minute a run on the embedded stream."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MethodsConfig(StudyConfig):
     """Methods x objectives x numbers of tasks x seeds."""
 
     methods: tuple[str, ...] = (
-        "sequential",
-        "linear-probe",
-        "lae:decay=0.992,reference_batch=32",
-        "inflora",
-        "sd-lora",
+        *QUICK,
         "l2p",
-        "dualprompt",
         "coda-prompt",
         "replay:size=100,batch=8",
         "der++:size=100,batch=8",
-        "ncm",
-        "ranpac:projections=1000",
         "frozen",
     )
     """Methods, in place of --method, each with the PEFT module that it is made for, or else --peft. LAE's average has
@@ -67,16 +73,7 @@ class MethodsConfig(StudyConfig):
 class NoisyMethodsConfig(MethodsConfig):
     """Methods x objectives x label noise x seeds."""
 
-    methods: tuple[str, ...] = (
-        "sequential",
-        "linear-probe",
-        "lae:decay=0.992,reference_batch=32",
-        "inflora",
-        "sd-lora",
-        "dualprompt",
-        "ncm",
-        "ranpac:projections=1000",
-    )
+    methods: tuple[str, ...] = QUICK
     """Methods, in place of --method, each with the PEFT module that it is made for, or else --peft."""
     tasks: tuple[int, ...] = (5,)
     """Numbers of tasks, in place of --num-tasks."""
