@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -56,7 +57,7 @@ def heat_map(runs: pd.DataFrame, measure: str = "final_accuracy", title: str = "
     for (row, column), value in np.ndenumerate(table.to_numpy()):
         colour = "white" if value <= middle else "black"
         axes.text(column, row, f"{value:.1f}", ha="center", va="center", color=colour)
-    axes.set_xticks(range(table.shape[1]), list(table.columns))
+    axes.set_xticks(range(table.shape[1]), [fill(condition, 16) for condition in table.columns])
     axes.set_yticks(range(len(table)), [label_of(contender) for contender in table.index])
     figure.colorbar(shown, ax=axes, label=title)
     return figure
