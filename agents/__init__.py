@@ -2,7 +2,8 @@
 
 from agents.epg import EPG
 from agents.objectives import OBJECTIVES
-from agents.policy import PolicyConfig, ViTPolicy
+from agents.policy import ViTPolicy
+from agents.policy_config import PolicyConfig
 from agents.vec_env import GymnasiumVecEnv
 
 __all__ = ["EPG", "OBJECTIVES", "GymnasiumVecEnv", "PolicyConfig", "ViTPolicy"]

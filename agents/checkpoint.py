@@ -22,7 +22,8 @@ from peft import PeftModel, get_peft_model_state_dict, load_peft_weights, set_pe
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from agents.policy import PolicyConfig, ViTPolicy
+from agents.policy import ViTPolicy
+from agents.policy_config import PolicyConfig
 from agents.weights import load_tensors
 
 _MODEL, _HEAD, _BACKBONE, _METHOD = "model.json", "head.safetensors", "backbone.safetensors", "method.safetensors"

@@ -33,7 +33,8 @@ from agents.feature_cache import FeatureCache
 from agents.methods import NO_OBJECTIVE, Batch, Task, check_method
 from agents.objectives import Objective, TaskObjective, make_objective, mask_logits
 from agents.one_pass import OnePass
-from agents.policy import PolicyConfig, ViTPolicy
+from agents.policy import ViTPolicy
+from agents.policy_config import PolicyConfig
 from agents.update_log import log_update
 from agents.vec_env import ObservationInfo, as_vec_env, native_vector_env, observation_info
 from cls_env.naming import lookup

@@ -3,70 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from operator import index
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
 
-from agents.augmentation import CentralView
-from agents.backbone import Normalize, create_backbone, feature_width, weights_hash
+from agents.adapted_backbone import adapt_backbone
 from agents.head import GrowingHead
 from agents.methods import Method, Task, make_method
-from agents.micro_vit import MICRO_VIT
-from agents.peft_modules import add_peft_module
+from agents.policy_config import PolicyConfig
 from cls_env.naming import lookup
 
 View = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class PolicyConfig:
-    """What a `ViTPolicy` is made of; all its random numbers come from four seeds."""
-
-    model: str = MICRO_VIT
-    """timm name of the backbone."""
-    pretrained: bool = True
-    """Load the backbone's weights; otherwise they are random."""
-    weights: str | None = None
-    """A local .npz, .safetensors, .pth, .pt or .bin file of weights for the model; nothing is fetched then."""
-    normalisation: str = "checkpoint"
-    """Mean and deviation of the pixels: checkpoint for those of the model's name, or imagenet, half, clip, none."""
-    input_size: int | None = None
-    """Side of the square views that the model sees; by default, the observation's own height and width."""
-    crop_fraction: float = 0.875
-    """Where views are of another size than observations: side of the central view over that of the resized image."""
-    peft: str = "lora"
-    """What learns in the backbone: a name in `agents.peft_modules.PEFT_MODULES`, with arguments or without."""
-    blocks: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """Transformer blocks that get the module, or a method's prompts."""
-    method: str = "sequential"
-    """What is done about earlier tasks: a name in `agents.methods.METHODS`, with arguments or without."""
-    backbone_seed: int = 0
-    """Draws a random backbone."""
-    peft_seed: int = 0
-    """Initialises the module."""
-    head_seed: int = 0
-    """Initialises the head's rows."""
-    method_seed: int = 0
-    """Initialises what the method learns or draws, anew for each task."""
-
-    def __post_init__(self) -> None:
-        if self.weights is not None:  # also a Path, which JSON could not hold
-            object.__setattr__(self, "weights", str(Path(self.weights).expanduser().absolute()))
-        try:  # a range or an array could not be saved as JSON either
-            object.__setattr__(self, "blocks", tuple(int(index(block)) for block in self.blocks))
-        except TypeError as error:
-            raise ValueError(
-                f"blocks are indices of transformer blocks, as in (0, 1, 2), not {self.blocks!r}"
-            ) from error
 
 
 class ViTPolicy(BasePolicy):
@@ -120,10 +73,6 @@ class ViTPolicy(BasePolicy):
             optimizer_kwargs=optimizer_kwargs,
             normalize_images=False,
         )
-        if not isinstance(observation_space, spaces.Box) or not is_image_space(observation_space):
-            raise ValueError(
-                f"ViTPolicy sees uint8 images in 0 ... 255 with 1, 3 or 4 channels, not {observation_space}"
-            )
         if not isinstance(action_space, spaces.Discrete):
             raise ValueError(f"ViTPolicy chooses among Discrete actions, not {action_space}")
         known = asdict(config or PolicyConfig())
@@ -133,22 +82,15 @@ class ViTPolicy(BasePolicy):
         self.lr_schedule = lr_schedule
         self.tasks_begun = 0
 
-        channels_first = is_image_space_channels_first(observation_space)
-        height, width = observation_space.shape[1:] if channels_first else observation_space.shape[:2]
-        image_size = _image_size((height, width), self.config.input_size)
-        self.central_view = CentralView(image_size, self.config.crop_fraction)
-        backbone = create_backbone(
-            self.config.model, self.config.pretrained, image_size, self.config.backbone_seed, self.config.weights
-        )
-        self.normalize = Normalize(backbone, not channels_first, self.config.normalisation)
-        self.backbone_hash = weights_hash(backbone)
         method = make_method(self.config.method)
         method.check_peft(self.config.peft)
-        adapted = add_peft_module(self.config.peft, backbone, self.config.blocks, self.config.peft_seed)
-        self.head = GrowingHead(feature_width(adapted.eval(), image_size), int(action_space.n), self.config.head_seed)
-        self.backbone = adapted
-        self.peft_parameters = tuple(tensor for tensor in adapted.parameters() if tensor.requires_grad)
-        self.trains_whole_backbone = len(self.peft_parameters) == len(list(adapted.parameters()))
+        adapted = adapt_backbone(self.config, observation_space)
+        self.central_view, self.normalize = adapted.central_view, adapted.normalize
+        self.backbone_hash = adapted.weights_sha256
+        self.head = GrowingHead(adapted.features_dim, int(action_space.n), self.config.head_seed)
+        self.backbone = adapted.backbone
+        self.peft_parameters = tuple(tensor for tensor in self.backbone.parameters() if tensor.requires_grad)
+        self.trains_whole_backbone = len(self.peft_parameters) == len(list(self.backbone.parameters()))
         self.peft_frozen = False
         method.attach(self, self.config.method_seed)
         self.method = method
@@ -242,15 +184,6 @@ class ViTPolicy(BasePolicy):
         assert isinstance(observation, Tensor)
         logits = self(observation)
         return logits.argmax(dim=1) if deterministic else torch.multinomial(logits.softmax(dim=1), 1).squeeze(1)
-
-
-def _image_size(observed: tuple[int, int], input_size: int | None) -> tuple[int, int]:
-    """Height and width of what the model sees."""
-    if input_size is None:
-        return observed
-    if input_size < 1:
-        raise ValueError(f"input_size is the side of a square in pixels, at least 1, not {input_size}")
-    return input_size, input_size
 
 
 def parameter_counts(policy: ViTPolicy) -> dict[str, int]:

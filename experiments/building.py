@@ -19,7 +19,7 @@ from agents.backbone import native_input_size
 from agents.methods import NO_OBJECTIVE, check_method, make_method
 from agents.objectives import make_objective
 from agents.peft_modules import check_peft_module
-from agents.policy import PolicyConfig
+from agents.policy_config import PolicyConfig
 from cls_env import DATASETS, ImageDataset, TaskStream
 from cls_env.datasets import DatasetCard
 from cls_env.naming import lookup

@@ -280,7 +280,7 @@ def test_bad_arguments_are_named(arguments: dict[str, object], message: str) -> 
 
 
 def test_other_spaces_are_refused() -> None:
-    with pytest.raises(ValueError, match="ViTPolicy sees uint8"):
+    with pytest.raises(ValueError, match="the ViT sees uint8"):
         ViTPolicy(spaces.Box(0, 1, (32, 32, 3)), spaces.Discrete(3), lambda _: 1e-3)
     with pytest.raises(ValueError, match="Discrete"):
         ViTPolicy(IMAGE_SPACE, spaces.MultiDiscrete([2, 2]), lambda _: 1e-3)
