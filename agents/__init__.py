@@ -1,9 +1,25 @@
 """Agents that learn to classify by policy gradient: pretrained vision transformers with small trainable modules."""
 
 from agents.epg import EPG
+from agents.features import ViTFeatures
+from agents.image_replay import ImageReplayBuffer
+from agents.linear_bandit import LinearBandit
 from agents.objectives import OBJECTIVES
 from agents.policy import ViTPolicy
 from agents.policy_config import PolicyConfig
+from agents.reinforce import Reinforce
+from agents.value_bandit import ValueBandit
 from agents.vec_env import GymnasiumVecEnv
 
-__all__ = ["EPG", "OBJECTIVES", "GymnasiumVecEnv", "PolicyConfig", "ViTPolicy"]
+__all__ = [
+    "EPG",
+    "OBJECTIVES",
+    "GymnasiumVecEnv",
+    "ImageReplayBuffer",
+    "LinearBandit",
+    "PolicyConfig",
+    "Reinforce",
+    "ValueBandit",
+    "ViTFeatures",
+    "ViTPolicy",
+]

@@ -4,7 +4,7 @@ Inside: `model.json` (how to rebuild the agent), `head.safetensors` (weight, bia
 learned of the backbone: `adapter/` as peft's own `save_pretrained` writes it, which `peft.PeftModel.from_pretrained`
 can load, or, where all of it did, `backbone.safetensors` with its parameters and buffers under timm's names. A method
 that has an adapter for each task keeps the later ones beside the first, in `adapter/task1/` ...; what else a method
-keeps is in `method.safetensors`.
+keeps is in `method.safetensors`, and what an algorithm keeps beside its policy in `algorithm.safetensors`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import json
 import re
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict, load_peft_weights, set_peft_model_state_dict
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 from torch import nn
 
 from agents.policy import ViTPolicy
@@ -27,23 +28,27 @@ from agents.policy_config import PolicyConfig
 from agents.weights import load_tensors
 
 _MODEL, _HEAD, _BACKBONE, _METHOD = "model.json", "head.safetensors", "backbone.safetensors", "method.safetensors"
+_ALGORITHM = "algorithm.safetensors"
 _ADAPTER = "adapter"
 _ADAPTER_CONFIG = f"{_ADAPTER}/adapter_config.json"
 _PART = re.compile(
-    rf"({_HEAD}|{_BACKBONE}|{_METHOD}|{_ADAPTER}/(task\d+/)?(adapter_config\.json|adapter_model\.safetensors))"
+    rf"({_HEAD}|{_BACKBONE}|{_METHOD}|{_ALGORITHM}|{_ADAPTER}/(task\d+/)?(adapter_config\.json|adapter_model\.safetensors))"
 )
 """What of a checkpoint's names is a part of it; nothing else is read or written."""
 DEFAULT_ADAPTER = "default"
 """peft's name for the first adapter."""
 
 
-def save_checkpoint(path: str | Path, policy: ViTPolicy, description: dict[str, Any]) -> Path:
+def save_checkpoint(
+    path: str | Path, policy: ViTPolicy, description: dict[str, Any], state: dict[str, torch.Tensor] | None = None
+) -> Path:
     """Write a checkpoint beside its place and move it there.
 
     Args:
         path: The file; `.zip` is added where it has no suffix.
         policy: Whose head, method and PEFT module, or whole backbone, are saved; a frozen backbone is named, not saved.
         description: What else is needed to rebuild the agent; must be JSON.
+        state: What the algorithm keeps beside its policy, if anything.
 
     Returns:
         The file written.
@@ -56,6 +61,8 @@ def save_checkpoint(path: str | Path, policy: ViTPolicy, description: dict[str, 
         _save_tensors(policy.head, folder / _HEAD)
         if policy.method.state_dict():
             _save_tensors(policy.method, folder / _METHOD)
+        if state:
+            save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / _ALGORITHM)
         if isinstance(policy.backbone, PeftModel):
             policy.backbone.save_pretrained(str(folder / _ADAPTER))
         elif policy.trains_whole_backbone:
@@ -88,6 +95,12 @@ def read_description(path: str | Path) -> dict[str, Any]:
             return description
     except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
         raise ValueError(f"{file} is not a checkpoint of this package, or is damaged: {error}") from error
+
+
+def read_state(path: str | Path) -> dict[str, torch.Tensor]:
+    """What the algorithm kept beside its policy; empty where it keeps nothing."""
+    with zipfile.ZipFile(_existing(path)) as archive:
+        return load(archive.read(_ALGORITHM)) if _ALGORITHM in archive.namelist() else {}
 
 
 def describe_policy(policy: ViTPolicy) -> dict[str, Any]:
@@ -126,20 +139,23 @@ def saved_policy_arguments(description: dict[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def saved_agent_arguments(path: str | Path, saved: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def saved_agent_arguments(
+    path: str | Path, saved: dict[str, Any], given: dict[str, Any], own: Sequence[str]
+) -> dict[str, Any]:
     """The constructor arguments of a saved agent.
 
     Args:
         path: Of the checkpoint, for messages.
         saved: What `read_description` gives.
         given: Arguments that replace the saved ones.
+        own: Names of the arguments that are the algorithm's own.
 
     Raises:
         ValueError: Something was code when it was saved, and is not given.
     """
     kept = ("batch_size", "freeze_fraction", "crop_scale", "cache_features", "precision", "seed")
     arguments = {name: saved[name] for name in kept if name in saved}
-    for name in ("objective", "learning_rate"):
+    for name in (*own, "learning_rate"):
         if saved[name] is None and name not in given:
             raise ValueError(f"{path} was saved with a function as {name}: pass it again, load(path, {name}=...)")
         arguments[name] = saved[name]

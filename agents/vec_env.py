@@ -19,9 +19,11 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvO
 class GymnasiumVecEnv(VecEnv):
     """stable-baselines3's view of a Gymnasium `VectorEnv` that resets within the step.
 
-    An info of `step` speaks of the finished episode, as with SB3's own `DummyVecEnv`, and holds `terminal_observation`,
-    `is_success` where the environment gives it, and Monitor's `episode` entry; `reset_infos` speaks of the
-    observations on display. Episodes are counted for one-step environments: length 1, return = reward.
+    It adds little: an info of `step` holds what SB3 reads of a finished episode and no more, Monitor's `episode` entry,
+    `is_success` where the environment gives it, `terminal_observation` and `TimeLimit.truncated`. Everything else is in
+    `batch_info`, the environment's own dict of arrays: of the observations on display, and under `final_info` of the
+    episodes just finished. `reset_infos` makes dicts of the former when it is asked for. Episodes are counted for
+    one-step environments: length 1, return = reward.
 
     Args:
         venv: A vector environment with `AutoresetMode.SAME_STEP`.
@@ -53,8 +55,16 @@ class GymnasiumVecEnv(VecEnv):
         self.batch_info = info
         self._reset_seeds()
         self._reset_options()
-        self.reset_infos = _rows(self.batch_info, self.num_envs)
         return observations
+
+    @property
+    def reset_infos(self) -> list[dict[str, Any]]:
+        """What is known of the observations on display, a dict for each; made when it is asked for."""
+        return _rows(self.batch_info, self.num_envs)
+
+    @reset_infos.setter
+    def reset_infos(self, infos: list[dict[str, Any]]) -> None:
+        """SB3's constructor begins with empty ones; here `batch_info` is what counts."""
 
     def step_async(self, actions: NDArray[np.int64]) -> None:
         """Keep the actions for `step_wait`."""
@@ -65,15 +75,19 @@ class GymnasiumVecEnv(VecEnv):
         observations, rewards, terminated, truncated, self.batch_info = self.venv.step(self._actions)
         dones = terminated | truncated
         elapsed = round(time.time() - self._started, 6)
-        final = self.batch_info.get("final_info", {})
+        finished = np.flatnonzero(dones).tolist()
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        success = self.batch_info.get("final_info", {}).get("is_success")
         final_observations = self.batch_info.get("final_obs")
-        self.reset_infos = _rows(self.batch_info, self.num_envs)
-        infos: list[dict[str, Any]] = _rows(final, self.num_envs)
-        for index in np.flatnonzero(dones):
-            infos[index]["episode"] = {"r": float(rewards[index]), "l": 1, "t": elapsed}
-            infos[index]["TimeLimit.truncated"] = bool(truncated[index] and not terminated[index])
+        paid, cut = rewards.tolist(), (truncated & ~terminated).tolist()
+        for index in finished:
+            info = infos[index]
+            info["episode"] = {"r": paid[index], "l": 1, "t": elapsed}
+            info["TimeLimit.truncated"] = cut[index]
             if final_observations is not None:
-                infos[index]["terminal_observation"] = final_observations[index]
+                info["terminal_observation"] = final_observations[index]
+            if success is not None:
+                info["is_success"] = bool(success[index])
         return observations, rewards.astype(np.float32), dones, infos
 
     def close(self) -> None:
@@ -97,8 +111,13 @@ class GymnasiumVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Call a method of the vector environment, for all of its environments at once."""
+        """Call a method of the vector environment, for all of its environments at once.
+
+        What it returns is each one's, but for `action_masks`, of which each has its own row: so MaskablePPO asks.
+        """
         self._refuse_part(indices)
+        if method_name == "action_masks":
+            return list(np.asarray(self.batch_info["action_mask"], dtype=np.bool_))
         return [getattr(self.venv, method_name)(*method_args, **method_kwargs)] * self.num_envs
 
     def env_is_wrapped(
@@ -136,7 +155,7 @@ class ObservationInfo(NamedTuple):
         task: The task of each, int64 of shape (N,); 0 where the environment knows no tasks.
         task_mask: The current tasks, int8 of shape (N, T); none where the environment does not name them.
         action_mask: The current task's classes, int8 of shape (N, A); all ones where there is no mask.
-        action_rewards: R(x, a) of every action, float32 of shape (N, A).
+        action_rewards: R(x, a) of every action, float32 of shape (N, A), or None where it is withheld.
         image_index: What tells the images apart, int64 of shape (N,), or None.
         epoch_length: Images in one pass over the current tasks, or None.
     """
@@ -144,7 +163,7 @@ class ObservationInfo(NamedTuple):
     task: NDArray[np.int64]
     task_mask: NDArray[np.int8]
     action_mask: NDArray[np.int8]
-    action_rewards: NDArray[np.float32]
+    action_rewards: NDArray[np.float32] | None
     image_index: NDArray[np.int64] | None
     epoch_length: int | None
 
@@ -153,26 +172,20 @@ def observation_info(env: VecEnv, num_actions: int) -> ObservationInfo:
     """Read the infos of the observations that a VecEnv has last returned.
 
     Raises:
-        ValueError: The environment does not tell the rewards of all actions.
+        ValueError: A wrapper has changed the form of the infos.
     """
     base = env.unwrapped
     if isinstance(base, GymnasiumVecEnv) and not isinstance(base.batch_info, dict):
         raise ValueError(
-            "the vector env gives infos as a list (DictInfoToList); EPG reads the dict of arrays: unwrap it"
+            "the vector env gives infos as a list (DictInfoToList); agents read the dict of arrays: unwrap it"
         )
     info = base.batch_info if isinstance(base, GymnasiumVecEnv) else _stacked(base.reset_infos)
-    if "action_rewards" not in info:
-        raise ValueError(
-            "the expectation over actions needs info['action_rewards'], the reward of every action, which this "
-            "environment does not give (feedback='bandit' withholds it); use an algorithm that learns from the reward "
-            "of the chosen action, such as PPO or A2C"
-        )
     count = env.num_envs
     return ObservationInfo(
         task=np.asarray(info.get("task", np.zeros(count)), dtype=np.int64),
         task_mask=np.asarray(info.get("task_mask", np.ones((count, 0))), dtype=np.int8),
         action_mask=np.asarray(info.get("action_mask", np.ones((count, num_actions))), dtype=np.int8),
-        action_rewards=np.asarray(info["action_rewards"], dtype=np.float32),
+        action_rewards=np.asarray(info["action_rewards"], dtype=np.float32) if "action_rewards" in info else None,
         image_index=np.asarray(info["image_index"], dtype=np.int64) if "image_index" in info else None,
         epoch_length=int(np.asarray(info["epoch_length"])[0]) if "epoch_length" in info else None,
     )
@@ -180,13 +193,12 @@ def observation_info(env: VecEnv, num_actions: int) -> ObservationInfo:
 
 def _rows(batch: dict[str, Any], count: int) -> list[dict[str, Any]]:
     """Gymnasium's dict of arrays as SB3's list of dicts, without the masks and the finished episodes."""
-    keys = [key for key in batch if not key.startswith(("_", "final_"))]
-    rows: list[dict[str, Any]] = [{} for _ in range(count)]
-    for key in keys:
-        values = _rows(batch[key], count) if isinstance(batch[key], dict) else batch[key]
-        for row, value in zip(rows, values, strict=True):
-            row[key] = value
-    return rows
+    columns = {
+        key: _rows(value, count) if isinstance(value, dict) else value
+        for key, value in batch.items()
+        if not key.startswith(("_", "final_"))
+    }
+    return [{key: column[row] for key, column in columns.items()} for row in range(count)]
 
 
 def _stacked(infos: Sequence[dict[str, Any]]) -> dict[str, Any]:

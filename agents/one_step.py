@@ -1,0 +1,548 @@
+"""What all algorithms for one-step environments share, as a stable-baselines3 algorithm: a `learn` call is a task."""
+
+from __future__ import annotations
+
+import io
+import math
+import pathlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, ClassVar, TypedDict, TypeVar, cast
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.common.utils import check_for_correct_spaces
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
+
+from agents.augmentation import TrainView
+from agents.checkpoint import (
+    describe_policy,
+    load_weights,
+    read_description,
+    read_state,
+    save_checkpoint,
+    saved_agent_arguments,
+)
+from agents.feature_cache import FeatureCache
+from agents.methods import Batch, Task, check_method
+from agents.objectives import Objective, mask_logits
+from agents.one_pass import OnePass
+from agents.policy import ViTPolicy
+from agents.policy_config import PolicyConfig
+from agents.update_log import log_update
+from agents.vec_env import ObservationInfo, as_vec_env, native_vector_env, observation_info
+from cls_env.naming import lookup
+
+SelfOneStep = TypeVar("SelfOneStep", bound="OneStepAlgorithm")
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class Learning(TypedDict, total=False):
+    """Constructor arguments that all one-step algorithms share; `OneStepAlgorithm` says what they are."""
+
+    learning_rate: float | Schedule
+    batch_size: int
+    freeze_fraction: float
+    crop_scale: tuple[float, float] | None
+    cache_features: bool
+    precision: str
+    policy_kwargs: dict[str, Any] | None
+    stats_window_size: int
+    tensorboard_log: str | None
+    verbose: int
+    seed: int | None
+    device: torch.device | str
+    _init_setup_model: bool
+
+
+class OneStepAlgorithm(BaseAlgorithm, ABC):
+    """Learns on one-step environments, with one forward pass for acting and learning.
+
+    A `learn` call is one task: it resets the environment, grows the policy's head by the classes of
+    `info["action_mask"]`, renews the optimizer, and trains on `total_timesteps` images, one environment step each. From
+    the second task on the PEFT module stays frozen for the first 60 % of the steps, and the head learns alone (LAE's
+    protocol, arXiv 2602.14078). The usual loop:
+
+        for task in range(5):
+            model.get_env().set_options({"task": task})
+            model.learn(4_000, reset_num_timesteps=task == 0)
+
+    What else is done about earlier tasks is the policy's method: `policy_kwargs={"method": "lae"}`, see
+    `agents.methods`. A call on the same tasks as the one before goes on with head, module and optimizer as they are.
+
+    A subclass says what it learns from (`_observed_rewards` or `_paid_rewards`), how it explores (`_behaviour`) and
+    what it minimises (`_loss`).
+
+    Args:
+        policy: `"ViTPolicy"`, or a subclass of it.
+        env: An environment id, a Gymnasium env, a Gymnasium vector env with SAME_STEP autoreset, or a SB3 `VecEnv`.
+            An id with a native vector env is made with `batch_size` environments.
+        learning_rate: Adam's rate, or a function of the remaining progress of the task (1 to 0).
+        batch_size: Images of one gradient step; a multiple of the number of environments.
+        freeze_fraction: Share of a later task's steps during which only the head learns, in [0, 1].
+        crop_scale: Learn from random crops, of this share of an image's area, with flips (see `TrainView`), drawn
+            anew each time; by default from what is seen at test. The paper's is (0.05, 1).
+        cache_features: In the head-only phase, compute the features of each image (`info["image_index"]`) once. Exact,
+            and faster, unless a wrapper augments the images; not together with `crop_scale`.
+        precision: `"float32"`, or `"bfloat16"` to run the backbone in mixed precision.
+        policy_kwargs: Entries of `PolicyConfig`, and `optimizer_class`, `optimizer_kwargs`.
+        stats_window_size: Episodes over which `rollout/` averages are taken.
+        tensorboard_log: Folder for TensorBoard, or None.
+        verbose: 0 silent, 1 informative.
+        seed: Fixes PEFT and head initialisation, a random backbone, and sampled actions.
+        device: `"auto"`, `"cpu"`, `"cuda"`.
+        _init_setup_model: Whether to build the policy at once, as in SB3.
+
+    Raises:
+        ValueError: An argument is unknown or out of range, or does not fit the environment.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"ViTPolicy": ViTPolicy}
+    policy: ViTPolicy
+    own_arguments: ClassVar[tuple[str, ...]] = ()
+    """Constructor arguments of a subclass, kept as attributes of their names and in checkpoints."""
+    objective: str | Objective = ""
+    """What is minimised."""
+    knows_all_rewards: ClassVar[bool] = False
+    """Whether a batch holds the true rewards of all actions."""
+
+    def __init__(
+        self,
+        policy: str | type[ViTPolicy],
+        env: GymEnv | VectorEnv[Any, Any, Any] | str | None,
+        learning_rate: float | Schedule = 5e-4,
+        batch_size: int = 32,
+        freeze_fraction: float = 0.6,
+        crop_scale: tuple[float, float] | None = None,
+        cache_features: bool = False,
+        precision: str = "float32",
+        policy_kwargs: dict[str, Any] | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: torch.device | str = "auto",
+        _init_setup_model: bool = True,
+    ) -> None:
+        if not 0 <= freeze_fraction <= 1:
+            raise ValueError(f"freeze_fraction is a share of the steps in [0, 1], not {freeze_fraction}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        self.batch_size = batch_size
+        self.freeze_fraction = freeze_fraction
+        if cache_features and crop_scale is not None:
+            raise ValueError("cache_features keeps one view of each image, but crop_scale draws a new one each time")
+        self.crop_scale = crop_scale
+        self.cache_features = cache_features
+        self._feature_cache = FeatureCache()
+        self.precision = precision
+        self._autocast_dtype = lookup("precision", precision, PRECISIONS)
+        if isinstance(policy, str):
+            lookup("policy", policy, self.policy_aliases)
+        if isinstance(env, str):
+            env = native_vector_env(env, batch_size) or env
+        elif env is None and _init_setup_model:
+            name = type(self).__name__
+            raise ValueError(
+                f"{name} needs an environment to learn its spaces from; without one, use {name}.load(path)"
+            )
+        super().__init__(
+            policy,
+            env,  # type: ignore[arg-type]  # _wrap_env takes vector envs too
+            learning_rate,
+            policy_kwargs=policy_kwargs,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            verbose=verbose,
+            device=device,
+            support_multi_env=True,
+            seed=seed,
+            supported_action_spaces=(gym.spaces.Discrete,),
+        )
+        if self.env is not None:
+            self._check_batches(self.n_envs)
+        self._current_task: dict[str, list[int]] | None = None
+        if _init_setup_model:
+            self._setup_model()
+
+    @abstractmethod
+    def _loss(self, logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:
+        """What is minimised: the loss of each sample, shape (B,).
+
+        Args:
+            logits: Masked, shape (B, A).
+            action_rewards: As observed or estimated, shape (B, A).
+            progress: Share of the task's steps that are done, in [0, 1).
+        """
+
+    def _behaviour(self, logits: Tensor, progress: float) -> Tensor:
+        """The probabilities with which actions are chosen in training, shape (B, A): the policy's own."""
+        return logits.softmax(dim=1)
+
+    def _observed_rewards(self, info: ObservationInfo) -> NDArray[np.float32]:
+        """What is known of the rewards of all actions before one is taken, shape (N, A)."""
+        return np.zeros(info.action_mask.shape, dtype=np.float32)
+
+    def _paid_rewards(self, batch: Batch, probabilities: Tensor, actions: Tensor, rewards: Tensor) -> None:
+        """Learn what an action was paid, of shape (N,) each; subclasses of bandit feedback note it in the batch."""
+
+    def _start_task(self, seed: int) -> None:
+        """Forget what was remembered of earlier tasks."""
+
+    def _state(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps beside the policy; none."""
+        return {}
+
+    def _resume(self, tensors: dict[str, Tensor]) -> None:
+        """Take on a saved state."""
+
+    @staticmethod
+    def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        """As SB3, but images stay channels last: the policy transposes them on its device."""
+        return as_vec_env(env)
+
+    def set_env(self, env: GymEnv | VectorEnv[Any, Any, Any], force_reset: bool = True) -> None:
+        """As SB3's, for any number of environments of which the batch is a multiple.
+
+        Raises:
+            ValueError: Their spaces or their number do not fit.
+        """
+        wrapped = self._wrap_env(env, self.verbose)  # type: ignore[arg-type]
+        self._check_batches(wrapped.num_envs)
+        self.n_envs = wrapped.num_envs
+        super().set_env(wrapped, force_reset)
+
+    def _check_batches(self, num_envs: int) -> None:
+        if self.batch_size % num_envs:
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of the {num_envs} environments")
+
+    def _setup_model(self) -> None:
+        self._setup_lr_schedule()
+        self.set_random_seed(self.seed)
+        backbone, peft, head, self._action_seed, self._view_seed, method = map(
+            int, np.random.SeedSequence(self.seed).generate_state(6)
+        )
+        config = PolicyConfig(backbone_seed=backbone, peft_seed=peft, head_seed=head, method_seed=method)
+        kwargs = {"config": config} | self.policy_kwargs
+        given = kwargs["config"] or config
+        check_method(kwargs.get("method", given.method), kwargs.get("peft", given.peft), self.objective)
+        make_policy = cast(type[ViTPolicy], self.policy_class)
+        policy = make_policy(self.observation_space, self.action_space, self.lr_schedule, **kwargs)
+        self.policy = policy.to(self.device)
+        self._actions_generator = torch.Generator(device=self.device)
+        self._views_generator = torch.Generator()
+        self.train_view = self.crop_scale and TrainView(self.policy.central_view.size, self.crop_scale)
+        view = self.train_view and partial(self.train_view, generator=self._views_generator)
+        self._view = partial(self.policy.see, view=view)
+
+    def learn(
+        self: SelfOneStep,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 10,
+        tb_log_name: str = "run",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> SelfOneStep:
+        """Train on one task.
+
+        Args:
+            total_timesteps: Images to train on, rounded up to whole batches.
+            callback: SB3 callbacks, called after every step of the environments.
+            log_interval: Gradient steps from one log row to the next.
+            tb_log_name: Name of the run for TensorBoard.
+            reset_num_timesteps: Count steps from 0 again.
+            progress_bar: Show one.
+
+        Returns:
+            The agent itself.
+
+        Raises:
+            ValueError: The environment does not say what is learned from, or its episodes have several steps.
+        """
+        if total_timesteps < 1:
+            raise ValueError(f"total_timesteps must be at least 1, not {total_timesteps}")
+        if self.env is not None:
+            self._one_pass = OnePass(self.env, self._num_actions)
+        self._last_obs = None  # begin with the images of the task that was set, also with reset_num_timesteps=False
+        _, listener = self._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+        task = self._begin_task()
+        listener.on_training_start(locals(), globals())
+        method = self.policy.method
+        updates = math.ceil(total_timesteps / self.batch_size) if method.learns_by_gradient else 0
+        for update in range(updates):
+            progress = update / updates
+            self._current_progress_remaining = 1.0 - progress
+            if progress >= self.freeze_fraction and self.policy.peft_frozen:
+                self.policy.unfreeze_peft()
+                self._feature_cache.forget()
+            if not self._train_on_batch(progress, listener, log=(update + 1) % log_interval == 0):
+                break
+        self.policy.set_training_mode(False)
+        method.after_task(self.policy, task)
+        if not method.learns_by_gradient:
+            self.num_timesteps += self._one_pass.count
+        listener.on_training_end()
+        return self
+
+    def _begin_task(self) -> Task:
+        """Meet the environment's task, if it is a new one, and say what it is."""
+        assert self.env is not None
+        info = observation_info(self.env, self._num_actions)
+        classes, tasks = (np.flatnonzero(mask.any(axis=0)).tolist() for mask in (info.action_mask, info.task_mask))
+        new = self._current_task != {"classes": classes, "tasks": tasks}
+        index = self.policy.tasks_begun - (not new)
+        task = Task(
+            index,
+            classes,
+            num_tasks=info.task_mask.shape[1] or None,
+            seed=(self.policy.config.method_seed + index) % 2**32,
+            images=self._task_images,
+        )
+        if new:
+            if self.policy.method.looks_through_tasks and info.epoch_length is None:
+                raise ValueError(
+                    f"{self.policy.config.method} looks through the images of a task, and the environment does not say "
+                    "how many there are, info['epoch_length']"
+                )
+            self._feature_cache.forget()
+            self.policy.begin_task(classes, freeze_peft=index > 0 and self.freeze_fraction > 0, task=task)
+            self._current_task = {"classes": classes, "tasks": tasks}
+            self._seed_task()
+        return task
+
+    def _task_images(self) -> Iterator[Batch]:
+        """The images of the current tasks, each once and as at test; the environment begins them anew afterwards."""
+        try:
+            for images, info, rows in self._one_pass:
+                yield self._batch(images, info, self.policy.see, rows)
+        finally:
+            self._last_obs = self._one_pass.begin_again()  # type: ignore[assignment]
+
+    def _batch(
+        self, images: Any, info: ObservationInfo, view: Callable[[Tensor], Tensor], rows: Any = slice(None)
+    ) -> Batch:
+        """Observed images, all or some, with what is known of them, on the policy's device."""
+        return Batch(
+            self._to_device(images[rows]),
+            self._to_device(self._observed_rewards(info)[rows]),
+            self._to_device(info.action_mask[rows]),
+            None if info.image_index is None else info.image_index[rows],
+            view,
+            self._feature_cache if self.cache_features else None,
+        )
+
+    def _seed_task(self) -> None:
+        """Let the task's random numbers follow from the agent's seeds."""
+        for generator, seed in ((self._actions_generator, self._action_seed), (self._views_generator, self._view_seed)):
+            generator.manual_seed(seed + self.policy.tasks_begun)
+        self._start_task(self._action_seed + self.policy.tasks_begun)
+
+    def _train_on_batch(self, progress: float, listener: BaseCallback, log: bool) -> bool:
+        """Collect a batch and learn from it; False where a callback ends the training."""
+        if not self.policy.training:  # a callback may have tested the policy since the last batch
+            self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        collected = self._collect(progress, listener)
+        if collected is None:
+            return False
+        batches, logits, action_rewards = collected
+        loss = self._update(batches, logits, action_rewards, progress)
+        self._n_updates += 1
+        if log:
+            task = max(self._current_task["tasks"], default=0) if self._current_task else 0
+            known = action_rewards if self.knows_all_rewards else None
+            log_update(self, task, progress, loss, logits.detach(), known)
+        return True
+
+    def _collect(self, progress: float, listener: BaseCallback) -> tuple[list[Batch], Tensor, Tensor] | None:
+        """See a batch and act on it, with the one forward pass that learning uses too.
+
+        Returns:
+            The batches, their masked logits and rewards, of shape (B, A); None where a callback ends the training.
+        """
+        assert self.env is not None
+        masked: list[Tensor] = []
+        rewards: list[Tensor] = []
+        batches: list[Batch] = []
+        listener.on_rollout_start()
+        for _ in range(self.batch_size // self.n_envs):
+            batches.append(self._current_batch())
+            mask = self.policy.method.choosable(self.policy, batches[-1])
+            masked.append(mask_logits(self._logits(batches[-1]), mask))
+            if not self._act(batches[-1], masked[-1], progress, listener):
+                return None
+            rewards.append(batches[-1].action_rewards * mask)
+        listener.on_rollout_end()
+        return batches, torch.cat(masked), torch.cat(rewards)
+
+    def _update(self, batches: list[Batch], logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:
+        """Take a gradient step, and return the loss, a scalar without gradient."""
+        method = self.policy.method
+        loss = self._loss(logits, action_rewards, progress).mean()
+        with self._autocast():
+            further = method.additional_loss(
+                self.policy, batches, lambda others, values: self._loss(others.float(), values, progress).mean()
+            )
+        total = loss if further is None else loss + further
+        self.policy.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        self.policy.optimizer.step()
+        method.after_step(self.policy, batches)
+        return total.detach()
+
+    def _current_batch(self) -> Batch:
+        """The images on display."""
+        assert self.env is not None and self._current_task is not None
+        info = observation_info(self.env, self._num_actions)
+        if set(np.flatnonzero(info.action_mask.any(axis=0))) - set(self._current_task["classes"]):
+            raise ValueError(
+                "the environment went on to new classes within a learn call: set the task before each call, and learn "
+                "from no more images than an online stream has for it"
+            )
+        return self._batch(self._last_obs, info, self._view)
+
+    def _logits(self, batch: Batch) -> Tensor:
+        with self._autocast():
+            logits = self.policy.method.training_logits(self.policy, batch).float()
+        batch.logits = logits.detach()
+        return logits
+
+    def _autocast(self) -> torch.autocast:
+        dtype = self._autocast_dtype
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32)
+
+    def _act(self, batch: Batch, logits: Tensor, progress: float, listener: BaseCallback) -> bool:
+        """Sample actions and step the environments; False where a callback ends the training."""
+        assert self.env is not None
+        probabilities = self._behaviour(logits.detach(), progress)
+        chosen = torch.multinomial(probabilities, 1, generator=self._actions_generator).squeeze(1)
+        actions = chosen.cpu().numpy()
+        new_obs, rewards, dones, infos = self.env.step(actions)
+        if not dones.all():
+            name = type(self).__name__
+            raise ValueError(f"{name} learns from the reward of one action: every episode must end after one step")
+        self._paid_rewards(batch, probabilities, chosen, self._to_device(rewards))
+        self.num_timesteps += self.n_envs
+        listener.update_locals(locals())
+        if not listener.on_step():
+            return False
+        self._update_info_buffer(infos, dones)
+        self._last_obs = new_obs  # type: ignore[assignment]
+        return True
+
+    @property
+    def _num_actions(self) -> int:
+        assert isinstance(self.action_space, gym.spaces.Discrete)
+        return int(self.action_space.n)
+
+    def _to_device(self, array: Any) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, non_blocking=True)
+
+    def save(
+        self,
+        path: str | pathlib.Path | io.BufferedIOBase,
+        exclude: Iterable[str] | None = None,
+        include: Iterable[str] | None = None,
+    ) -> None:
+        """Save head, PEFT module and method in a zip of safetensors and JSON, from which `load` rebuilds the agent.
+
+        The frozen backbone is named with its hash, not copied. The optimizer is not saved, since every task renews it:
+        a checkpoint taken within a task goes on with a fresh one, an unfrozen PEFT module and the random numbers of the
+        task's beginning.
+        A learning-rate schedule or an objective given as a function, and an optimizer or a policy of one's own, are
+        code, which is not saved either: pass them to `load` again.
+
+        Args:
+            path: The file; `.zip` is added where it has no suffix.
+            exclude: Must be None: the format has no optional parts.
+            include: Must be None.
+
+        Raises:
+            ValueError: `exclude` or `include` is given, or `path` is a stream.
+        """
+        if exclude is not None or include is not None or isinstance(path, io.IOBase):
+            raise ValueError("save writes one file of a fixed form: give a path, and neither exclude nor include")
+        description = {
+            "algorithm": type(self).__name__,
+            **{name: _unless_code(getattr(self, name)) for name in self.own_arguments},
+            "learning_rate": _unless_code(self.learning_rate),
+            "batch_size": self.batch_size,
+            "freeze_fraction": self.freeze_fraction,
+            "crop_scale": self.crop_scale,
+            "cache_features": self.cache_features,
+            "precision": self.precision,
+            "seed": self.seed,
+            "observation_shape": list(self.observation_space.shape or ()),
+            "num_actions": self._num_actions,
+            "num_timesteps": self.num_timesteps,
+            "n_updates": self._n_updates,
+            "action_seed": self._action_seed,
+            "view_seed": self._view_seed,
+            "current_task": self._current_task,
+            "tasks_begun": self.policy.tasks_begun,
+            **describe_policy(self.policy),
+        }
+        save_checkpoint(path, self.policy, description, self._state())
+
+    @classmethod
+    def load(  # type: ignore[override]
+        cls: type[SelfOneStep],
+        path: str | pathlib.Path,
+        env: GymEnv | VectorEnv[Any, Any, Any] | None = None,
+        device: torch.device | str = "auto",
+        **kwargs: Any,
+    ) -> SelfOneStep:
+        """Rebuild an agent from `save`'s file.
+
+        Args:
+            path: The file, with or without `.zip`.
+            env: To go on learning; predicting needs none.
+            device: Where the policy runs.
+            **kwargs: Constructor arguments that replace the saved ones.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is damaged, does not fit the environment, or belongs to other backbone weights.
+        """
+        saved = read_description(path)
+        if saved["algorithm"] not in (names := [kind.__name__ for kind in (cls, *cls.__subclasses__())]):
+            raise ValueError(f"{path} holds a {saved['algorithm']}, not a {names[0]}: load it with its own class")
+        policy = kwargs.pop("policy", "ViTPolicy")
+        arguments = saved_agent_arguments(path, saved, kwargs, cls.own_arguments)
+        model = cls(policy, env, device=device, _init_setup_model=False, **arguments)
+        observation_space = gym.spaces.Box(0, 255, tuple(saved["observation_shape"]), np.uint8)
+        action_space = gym.spaces.Discrete(saved["num_actions"])
+        if model.env is not None:
+            check_for_correct_spaces(model.env, observation_space, action_space)
+        model.observation_space, model.action_space = observation_space, action_space
+        model._setup_model()
+        if not model.policy.trains_whole_backbone and model.policy.backbone_hash != saved["backbone_sha256"]:
+            raise ValueError(
+                f"{path} was trained on other weights of {saved['policy']['model']}: the backbone here has SHA-256 "
+                f"{model.policy.backbone_hash[:12]}, the saved one {saved['backbone_sha256'][:12]}"
+            )
+        model.policy.tasks_begun = saved["tasks_begun"]
+        load_weights(path, model.policy)
+        model._resume(read_state(path))
+        model.policy.to(model.device)
+        model.policy.renew_optimizer()
+        model._current_task = saved["current_task"]
+        model.num_timesteps, model._n_updates = saved["num_timesteps"], saved["n_updates"]
+        model._action_seed = saved["action_seed"]
+        model._view_seed = saved.get("view_seed", model._view_seed)
+        model._seed_task()
+        return model
+
+
+def _unless_code(value: Any) -> Any:
+    return None if callable(value) else value
