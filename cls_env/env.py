@@ -95,6 +95,10 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     | `split`         | str                               | `"train"`  | `"train"`, `"validation"` or `"test"`        |
     | `feedback`      | str                               | `"full"`   | `"bandit"` keeps the label out of `info`     |
     | `reward_matrix` | array of shape (K, K)             | 0-1        | R[label, action]                             |
+    | `task_schedule` | int, sequence of int              | `None`     | episodes of each task, after which a         |
+    |                 |                                   |            | training stream moves on by itself           |
+    | `task_blur`     | float in [0, 1]                   | `0.0`      | how far neighbouring tasks run into one      |
+    |                 |                                   |            | another, as a share of the shorter one       |
     | `render_mode`   | str                               | `None`     | `"rgb_array"` or `"human"`                   |
 
     The further arguments are `TaskStream`'s: `num_tasks`, `scenario` (`"class-incremental"`; also `"task-incremental"`,
@@ -125,22 +129,22 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
         split: str = "train",
         feedback: str = "full",
         reward_matrix: ArrayLike | None = None,
+        task_schedule: int | Sequence[int] | None = None,
+        task_blur: float = 0.0,
         render_mode: str | None = None,
         **stream_options: Any,
     ) -> None:
-        EzPickle.__init__(
-            self,
-            dataset,
-            task=task,
-            split=split,
-            feedback=feedback,
-            reward_matrix=reward_matrix,
-            render_mode=render_mode,
+        arguments = {
+            "task": task,
+            "split": split,
+            "feedback": feedback,
+            "reward_matrix": reward_matrix,
+            "task_schedule": task_schedule,
+            "task_blur": task_blur,
             **stream_options,
-        )
-        self._source = make_source(
-            dataset, task=task, split=split, feedback=feedback, reward_matrix=reward_matrix, **stream_options
-        )
+        }
+        EzPickle.__init__(self, dataset, render_mode=render_mode, **arguments)
+        self._source = make_source(dataset, **arguments)
         self.stream = self._source.stream
         self.observation_space, self.action_space = self._source.observation_space, self._source.action_space
         self.render_mode = checked_render_mode(render_mode, self.metadata)

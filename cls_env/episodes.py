@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from cls_env.datasets import ImageDataset
 from cls_env.datasets.memory import RowReader
 from cls_env.naming import lookup
+from cls_env.order import make_order
 from cls_env.rewards import action_rewards, reward, zero_one_rewards
 from cls_env.tasks import TaskStream
 
@@ -27,19 +29,21 @@ class Episodes(NamedTuple):
         labels: int64 of shape (N,), as the learner sees them.
         tasks: The task each image belongs to, int64 of shape (N,).
         rows: The row of each image in its split, int64 of shape (N,).
+        numbers: The images since the stream began, counted on: int64 of shape (N,).
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     tasks: NDArray[np.int64]
     rows: NDArray[np.int64]
+    numbers: NDArray[np.int64]
 
 
 class EpisodeSource:
     """Hands out a stream's images: training in a seeded shuffle without replacement, else in order, each once a pass.
 
     Passes over the current tasks follow on one another. In an online stream a pass of training images is the only one:
-    the next task follows, and after the last the first again.
+    the next task follows, and after the last the first again. With a schedule each task has its number of episodes.
 
     Args:
         stream: Where images and labels come from.
@@ -47,9 +51,11 @@ class EpisodeSource:
         task: The task drawn from, or several.
         feedback: `"full"` puts label and rewards of all actions into `info`, `"bandit"` neither.
         reward_matrix: R[label, action], of shape (K, K); by default 1 on the diagonal, else 0.
+        task_schedule: Training episodes of each task, or one number for all; by default the stream stays where it is.
+        task_blur: In [0, 1]: how far neighbouring tasks of a schedule run into each other.
 
     Raises:
-        ValueError: An argument is unknown, out of range, or of another shape.
+        ValueError: An argument is unknown, out of range, or of another shape, or two don't go together.
     """
 
     def __init__(
@@ -59,6 +65,8 @@ class EpisodeSource:
         task: int | Sequence[int] = 0,
         feedback: str = "full",
         reward_matrix: ArrayLike | None = None,
+        task_schedule: int | Sequence[int] | None = None,
+        task_blur: float = 0.0,
     ) -> None:
         self.stream = stream
         self.observation_space = cast(
@@ -67,81 +75,37 @@ class EpisodeSource:
         )
         self.action_space = spaces.Discrete(stream.num_classes)
         self._full_feedback = lookup("feedback", feedback, FEEDBACKS)
-        self._shuffled = split == "train"
-        self._split = split
         self._read, self._labels = RowReader(stream.images(split)), stream.labels(split)
         self._reward_matrix = _checked_rewards(reward_matrix, stream.num_classes)
         self._tells_success = self._full_feedback or reward_matrix is None
         self._task_of = np.full(len(self._labels), -1)
-        self._task_masks = np.zeros((len(stream.tasks), stream.num_classes), dtype=np.int8)
+        action_masks = np.zeros((len(stream.tasks), stream.num_classes), dtype=np.int8)
         for member in stream.tasks:
             self._task_of[member.indices(split)] = member.index
-            self._task_masks[member.index, member.classes] = 1
-        self._moves_on = stream.scenario.one_pass and self._shuffled
-        # A batch of an online stream may straddle two tasks, so that no one mask fits all its images.
-        self._masks_by_image = self._moves_on or (stream.scenario.task_named_at_test and not self._shuffled)
-        self.move_to(task)
+            action_masks[member.index, member.classes] = 1
+        self._order = make_order(stream, split, task, task_schedule, task_blur, action_masks)
+        self._shown = 0
 
     def begin(self, seed: object, options: dict[str, Any] | None) -> None:
-        """Apply what was passed to an environment's `reset`: a seed begins a new pass, an option `task` moves on.
+        """Apply what was passed to an environment's `reset`: a seed begins anew, an option `task` moves on.
 
         Raises:
-            ValueError: An option does not exist, or a task is out of range.
+            ValueError: An option does not exist, or a task is out of range or not to be chosen.
         """
         if unknown := set(options or {}) - {"task"}:
             raise ValueError(f"unknown reset option {', '.join(sorted(unknown))}; the only one is 'task'")
-        if seed is not None:
-            self.rewind()
         if options:
-            self.move_to(options["task"])
-
-    def move_to(self, tasks: int | Sequence[int]) -> None:
-        """Draw from these tasks from now on, beginning a new pass.
-
-        Raises:
-            ValueError: A task is not in the stream, or none is named.
-        """
-        chosen = np.atleast_1d(np.asarray(tasks))
-        count = len(self.stream.tasks)
-        if chosen.size == 0 or chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
-            raise ValueError(f"task must be an index or a list of indices, not {tasks!r}")
-        if chosen.min() < 0 or chosen.max() >= count:
-            raise ValueError(f"task {tasks} is out of range: the stream has {count} tasks, 0 ... {count - 1}")
-        if len(set(chosen.tolist())) < len(chosen):
-            raise ValueError(f"task {tasks} names a task twice")
-        self.tasks = tuple(int(index) for index in chosen)
-        self._indices = np.concatenate([self.stream.tasks[index].indices(self._split) for index in self.tasks])
-        if len(self._indices) == 0:
-            raise ValueError(f"task {tasks} has no {self._split} images; give the stream a validation_fraction")
-        self.task_mask = np.zeros(count, dtype=np.int8)
-        self.task_mask[list(self.tasks)] = 1
-        self.action_mask = self._task_masks[list(self.tasks)].max(axis=0)
-        self.rewind()
-
-    def rewind(self) -> None:
-        """Begin a new pass with the next draw."""
-        self._waiting = np.empty(0, dtype=np.int64)
-        self._passes = 0
-
-    @property
-    def epoch_length(self) -> int:
-        """Images in one pass over the current tasks."""
-        return len(self._indices)
+            self._order.move_to(options["task"])
+        if seed is not None:
+            self._order.rewind()
+            self._shown = 0
 
     def draw(self, count: int, generator: np.random.Generator) -> Episodes:
-        """The next images; passes follow on one another within a batch."""
-        while len(self._waiting) < count:
-            self._waiting = np.concatenate([self._waiting, self._next_pass(generator)])
-        rows, self._waiting = self._waiting[:count], self._waiting[count:]
-        return Episodes(self._read(rows), self._labels[rows], self._task_of[rows], rows)
-
-    def _next_pass(self, generator: np.random.Generator) -> NDArray[np.int64]:
-        if self._moves_on and self._passes:
-            waiting = self._waiting
-            self.move_to((self.tasks[-1] + 1) % len(self.stream.tasks))
-            self._waiting = waiting
-        self._passes += 1
-        return generator.permutation(self._indices) if self._shuffled else self._indices
+        """The next images; passes, and tasks that move on by themselves, follow on one another within a batch."""
+        numbers = np.arange(self._shown, self._shown + count)
+        rows = self._order.take(numbers, generator)
+        self._shown += count
+        return Episodes(self._read(rows), self._labels[rows], self._task_of[rows], rows, numbers)
 
     def rewards(self, episodes: Episodes, actions: NDArray[np.int64]) -> NDArray[np.float32]:
         """R[label, action] for each episode, float32 of shape (N,)."""
@@ -149,16 +113,7 @@ class EpisodeSource:
 
     def observation_info(self, episodes: Episodes) -> dict[str, Any]:
         """What `info` says of images on display, as arrays with a row for each."""
-        count = len(episodes.labels)
-        by_image = self._masks_by_image
-        info = {
-            "task": episodes.tasks,
-            "task_mask": np.repeat(self.task_mask[None], count, axis=0),
-            "action_mask": self._task_masks[episodes.tasks]
-            if by_image
-            else np.repeat(self.action_mask[None], count, 0),
-            "epoch_length": np.full(count, self.epoch_length),
-        }
+        info: dict[str, Any] = {"task": episodes.tasks} | self._order.info(episodes.numbers, episodes.tasks)
         if self._full_feedback:
             info["image_index"] = episodes.rows
             info["label"] = episodes.labels.copy()
@@ -186,9 +141,8 @@ def make_source(dataset: Dataset | TaskStream, **arguments: Any) -> EpisodeSourc
     Raises:
         ValueError: An argument does not fit.
     """
-    source_arguments = {
-        name: arguments.pop(name) for name in ("split", "task", "feedback", "reward_matrix") if name in arguments
-    }
+    own = set(signature(EpisodeSource).parameters) - {"stream"}
+    source_arguments = {name: arguments.pop(name) for name in own & set(arguments)}
     if not isinstance(dataset, TaskStream):
         dataset = TaskStream(dataset, **arguments)
     elif arguments:

@@ -16,7 +16,16 @@ from cls_env import ClassIncrementalVectorEnv, TaskStream
 MakeVec = Callable[..., gym.vector.VectorEnv]
 
 
-@pytest.mark.parametrize("arguments", [{}, {"split": "test", "task": 1}, {"feedback": "bandit"}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"split": "test", "task": 1},
+        {"feedback": "bandit"},
+        {"task_schedule": 9},
+        {"task_schedule": [4, 7, 5], "task_blur": 0.8},
+    ],
+)
 def test_one_native_env_equals_gymnasiums_sync_vector_env(
     stream: TaskStream, make_vec: MakeVec, arguments: dict[str, object]
 ) -> None:
@@ -25,7 +34,7 @@ def test_one_native_env_equals_gymnasiums_sync_vector_env(
         [lambda: gym.make("cls_env/ClassIncremental-v0", dataset=stream, **arguments)],
         autoreset_mode=AutoresetMode.SAME_STEP,
     )
-    for options in (None, {"task": 2}):
+    for options in (None, {"task": 2}) if "task_schedule" not in arguments else (None, {}):
         assert data_equivalence(native.reset(seed=7, options=options), reference.reset(seed=7, options=options))
         for action in range(30):
             actions = np.array([action % 6])
