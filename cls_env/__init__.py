@@ -3,7 +3,8 @@
 from cls_env.datasets import DATASETS, ImageDataset, from_arrays, load_dataset, register_dataset
 from cls_env.env import ClassIncrementalEnv
 from cls_env.registration import register_environments
-from cls_env.tasks import Task, TaskStream
+from cls_env.rewards import cost_sensitive_rewards, hierarchical_rewards
+from cls_env.tasks import Task, TaskSchedule, TaskStream
 from cls_env.vector_env import ClassIncrementalVectorEnv
 
 __all__ = [
@@ -12,8 +13,11 @@ __all__ = [
     "ClassIncrementalVectorEnv",
     "ImageDataset",
     "Task",
+    "TaskSchedule",
     "TaskStream",
+    "cost_sensitive_rewards",
     "from_arrays",
+    "hierarchical_rewards",
     "load_dataset",
     "register_dataset",
 ]

@@ -9,10 +9,11 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils import EzPickle
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from cls_env.episodes import Dataset, Episodes, make_source
 from cls_env.rendering import HumanWindow, checked_render_mode, render_frame
+from cls_env.reward_model import RewardMatrix
 from cls_env.tasks import TaskStream
 
 
@@ -128,7 +129,9 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
         task: int | Sequence[int] = 0,
         split: str = "train",
         feedback: str = "full",
-        reward_matrix: ArrayLike | None = None,
+        reward_matrix: RewardMatrix | None = None,
+        reward_noise: str | None = None,
+        abstain_reward: float | None = None,
         task_schedule: int | Sequence[int] | None = None,
         task_blur: float = 0.0,
         render_mode: str | None = None,
@@ -139,6 +142,8 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
             "split": split,
             "feedback": feedback,
             "reward_matrix": reward_matrix,
+            "reward_noise": reward_noise,
+            "abstain_reward": abstain_reward,
             "task_schedule": task_schedule,
             "task_blur": task_blur,
             **stream_options,
@@ -164,7 +169,7 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
         if not self.action_space.contains(action):
             raise InvalidAction(
                 f"{action!r} ({type(action).__name__}) is not an action: it must be an integer in "
-                f"0 ... {self.stream.num_classes - 1}"
+                f"0 ... {self._source.action_space.n - 1}"
             )
         self._action = np.int64(action)
         actions = np.array([action], dtype=np.int64)
@@ -210,7 +215,7 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     def _frame(self) -> NDArray[np.uint8]:
         if self._episode is None:
             raise ResetNeeded("call reset() before render()")
-        names = self.stream.class_names
+        names = self._source.action_names
         chosen = None if self._action is None else names[self._action]
         return render_frame(self._episode.images[0], names[self._episode.labels[0]], chosen)
 

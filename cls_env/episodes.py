@@ -14,7 +14,8 @@ from cls_env.datasets import ImageDataset
 from cls_env.datasets.memory import RowReader
 from cls_env.naming import lookup
 from cls_env.order import make_order
-from cls_env.rewards import action_rewards, reward, zero_one_rewards
+from cls_env.reward_model import RewardMatrix, RewardModel
+from cls_env.rewards import Rewards, reward
 from cls_env.tasks import TaskStream
 
 Dataset = str | ImageDataset | tuple[ArrayLike, ...]
@@ -30,6 +31,7 @@ class Episodes(NamedTuple):
         tasks: The task each image belongs to, int64 of shape (N,).
         rows: The row of each image in its split, int64 of shape (N,).
         numbers: The images since the stream began, counted on: int64 of shape (N,).
+        action_rewards: What each action pays, float32 of shape (N, A).
     """
 
     images: NDArray[np.uint8]
@@ -37,6 +39,7 @@ class Episodes(NamedTuple):
     tasks: NDArray[np.int64]
     rows: NDArray[np.int64]
     numbers: NDArray[np.int64]
+    action_rewards: Rewards
 
 
 class EpisodeSource:
@@ -50,7 +53,10 @@ class EpisodeSource:
         split: `"train"`, `"validation"` or `"test"`.
         task: The task drawn from, or several.
         feedback: `"full"` puts label and rewards of all actions into `info`, `"bandit"` neither.
-        reward_matrix: R[label, action], of shape (K, K); by default 1 on the diagonal, else 0.
+        reward_matrix: R[label, action] of shape (K, K), or a function of the class names that returns it; by default 1
+            on the diagonal, else 0.
+        reward_noise: A specification of `REWARD_NOISES`, or None.
+        abstain_reward: What an additional action pays whatever the label; None for no such action.
         task_schedule: Training episodes of each task, or one number for all; by default the stream stays where it is.
         task_blur: In [0, 1]: how far neighbouring tasks of a schedule run into each other.
 
@@ -64,7 +70,9 @@ class EpisodeSource:
         split: str = "train",
         task: int | Sequence[int] = 0,
         feedback: str = "full",
-        reward_matrix: ArrayLike | None = None,
+        reward_matrix: RewardMatrix | None = None,
+        reward_noise: str | None = None,
+        abstain_reward: float | None = None,
         task_schedule: int | Sequence[int] | None = None,
         task_blur: float = 0.0,
     ) -> None:
@@ -73,18 +81,24 @@ class EpisodeSource:
             spaces.Space[NDArray[np.uint8]],
             spaces.Box(0, 255, stream.dataset.train_images.shape[1:], np.uint8),
         )
-        self.action_space = spaces.Discrete(stream.num_classes)
         self._full_feedback = lookup("feedback", feedback, FEEDBACKS)
         self._read, self._labels = RowReader(stream.images(split)), stream.labels(split)
-        self._reward_matrix = _checked_rewards(reward_matrix, stream.num_classes)
-        self._tells_success = self._full_feedback or reward_matrix is None
+        self._rewards = RewardModel(stream.class_names, reward_matrix, reward_noise, abstain_reward)
+        self.action_space = spaces.Discrete(self._rewards.num_actions)
         self._task_of = np.full(len(self._labels), -1)
-        action_masks = np.zeros((len(stream.tasks), stream.num_classes), dtype=np.int8)
+        action_masks = np.zeros((len(stream.tasks), self._rewards.num_actions), dtype=np.int8)
+        action_masks[:, stream.num_classes :] = 1
         for member in stream.tasks:
             self._task_of[member.indices(split)] = member.index
             action_masks[member.index, member.classes] = 1
         self._order = make_order(stream, split, task, task_schedule, task_blur, action_masks)
         self._shown = 0
+        self._noise_generator: np.random.Generator | None = None
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """The classes in order of arrival and, where abstaining is a choice, that too."""
+        return (*self.stream.class_names, "abstain")[: self._rewards.num_actions]
 
     def begin(self, seed: object, options: dict[str, Any] | None) -> None:
         """Apply what was passed to an environment's `reset`: a seed begins anew, an option `task` moves on.
@@ -99,17 +113,23 @@ class EpisodeSource:
         if seed is not None:
             self._order.rewind()
             self._shown = 0
+            self._noise_generator = None
 
     def draw(self, count: int, generator: np.random.Generator) -> Episodes:
         """The next images; passes, and tasks that move on by themselves, follow on one another within a batch."""
         numbers = np.arange(self._shown, self._shown + count)
         rows = self._order.take(numbers, generator)
         self._shown += count
-        return Episodes(self._read(rows), self._labels[rows], self._task_of[rows], rows, numbers)
+        labels = self._labels[rows]
+        # Noise is drawn from a generator of its own: with it and without, the same images come.
+        if self._noise_generator is None and self._rewards.is_noisy:
+            (self._noise_generator,) = generator.spawn(1)
+        action_rewards = self._rewards.draw(labels, self._noise_generator or generator)
+        return Episodes(self._read(rows), labels, self._task_of[rows], rows, numbers, action_rewards)
 
-    def rewards(self, episodes: Episodes, actions: NDArray[np.int64]) -> NDArray[np.float32]:
-        """R[label, action] for each episode, float32 of shape (N,)."""
-        return reward(self._reward_matrix, episodes.labels, actions)
+    def rewards(self, episodes: Episodes, actions: NDArray[np.int64]) -> Rewards:
+        """What each episode pays, float32 of shape (N,)."""
+        return reward(episodes.action_rewards, actions)
 
     def observation_info(self, episodes: Episodes) -> dict[str, Any]:
         """What `info` says of images on display, as arrays with a row for each."""
@@ -117,7 +137,7 @@ class EpisodeSource:
         if self._full_feedback:
             info["image_index"] = episodes.rows
             info["label"] = episodes.labels.copy()
-            info["action_rewards"] = action_rewards(self._reward_matrix, episodes.labels)
+            info["action_rewards"] = episodes.action_rewards.copy()
         return info
 
     def outcome_info(self, episodes: Episodes, actions: NDArray[np.int64]) -> dict[str, Any]:
@@ -126,7 +146,7 @@ class EpisodeSource:
         outcome = {"action": actions}
         if self._full_feedback:
             outcome["label"] = episodes.labels.copy()
-        if not self._tells_success:
+        if not (self._full_feedback or self._rewards.tells_success):
             return {"outcome": outcome}
         return {"outcome": outcome | {"is_success": correct}, "is_success": correct}
 
@@ -148,15 +168,3 @@ def make_source(dataset: Dataset | TaskStream, **arguments: Any) -> EpisodeSourc
     elif arguments:
         raise ValueError(f"a TaskStream is complete: drop {', '.join(arguments)}, or give the image set in its place")
     return EpisodeSource(dataset, **source_arguments)
-
-
-def _checked_rewards(reward_matrix: ArrayLike | None, num_classes: int) -> NDArray[np.float32]:
-    if reward_matrix is None:
-        return zero_one_rewards(num_classes)
-    rewards = np.asarray(reward_matrix, dtype=np.float32)
-    if rewards.shape != (num_classes, num_classes) or not np.isfinite(rewards).all():
-        raise ValueError(
-            f"reward_matrix must hold a finite R[label, action] of shape ({num_classes}, {num_classes}), "
-            f"not shape {rewards.shape}"
-        )
-    return rewards

@@ -116,14 +116,14 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
 
     def _checked(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
         chosen = np.asarray(actions)
-        classes = self.stream.num_classes
+        count = self._source.action_space.n
         if chosen.shape != (self.num_envs,) or not np.issubdtype(chosen.dtype, np.integer):
             raise InvalidAction(
                 f"actions must be {self.num_envs} integers, one for each environment, "
                 f"not {chosen.dtype} of shape {chosen.shape}"
             )
-        if chosen.min() < 0 or chosen.max() >= classes:
-            raise InvalidAction(f"actions must be in 0 ... {classes - 1}, not {chosen.min()} ... {chosen.max()}")
+        if chosen.min() < 0 or chosen.max() >= count:
+            raise InvalidAction(f"actions must be in 0 ... {count - 1}, not {chosen.min()} ... {chosen.max()}")
         return chosen.astype(np.int64)
 
     def _masked(self, info: dict[str, Any]) -> dict[str, Any]:

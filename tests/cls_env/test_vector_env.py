@@ -22,8 +22,9 @@ MakeVec = Callable[..., gym.vector.VectorEnv]
         {},
         {"split": "test", "task": 1},
         {"feedback": "bandit"},
+        {"reward_noise": "gaussian", "abstain_reward": 0.5},
         {"task_schedule": 9},
-        {"task_schedule": [4, 7, 5], "task_blur": 0.8},
+        {"task_schedule": [4, 7, 5], "task_blur": 0.8, "reward_noise": "flip"},
     ],
 )
 def test_one_native_env_equals_gymnasiums_sync_vector_env(
