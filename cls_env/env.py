@@ -173,11 +173,10 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
             )
         self._action = np.int64(action)
         actions = np.array([action], dtype=np.int64)
-        reward = float(self._source.rewards(self._episode, actions)[0])
-        outcome = self._source.outcome_info(self._episode, actions)
+        rewards, outcome = self._source.finish(self._episode, actions)
         if self._window is not None:
             self._window.show(self._frame())
-        return self._episode.images[0].copy(), reward, True, False, self._info() | _first_row(outcome)
+        return self._episode.images[0].copy(), float(rewards[0]), True, False, self._info() | _first_row(outcome)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -208,6 +207,30 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
         if self._window is not None:
             self._window.close()
 
+    def action_masks(self) -> NDArray[np.bool_]:
+        """The action mask of the image on display, bool of shape (A,), where sb3-contrib's MaskablePPO looks for it.
+
+        Raises:
+            ResetNeeded: No episode has begun.
+        """
+        if self._episode is None:
+            raise ResetNeeded("call reset() before action_masks()")
+        return self._source.action_masks(self._episode)[0]
+
+    @property
+    def total_regret(self) -> float:
+        """The sum of the regrets of all episodes finished since construction, for the experimenter.
+
+        It is kept whatever the feedback; the agent's `info` may withhold it.
+        Source: `bsuite_info` of Osband et al., "Behaviour suite for reinforcement learning", ICLR 2020.
+        """
+        return self._source.total_regret
+
+    @property
+    def num_episodes(self) -> int:
+        """The episodes finished since construction."""
+        return self._source.num_episodes
+
     def _info(self) -> dict[str, Any]:
         assert self._episode is not None
         return _first_row(self._source.observation_info(self._episode))
@@ -221,8 +244,11 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
 
 
 def _first_row(info: dict[str, Any]) -> dict[str, Any]:
-    """The info of one episode out of a batch: Python scalars, and copies of array rows."""
-    return {
-        key: _first_row(value) if isinstance(value, dict) else (value[0].item() if value.ndim == 1 else value[0].copy())
-        for key, value in info.items()
-    }
+    """The info of one episode out of a batch: Python's int and bool, NumPy's float32, and copies of array rows."""
+    return {key: _first_row(value) if isinstance(value, dict) else _row(value[0]) for key, value in info.items()}
+
+
+def _row(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    return value if isinstance(value, np.floating) else value.item()

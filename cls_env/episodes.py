@@ -60,6 +60,10 @@ class EpisodeSource:
         task_schedule: Training episodes of each task, or one number for all; by default the stream stays where it is.
         task_blur: In [0, 1]: how far neighbouring tasks of a schedule run into each other.
 
+    Attributes:
+        num_episodes: Episodes finished since construction.
+        total_regret: The sum of their regrets.
+
     Raises:
         ValueError: An argument is unknown, out of range, or of another shape, or two don't go together.
     """
@@ -94,6 +98,8 @@ class EpisodeSource:
         self._order = make_order(stream, split, task, task_schedule, task_blur, action_masks)
         self._shown = 0
         self._noise_generator: np.random.Generator | None = None
+        self.num_episodes = 0
+        self.total_regret = 0.0
 
     @property
     def action_names(self) -> tuple[str, ...]:
@@ -127,10 +133,6 @@ class EpisodeSource:
         action_rewards = self._rewards.draw(labels, self._noise_generator or generator)
         return Episodes(self._read(rows), labels, self._task_of[rows], rows, numbers, action_rewards)
 
-    def rewards(self, episodes: Episodes, actions: NDArray[np.int64]) -> Rewards:
-        """What each episode pays, float32 of shape (N,)."""
-        return reward(episodes.action_rewards, actions)
-
     def observation_info(self, episodes: Episodes) -> dict[str, Any]:
         """What `info` says of images on display, as arrays with a row for each."""
         info: dict[str, Any] = {"task": episodes.tasks} | self._order.info(episodes.numbers, episodes.tasks)
@@ -140,15 +142,28 @@ class EpisodeSource:
             info["action_rewards"] = episodes.action_rewards.copy()
         return info
 
-    def outcome_info(self, episodes: Episodes, actions: NDArray[np.int64]) -> dict[str, Any]:
-        """What `info` says of finished episodes, as arrays with a row for each."""
-        correct = actions == episodes.labels
-        outcome = {"action": actions}
+    def action_masks(self, episodes: Episodes) -> NDArray[np.bool_]:
+        """The `action_mask` of `observation_info`, bool of shape (N, A)."""
+        return self._order.info(episodes.numbers, episodes.tasks)["action_mask"].astype(np.bool_)
+
+    def finish(self, episodes: Episodes, actions: NDArray[np.int64]) -> tuple[Rewards, dict[str, Any]]:
+        """End episodes.
+
+        Returns:
+            What each pays, float32 of shape (N,); and what `info` says of them, as arrays with a row for each.
+        """
+        correct, regret = actions == episodes.labels, self._rewards.regret(episodes.labels, actions)
+        self.num_episodes += len(actions)
+        self.total_regret += float(regret.sum(dtype=np.float64))
+        outcome: dict[str, Any] = {"action": actions}
+        info: dict[str, Any] = {"outcome": outcome}
         if self._full_feedback:
             outcome["label"] = episodes.labels.copy()
-        if not (self._full_feedback or self._rewards.tells_success):
-            return {"outcome": outcome}
-        return {"outcome": outcome | {"is_success": correct}, "is_success": correct}
+        if self._full_feedback or self._rewards.tells_success:
+            outcome["is_success"] = info["is_success"] = correct
+        if self._full_feedback or self._rewards.tells_regret:
+            outcome["regret"] = regret
+        return reward(episodes.action_rewards, actions), info
 
 
 def make_source(dataset: Dataset | TaskStream, **arguments: Any) -> EpisodeSource:

@@ -50,6 +50,7 @@ class RewardModel:
                 f"abstain_reward must be a finite number, or None for no abstaining, not {abstain_reward!r}"
             )
         self.expected = matrix if abstain_reward is None else with_abstention(matrix, abstain_reward)
+        self._best: Rewards = self.expected.max(axis=1)
         self.tells_success = reward_matrix is None and reward_noise is None
         self.tells_regret = self.tells_success and abstain_reward is None
 
@@ -78,6 +79,18 @@ class RewardModel:
             of_classes = rewards[:, : self._num_classes]
             of_classes[:] = self._noise(of_classes, self._low, self._high, generator)
         return rewards
+
+    def regret(self, labels: NDArray[np.int64], actions: NDArray[np.int64]) -> Rewards:
+        """The best expected reward of an image minus that of the action taken.
+
+        Args:
+            labels: int64 of shape (N,).
+            actions: int64 of shape (N,).
+
+        Returns:
+            float32 of shape (N,), at least 0.
+        """
+        return self._best[labels] - self.expected[labels, actions]
 
 
 def _checked_matrix(given: RewardMatrix | None, class_names: tuple[str, ...]) -> Rewards:

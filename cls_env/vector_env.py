@@ -92,14 +92,20 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
             raise ResetNeeded("call reset() before step()")
         chosen = self._checked(actions)
         finished = self._episodes
-        rewards = self._source.rewards(finished, chosen).astype(np.float64)
-        final_info = self._source.observation_info(finished) | self._source.outcome_info(finished, chosen)
+        rewards, outcome = self._source.finish(finished, chosen)
+        final_info = self._source.observation_info(finished) | outcome
         final_obs = np.empty(self.num_envs, dtype=object)
         final_obs[:] = list(finished.images)
 
         self._episodes = self._source.draw(self.num_envs, self.np_random)
         info = self._source.observation_info(self._episodes) | {"final_obs": final_obs, "final_info": final_info}
-        return self._episodes.images, rewards, self._everyone.copy(), ~self._everyone, self._masked(info)
+        return (
+            self._episodes.images,
+            rewards.astype(np.float64),
+            self._everyone.copy(),
+            ~self._everyone,
+            self._masked(info),
+        )
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """A frame for each environment, uint8 RGB."""
@@ -113,6 +119,30 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
             render_frame(image, names[label], None)
             for image, label in zip(self._episodes.images, self._episodes.labels, strict=True)
         )
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """The action masks of the images on display, bool of shape (N, A).
+
+        Raises:
+            ResetNeeded: No episode has begun.
+        """
+        if self._episodes is None:
+            raise ResetNeeded("call reset() before action_masks()")
+        return self._source.action_masks(self._episodes)
+
+    @property
+    def total_regret(self) -> float:
+        """The sum of the regrets of all episodes finished since construction, for the experimenter.
+
+        It is kept whatever the feedback; the agent's `info` may withhold it.
+        Source: `bsuite_info` of Osband et al., "Behaviour suite for reinforcement learning", ICLR 2020.
+        """
+        return self._source.total_regret
+
+    @property
+    def num_episodes(self) -> int:
+        """The episodes finished since construction."""
+        return self._source.num_episodes
 
     def _checked(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
         chosen = np.asarray(actions)

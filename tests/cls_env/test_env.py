@@ -63,7 +63,7 @@ def test_step_pays_one_for_the_label_and_ends(stream: TaskStream) -> None:
     assert (reward, terminated, truncated) == (1.0, True, False)
     assert np.array_equal(image, again)
     assert after["is_success"] is True
-    assert after["outcome"] == {"action": info["label"], "is_success": True, "label": info["label"]}
+    assert after["outcome"] == {"action": info["label"], "is_success": True, "label": info["label"], "regret": 0.0}
     env.reset()
     _, reward, *_, after = env.step(stream.num_classes - 1)
     assert reward == 0.0 and after["is_success"] is False
@@ -112,7 +112,7 @@ def test_bandit_feedback_hides_the_label(stream: TaskStream) -> None:
     *_, after = env.step(0)
     assert set(info) == {"task", "task_mask", "action_mask", "epoch_length"}
     assert set(after) - set(info) == {"outcome", "is_success"}
-    assert set(after["outcome"]) == {"action", "is_success"}
+    assert set(after["outcome"]) == {"action", "is_success", "regret"}
     graded = make(stream, feedback="bandit", reward_matrix=np.full((6, 6), 0.5))
     graded.reset(seed=0)
     assert "is_success" not in graded.step(0)[4]
