@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.objectives import entropy, mask_logits
-from agents.policy import ViTPolicy
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,24 @@ class TaskTest:
         return float((self.labels == self.task_predictions).mean())
 
 
+class Classifier(Protocol):
+    """What is tested: `ViTPolicy`, `ViTActorCriticPolicy`, `ViTQPolicy`, or anything else that has this."""
+
+    observation_space: spaces.Space[Any]
+
+    def set_training_mode(self, mode: bool) -> None:
+        """Set the mode, for dropout and the like."""
+
+    def action_scores(self, observations: Tensor) -> Tensor:
+        """Logits or values of all actions for uint8 images, shape (B, K); minus infinity for actions not met."""
+
+    @property
+    def met_actions(self) -> Tensor:
+        """The actions met so far, int64, on the device of the policy; none where no task is begun."""
+
+
 def test_tasks(
-    policy: ViTPolicy, env: VectorEnv[Any, Any, Any], tasks: Sequence[int], task_named: bool = False
+    policy: Classifier, env: VectorEnv[Any, Any, Any], tasks: Sequence[int], task_named: bool = False
 ) -> list[TaskTest]:
     """Classify every test image of some tasks once.
 
@@ -71,23 +87,30 @@ def test_tasks(
     return [_test_task(policy, env, task, task_named) for task in tasks]
 
 
-def _test_task(policy: ViTPolicy, env: VectorEnv[Any, Any, Any], task: int, task_named: bool) -> TaskTest:
+def _test_task(policy: Classifier, env: VectorEnv[Any, Any, Any], task: int, task_named: bool) -> TaskTest:
     images, info = env.reset(options={"task": task})
     remaining = int(info["epoch_length"][0])
     batches: list[dict[str, NDArray[Any]]] = []
     policy.set_training_mode(False)
+    met = policy.met_actions
     while remaining > 0:
         shown = min(remaining, env.num_envs)
         with torch.no_grad():
-            logits = policy(torch.from_numpy(images[:shown]).to(policy.device)).float()
-        labels, mask = (torch.from_numpy(info[key][:shown]).to(policy.device) for key in ("label", "action_mask"))
-        answers = judge(logits, labels, mask, policy.head.actions, task_named)
+            logits = policy.action_scores(_as_seen(images[:shown], policy.observation_space, met.device)).float()
+        labels, mask = (torch.from_numpy(info[key][:shown]).to(met.device) for key in ("label", "action_mask"))
+        answers = judge(logits, labels, mask, met, task_named)
         batches.append({name: tensor.cpu().numpy() for name, tensor in answers.items()})
         actions = np.zeros(env.num_envs, dtype=np.int64)
         actions[:shown] = batches[-1]["predictions"]
         images, _, _, _, info = env.step(actions)
         remaining -= shown
     return TaskTest(task, **{name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]})
+
+
+def _as_seen(images: NDArray[np.uint8], space: spaces.Space[Any], device: torch.device) -> Tensor:
+    """Channels last, as environments show them, in the layout of a policy's observation space."""
+    seen = torch.from_numpy(images).to(device)
+    return seen.permute(0, 3, 1, 2) if seen.shape[1:] != space.shape else seen
 
 
 def judge(logits: Tensor, labels: Tensor, action_mask: Tensor, met: Tensor, task_named: bool) -> dict[str, Tensor]:

@@ -169,6 +169,15 @@ class ViTPolicy(BasePolicy):
         """The method's scores of all actions for uint8 images, shape (B, K); minus infinity for classes not met."""
         return self.method.scores(self, self.see(images))
 
+    def action_scores(self, observations: Tensor) -> Tensor:
+        """As `forward`, under the name by which all policies are tested."""
+        return self(observations)
+
+    @property
+    def met_actions(self) -> Tensor:
+        """The actions met so far, int64, in order of arrival."""
+        return self.head.actions
+
     def train(self, mode: bool = True) -> ViTPolicy:
         """Set the mode of policy, head, method and a backbone that learns as a whole.
 

@@ -1,0 +1,91 @@
+"""stable-baselines3's own algorithms, task by task, under the rules of `EPG`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+
+from agents.task_policies import TaskPolicy
+from agents.vec_env import observation_info
+
+
+class CurrentActions(spaces.Discrete):
+    """Discrete actions of which only some are sampled, so that random exploration keeps to the current task.
+
+    Args:
+        count: Size of the space.
+        allowed: Which actions are sampled, indices.
+        seed: Of the samples.
+    """
+
+    def __init__(self, count: int, allowed: NDArray[np.int64], seed: int | None = None) -> None:
+        super().__init__(count, seed=seed)
+        self._allowed = allowed
+
+    def sample(self, mask: Any = None, probability: Any = None) -> np.int64:
+        """One of the allowed actions; a mask or probabilities of one's own count as for `Discrete`."""
+        if mask is not None or probability is not None:
+            return super().sample(mask, probability)
+        return self._allowed[self.np_random.integers(len(self._allowed))]
+
+
+class TaskByTask(BaseCallback):
+    """Makes each `learn` call of PPO, A2C or DQN one task, as `EPG` does.
+
+        for task in range(5):
+            model.get_env().set_options({"task": task})
+            model.learn(4_000, callback=TaskByTask())
+
+    At the beginning it reads the classes of `info["action_mask"]`, lets the policy choose among them, renews the
+    optimizer, and empties a replay buffer, since old data never returns. From the second task on the PEFT module stays
+    frozen for the first steps, and the head learns alone.
+
+    Args:
+        freeze_fraction: Share of a later task's steps during which only the head learns, in [0, 1].
+
+    Raises:
+        ValueError: `freeze_fraction` is out of range; or on `learn`, the policy is not made for tasks.
+    """
+
+    def __init__(self, freeze_fraction: float = 0.6) -> None:
+        super().__init__()
+        if not 0 <= freeze_fraction <= 1:
+            raise ValueError(f"freeze_fraction is a share of the steps in [0, 1], not {freeze_fraction}")
+        self.freeze_fraction = freeze_fraction
+
+    def _on_training_start(self) -> None:
+        policy = self.model.policy
+        if not isinstance(policy, TaskPolicy):
+            raise ValueError(
+                "TaskByTask needs a policy that can be told the task's classes, ViTActorCriticPolicy or ViTQPolicy, "
+                f"not {type(policy).__name__}"
+            )
+        space = self.model.action_space
+        assert isinstance(space, spaces.Discrete)
+        actions = np.flatnonzero(observation_info(self.training_env, int(space.n)).action_mask.any(axis=0))
+        first = not policy.met_actions.numel()
+        policy.begin_task(actions.tolist())
+        self._policy = policy
+        self._begun = self.num_timesteps
+        self._require_gradients(first or self.freeze_fraction == 0)
+        if isinstance(self.model, OffPolicyAlgorithm):
+            seed = int(space.np_random.integers(2**31))
+            self.model.action_space = CurrentActions(int(space.n), actions, seed)
+            assert self.model.replay_buffer is not None
+            self.model.replay_buffer.reset()
+
+    def _on_step(self) -> bool:
+        total = self.locals["total_timesteps"] - self._begun
+        if self._frozen and self.num_timesteps - self._begun >= self.freeze_fraction * total:
+            self._require_gradients(True)
+        return True
+
+    def _require_gradients(self, wanted: bool) -> None:
+        self._frozen = not wanted
+        for parameter in self._policy.peft_parameters():
+            parameter.requires_grad_(wanted)
