@@ -24,14 +24,16 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     Classifying an image is an episode of one step: the image is the state, a class label the action, and the reward
     1 if the label is right. Maximising the expected reward is minimising the expected 0-1 loss (arXiv 2602.14078,
     Proposition 1). The images come as a stream of tasks: the classes are split into tasks, the environment shows
-    images of the current task only, and `reset(options={"task": t})` moves on. `scenario` tells what changes from task
-    to task.
+    images of the current task only, and `reset(options={"task": t})` moves on, or a `task_schedule` does. `scenario`
+    tells what changes from task to task.
 
     ## Action Space
 
     `Discrete(K)`, K being the classes of the whole stream. Action a says "the image shows class a", a counting the
     classes in their order of arrival: the first task holds 0, 1, ..., the second the next ones. Actions outside the
-    current task are valid (and wrong); `info["action_mask"]` tells which ones are inside.
+    current task are valid (and wrong); `info["action_mask"]` tells which ones are inside, and `action_masks()` gives it
+    to sb3-contrib's `MaskablePPO`. With `abstain_reward` the space is `Discrete(K + 1)`: the last action, K, says
+    nothing of the image and is never outside. A below is the number of actions.
 
     ## Observation Space
 
@@ -46,8 +48,31 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
 
     ## Rewards
 
-    R[label, action]: by default 1.0 if the action is the label, else 0.0. `reward_matrix` sets another. The label of
-    a training image is the one the learner sees, which label noise may have flipped.
+    R[label, action]: by default 1.0 if the action is the label, else 0.0. The label of a training image is the one
+    the learner sees, which label noise may have flipped. What changes the rewards:
+
+    | Argument                         | Reward                                                                     |
+    |----------------------------------|----------------------------------------------------------------------------|
+    | `reward_matrix`                  | R itself, or a function that makes it of the stream's class names in order |
+    |                                  | of arrival: `cls_env.hierarchical_rewards` gives a mistake within a branch |
+    |                                  | of a tree of classes a part of the reward (Wu and Palmer, 1994),           |
+    |                                  | `cls_env.cost_sensitive_rewards` is minus a cost (Elkan, 2001)             |
+    | `reward_noise="gaussian"`        | a normal variable is added, `gaussian:deviation=0.1`                       |
+    | `reward_noise="flip"`            | with `flip:probability=0.1` a reward goes to the other end of R's range,   |
+    |                                  | r -> min + max - r                                                         |
+    | `abstain_reward`                 | of abstaining, whatever the label, and without noise                       |
+
+    The noise of an image is drawn once, for each class by itself, so that `action_rewards[action]` is exactly the
+    reward paid; it is seeded, and the images that come are the same with it and without.
+
+    >>> def by_parity(digits):
+    ...     return cls_env.hierarchical_rewards([("odd" if int(digit) % 2 else "even", digit) for digit in digits])
+    >>> env = gym.make("cls_env/SplitDigits-v0", reward_matrix=by_parity, abstain_reward=0.25)
+    >>> env.unwrapped.stream.class_names
+    ('4', '6', '2', '7', '3', '5', '9', '0', '8', '1')
+    >>> _, info = env.reset(seed=0)
+    >>> info["label"], info["action_rewards"].tolist()
+    (1, [0.5, 1.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.0, 0.25])
 
     ## Starting State
 
@@ -55,6 +80,18 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     test and validation images in order, each once a pass. `reset(seed=...)` and `reset(options=...)` begin a new pass.
     In the online scenario each training image is shown once: the next task follows by itself, and after the last one
     the first again.
+
+    With a `task_schedule`, for algorithms that know of no tasks, the training stream moves on by itself after so many
+    episodes, and stays with the last task. With `task_blur` b > 0 a window of b times the shorter of two neighbouring
+    tasks' episodes is centred at their boundary, in which an image is of the later task with a probability that rises
+    on a line from 0 to 1. The images of each task still come pass after pass without replacement. Every image shown
+    counts as an episode; `reset(seed=...)` begins the schedule anew, a plain `reset()` goes on.
+
+    >>> env = gym.make("cls_env/ClassIncremental-v0", num_tasks=5, task_schedule=[30, 20, 20, 20, 20])
+    >>> _, info = env.reset(seed=0)
+    >>> tasks = [info["task"], *(env.reset()[1]["task"] for _ in range(59))]
+    >>> [tasks.count(task) for task in range(5)]
+    [30, 20, 10, 0, 0]
 
     ## Episode End
 
@@ -68,39 +105,51 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     | Key              | Type            | Meaning                                                              |
     |------------------|-----------------|----------------------------------------------------------------------|
     | `task`           | int             | the task to which the image belongs                                  |
-    | `task_mask`      | int8, (T,)      | 1 for the current tasks, of T                                        |
-    | `action_mask`    | int8, (K,)      | 1 for the classes of the current tasks; for those of the image's own |
-    |                  |                 | task in task-incremental tests and in online training                |
+    | `task_mask`      | int8, (T,)      | 1 for the current tasks, of T; with a schedule those that are        |
+    |                  |                 | possible at this episode, two where a boundary is blurred            |
+    | `action_mask`    | int8, (A,)      | 1 for the classes of the current tasks; for those of the image's own |
+    |                  |                 | task in task-incremental tests, in online training and with a        |
+    |                  |                 | schedule; 1 for abstaining                                           |
     | `epoch_length`   | int             | images in one pass over the current tasks                            |
+    | `task_changed`   | bool            | with a schedule only: whether the most probable task is another one  |
+    |                  |                 | than at the episode before                                           |
     | `image_index`    | int             | the row of the image in its split, with full feedback only           |
     | `label`          | int             | the label, with full feedback only                                   |
-    | `action_rewards` | float32, (K,)   | R(x, .), the reward of every action, with full feedback only         |
+    | `action_rewards` | float32, (A,)   | R(x, .), the reward of every action, with full feedback only         |
 
     and `step` beside it, of the episode it finished:
 
     | Key              | Type            | Meaning                                                              |
     |------------------|-----------------|----------------------------------------------------------------------|
-    | `outcome`        | dict            | `action`, `is_success` and, with full feedback, `label`              |
-    | `is_success`     | bool            | whether action and label agree, where stable-baselines3 looks for it |
+    | `outcome`        | dict            | `action` (int), `is_success` (bool), `regret` (float32) and, with    |
+    |                  |                 | full feedback, `label` (int)                                         |
+    | `is_success`     | bool            | whether action and label agree, where stable-baselines3 looks for    |
+    |                  |                 | it; False when abstaining                                            |
 
-    With bandit feedback and a reward matrix of one's own, `is_success` is left out, since it would tell more than the
-    reward does.
+    The regret is the best expected reward of all actions less that of the action taken, expected being without reward
+    noise. With bandit feedback nothing is told that the reward does not tell: `is_success` is left out with a reward
+    matrix of one's own and with reward noise, `regret` with abstention too. The experimenter has the properties
+    `total_regret` and `num_episodes` of the unwrapped environment, whatever the feedback, as with bsuite's
+    `bsuite_info`.
 
     ## Arguments
 
-    | Parameter       | Type                              | Default    | Description                                  |
-    |-----------------|-----------------------------------|------------|----------------------------------------------|
-    | `dataset`       | str, `ImageDataset`, arrays,      | `"glyphs"` | images by name, as arrays (images, labels),  |
-    |                 | `TaskStream`                      |            | or a whole stream                            |
-    | `task`          | int, sequence of int              | `0`        | the task, or tasks, to begin with            |
-    | `split`         | str                               | `"train"`  | `"train"`, `"validation"` or `"test"`        |
-    | `feedback`      | str                               | `"full"`   | `"bandit"` keeps the label out of `info`     |
-    | `reward_matrix` | array of shape (K, K)             | 0-1        | R[label, action]                             |
-    | `task_schedule` | int, sequence of int              | `None`     | episodes of each task, after which a         |
-    |                 |                                   |            | training stream moves on by itself           |
-    | `task_blur`     | float in [0, 1]                   | `0.0`      | how far neighbouring tasks run into one      |
-    |                 |                                   |            | another, as a share of the shorter one       |
-    | `render_mode`   | str                               | `None`     | `"rgb_array"` or `"human"`                   |
+    | Parameter        | Type                              | Default    | Description                                 |
+    |------------------|-----------------------------------|------------|---------------------------------------------|
+    | `dataset`        | str, `ImageDataset`, arrays,      | `"glyphs"` | images by name, as arrays (images, labels), |
+    |                  | `TaskStream`                      |            | or a whole stream                           |
+    | `task`           | int, sequence of int              | `0`        | the task, or tasks, to begin with           |
+    | `split`          | str                               | `"train"`  | `"train"`, `"validation"` or `"test"`       |
+    | `feedback`       | str                               | `"full"`   | `"bandit"` keeps the label out of `info`    |
+    | `reward_matrix`  | array of shape (K, K), function   | `None`     | R[label, action]; by default 0-1            |
+    | `reward_noise`   | str                               | `None`     | `"gaussian:deviation=0.1"`,                 |
+    |                  |                                   |            | `"flip:probability=0.1"`                    |
+    | `abstain_reward` | float                             | `None`     | what one more action pays, to abstain       |
+    | `task_schedule`  | int, sequence of int              | `None`     | episodes of each task, after which the      |
+    |                  |                                   |            | training stream moves on by itself          |
+    | `task_blur`      | float in [0, 1]                   | `0.0`      | how far neighbouring tasks of a schedule    |
+    |                  |                                   |            | run into each other                         |
+    | `render_mode`    | str                               | `None`     | `"rgb_array"` or `"human"`                  |
 
     The further arguments are `TaskStream`'s: `num_tasks`, `scenario` (`"class-incremental"`; also `"task-incremental"`,
     `"domain-incremental"`, `"online"`), `init_classes`, `increment`, `seed` (0), `class_order`, `domains`,
@@ -108,12 +157,36 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     (`"symmetric"`), `dataset_options`. They go with a dataset, not with a `TaskStream`, which is complete.
 
     `reset(options={"task": t})` moves the stream to a task, `options={"task": [0, 1, 2]}` to several together. A
-    `ValueError` answers an unknown name, a task out of range or an option that does not exist,
-    `gymnasium.error.InvalidAction` an action outside the space or of another type.
+    `ValueError` answers an unknown name, a task out of range, an option that does not exist, and what does not go
+    together, such as a schedule with a task to begin with; `gymnasium.error.InvalidAction` an action outside the space
+    or of another type.
 
     ## Vectorized environment
 
-    `gym.make_vec("cls_env/ClassIncremental-v0", num_envs=256)` makes the native `ClassIncrementalVectorEnv`.
+    `gym.make_vec("cls_env/ClassIncremental-v0", num_envs=256)` makes the native `ClassIncrementalVectorEnv`. Of
+    Gymnasium's wrappers for vector environments, as of Gymnasium 1.4:
+
+    | Wrapper                                     | On the native environment                                       |
+    |---------------------------------------------|-----------------------------------------------------------------|
+    | `RecordEpisodeStatistics`, `ClipReward`,    | work; `NormalizeReward` divides by the running deviation of the |
+    | `TransformReward`, `NormalizeReward`,       | rewards, which are the returns                                  |
+    | `TransformAction`, `DictInfoToList`         |                                                                 |
+    | `RecordVideo`                               | works with `video_length`; an episode by itself is one frame,   |
+    |                                             | of the image and not yet of the choice: for that record the     |
+    |                                             | single environment                                              |
+    | those of observations, `NumpyToTorch`       | refuse the reset within the step, or its array of `final_obs`   |
+
+    Observations can be wrapped one by one, where each environment has a shuffle, and a schedule, of its own:
+
+    >>> envs = gym.make_vec(
+    ...     "cls_env/ClassIncremental-v0",
+    ...     num_envs=2,
+    ...     vectorization_mode="sync",
+    ...     wrappers=[gym.wrappers.GrayscaleObservation],
+    ...     vector_kwargs={"autoreset_mode": gym.vector.AutoresetMode.SAME_STEP},
+    ... )
+    >>> envs.reset(seed=0)[0].shape
+    (2, 32, 32)
 
     ## Version History
 

@@ -27,6 +27,10 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
     next ones; top-level `info` speaks of these, `info["final_obs"]` and `info["final_info"]` of the finished episodes.
     The images are not copied: the array that a step returns is the one that the next step puts into `final_obs`.
 
+    The batch shares one schedule too: it counts images, and a batch may straddle the boundary of two tasks. Images,
+    tasks and rewards come in the same order whatever `num_envs` is. `action_masks()` is of shape (N, A);
+    `total_regret` and `num_episodes` are of all environments together.
+
     Args:
         num_envs: Images a step.
         **arguments: As for `ClassIncrementalEnv`; the render mode is `None` or `"rgb_array"`.
