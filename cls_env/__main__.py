@@ -1,16 +1,18 @@
-"""The command line of the image sets: `cls-env datasets | download | cache` (or `python -m cls_env`)."""
+"""The command line of image sets and environments: `cls-env datasets | download | cache | docs`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from cls_env.datasets import DATASETS
 from cls_env.datasets.downloads import DATA_VARIABLE, data_folder
 from cls_env.datasets.publishing import PublishedSet
 from cls_env.datasets.store import CACHE_VARIABLE, StoreEntry, cache_folder, clear_stores, list_stores
 from cls_env.naming import lookup
+from cls_env.pages import write_pages
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     clear = actions.add_parser("clear", help="remove stores; they are built anew when needed")
     clear.add_argument("name", nargs="?", help="a set, or a store as `cache list` names it; by default all")
     clear.set_defaults(run=_clear)
+
+    docs = commands.add_parser("docs", help="write the pages of the environments, made of their docstrings")
+    docs.add_argument(
+        "--out", type=Path, default=Path("docs/environments"), help="folder to write to; by default %(default)s"
+    )
+    docs.set_defaults(run=_write_docs)
     return parser
 
 
@@ -83,6 +91,11 @@ def _clear(chosen: argparse.Namespace) -> None:
         raise ValueError(f"no store of {chosen.name!r} in {cache_folder()}; there are stores of: {known}")
     print("removed")
     _show_stores(removed)
+
+
+def _write_docs(chosen: argparse.Namespace) -> None:
+    for path in write_pages(chosen.out):
+        print(path)
 
 
 if __name__ == "__main__":
