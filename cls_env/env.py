@@ -176,6 +176,9 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     |                                             | single environment                                              |
     | those of observations, `NumpyToTorch`       | refuse the reset within the step, or its array of `final_obs`   |
 
+    Gymnasium 1.1 and 1.2 take every step after an end for a reset: their `RecordEpisodeStatistics` reports the first
+    step's rewards, and then returns of 0.
+
     Observations can be wrapped one by one, where each environment has a shuffle, and a schedule, of its own:
 
     >>> envs = gym.make_vec(
