@@ -37,7 +37,7 @@ from agents.methods import Batch, Task, check_method
 from agents.objectives import Objective, mask_logits
 from agents.one_pass import OnePass
 from agents.policy import ViTPolicy
-from agents.policy_config import PolicyConfig
+from agents.policy_config import AgentSeeds, PolicyConfig
 from agents.update_log import log_update
 from agents.vec_env import ObservationInfo, as_vec_env, native_vector_env, observation_info
 from cls_env.naming import lookup
@@ -228,10 +228,11 @@ class OneStepAlgorithm(BaseAlgorithm, ABC):
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
-        backbone, peft, head, self._action_seed, self._view_seed, method = map(
-            int, np.random.SeedSequence(self.seed).generate_state(6)
+        seeds = AgentSeeds.of(self.seed)
+        self._action_seed, self._view_seed = seeds.actions, seeds.views
+        config = PolicyConfig(
+            backbone_seed=seeds.backbone, peft_seed=seeds.peft, head_seed=seeds.head, method_seed=seeds.method
         )
-        config = PolicyConfig(backbone_seed=backbone, peft_seed=peft, head_seed=head, method_seed=method)
         kwargs = {"config": config} | self.policy_kwargs
         given = kwargs["config"] or config
         check_method(kwargs.get("method", given.method), kwargs.get("peft", given.peft), self.objective)

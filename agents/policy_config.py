@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from operator import index
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from agents.micro_vit import MICRO_VIT
 
@@ -49,3 +52,19 @@ class PolicyConfig:
             raise ValueError(
                 f"blocks are indices of transformer blocks, as in (0, 1, 2), not {self.blocks!r}"
             ) from error
+
+
+class AgentSeeds(NamedTuple):
+    """The independent seeds that an agent's one seed stands for."""
+
+    backbone: int
+    peft: int
+    head: int
+    actions: int
+    views: int
+    method: int
+
+    @classmethod
+    def of(cls, seed: int | None) -> AgentSeeds:
+        """From one seed; from None, others each time."""
+        return cls(*map(int, np.random.SeedSequence(seed).generate_state(len(cls._fields))))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Queue
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -20,7 +20,7 @@ from experiments.building import check, make_agent, make_stream, task_images
 from experiments.config import RunConfig, Settings, shared_settings
 from experiments.progress import progress_bar
 from experiments.results import RunFolder
-from experiments.runner import run
+from experiments.runner import Listener, run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,20 @@ class BoundsConfig(Settings):
 
 class RunFailedError(Exception):
     """One run of a comparison ended with an error."""
+
+
+class Job(NamedTuple):
+    """What is done with a configuration; functions that a process of its own can import.
+
+    Attributes:
+        run: Carries one out in a folder, telling how many images go by.
+        images: How many images that will be.
+        refuse: Sees that all entries are possible, before any work.
+    """
+
+    run: Callable[[Any, RunFolder, Listener], Any]
+    images: Callable[[Any], int]
+    refuse: Callable[[Sequence[Entry]], None]
 
 
 @dataclass(frozen=True)
@@ -93,13 +107,14 @@ def bounds_entries(config: BoundsConfig) -> list[Entry]:
     ]
 
 
-def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None) -> pd.DataFrame:
+def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None, job: Job | None = None) -> pd.DataFrame:
     """Carry out the runs that are not finished yet, and tabulate all.
 
     Args:
         entries: The runs.
         folder: Holds a folder for each run, under its name; several comparisons may share it.
         workers: Runs at once; by default as many as fit the cores, and one on a GPU.
+        job: What is run; by default `LEARNING`, an objective on a stream.
 
     Returns:
         A row for each run: condition, contender, seed, the measures of `metrics.json`, and the run's folder.
@@ -113,8 +128,9 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None) 
     names = [entry.config.name for entry in entries]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"{sorted(twice)[0]} is named twice; name each objective, label noise and seed once")
-    _try_agents(entries)
-    total = sum(_images(entry.config) for entry in entries)
+    job = job or LEARNING
+    job.refuse(entries)
+    total = sum(job.images(entry.config) for entry in entries)
     count = workers or _fitting_workers(entries[0].config)
     places = [folder / entry.config.name for entry in entries]
     with progress_bar() as progress, multiprocessing.Manager() as manager:
@@ -136,7 +152,7 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None) 
                 (signal.SIGINT, signal.SIG_DFL),  # Ctrl-C ends a worker without a traceback
             ) as pool:
                 futures = {
-                    pool.submit(_work, entry.config, place, images): entry
+                    pool.submit(_work, job.run, entry.config, place, images): entry
                     for entry, place in zip(entries, places, strict=True)
                 }
                 for future in as_completed(futures):
@@ -178,7 +194,9 @@ def _images(config: RunConfig) -> int:
     return sum(task_images(config, stream, task.index) for task in stream.tasks)
 
 
-def _work(config: RunConfig, place: Path, images: Queue[int]) -> None:
+def _work(
+    run_one: Callable[[Any, RunFolder, Listener], Any], config: RunConfig, place: Path, images: Queue[int]
+) -> None:
     """In a process of its own: one run, telling how many images went by, a few hundred at a time."""
     waiting = 0
 
@@ -189,7 +207,7 @@ def _work(config: RunConfig, place: Path, images: Queue[int]) -> None:
             images.put(waiting)
             waiting = 0
 
-    run(config, RunFolder(place), report)
+    run_one(config, RunFolder(place), report)
     images.put(waiting)
 
 
@@ -198,3 +216,6 @@ def _raise_failure(future: Future[None], entry: Entry, pool: ProcessPoolExecutor
     if error is not None:
         pool.shutdown(wait=False, cancel_futures=True)
         raise RunFailedError(f"the run {entry.config.name} failed: {type(error).__name__}: {error}") from error
+
+
+LEARNING = Job(run, _images, _try_agents)

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from agents.methods import NO_OBJECTIVE
 from experiments.building import check
-from experiments.comparison import Entry, kinds, run_all
+from experiments.comparison import Entry, Job, kinds, run_all
 from experiments.display import compute, plan_lines
 from experiments.figures import save_figures
 from experiments.plan import make_plan
@@ -45,6 +45,7 @@ def carry_out(
     places: Places,
     measures: Sequence[str] = SHOWN,
     introduction: str = "",
+    job: Job | None = None,
 ) -> pd.DataFrame:
     """Run what is not finished yet, write the tables and print them.
 
@@ -54,6 +55,7 @@ def carry_out(
         places: Where the results go.
         measures: Of the table.
         introduction: Markdown above the table in `table.md`.
+        job: What is run; by default an objective on a stream.
 
     Returns:
         One row a run, as `run_all` returns them.
@@ -63,7 +65,7 @@ def carry_out(
         RunFailedError: A run failed; the finished ones are kept.
     """
     refuse_empty(entries, baseline)
-    runs = run_all(entries, places.runs, places.workers)
+    runs = run_all(entries, places.runs, places.workers, job)
     command = f"python -m experiments {shlex.join(sys.argv[1:])}"
     table = write_report(runs, baseline, places.tables, command, measures, introduction)
     seeds = len({entry.config.seed for entry in entries})

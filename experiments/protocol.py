@@ -59,6 +59,13 @@ def protocol_card(config: RunConfig, stream: TaskStream, model: EPG) -> dict[str
             "interpolation": "bicubic into the store, bilinear with antialiasing out of it",
         },
         "parameters": parameter_counts(policy) | {"head": stream.num_classes * (policy.head.weight.shape[1] + 1)},
+        **circumstances(config, stream, model.device),
+    }
+
+
+def circumstances(config: RunConfig, stream: TaskStream, device: torch.device) -> dict[str, Any]:
+    """Of the card, what concerns images, stream, definitions, versions and hardware."""
+    return {
         "loader": loader_arguments(config),
         "stream": {
             "images": repr(stream.dataset),
@@ -77,6 +84,6 @@ def protocol_card(config: RunConfig, stream: TaskStream, model: EPG) -> dict[str
             "machine": platform.machine(),
             "system": platform.system(),
             "cores": os.cpu_count(),
-            "device": torch.cuda.get_device_name() if model.device.type == "cuda" else "cpu",
+            "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         },
     }

@@ -1,0 +1,143 @@
+"""The algorithms that are compared, each an entry of one table, and how they are made alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium as gym
+import torch
+from stable_baselines3 import A2C, DQN, PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from agents import EPG, GymnasiumVecEnv, ImageReplayBuffer, LinearBandit, Reinforce, ValueBandit
+from agents.features import ENTRIES
+from agents.policy_config import AgentSeeds
+from agents.task_policies import ViTActorCriticPolicy, ViTQPolicy
+from cls_env import TaskStream
+from cls_env.naming import call_arguments, lookup, parse_specification
+from experiments.building import policy_entries
+from experiments.rl.config import AlgorithmRun
+
+Maker = Callable[[AlgorithmRun, "Algorithm", GymnasiumVecEnv, dict[str, Any]], BaseAlgorithm]
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """An entry of the comparison.
+
+    Attributes:
+        kind: The class.
+        make: Makes one on an environment, from its arguments.
+        title: What it is, for lists and figures.
+        arguments: Constructor arguments, which a specification may change.
+        feedback: What the environment tells: `"full"`, or `"bandit"`, the reward of the chosen action alone.
+        outputs_policy: Whether the network gives logits of a policy, whose entropy means something.
+    """
+
+    kind: Callable[..., BaseAlgorithm]
+    make: Maker
+    title: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    feedback: str = "bandit"
+    outputs_policy: bool = True
+
+
+def _one_step(
+    run: AlgorithmRun, algorithm: Algorithm, env: GymnasiumVecEnv, arguments: dict[str, Any]
+) -> BaseAlgorithm:
+    entries = policy_entries(run)
+    if algorithm.kind is LinearBandit:
+        entries["peft"] = "none"
+    return algorithm.kind(
+        "ViTPolicy",
+        env,
+        learning_rate=run.learning_rate,
+        batch_size=run.batch_size,
+        freeze_fraction=run.freeze_fraction,
+        policy_kwargs=entries,
+        seed=run.seeds.agent,
+        device=run.device,
+        **arguments,
+    )
+
+
+def _of_sb3(run: AlgorithmRun, algorithm: Algorithm, env: GymnasiumVecEnv, arguments: dict[str, Any]) -> BaseAlgorithm:
+    seeds = AgentSeeds.of(run.seeds.agent)
+    entries = {name: value for name, value in policy_entries(run).items() if name in ENTRIES}
+    features = entries | {"backbone_seed": seeds.backbone, "peft_seed": seeds.peft}
+    return algorithm.kind(
+        ViTQPolicy if algorithm.kind is DQN else ViTActorCriticPolicy,
+        env,
+        learning_rate=run.learning_rate,
+        policy_kwargs={
+            "features_extractor_kwargs": features,
+            "head_seed": seeds.head,
+            "optimizer_class": torch.optim.Adam,
+            "optimizer_kwargs": {},
+        },
+        seed=seeds.actions % 2**31,
+        device=run.device,
+        **({} if algorithm.kind is A2C else {"batch_size": run.batch_size}),
+        **arguments,
+    )
+
+
+ALGORITHMS: dict[str, Algorithm] = {
+    "ce": Algorithm(EPG, _one_step, "cross-entropy", {"objective": "ce"}, "full"),
+    "epg": Algorithm(EPG, _one_step, "expected policy gradient", {"objective": "epg"}, "full"),
+    "aepg": Algorithm(EPG, _one_step, "annealed EPG", {"objective": "aepg"}, "full"),
+    "reinforce": Algorithm(Reinforce, _one_step, "REINFORCE"),
+    "reinforce-baseline": Algorithm(Reinforce, _one_step, "REINFORCE, mean reward", {"baseline": "running-mean"}),
+    "ppo": Algorithm(PPO, _of_sb3, "PPO of SB3", {"n_steps": 5, "n_epochs": 4}),
+    "a2c": Algorithm(A2C, _of_sb3, "A2C of SB3", {"n_steps": 1, "use_rms_prop": False}),
+    "dqn": Algorithm(
+        DQN,
+        _of_sb3,
+        "DQN of SB3",
+        {
+            "replay_buffer_class": ImageReplayBuffer,
+            "buffer_size": 10_000,
+            "learning_starts": 0,
+            "train_freq": 1,
+            "gradient_steps": 1,
+            "exploration_fraction": 0.5,
+        },
+        outputs_policy=False,
+    ),
+    "epsilon-greedy": Algorithm(ValueBandit, _one_step, "values, epsilon-greedy", outputs_policy=False),
+    "boltzmann": Algorithm(
+        ValueBandit, _one_step, "values, Boltzmann", {"exploration": "boltzmann"}, outputs_policy=False
+    ),
+    "linucb": Algorithm(LinearBandit, _one_step, "LinUCB, frozen features", outputs_policy=False),
+    "thompson": Algorithm(
+        LinearBandit, _one_step, "Thompson, frozen features", {"rule": "thompson"}, outputs_policy=False
+    ),
+}
+
+
+def find_algorithm(specification: str) -> tuple[Algorithm, dict[str, Any]]:
+    """The entry that a specification names, `"ppo:n_epochs=10"`, and its constructor arguments.
+
+    Raises:
+        ValueError: The name or an argument is unknown.
+    """
+    name, given = parse_specification(specification)
+    algorithm = lookup("algorithm", name, ALGORITHMS)
+    set_alike = ("policy", "env", "learning_rate", "batch_size", "policy_kwargs", "seed", "device", "learning")
+    call_arguments(f"algorithm {name!r}", algorithm.kind, given, set_alike)
+    return algorithm, algorithm.arguments | given
+
+
+def make_algorithm(run: AlgorithmRun, stream: TaskStream) -> BaseAlgorithm:
+    """An untrained agent on the stream's training images.
+
+    Raises:
+        ValueError: The specification is impossible.
+    """
+    algorithm, arguments = find_algorithm(run.algorithm)
+    env = gym.make_vec(
+        "cls_env/ClassIncremental-v0", num_envs=run.batch_size, dataset=stream, feedback=algorithm.feedback
+    )
+    return algorithm.make(run, algorithm, GymnasiumVecEnv(env), arguments)

@@ -1,0 +1,98 @@
+"""What is compared, and what shapes one run of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.comparison import Entry
+from experiments.config import RunConfig, Settings, shared_settings
+
+PLAIN: dict[str, Any] = {
+    "method": "sequential",
+    "augment": "no",
+    "optimizer": "adam",
+    "adam_betas": (0.9, 0.999),
+    "weight_decay": 0.0,
+    "rate_milestones": (),
+    "precision": "float32",
+    "cache_features": False,
+    "scenario": "class-incremental",
+}
+"""Settings that all algorithms here share, since not all of them know another."""
+_CHANGES = {"augment": "auto", "cache_features": True}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RlConfig(Settings):
+    """Algorithms x seeds, on one stream with clean labels."""
+
+    algorithms: tuple[str, ...] = (
+        "epg",
+        "aepg",
+        "ce",
+        "reinforce",
+        "reinforce-baseline",
+        "ppo",
+        "a2c",
+        "dqn",
+        "epsilon-greedy",
+        "boltzmann",
+        "linucb",
+        "thompson",
+    )
+    """Contenders, with arguments or without (ppo:n_epochs=10); the first is the baseline of the paired differences."""
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Every contender runs on each of them."""
+    tests_per_task: int = 5
+    """How often within a task all tasks so far are tested, for the curves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlgorithmRun(RunConfig):
+    """One algorithm on one seed."""
+
+    algorithm: str = "epg"
+    """A name in `experiments.rl.algorithms.ALGORITHMS`, with arguments or without."""
+    tests_per_task: int = 5
+    """How often within a task all tasks so far are tested."""
+
+    @property
+    def name(self) -> str:
+        """Readable, and different for every different configuration."""
+        digest = hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
+        words = (self.data_name, self.algorithm, f"seed{self.seed}", digest[:8])
+        return re.sub(r"[^\w.+-]+", "_", "-".join(words))
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields, as JSON knows them; the algorithm stands for the objective."""
+        return {key: value for key, value in super().as_json().items() if key != "objective"}
+
+
+def algorithm_entries(config: RlConfig) -> list[Entry]:
+    """The runs of a comparison.
+
+    Raises:
+        ValueError: A setting is changed that not all algorithms know, or is out of range.
+    """
+    for name, plain in PLAIN.items():
+        if getattr(config, name) not in (plain, _CHANGES.get(name, plain)):
+            raise ValueError(
+                f"--{name.replace('_', '-')} {getattr(config, name)}: not every algorithm of this comparison knows it; "
+                f"they share {plain!r}"
+            )
+    if config.tests_per_task < 1:
+        raise ValueError(f"tests_per_task must be at least 1, not {config.tests_per_task}")
+    shared = shared_settings(config) | PLAIN
+    return [
+        Entry(
+            "clean labels",
+            algorithm,
+            AlgorithmRun(algorithm=algorithm, seed=seed, tests_per_task=config.tests_per_task, **shared),
+        )
+        for seed in config.seeds
+        for algorithm in config.algorithms
+    ]

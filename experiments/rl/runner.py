@@ -1,0 +1,220 @@
+"""One run: an algorithm learns a stream task by task, and is tested several times within each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+import gymnasium as gym
+import numpy as np
+import pandas as pd
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+
+from agents.evaluation import Classifier, TaskTest, test_tasks
+from agents.one_step import OneStepAlgorithm
+from agents.task_by_task import TaskByTask
+from cls_env import TaskStream
+from experiments.building import check, make_stream, task_images
+from experiments.comparison import Entry, Job
+from experiments.files import replace_file, write_json
+from experiments.metrics import accuracy_curve, average_accuracy, final_accuracy, forgetting
+from experiments.protocol import circumstances
+from experiments.results import RunFolder
+from experiments.rl.algorithms import find_algorithm, make_algorithm
+from experiments.rl.config import AlgorithmRun
+from experiments.runner import TEST_BATCH, Listener
+
+CURVE = "curve.csv"
+
+
+@dataclass
+class Moment:
+    """A row of `curve.csv`: what had been spent when a test was made, and what it gave.
+
+    Attributes:
+        task: The task being learned.
+        env_steps: Images acted on so far, in all tasks.
+        gradient_steps: Steps of the optimizer so far.
+        seconds: Wall time of learning so far, without tests.
+        regret: Sum over episodes so far of (best reward - reward).
+        accuracy: A_t: mean over the tasks so far, in [0, 1].
+        entropy: Of a softmax over all classes met, on test images, nats.
+        task_entropy: The same over the classes of the image's task.
+    """
+
+    task: int
+    env_steps: int
+    gradient_steps: int
+    seconds: float
+    regret: float
+    accuracy: float
+    entropy: float
+    task_entropy: float
+
+
+@dataclass
+class Meter(BaseCallback):
+    """Counts what learning costs, and tests the policy at equal distances within a task.
+
+    Attributes:
+        test: Tests on all tasks up to the one given.
+        tests_per_task: How often.
+        on_images: Told of every step how many images it had.
+        moments: The tests made.
+        last: The answers of the latest.
+    """
+
+    test: Callable[[int], list[TaskTest]]
+    tests_per_task: int
+    on_images: Listener
+    moments: list[Moment] = field(default_factory=list)
+    last: list[TaskTest] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self._env_steps = self._gradient_steps = 0
+        self._seconds = 0.0
+
+    def begin_task(self, task: int, images: int) -> None:
+        """Expect a `learn` call on a task's images."""
+        self._task, self._images, self._begun = task, images, self._env_steps
+        self._due = 1
+
+    def _on_training_start(self) -> None:
+        self.model.policy.optimizer.register_step_post_hook(self._count_step)
+        self._resumed = time.perf_counter()
+
+    def _on_step(self) -> bool:
+        count = self.training_env.num_envs
+        self._env_steps += count
+        self.on_images(count)
+        done = self._env_steps - self._begun
+        if done < self._images and done >= self._due * self._images / self.tests_per_task:
+            self._due += 1
+            self._make_test()
+        return True
+
+    def _on_training_end(self) -> None:
+        self._make_test()
+
+    def _count_step(self, *_: object) -> None:
+        self._gradient_steps += 1
+
+    def _make_test(self) -> None:
+        self._seconds += time.perf_counter() - self._resumed
+        was_training = self.model.policy.training
+        self.last = self.test(self._task)
+        self.model.policy.set_training_mode(was_training)
+        mean = {key: float(np.mean([getattr(each, key).mean() for each in self.last])) for key in ENTROPIES}
+        self.moments.append(
+            Moment(
+                task=self._task,
+                env_steps=self._env_steps,
+                gradient_steps=self._gradient_steps,
+                seconds=self._seconds,
+                regret=float(self.training_env.get_attr("total_regret")[0]),
+                accuracy=float(np.mean([each.accuracy for each in self.last])),
+                **mean,
+            )
+        )
+        self._resumed = time.perf_counter()
+
+
+ENTROPIES = ("entropy", "task_entropy")
+
+
+def run_algorithm(config: AlgorithmRun, folder: RunFolder, on_images: Listener = lambda count: None) -> dict[str, Any]:
+    """Carry out a run; a finished one is only read, an interrupted one begins anew.
+
+    Args:
+        config: What to run.
+        folder: Where `config.json`, `protocol.json`, `curve.csv`, `accuracy_matrix.csv` and `metrics.json` go.
+        on_images: Told of every step how many images it had.
+
+    Returns:
+        The contents of `metrics.json`.
+
+    Raises:
+        ValueError: The configuration names something unknown or impossible.
+        FileExistsError: The folder holds another run.
+    """
+    torch.set_num_threads(config.threads)
+    stream = make_stream(config)
+    model = make_algorithm(config, stream)
+    folder.claim(config)
+    if folder.finished:
+        on_images(_images(config))
+        return folder.metrics()
+    write_json(folder.path / "protocol.json", _card(config, stream, model))
+    test_env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="test")
+    policy = cast(Classifier, model.policy)
+    meter = Meter(lambda task: test_tasks(policy, test_env, range(task + 1)), config.tests_per_task, on_images)
+    matrix = np.full((len(stream.tasks), len(stream.tasks)), np.nan)
+    for task in range(len(stream.tasks)):
+        _learn(config, model, task, task_images(config, stream, task), meter)
+        matrix[task, : task + 1] = [test.accuracy for test in meter.last]
+    curve = pd.DataFrame(map(asdict, meter.moments))
+    replace_file(folder.path / CURVE, lambda aside: curve.to_csv(aside, index=False, float_format="%.9g"))
+    folder.write_matrix(matrix)
+    end = meter.moments[-1]
+    metrics = {
+        "final_accuracy": final_accuracy(matrix),
+        "average_accuracy": average_accuracy(matrix),
+        "forgetting": forgetting(matrix),
+        "accuracy_curve": accuracy_curve(matrix).tolist(),
+        "test_entropy": end.entropy if find_algorithm(config.algorithm)[0].outputs_policy else None,
+        "mean_regret": end.regret / end.env_steps,
+        "env_steps": end.env_steps,
+        "gradient_steps": end.gradient_steps,
+        "training_seconds": round(end.seconds, 2),
+    }
+    write_json(folder.path / "metrics.json", metrics)
+    return metrics
+
+
+def _learn(config: AlgorithmRun, model: BaseAlgorithm, task: int, images: int, meter: Meter) -> None:
+    env = model.get_env()
+    assert env is not None
+    env.seed((config.seeds.batch_order + task) % 2**31)
+    env.set_options({"task": task})
+    meter.begin_task(task, images)
+    callbacks: list[BaseCallback] = [meter]
+    if not isinstance(model, OneStepAlgorithm):  # the rules that ours follow by themselves
+        callbacks.insert(0, TaskByTask(config.freeze_fraction))
+    model.learn(images, callback=CallbackList(callbacks), log_interval=10**9)
+
+
+def _card(config: AlgorithmRun, stream: TaskStream, model: BaseAlgorithm) -> dict[str, Any]:
+    _, arguments = find_algorithm(config.algorithm)
+    named = {key: getattr(value, "__name__", value) for key, value in arguments.items()}
+    learned = sum(tensor.numel() for tensor in model.policy.parameters() if tensor.requires_grad)
+    return {
+        "config": config.as_json(),
+        "seeds": asdict(config.seeds),
+        "algorithm": {"class": type(model).__name__, **named},
+        "parameters": {"learned": learned},
+        **circumstances(config, stream, model.device),
+    }
+
+
+def _images(config: AlgorithmRun) -> int:
+    stream = make_stream(config)
+    return sum(task_images(config, stream, task.index) for task in stream.tasks)
+
+
+def _refuse(entries: Sequence[Entry]) -> None:
+    """Build each algorithm once, so that what is impossible is refused before any work."""
+    tried = set()
+    for entry in entries:
+        check(entry.config)
+        assert isinstance(entry.config, AlgorithmRun)
+        if entry.config.algorithm not in tried:
+            make_algorithm(entry.config, make_stream(entry.config))
+            tried.add(entry.config.algorithm)
+
+
+RUNNING = Job(run_algorithm, _images, _refuse)
