@@ -117,7 +117,7 @@ def action_rewards(reward_matrix: Rewards, labels: NDArray[np.int64]) -> Rewards
     Returns:
         float32 of shape (N, A).
     """
-    return reward_matrix[labels]
+    return np.take(reward_matrix, labels, axis=0)  # several times as fast as reward_matrix[labels]
 
 
 def reward(rewards: Rewards, actions: NDArray[np.int64]) -> Rewards:
