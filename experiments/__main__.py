@@ -29,6 +29,7 @@ from experiments.presets import PRESETS, Preset
 from experiments.pretrain import PretrainConfig, pretrain
 from experiments.progress import progress_bar
 from experiments.results import RunFolder
+from experiments.rl.command import rl_command
 from experiments.runner import run
 from experiments.studies import STUDIES
 from experiments.studies.command import list_studies, study_command
@@ -174,6 +175,7 @@ COMMANDS: dict[str, Any] = {
     "run": run_command,
     "compare": compare_command,
     "bounds": bounds_command,
+    "rl": rl_command,
     "study": list_studies,
     "presets": presets_command,
     "objectives": objectives_command,

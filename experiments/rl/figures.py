@@ -1,0 +1,163 @@
+"""Figures of the comparison, drawn from the run folders alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from experiments.figures import accuracy_matrices, styles
+from experiments.report import label_of
+from experiments.rl.algorithms import find_algorithm
+from experiments.rl.runner import CURVE
+from experiments.statistics import bootstrap_interval
+
+COSTS = {
+    "env_steps": "environment steps (images)",
+    "gradient_steps": "gradient steps",
+    "seconds": "seconds of learning",
+}
+Curves = dict[str, dict[str, NDArray[np.float64]]]
+
+
+def algorithm_figures(runs: pd.DataFrame, variance: pd.DataFrame) -> dict[str, Figure]:
+    """All figures, by name.
+
+    Args:
+        runs: One row a run, as `run_all` returns them.
+        variance: As `gradient_variance` returns it, of all seeds.
+    """
+    curves = read_curves(runs)
+    return {
+        "accuracy_against_cost": against_cost(curves, "accuracy", "accuracy on all tasks so far, %", 100),
+        "regret_against_cost": against_cost(curves, "regret", "cumulative regret", 1),
+        "entropy": entropies(curves),
+        "forgetting": forgetting_bars(runs),
+        "gradient_variance": variance_of_gradients(variance),
+        "accuracy_matrices": accuracy_matrices(runs),
+    }
+
+
+def read_curves(runs: pd.DataFrame) -> Curves:
+    """For each algorithm, the columns of its curves: a row a seed, a column a test."""
+    curves: Curves = {}
+    for algorithm, group in runs.groupby("contender", sort=False):
+        tables = [pd.read_csv(Path(folder) / CURVE) for folder in group["folder"]]
+        curves[str(algorithm)] = {str(name): np.stack([table[name] for table in tables]) for name in tables[0]}
+    return curves
+
+
+def against_cost(curves: Curves, measure: str, title: str, factor: float) -> Figure:
+    """A measure against environment steps, gradient steps and wall time: mean over seeds with its bootstrap interval."""
+    figure = Figure(figsize=(15, 5.2), layout="constrained")
+    panels = figure.subplots(1, len(COSTS), sharey=True)
+    look = styles(curves)
+    for axes, (cost, words) in zip(panels, COSTS.items(), strict=True):
+        for algorithm, columns in curves.items():
+            spent = columns[cost].mean(axis=0)
+            if spent[-1] > 0:
+                _line(axes, spent, factor * columns[measure], look[algorithm], label_of(algorithm))
+        axes.set(xlabel=words)
+        axes.grid(alpha=0.25)
+    panels[1].set_xscale("log")
+    panels[2].set_xscale("log")
+    panels[0].set_ylabel(title)
+    _mark_tasks(panels[0], curves)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
+    return figure
+
+
+def entropies(curves: Curves) -> Figure:
+    """Entropy of the policy on test images, within their task and over all classes met, of algorithms that have one."""
+    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    panels = figure.subplots(1, 2)
+    look = styles(curves)
+    words = {"task_entropy": "among the image's task's classes", "entropy": "among all classes met"}
+    for axes, (measure, title) in zip(panels, words.items(), strict=True):
+        for algorithm, columns in curves.items():
+            if find_algorithm(algorithm)[0].outputs_policy:
+                _line(axes, columns["env_steps"].mean(axis=0), columns[measure], look[algorithm], label_of(algorithm))
+        axes.set(xlabel=COSTS["env_steps"], ylabel="entropy, nats", title=title)
+        axes.grid(alpha=0.25)
+        _mark_tasks(axes, curves)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def forgetting_bars(runs: pd.DataFrame) -> Figure:
+    """Forgetting and accuracy of each algorithm: the mean as a bar, every seed as a dot."""
+    names = list(runs["contender"].unique())
+    figure = Figure(figsize=(10, 0.8 + 0.34 * len(names)), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    look = styles(names)
+    measures = {"final_accuracy": "final accuracy A_T, %", "forgetting": "forgetting, points"}
+    for axes, (measure, words) in zip(panels, measures.items(), strict=True):
+        for row, name in enumerate(names):
+            values = 100 * runs.loc[runs["contender"] == name, measure].to_numpy()
+            axes.barh(row, values.mean(), color=look[name][0], alpha=0.6)
+            axes.plot(values, [row] * len(values), "k.", alpha=0.6)
+        axes.set(xlabel=words)
+        axes.grid(alpha=0.25, axis="x")
+    panels[0].set_yticks(range(len(names)), [label_of(name) for name in names])
+    panels[0].invert_yaxis()
+    return figure
+
+
+def variance_of_gradients(variance: pd.DataFrame) -> Figure:
+    """Variance of REINFORCE's estimate against its number of samples, beside EPG's, at several moments of a task."""
+    moments = sorted(variance["moment"].unique())
+    figure = Figure(figsize=(4.6 * len(moments), 4.6), layout="constrained")
+    panels = figure.subplots(1, len(moments), squeeze=False)[0]
+    for axes, moment in zip(panels, moments, strict=True):
+        here = variance[variance["moment"] == moment]
+        for column, colour, words in (
+            ("total", "#1b7fbd", "images and actions"),
+            ("actions", "#d95f02", "actions alone"),
+        ):
+            counts, means, reach = _by_samples(here, column)
+            axes.errorbar(counts, means, yerr=reach, fmt="o-", color=colour, capsize=3, label=f"REINFORCE, {words}")
+            if column == "actions":
+                axes.plot(counts, means[0] / counts, ":", color=colour, label="its first point / n")
+        with_baseline = here.loc[here["estimator"].str.endswith("baseline"), "actions"].mean()
+        axes.plot([1], [with_baseline], "D", color="#5aae61", label="actions alone, n = 1, with baseline")
+        expected = here.loc[here["estimator"] == "EPG", "total"].mean()
+        axes.axhline(expected, color="#4d4d4d", linestyle="--", label="EPG (images alone)")
+        axes.set(xscale="log", yscale="log", xlabel="actions sampled for each image, n")
+        axes.set_xticks(counts, [str(count) for count in counts])
+        axes.set_title(f"after {moment:.0%} of the task's steps")
+        axes.grid(alpha=0.25)
+    panels[0].set_ylabel("variance of the gradient / |gradient|²")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def _by_samples(rows: pd.DataFrame, column: str) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Numbers of samples; mean over seeds; and how far the bootstrap interval reaches below and above."""
+    plain = rows[rows["estimator"].str.fullmatch(r"REINFORCE, n = \d+")]
+    counts = plain["estimator"].str.extract(r"(\d+)", expand=False).astype(int)
+    found = {int(count): bootstrap_interval(plain.loc[counts == count, column]) for count in sorted(counts.unique())}
+    means = np.array([interval.mean for interval in found.values()])
+    reach = np.array([[each.mean - each.low, each.high - each.mean] for each in found.values()]).T
+    return np.array(list(found)), means, np.nan_to_num(reach)
+
+
+def _line(axes: Axes, x: NDArray[Any], values: NDArray[Any], look: tuple[str, str], label: str) -> None:
+    colour, line = look
+    intervals = [bootstrap_interval(column) for column in values.T]
+    axes.plot(x, values.mean(axis=0), color=colour, linestyle=line, label=label)
+    low, high = (np.array([getattr(each, end) for each in intervals]) for end in ("low", "high"))
+    if np.isfinite(low).all():
+        axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
+
+
+def _mark_tasks(axes: Axes, curves: Curves) -> None:
+    """A thin line where a task ends."""
+    columns = next(iter(curves.values()))
+    tasks, steps = columns["task"][0], columns["env_steps"].mean(axis=0)
+    for place in np.flatnonzero(np.diff(tasks)):
+        axes.axvline(steps[place], color="#bbbbbb", linewidth=0.7, zorder=0)
