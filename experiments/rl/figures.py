@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from experiments.figures import accuracy_matrices, styles
@@ -53,7 +54,7 @@ def read_curves(runs: pd.DataFrame) -> Curves:
 
 
 def against_cost(curves: Curves, measure: str, title: str, factor: float) -> Figure:
-    """A measure against environment steps, gradient steps and wall time: mean over seeds with its bootstrap interval."""
+    """A measure against environment steps, gradient steps and wall time: mean over seeds, its bootstrap interval."""
     figure = Figure(figsize=(15, 5.2), layout="constrained")
     panels = figure.subplots(1, len(COSTS), sharey=True)
     look = styles(curves)
@@ -64,8 +65,9 @@ def against_cost(curves: Curves, measure: str, title: str, factor: float) -> Fig
                 _line(axes, spent, factor * columns[measure], look[algorithm], label_of(algorithm))
         axes.set(xlabel=words)
         axes.grid(alpha=0.25)
-    panels[1].set_xscale("log")
-    panels[2].set_xscale("log")
+    for axes in panels[1:]:
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     panels[0].set_ylabel(title)
     _mark_tasks(panels[0], curves)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
