@@ -1,0 +1,50 @@
+"""Other libraries' PPO on the environments; each is skipped where it is not installed."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import pytest
+
+from experiments.interop import cleanrl_ppo
+from experiments.interop.trial import Settings
+
+CHANCE = 0.02
+EXAMPLES = {"torchrl_ppo": "torchrl", "tianshou_ppo": "tianshou", "rllib_ppo": "rllib"}
+
+
+def test_ppo_in_one_file_learns() -> None:
+    outcome = cleanrl_ppo.train(cleanrl_ppo.Args(steps=768))
+    assert outcome.steps == 768
+    assert outcome.accuracy > 5 * CHANCE
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_another_librarys_ppo_learns(example: str) -> None:
+    module = pytest.importorskip(f"experiments.interop.{example}")
+    outcome = module.train(Settings(steps=768))
+    assert outcome.steps == 768
+    assert outcome.accuracy > 5 * CHANCE
+
+
+def test_ppo_in_one_file_is_repeatable() -> None:
+    first, second = (cleanrl_ppo.train(cleanrl_ppo.Args(steps=256)) for _ in range(2))
+    assert first.accuracy == second.accuracy
+
+
+@pytest.mark.parametrize("example", ["torchrl_ppo", "tianshou_ppo"])
+def test_another_librarys_ppo_is_repeatable(example: str) -> None:
+    module = pytest.importorskip(f"experiments.interop.{example}")
+    first, second = (module.train(Settings(steps=256)) for _ in range(2))
+    assert first.accuracy == second.accuracy
+
+
+@pytest.mark.parametrize(("example", "extra"), EXAMPLES.items())
+def test_without_its_library_an_example_says_what_to_install(
+    example: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, f"experiments.interop.{example}", raising=False)
+    monkeypatch.setitem(sys.modules, {"rllib": "ray"}.get(extra, extra), None)
+    with pytest.raises(ModuleNotFoundError, match=rf"is not installed: pip install 'cls-env\[{extra}\]'"):
+        importlib.import_module(f"experiments.interop.{example}")
