@@ -69,7 +69,7 @@ class TaskByTask(BaseCallback):
         assert isinstance(space, spaces.Discrete)
         actions = np.flatnonzero(observation_info(self.training_env, int(space.n)).action_mask.any(axis=0))
         first = not policy.met_actions.numel()
-        policy.begin_task(actions.tolist())
+        policy.choose_among(actions.tolist())
         self._policy = policy
         self._begun = self.num_timesteps
         self._require_gradients(first or self.freeze_fraction == 0)
@@ -79,10 +79,12 @@ class TaskByTask(BaseCallback):
             assert self.model.replay_buffer is not None
             self.model.replay_buffer.reset()
 
-    def _on_step(self) -> bool:
+    def _on_rollout_start(self) -> None:
         total = self.locals["total_timesteps"] - self._begun
         if self._frozen and self.num_timesteps - self._begun >= self.freeze_fraction * total:
             self._require_gradients(True)
+
+    def _on_step(self) -> bool:
         return True
 
     def _require_gradients(self, wanted: bool) -> None:

@@ -27,7 +27,7 @@ from agents.objectives import mask_logits
 class TaskPolicy(Protocol):
     """What `TaskByTask` asks of a policy."""
 
-    def begin_task(self, actions: Sequence[int]) -> None:
+    def choose_among(self, actions: Sequence[int]) -> None:
         """Choose among these actions from now on, with a fresh optimizer."""
 
     def peft_parameters(self) -> Iterable[nn.Parameter]:
@@ -49,7 +49,7 @@ class ActionSets(nn.Module):
         self.register_buffer("current", torch.ones(num_actions, dtype=torch.bool))
         self.register_buffer("met", torch.zeros(num_actions, dtype=torch.bool))
 
-    def begin_task(self, actions: Sequence[int]) -> None:
+    def choose_among(self, actions: Sequence[int]) -> None:
         """Choose among these, and remember them."""
         self.current.fill_(False)
         self.current[list(actions)] = True
@@ -104,9 +104,9 @@ class ViTActorCriticPolicy(ActorCriticPolicy):
         draw_rows(head_seed, self.action_net, self.value_net)
         self.actions = ActionSets(int(action_space.n))
 
-    def begin_task(self, actions: Sequence[int]) -> None:
+    def choose_among(self, actions: Sequence[int]) -> None:
         """Choose among these actions from now on, with a fresh optimizer, so that rows out of choice stand still."""
-        self.actions.begin_task(actions)
+        self.actions.choose_among(actions)
         self.optimizer = self.optimizer_class(self.parameters(), lr=self.lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
 
     def peft_parameters(self) -> Iterable[nn.Parameter]:
@@ -187,10 +187,10 @@ class ViTQPolicy(DQNPolicy):
         arguments = self._update_features_extractor(self.net_args, features_extractor=None)
         return TaskQNetwork(**arguments).to(self.device)
 
-    def begin_task(self, actions: Sequence[int]) -> None:
+    def choose_among(self, actions: Sequence[int]) -> None:
         """Choose among these actions from now on, with a fresh optimizer."""
         for network in (self.q_net, self.q_net_target):
-            network.actions.begin_task(actions)
+            network.actions.choose_among(actions)
         self.optimizer = self.optimizer_class(self.q_net.parameters(), lr=self.lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
 
     def peft_parameters(self) -> Iterable[nn.Parameter]:
