@@ -195,4 +195,4 @@ def train(args: Args) -> Outcome:
 
 
 if __name__ == "__main__":
-    print(train(tyro.cli(Args)))
+    print(train(tyro.cli(Args, prog="python -m experiments.interop.cleanrl_ppo")))

@@ -109,4 +109,4 @@ def train(settings: Settings) -> Outcome:
 
 
 if __name__ == "__main__":
-    print(train(tyro.cli(Settings)))
+    print(train(tyro.cli(Settings, prog="python -m experiments.interop.torchrl_ppo")))
