@@ -59,6 +59,7 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
         self._source = make_source(dataset, **arguments)
         self.stream = self._source.stream
         self.num_envs = num_envs
+        self.autoreset_mode = AutoresetMode.SAME_STEP  # beside the metadata, where TorchRL looks for it
         self.single_observation_space = self._source.observation_space
         self.single_action_space = self._source.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)

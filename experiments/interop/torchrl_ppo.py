@@ -11,7 +11,6 @@ import gymnasium as gym
 import numpy as np
 import torch
 import tyro
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from torch import nn
 from torch.distributions import Categorical
@@ -33,14 +32,8 @@ from torchrl.objectives.value import GAE
 
 
 def make_env(settings: Settings) -> GymWrapper:
-    """Gymnasium's environments side by side, as TorchRL sees them."""
-    venv = gym.make_vec(
-        ENV_ID,
-        num_envs=settings.num_envs,
-        vectorization_mode="sync",
-        vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
-    )
-    env = GymWrapper(venv, categorical_action_encoding=True)
+    """The native vector environment, as TorchRL sees it."""
+    env = GymWrapper(gym.make_vec(ENV_ID, num_envs=settings.num_envs), categorical_action_encoding=True)
     env.set_seed(settings.seed)
     return env
 

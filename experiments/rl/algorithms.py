@@ -13,6 +13,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents import EPG, GymnasiumVecEnv, ImageReplayBuffer, LinearBandit, Reinforce, ValueBandit
 from agents.features import ENTRIES
+from agents.one_step import OneStepAlgorithm
 from agents.policy_config import AgentSeeds
 from agents.task_policies import ViTActorCriticPolicy, ViTQPolicy
 from cls_env import TaskStream
@@ -20,6 +21,8 @@ from cls_env.naming import call_arguments, lookup, parse_specification
 from experiments.building import policy_entries
 from experiments.rl.config import AlgorithmRun
 
+SET_ALIKE = ("policy", "env", "learning_rate", "batch_size", "policy_kwargs", "seed", "device")
+"""Arguments that are the run's, equal for all algorithms."""
 Maker = Callable[[AlgorithmRun, "Algorithm", GymnasiumVecEnv, dict[str, Any]], BaseAlgorithm]
 
 
@@ -125,8 +128,11 @@ def find_algorithm(specification: str) -> tuple[Algorithm, dict[str, Any]]:
     """
     name, given = parse_specification(specification)
     algorithm = lookup("algorithm", name, ALGORITHMS)
-    set_alike = ("policy", "env", "learning_rate", "batch_size", "policy_kwargs", "seed", "device", "learning")
-    call_arguments(f"algorithm {name!r}", algorithm.kind, given, set_alike)
+    if isinstance(algorithm.kind, type) and issubclass(algorithm.kind, OneStepAlgorithm):
+        for key in given:
+            lookup(f"argument of algorithm {name!r}", key, dict.fromkeys(algorithm.kind.own_arguments, True))
+    else:
+        call_arguments(f"algorithm {name!r}", algorithm.kind, given, SET_ALIKE)
     return algorithm, algorithm.arguments | given
 
 

@@ -47,20 +47,20 @@ def rl_command(config: RlConfig, out: Path | None = None, workers: int | None = 
     introduction = "# Reinforcement-learning algorithms on one stream"
     places = Places(tables=folder, runs=folder / "runs", workers=workers)
     runs = carry_out(entries, baseline, places, MEASURES, introduction, RUNNING)
-    variance = _variance(entries, folder)
+    variance = _variance(entries, config.gradient_draws, folder)
     keep_figures(algorithm_figures(runs, variance), folder)
 
 
-def _variance(entries: list[Entry], folder: Path) -> pd.DataFrame:
+def _variance(entries: list[Entry], draws: int, folder: Path) -> pd.DataFrame:
     """The variance of gradient estimates, once for each seed; measured where it is not there yet."""
     first = {entry.config.seed: entry.config for entry in reversed(entries)}
     tables = []
     for seed, config in sorted(first.items()):
         assert isinstance(config, AlgorithmRun)
-        file = folder / "runs" / config.name / "gradient_variance.csv"
+        file = folder / "runs" / config.name / f"gradient_variance_{draws}.csv"
         if not file.exists():
             console.print(f"gradient variance, seed {seed}")
-            table = gradient_variance(config)
+            table = gradient_variance(config, draws=draws)
             replace_file(file, lambda aside, table=table: table.to_csv(aside, index=False, float_format="%.6g"))  # type: ignore[misc]
         tables.append(pd.read_csv(file))
     found = pd.concat(tables, ignore_index=True)

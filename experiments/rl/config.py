@@ -49,6 +49,8 @@ class RlConfig(Settings):
     """Every contender runs on each of them."""
     tests_per_task: int = 5
     """How often within a task all tasks so far are tested, for the curves."""
+    gradient_draws: int = 64
+    """Batches over which the variance of gradient estimates is taken, at least 2."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,8 @@ def algorithm_entries(config: RlConfig) -> list[Entry]:
             )
     if config.tests_per_task < 1:
         raise ValueError(f"tests_per_task must be at least 1, not {config.tests_per_task}")
+    if config.gradient_draws < 2:
+        raise ValueError(f"gradient_draws must be at least 2, not {config.gradient_draws}")
     shared = shared_settings(config) | PLAIN
     return [
         Entry(
