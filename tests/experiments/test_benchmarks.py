@@ -40,7 +40,14 @@ def test_rates_are_items_over_seconds() -> None:
 
 
 def test_env_benchmark_measures_both_sides() -> None:
-    assert list(check(BENCHMARKS["env"](1))) == ["vector env / SyncVectorEnv, 32 px, 256 envs"]
+    assert list(check(BENCHMARKS["env"](1))) == [
+        f"{sides}, 32 px, 256 envs"
+        for sides in (
+            "vector env / SyncVectorEnv",
+            "SB3 view of the vector env / DummyVecEnv",
+            "SB3 view of the vector env / the vector env",
+        )
+    ]
 
 
 def test_learner_benchmark_measures_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
