@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import math
-import pathlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, ClassVar, TypedDict, TypeVar, cast
 
@@ -15,29 +13,20 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
-from stable_baselines3.common.utils import check_for_correct_spaces
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from agents.augmentation import TrainView
-from agents.checkpoint import (
-    describe_policy,
-    load_weights,
-    read_description,
-    read_state,
-    save_checkpoint,
-    saved_agent_arguments,
-)
 from agents.feature_cache import FeatureCache
 from agents.methods import Batch, Task, check_method
 from agents.objectives import Objective, mask_logits
 from agents.one_pass import OnePass
 from agents.policy import ViTPolicy
 from agents.policy_config import AgentSeeds, PolicyConfig
+from agents.saved_agent import SavedAgent
 from agents.update_log import log_update
 from agents.vec_env import ObservationInfo, as_vec_env, native_vector_env, observation_info
 from cls_env.naming import lookup
@@ -64,7 +53,7 @@ class Learning(TypedDict, total=False):
     _init_setup_model: bool
 
 
-class OneStepAlgorithm(BaseAlgorithm, ABC):
+class OneStepAlgorithm(SavedAgent, ABC):
     """Learns on one-step environments, with one forward pass for acting and learning.
 
     A `learn` call is one task: it resets the environment, grows the policy's head by the classes of
@@ -107,9 +96,6 @@ class OneStepAlgorithm(BaseAlgorithm, ABC):
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"ViTPolicy": ViTPolicy}
-    policy: ViTPolicy
-    own_arguments: ClassVar[tuple[str, ...]] = ()
-    """Constructor arguments of a subclass, kept as attributes of their names and in checkpoints."""
     objective: str | Objective = ""
     """What is minimised."""
     knows_all_rewards: ClassVar[bool] = False
@@ -170,7 +156,7 @@ class OneStepAlgorithm(BaseAlgorithm, ABC):
         )
         if self.env is not None:
             self._check_batches(self.n_envs)
-        self._current_task: dict[str, list[int]] | None = None
+        self._current_task = None
         if _init_setup_model:
             self._setup_model()
 
@@ -197,13 +183,6 @@ class OneStepAlgorithm(BaseAlgorithm, ABC):
 
     def _start_task(self, seed: int) -> None:
         """Forget what was remembered of earlier tasks."""
-
-    def _state(self) -> dict[str, Tensor]:
-        """What a checkpoint keeps beside the policy; none."""
-        return {}
-
-    def _resume(self, tensors: dict[str, Tensor]) -> None:
-        """Take on a saved state."""
 
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
@@ -441,109 +420,5 @@ class OneStepAlgorithm(BaseAlgorithm, ABC):
         self._last_obs = new_obs  # type: ignore[assignment]
         return True
 
-    @property
-    def _num_actions(self) -> int:
-        assert isinstance(self.action_space, gym.spaces.Discrete)
-        return int(self.action_space.n)
-
     def _to_device(self, array: Any) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, non_blocking=True)
-
-    def save(
-        self,
-        path: str | pathlib.Path | io.BufferedIOBase,
-        exclude: Iterable[str] | None = None,
-        include: Iterable[str] | None = None,
-    ) -> None:
-        """Save head, PEFT module and method in a zip of safetensors and JSON, from which `load` rebuilds the agent.
-
-        The frozen backbone is named with its hash, not copied. The optimizer is not saved, since every task renews it:
-        a checkpoint taken within a task goes on with a fresh one, an unfrozen PEFT module and the random numbers of the
-        task's beginning.
-        A learning-rate schedule or an objective given as a function, and an optimizer or a policy of one's own, are
-        code, which is not saved either: pass them to `load` again.
-
-        Args:
-            path: The file; `.zip` is added where it has no suffix.
-            exclude: Must be None: the format has no optional parts.
-            include: Must be None.
-
-        Raises:
-            ValueError: `exclude` or `include` is given, or `path` is a stream.
-        """
-        if exclude is not None or include is not None or isinstance(path, io.IOBase):
-            raise ValueError("save writes one file of a fixed form: give a path, and neither exclude nor include")
-        description = {
-            "algorithm": type(self).__name__,
-            **{name: _unless_code(getattr(self, name)) for name in self.own_arguments},
-            "learning_rate": _unless_code(self.learning_rate),
-            "batch_size": self.batch_size,
-            "freeze_fraction": self.freeze_fraction,
-            "crop_scale": self.crop_scale,
-            "cache_features": self.cache_features,
-            "precision": self.precision,
-            "seed": self.seed,
-            "observation_shape": list(self.observation_space.shape or ()),
-            "num_actions": self._num_actions,
-            "num_timesteps": self.num_timesteps,
-            "n_updates": self._n_updates,
-            "action_seed": self._action_seed,
-            "view_seed": self._view_seed,
-            "current_task": self._current_task,
-            "tasks_begun": self.policy.tasks_begun,
-            **describe_policy(self.policy),
-        }
-        save_checkpoint(path, self.policy, description, self._state())
-
-    @classmethod
-    def load(  # type: ignore[override]
-        cls: type[SelfOneStep],
-        path: str | pathlib.Path,
-        env: GymEnv | VectorEnv[Any, Any, Any] | None = None,
-        device: torch.device | str = "auto",
-        **kwargs: Any,
-    ) -> SelfOneStep:
-        """Rebuild an agent from `save`'s file.
-
-        Args:
-            path: The file, with or without `.zip`.
-            env: To go on learning; predicting needs none.
-            device: Where the policy runs.
-            **kwargs: Constructor arguments that replace the saved ones.
-
-        Raises:
-            FileNotFoundError: There is no such file.
-            ValueError: It is damaged, does not fit the environment, or belongs to other backbone weights.
-        """
-        saved = read_description(path)
-        if saved["algorithm"] not in (names := [kind.__name__ for kind in (cls, *cls.__subclasses__())]):
-            raise ValueError(f"{path} holds a {saved['algorithm']}, not a {names[0]}: load it with its own class")
-        policy = kwargs.pop("policy", "ViTPolicy")
-        arguments = saved_agent_arguments(path, saved, kwargs, cls.own_arguments)
-        model = cls(policy, env, device=device, _init_setup_model=False, **arguments)
-        observation_space = gym.spaces.Box(0, 255, tuple(saved["observation_shape"]), np.uint8)
-        action_space = gym.spaces.Discrete(saved["num_actions"])
-        if model.env is not None:
-            check_for_correct_spaces(model.env, observation_space, action_space)
-        model.observation_space, model.action_space = observation_space, action_space
-        model._setup_model()
-        if not model.policy.trains_whole_backbone and model.policy.backbone_hash != saved["backbone_sha256"]:
-            raise ValueError(
-                f"{path} was trained on other weights of {saved['policy']['model']}: the backbone here has SHA-256 "
-                f"{model.policy.backbone_hash[:12]}, the saved one {saved['backbone_sha256'][:12]}"
-            )
-        model.policy.tasks_begun = saved["tasks_begun"]
-        load_weights(path, model.policy)
-        model._resume(read_state(path))
-        model.policy.to(model.device)
-        model.policy.renew_optimizer()
-        model._current_task = saved["current_task"]
-        model.num_timesteps, model._n_updates = saved["num_timesteps"], saved["n_updates"]
-        model._action_seed = saved["action_seed"]
-        model._view_seed = saved.get("view_seed", model._view_seed)
-        model._seed_task()
-        return model
-
-
-def _unless_code(value: Any) -> Any:
-    return None if callable(value) else value

@@ -25,7 +25,7 @@ def test_python_blocks_run_one_after_another(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 8
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     assert isinstance(names["accuracy"], float) and names["accuracy"] > 0.3  # chance is 0.02

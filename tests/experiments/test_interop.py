@@ -12,6 +12,8 @@ from experiments.interop.trial import Settings
 
 CHANCE = 0.02
 EXAMPLES = {"torchrl_ppo": "torchrl", "tianshou_ppo": "tianshou", "rllib_ppo": "rllib"}
+EXTRAS = EXAMPLES | {"sb3": "sb3"}
+MODULES = {"rllib": "ray", "sb3": "sb3_contrib"}
 
 
 def test_ppo_in_one_file_learns() -> None:
@@ -28,6 +30,14 @@ def test_another_librarys_ppo_learns(example: str) -> None:
     assert outcome.accuracy > 5 * CHANCE
 
 
+@pytest.mark.parametrize("algorithm", ["ppo", "a2c", "dqn", "maskable-ppo"])
+def test_sb3s_algorithms_learn(algorithm: str) -> None:
+    module = pytest.importorskip("experiments.interop.sb3")
+    outcome = module.train(module.Sb3Settings(steps=768, algorithm=algorithm))
+    assert outcome.steps == 768
+    assert outcome.accuracy > 3 * CHANCE
+
+
 def test_ppo_in_one_file_is_repeatable() -> None:
     first, second = (cleanrl_ppo.train(cleanrl_ppo.Args(steps=256)) for _ in range(2))
     assert first.accuracy == second.accuracy
@@ -40,11 +50,11 @@ def test_another_librarys_ppo_is_repeatable(example: str) -> None:
     assert first.accuracy == second.accuracy
 
 
-@pytest.mark.parametrize(("example", "extra"), EXAMPLES.items())
+@pytest.mark.parametrize(("example", "extra"), EXTRAS.items())
 def test_without_its_library_an_example_says_what_to_install(
     example: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, f"experiments.interop.{example}", raising=False)
-    monkeypatch.setitem(sys.modules, {"rllib": "ray"}.get(extra, extra), None)
+    monkeypatch.setitem(sys.modules, MODULES.get(extra, extra), None)
     with pytest.raises(ModuleNotFoundError, match=rf"is not installed: pip install 'cls-env\[{extra}\]'"):
         importlib.import_module(f"experiments.interop.{example}")
