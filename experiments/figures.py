@@ -22,6 +22,8 @@ COLOURS = (
     *("#17becf", "#bcbd22", "#e41a1c", "#1f3a93", "#005a32"),
 )
 LINES = ("-", "--", ":", "-.")
+MOST_IN_A_ROW = 6
+"""Panels of one condition beside each other."""
 _RIGHT, _WRONG = "#1a9850", "#d73027"
 
 
@@ -100,10 +102,15 @@ def accuracy_curves(runs: pd.DataFrame) -> Figure:
 def accuracy_matrices(runs: pd.DataFrame) -> Figure:
     """Accuracy on each task (columns) after each task (rows), mean over seeds; forgetting runs down a column."""
     conditions, contenders = list(_conditions(runs)), list(runs["contender"].unique())
-    figure = Figure(figsize=(3.1 * len(contenders), 2.9 * len(conditions)), layout="constrained")
-    grid = figure.subplots(len(conditions), len(contenders), squeeze=False)
-    for line, (condition, here) in zip(grid, conditions, strict=True):
-        for axes, contender in zip(line, contenders, strict=True):
+    columns = min(len(contenders), MOST_IN_A_ROW)
+    rows = -(-len(contenders) // columns)
+    figure = Figure(figsize=(3.1 * columns, 2.9 * rows * len(conditions)), layout="constrained")
+    grid = figure.subplots(rows * len(conditions), columns, squeeze=False)
+    for place, (condition, here) in enumerate(conditions):
+        cells = grid[place * rows : (place + 1) * rows].flatten()
+        for axes in cells[len(contenders) :]:
+            axes.set_visible(False)
+        for axes, contender in zip(cells, contenders, strict=False):
             folders = here.loc[here["contender"] == contender, "folder"]
             matrix = 100 * np.mean([RunFolder(Path(path)).read_matrix() for path in folders], axis=0)
             shown = axes.imshow(matrix, vmin=0, vmax=100, cmap="viridis")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from experiments.figures import accuracy_matrices, styles
@@ -54,23 +54,30 @@ def read_curves(runs: pd.DataFrame) -> Curves:
 
 
 def against_cost(curves: Curves, measure: str, title: str, factor: float) -> Figure:
-    """A measure against environment steps, gradient steps and wall time: mean over seeds, its bootstrap interval."""
-    figure = Figure(figsize=(15, 5.2), layout="constrained")
-    panels = figure.subplots(1, len(COSTS), sharey=True)
+    """A measure against environment steps, gradient steps and wall time: mean over seeds, its bootstrap interval.
+
+    Algorithms that learn a policy are in the upper row, those that predict rewards in the lower.
+    """
+    groups = [
+        [name for name in curves if find_algorithm(name)[0].outputs_policy is policies] for policies in (True, False)
+    ]
+    groups = [names for names in groups if names]
+    figure = Figure(figsize=(15, 4.2 * len(groups)), layout="constrained")
     look = styles(curves)
-    for axes, (cost, words) in zip(panels, COSTS.items(), strict=True):
-        for algorithm, columns in curves.items():
-            spent = columns[cost].mean(axis=0)
-            if spent[-1] > 0:
-                _line(axes, spent, factor * columns[measure], look[algorithm], label_of(algorithm))
-        axes.set(xlabel=words)
-        axes.grid(alpha=0.25)
-    for axes in panels[1:]:
-        axes.set_xscale("log")
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    panels[0].set_ylabel(title)
-    _mark_tasks(panels[0], curves)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
+    grid = figure.subplots(len(groups), len(COSTS), sharex="col", sharey=True, squeeze=False)
+    for row, names in zip(grid, groups, strict=True):
+        for axes, cost in zip(row, COSTS, strict=True):
+            for name in names:
+                spent = curves[name][cost].mean(axis=0)
+                if spent[-1] > 0:
+                    _line(axes, spent, factor * curves[name][measure], look[name], label_of(name))
+            axes.grid(alpha=0.25)
+        _mark_tasks(row[0], curves)
+        row[0].set_ylabel(title)
+        row[2].legend(*row[0].get_legend_handles_labels(), loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    for axes, words in zip(grid[-1], COSTS.values(), strict=True):
+        axes.set_xlabel(words)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
     return figure
 
 
