@@ -28,7 +28,6 @@ MEASURES = {
     "train_recovered": ("recovered %", 100.0),
     "parameter_distance": ("moved", 1.0),
     "mean_regret": ("regret %", 100.0),
-    "gradient_steps": ("gradient steps", 1.0),
     "training_seconds": ("seconds", 1.0),
     "ece": ("ECE %", 100.0),
     "nll": ("NLL", 1.0),

@@ -16,6 +16,7 @@ from agents.methods import METHODS
 from agents.objectives import OBJECTIVES
 from experiments.__main__ import COMMANDS
 from experiments.benchmarks.__main__ import BENCHMARKS
+from experiments.rl.algorithms import ALGORITHMS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -78,6 +79,19 @@ def test_figures_are_those_of_the_committed_results() -> None:
     for row in table.drop(columns=["condition", "seeds"]).itertuples(index=False):
         assert " ".join(filter(None, map(str, row))) in shown
     assert "@@" not in README
+
+
+def test_figures_of_the_rl_comparison_are_those_committed() -> None:
+    folder = ROOT / "experiments" / "results" / "rl"
+    table = pd.read_csv(folder / "summary.csv", keep_default_na=False)
+    reading = (folder / "README.md").read_text(encoding="utf-8")
+    assert set(table["contender"]) == set(ALGORITHMS) and set(table["seeds"]) == {5}
+    for row in table.to_dict("records"):
+        difference = row["vs epg [95 %]"]
+        assert f"| {row['A_T %']} | {difference}".rstrip() in README
+        shown = f"| {row['A_T %'].split()[0]} | {row['forgetting'].split()[0]} | {row['regret %'].split()[0]} |"
+        assert f"{shown} {difference}".rstrip() in reading
+    assert "@@" not in reading
 
 
 def test_tests_are_run_by_the_command_of_the_readme() -> None:

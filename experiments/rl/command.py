@@ -23,7 +23,6 @@ MEASURES = (
     "forgetting",
     "mean_regret",
     "test_entropy",
-    "gradient_steps",
     "training_seconds",
 )
 
