@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
-from stable_baselines3.common.type_aliases import GymEnv
+from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -34,8 +34,9 @@ class EPG(OneStepAlgorithm):
         objective: A name in `agents.objectives.OBJECTIVES`, with parameters or without (`"focal:gamma=2"`), or a
             function of the same form. One with a state (`TaskObjective`) serves one agent at a time. `"none"` where the
             method learns without gradients.
-        **learning: The further arguments of `OneStepAlgorithm`: `learning_rate`, `batch_size`, `policy_kwargs`, `seed`,
-            ...
+        learning_rate: As in `OneStepAlgorithm`.
+        batch_size: As in `OneStepAlgorithm`.
+        **learning: The further arguments of `OneStepAlgorithm`: `policy_kwargs`, `seed`, `device` ...
 
     Raises:
         ValueError: An argument is unknown or out of range, or does not fit the environment; on `learn`, the
@@ -50,11 +51,13 @@ class EPG(OneStepAlgorithm):
         policy: str | type[ViTPolicy],
         env: GymEnv | VectorEnv[Any, Any, Any] | str | None,
         objective: str | Objective = "aepg",
+        learning_rate: float | Schedule = 5e-4,
+        batch_size: int = 32,
         **learning: Unpack[Learning],
     ) -> None:
         self.objective = objective
         self._objective = None if objective == NO_OBJECTIVE else make_objective(objective)
-        super().__init__(policy, env, **learning)
+        super().__init__(policy, env, learning_rate, batch_size, **learning)
 
     def _observed_rewards(self, info: ObservationInfo) -> NDArray[np.float32]:
         if info.action_rewards is None:

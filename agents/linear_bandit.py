@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from gymnasium.vector import VectorEnv
-from stable_baselines3.common.type_aliases import GymEnv
+from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
@@ -78,6 +78,8 @@ class LinearBandit(OneStepAlgorithm):
         rule: `"ucb"` or `"thompson"`.
         exploration: LinUCB's alpha, Thompson's v; at least 0, where both are greedy.
         ridge: Of the regressions, above 0.
+        learning_rate: As in `OneStepAlgorithm`.
+        batch_size: As in `OneStepAlgorithm`.
         **learning: The further arguments of `OneStepAlgorithm`; those on gradients do nothing, and `policy_kwargs` must
             leave `peft` and `method` as they are here, `"none"` and `"sequential"`.
 
@@ -95,6 +97,8 @@ class LinearBandit(OneStepAlgorithm):
         rule: str = "ucb",
         exploration: float = 0.3,
         ridge: float = 1.0,
+        learning_rate: float | Schedule = 5e-4,
+        batch_size: int = 32,
         **learning: Unpack[Learning],
     ) -> None:
         self.rule, self.exploration, self.ridge = rule, exploration, ridge
@@ -102,7 +106,7 @@ class LinearBandit(OneStepAlgorithm):
         if not (exploration >= 0 and ridge > 0):
             raise ValueError(f"exploration must be at least 0 and ridge above 0, not {exploration} and {ridge}")
         learning["policy_kwargs"] = {"peft": "none"} | (learning.get("policy_kwargs") or {})
-        super().__init__(policy, env, **learning)
+        super().__init__(policy, env, learning_rate, batch_size, **learning)
 
     def _setup_model(self) -> None:
         super()._setup_model()

@@ -38,8 +38,6 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 class Learning(TypedDict, total=False):
     """Constructor arguments that all one-step algorithms share; `OneStepAlgorithm` says what they are."""
 
-    learning_rate: float | Schedule
-    batch_size: int
     freeze_fraction: float
     crop_scale: tuple[float, float] | None
     cache_features: bool

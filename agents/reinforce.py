@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gymnasium.vector import VectorEnv
-from stable_baselines3.common.type_aliases import GymEnv
+from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -57,6 +57,8 @@ class Reinforce(OneStepAlgorithm):
         env: As `OneStepAlgorithm` takes it.
         baseline: What is subtracted from rewards: `"none"`, or `"running-mean"`, the mean reward of earlier batches of
             the task, of which each new batch replaces a tenth; before the first one, 0.
+        learning_rate: As in `OneStepAlgorithm`.
+        batch_size: As in `OneStepAlgorithm`.
         **learning: The further arguments of `OneStepAlgorithm`.
 
     Raises:
@@ -71,12 +73,14 @@ class Reinforce(OneStepAlgorithm):
         policy: str | type[ViTPolicy],
         env: GymEnv | VectorEnv[Any, Any, Any] | str | None,
         baseline: str = "none",
+        learning_rate: float | Schedule = 5e-4,
+        batch_size: int = 32,
         **learning: Unpack[Learning],
     ) -> None:
         self.baseline = baseline
         self._keeps_mean = lookup("baseline", baseline, BASELINES)
         self._mean_reward: float | None = None
-        super().__init__(policy, env, **learning)
+        super().__init__(policy, env, learning_rate, batch_size, **learning)
 
     def _paid_rewards(self, batch: Batch, probabilities: Tensor, actions: Tensor, rewards: Tensor) -> None:
         batch.action_rewards = importance_weighted(probabilities, actions, rewards - (self._mean_reward or 0.0))

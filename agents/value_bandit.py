@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from gymnasium.vector import VectorEnv
-from stable_baselines3.common.type_aliases import GymEnv
+from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -49,6 +49,8 @@ class ValueBandit(OneStepAlgorithm):
         env: As `OneStepAlgorithm` takes it.
         exploration: A name in `agents.exploration.EXPLORATIONS`, with parameters or without:
             `"epsilon-greedy:epsilon=0.1"`, `"boltzmann:temperature=0.1"`.
+        learning_rate: As in `OneStepAlgorithm`.
+        batch_size: As in `OneStepAlgorithm`.
         **learning: The further arguments of `OneStepAlgorithm`.
 
     Raises:
@@ -63,11 +65,13 @@ class ValueBandit(OneStepAlgorithm):
         policy: str | type[ViTPolicy],
         env: GymEnv | VectorEnv[Any, Any, Any] | str | None,
         exploration: str = "epsilon-greedy",
+        learning_rate: float | Schedule = 5e-4,
+        batch_size: int = 32,
         **learning: Unpack[Learning],
     ) -> None:
         self.exploration = exploration
         self._explore = make_exploration(exploration)
-        super().__init__(policy, env, **learning)
+        super().__init__(policy, env, learning_rate, batch_size, **learning)
 
     def _behaviour(self, logits: Tensor, progress: float) -> Tensor:
         return self._explore(logits, progress)

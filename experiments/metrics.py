@@ -45,9 +45,6 @@ DEFINITIONS = {
     "where a method has each task learn tensors of its own",
     "weight_distance": "Frobenius norm of (the backbone's weights with the module merged, after the last task - before "
     "the first: the pretrained ones where the module changes nothing at first); null where the module can't be merged",
-    "mean_regret": "mean over all training episodes of (best reward of any action - reward of the action taken)",
-    "gradient_steps": "steps of the optimizer in all tasks",
-    "training_seconds": "wall time of learning, without tests",
     "peft_parameters": "scalars of the PEFT modules in the backbone, those that a method has put to rest too",
     "method_parameters": "scalars that learn in the method itself, such as prompts",
     "trainable_parameters": "scalars that learned by gradients at the end of the last task: in backbone, method, head",

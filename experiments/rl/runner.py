@@ -29,6 +29,13 @@ from experiments.rl.config import AlgorithmRun
 from experiments.runner import TEST_BATCH, Listener
 
 CURVE = "curve.csv"
+DEFINITIONS = {
+    "mean_regret": "mean over all training episodes of (best reward of any action - reward of the action taken)",
+    "env_steps": "images acted on, in all tasks",
+    "gradient_steps": "steps of the optimizer in all tasks",
+    "training_seconds": "wall time of learning, without tests",
+}
+"""Measures beside those of `experiments.metrics`."""
 
 
 @dataclass
@@ -192,12 +199,14 @@ def _card(config: AlgorithmRun, stream: TaskStream, model: BaseAlgorithm) -> dic
     _, arguments = find_algorithm(config.algorithm)
     named = {key: getattr(value, "__name__", value) for key, value in arguments.items()}
     learned = sum(tensor.numel() for tensor in model.policy.parameters() if tensor.requires_grad)
+    about = circumstances(config, stream, model.device)
     return {
         "config": config.as_json(),
         "seeds": asdict(config.seeds),
         "algorithm": {"class": type(model).__name__, **named},
         "parameters": {"learned": learned},
-        **circumstances(config, stream, model.device),
+        **about,
+        "metrics": about["metrics"] | DEFINITIONS,
     }
 
 
