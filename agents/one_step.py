@@ -227,7 +227,7 @@ class OneStepAlgorithm(SavedAgent, ABC):
         total_timesteps: int,
         callback: MaybeCallback = None,
         log_interval: int = 10,
-        tb_log_name: str = "run",
+        tb_log_name: str | None = None,
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
     ) -> SelfOneStep:
@@ -237,7 +237,7 @@ class OneStepAlgorithm(SavedAgent, ABC):
             total_timesteps: Images to train on, rounded up to whole batches.
             callback: SB3 callbacks, called after every step of the environments.
             log_interval: Gradient steps from one log row to the next.
-            tb_log_name: Name of the run for TensorBoard.
+            tb_log_name: Name of the run for TensorBoard; by default the algorithm's.
             reset_num_timesteps: Count steps from 0 again.
             progress_bar: Show one.
 
@@ -252,7 +252,8 @@ class OneStepAlgorithm(SavedAgent, ABC):
         if self.env is not None:
             self._one_pass = OnePass(self.env, self._num_actions)
         self._last_obs = None  # begin with the images of the task that was set, also with reset_num_timesteps=False
-        _, listener = self._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+        log_name = tb_log_name or type(self).__name__
+        _, listener = self._setup_learn(total_timesteps, callback, reset_num_timesteps, log_name, progress_bar)
         task = self._begin_task()
         listener.on_training_start(locals(), globals())
         method = self.policy.method

@@ -8,7 +8,6 @@ The algorithm (arXiv 1707.06347) is written for episodes of any length; that the
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -22,39 +21,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical
 
 from agents.features import ViTFeatures
-from experiments.interop.trial import ENV_ID, Outcome, share_right
-
-
-@dataclass(frozen=True, kw_only=True)
-class Args:
-    """PPO's settings."""
-
-    steps: int = 4096
-    """Environment steps in all."""
-    num_envs: int = 32
-    """Environments side by side."""
-    rollout_length: int = 4
-    """Steps of each between updates."""
-    minibatch_size: int = 32
-    """Images a gradient step."""
-    update_epochs: int = 4
-    """Passes over each rollout."""
-    learning_rate: float = 3e-3
-    """Adam's."""
-    gamma: float = 0.99
-    """Discount."""
-    gae_lambda: float = 0.95
-    """Of generalised advantage estimation, arXiv 1506.02438."""
-    clip: float = 0.2
-    """How far the probability ratio may leave 1."""
-    entropy_coefficient: float = 0.01
-    """Weight of the entropy bonus."""
-    value_coefficient: float = 0.5
-    """Weight of the value loss."""
-    max_grad_norm: float = 0.5
-    """Gradients are clipped to it."""
-    seed: int = 0
-    """Of images, actions and initial weights."""
+from experiments.interop.trial import ENV_ID, Outcome, Settings, share_right
 
 
 class Rollout(NamedTuple):
@@ -105,7 +72,7 @@ def _layer(inputs: int, outputs: int, gain: float) -> nn.Linear:
 
 @torch.no_grad()
 def collect(
-    agent: Agent, envs: VectorEnv[Any, Any, Any], images: NDArray[np.uint8], args: Args
+    agent: Agent, envs: VectorEnv[Any, Any, Any], images: NDArray[np.uint8], args: Settings
 ) -> tuple[Rollout, NDArray[np.uint8]]:
     """Act for T steps in N environments.
 
@@ -119,7 +86,7 @@ def collect(
         What was seen, B = T N rows, and the images on display now.
     """
     seen, chosen, log_probs, values, rewards, dones = [], [], [], [], [], []
-    for _ in range(args.rollout_length):
+    for _ in range(args.rollout_size // args.num_envs):
         seen.append(torch.from_numpy(images))
         policy, value = agent(seen[-1])
         chosen.append(policy.sample())
@@ -135,7 +102,7 @@ def collect(
     return Rollout(*rows), images
 
 
-def estimate_advantages(rewards: Tensor, values: Tensor, dones: Tensor, args: Args) -> Tensor:
+def estimate_advantages(rewards: Tensor, values: Tensor, dones: Tensor, args: Settings) -> Tensor:
     """Generalised advantage estimates, shape (T, N).
 
     Args:
@@ -152,7 +119,7 @@ def estimate_advantages(rewards: Tensor, values: Tensor, dones: Tensor, args: Ar
     return advantages
 
 
-def ppo_loss(agent: Agent, batch: Rollout, args: Args) -> Tensor:
+def ppo_loss(agent: Agent, batch: Rollout, args: Settings) -> Tensor:
     """The clipped surrogate, the value loss and the entropy bonus; a scalar."""
     policy, values = agent(batch.images)
     ratio = (policy.log_prob(batch.actions) - batch.log_probs).exp()
@@ -162,14 +129,13 @@ def ppo_loss(agent: Agent, batch: Rollout, args: Args) -> Tensor:
     return args.value_coefficient * value_loss - surrogate - args.entropy_coefficient * policy.entropy().mean()
 
 
-def train(args: Args) -> Outcome:
+def train(args: Settings) -> Outcome:
     """Train on task 0 and test."""
     torch.manual_seed(args.seed)
     envs = gym.make_vec(ENV_ID, num_envs=args.num_envs)
     agent = Agent(envs)
     optimizer = torch.optim.Adam(agent.parameters(), lr=args.learning_rate, eps=1e-5)
-    batch_size = args.rollout_length * args.num_envs
-    updates = args.steps // batch_size
+    updates = args.steps // args.rollout_size
 
     started = time.perf_counter()
     images, _ = envs.reset(seed=args.seed)
@@ -177,7 +143,7 @@ def train(args: Args) -> Outcome:
         optimizer.param_groups[0]["lr"] = args.learning_rate * (1 - update / updates)
         rollout, images = collect(agent, envs, images, args)
         for _ in range(args.update_epochs):
-            for rows in torch.randperm(batch_size).split(args.minibatch_size):
+            for rows in torch.randperm(args.rollout_size).split(args.minibatch_size):
                 loss = ppo_loss(agent, Rollout(*(part[rows] for part in rollout)), args)
                 optimizer.zero_grad()
                 loss.backward()
@@ -191,8 +157,8 @@ def train(args: Args) -> Outcome:
         return policy.probs.argmax(dim=1).numpy()
 
     library = f"PPO in one file, Gymnasium {gym.__version__}"
-    return Outcome(library, updates * batch_size, seconds, share_right(greedy))
+    return Outcome(library, updates * args.rollout_size, seconds, share_right(greedy))
 
 
 if __name__ == "__main__":
-    print(train(tyro.cli(Args, prog="python -m experiments.interop.cleanrl_ppo")))
+    print(train(tyro.cli(Settings, prog="python -m experiments.interop.cleanrl_ppo")))

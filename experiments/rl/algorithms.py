@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import torch
@@ -23,7 +23,6 @@ from experiments.rl.config import AlgorithmRun
 
 SET_ALIKE = ("policy", "env", "learning_rate", "batch_size", "policy_kwargs", "seed", "device")
 """Arguments that are the run's, equal for all algorithms."""
-Maker = Callable[[AlgorithmRun, "Algorithm", GymnasiumVecEnv, dict[str, Any]], BaseAlgorithm]
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,6 @@ class Algorithm:
 
     Attributes:
         kind: The class.
-        make: Makes one on an environment, from its arguments.
         title: What it is, for lists and figures.
         arguments: Constructor arguments, which a specification may change.
         feedback: What the environment tells: `"full"`, or `"bandit"`, the reward of the chosen action alone.
@@ -40,11 +38,16 @@ class Algorithm:
     """
 
     kind: Callable[..., BaseAlgorithm]
-    make: Maker
     title: str
     arguments: dict[str, Any] = field(default_factory=dict)
     feedback: str = "bandit"
     outputs_policy: bool = True
+
+    @property
+    def one_step(self) -> type[OneStepAlgorithm] | None:
+        """The class, where it is one of ours."""
+        ours = isinstance(self.kind, type) and issubclass(self.kind, OneStepAlgorithm)
+        return cast(type[OneStepAlgorithm], self.kind) if ours else None
 
 
 def _one_step(
@@ -88,16 +91,15 @@ def _of_sb3(run: AlgorithmRun, algorithm: Algorithm, env: GymnasiumVecEnv, argum
 
 
 ALGORITHMS: dict[str, Algorithm] = {
-    "ce": Algorithm(EPG, _one_step, "cross-entropy", {"objective": "ce"}, "full"),
-    "epg": Algorithm(EPG, _one_step, "expected policy gradient", {"objective": "epg"}, "full"),
-    "aepg": Algorithm(EPG, _one_step, "annealed EPG", {"objective": "aepg"}, "full"),
-    "reinforce": Algorithm(Reinforce, _one_step, "REINFORCE"),
-    "reinforce-baseline": Algorithm(Reinforce, _one_step, "REINFORCE, mean reward", {"baseline": "running-mean"}),
-    "ppo": Algorithm(PPO, _of_sb3, "PPO of SB3", {"n_steps": 5, "n_epochs": 4}),
-    "a2c": Algorithm(A2C, _of_sb3, "A2C of SB3", {"n_steps": 1, "use_rms_prop": False}),
+    "ce": Algorithm(EPG, "cross-entropy", {"objective": "ce"}, "full"),
+    "epg": Algorithm(EPG, "expected policy gradient", {"objective": "epg"}, "full"),
+    "aepg": Algorithm(EPG, "annealed EPG", {"objective": "aepg"}, "full"),
+    "reinforce": Algorithm(Reinforce, "REINFORCE"),
+    "reinforce-baseline": Algorithm(Reinforce, "REINFORCE, mean reward", {"baseline": "running-mean"}),
+    "ppo": Algorithm(PPO, "PPO of SB3", {"n_steps": 5, "n_epochs": 4}),
+    "a2c": Algorithm(A2C, "A2C of SB3", {"n_steps": 1, "use_rms_prop": False}),
     "dqn": Algorithm(
         DQN,
-        _of_sb3,
         "DQN of SB3",
         {
             "replay_buffer_class": ImageReplayBuffer,
@@ -109,14 +111,10 @@ ALGORITHMS: dict[str, Algorithm] = {
         },
         outputs_policy=False,
     ),
-    "epsilon-greedy": Algorithm(ValueBandit, _one_step, "values, epsilon-greedy", outputs_policy=False),
-    "boltzmann": Algorithm(
-        ValueBandit, _one_step, "values, Boltzmann", {"exploration": "boltzmann"}, outputs_policy=False
-    ),
-    "linucb": Algorithm(LinearBandit, _one_step, "LinUCB, frozen features", outputs_policy=False),
-    "thompson": Algorithm(
-        LinearBandit, _one_step, "Thompson, frozen features", {"rule": "thompson"}, outputs_policy=False
-    ),
+    "epsilon-greedy": Algorithm(ValueBandit, "values, epsilon-greedy", outputs_policy=False),
+    "boltzmann": Algorithm(ValueBandit, "values, Boltzmann", {"exploration": "boltzmann"}, outputs_policy=False),
+    "linucb": Algorithm(LinearBandit, "LinUCB, frozen features", outputs_policy=False),
+    "thompson": Algorithm(LinearBandit, "Thompson, frozen features", {"rule": "thompson"}, outputs_policy=False),
 }
 
 
@@ -128,9 +126,9 @@ def find_algorithm(specification: str) -> tuple[Algorithm, dict[str, Any]]:
     """
     name, given = parse_specification(specification)
     algorithm = lookup("algorithm", name, ALGORITHMS)
-    if isinstance(algorithm.kind, type) and issubclass(algorithm.kind, OneStepAlgorithm):
+    if algorithm.one_step:
         for key in given:
-            lookup(f"argument of algorithm {name!r}", key, dict.fromkeys(algorithm.kind.own_arguments, True))
+            lookup(f"argument of algorithm {name!r}", key, dict.fromkeys(algorithm.one_step.own_arguments, True))
     else:
         call_arguments(f"algorithm {name!r}", algorithm.kind, given, SET_ALIKE)
     return algorithm, algorithm.arguments | given
@@ -146,4 +144,5 @@ def make_algorithm(run: AlgorithmRun, stream: TaskStream) -> BaseAlgorithm:
     env = gym.make_vec(
         "cls_env/ClassIncremental-v0", num_envs=run.batch_size, dataset=stream, feedback=algorithm.feedback
     )
-    return algorithm.make(run, algorithm, GymnasiumVecEnv(env), arguments)
+    make = _one_step if algorithm.one_step else _of_sb3
+    return make(run, algorithm, GymnasiumVecEnv(env), arguments)

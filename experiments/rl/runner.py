@@ -36,6 +36,8 @@ DEFINITIONS = {
     "training_seconds": "wall time of learning, without tests",
 }
 """Measures beside those of `experiments.metrics`."""
+ENTROPIES = ("entropy", "task_entropy")
+"""Means over test images that a curve keeps."""
 
 
 @dataclass
@@ -129,9 +131,6 @@ class Meter(BaseCallback):
             )
         )
         self._resumed = time.perf_counter()
-
-
-ENTROPIES = ("entropy", "task_entropy")
 
 
 def run_algorithm(config: AlgorithmRun, folder: RunFolder, on_images: Listener = lambda count: None) -> dict[str, Any]:

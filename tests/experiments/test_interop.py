@@ -17,7 +17,7 @@ MODULES = {"rllib": "ray", "sb3": "sb3_contrib"}
 
 
 def test_ppo_in_one_file_learns() -> None:
-    outcome = cleanrl_ppo.train(cleanrl_ppo.Args(steps=768))
+    outcome = cleanrl_ppo.train(Settings(steps=768))
     assert outcome.steps == 768
     assert outcome.accuracy > 5 * CHANCE
 
@@ -39,7 +39,7 @@ def test_sb3s_algorithms_learn(algorithm: str) -> None:
 
 
 def test_ppo_in_one_file_is_repeatable() -> None:
-    first, second = (cleanrl_ppo.train(cleanrl_ppo.Args(steps=256)) for _ in range(2))
+    first, second = (cleanrl_ppo.train(Settings(steps=256)) for _ in range(2))
     assert first.accuracy == second.accuracy
 
 
