@@ -294,6 +294,21 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
         return self._source.action_masks(self._episode)[0]
 
     @property
+    def action_names(self) -> tuple[str, ...]:
+        """The name of each action: the classes in class order and, with `abstain_reward`, `"abstain"`."""
+        return self._source.action_names
+
+    @property
+    def stream_fingerprint(self) -> str:
+        """SHA-256 of the stream's class order, tasks, index lists and labels."""
+        return self.stream.fingerprint
+
+    @property
+    def images_sha256(self) -> str:
+        """SHA-256 of the stream's pixels, training images first."""
+        return self.stream.dataset.images_sha256
+
+    @property
     def total_regret(self) -> float:
         """The sum of the regrets of all episodes finished since construction, for the experimenter.
 

@@ -136,6 +136,21 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
         return self._source.action_masks(self._episodes)
 
     @property
+    def action_names(self) -> tuple[str, ...]:
+        """The name of each action: the classes in class order and, with `abstain_reward`, `"abstain"`."""
+        return self._source.action_names
+
+    @property
+    def stream_fingerprint(self) -> str:
+        """SHA-256 of the stream's class order, tasks, index lists and labels."""
+        return self.stream.fingerprint
+
+    @property
+    def images_sha256(self) -> str:
+        """SHA-256 of the stream's pixels, training images first."""
+        return self.stream.dataset.images_sha256
+
+    @property
     def total_regret(self) -> float:
         """The sum of the regrets of all episodes finished since construction, for the experimenter.
 

@@ -13,13 +13,10 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from threading import Thread
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +32,7 @@ from cls_env.datasets.image_dataset import ImageDataset
 from cls_env.datasets.listing import Listing, Row
 from cls_env.datasets.trees import close_archives
 from cls_env.naming import lookup
+from cls_env.processes import end_with
 
 CACHE_VARIABLE = "CLS_ENV_CACHE"
 FORMAT = 1
@@ -277,7 +275,7 @@ def _decoded(reader: ImageReader, rows: Sequence[Row], options: StoreOptions) ->
 
 def _decode_chunk(reader: ImageReader, rows: Sequence[Row], options: StoreOptions, builder: int) -> Decoded:
     if os.getpid() != builder:
-        _end_with(builder)
+        end_with(builder)
     images, kept, failures = [], [], []
     for row in rows:
         try:
@@ -288,18 +286,6 @@ def _decode_chunk(reader: ImageReader, rows: Sequence[Row], options: StoreOption
                 raise
             failures.append(str(error))
     return images, kept, failures
-
-
-@lru_cache(maxsize=1)
-def _end_with(builder: int) -> None:
-    """Let this process end soon after the one it decodes for, also if that is killed."""
-
-    def watch() -> None:
-        while os.getppid() == builder:
-            time.sleep(1)
-        os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
 
 
 def _make_cache(folder: Path) -> None:

@@ -1,0 +1,104 @@
+"""Checks of arguments: NumPy values become Python's, and a wrong type or range is one line that names the argument."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+
+def as_plain(value: Any) -> Any:
+    """A value with Python's numbers in place of NumPy's, also within lists, tuples and mappings.
+
+    NumPy scalars, arrays without a dimension and PyTorch's become numbers, other NumPy arrays become lists. JSON can
+    hold the result wherever it could hold the value with Python's numbers. Anything else is returned as it is.
+
+    >>> as_plain({"rate": np.float32(0.5), "sizes": (np.int64(3), np.arange(2))})
+    {'rate': 0.5, 'sizes': (3, [0, 1])}
+    """
+    if isinstance(value, np.ndarray) and value.ndim:
+        return value.tolist()
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return value.item()
+    if type(value) in (list, tuple):
+        return type(value)(map(as_plain, value))
+    if isinstance(value, Mapping):
+        return {key: as_plain(item) for key, item in value.items()}
+    return value
+
+
+def whole_number(name: str, value: Any, least: float = -inf) -> int:
+    """An argument that must be a whole number.
+
+    Args:
+        name: Of the argument, for the message.
+        value: As it was given; NumPy's integers are taken, truth values and floats are not.
+        least: The smallest number allowed.
+
+    Raises:
+        ValueError: It is something else, or too small.
+
+    >>> whole_number("batch_size", np.int64(32), least=1)
+    32
+    >>> whole_number("batch_size", "32", least=1)
+    Traceback (most recent call last):
+    ValueError: batch_size must be a whole number of at least 1, not '32'
+    """
+    number = as_plain(value)
+    if not isinstance(number, Integral) or isinstance(number, bool) or number < least:
+        limit = f" of at least {least:g}" if least > -inf else ""
+        raise ValueError(f"{name} must be a whole number{limit}, not {value!r}")
+    return int(number)
+
+
+def number(name: str, value: Any) -> float:
+    """An argument that must be a number; its range is the caller's to check.
+
+    Args:
+        name: Of the argument, for the message.
+        value: As it was given; NumPy's numbers are taken, truth values are not.
+
+    Raises:
+        ValueError: It is something else.
+
+    >>> number("task_blur", np.float32(0.5))
+    0.5
+    """
+    given = as_plain(value)
+    if not isinstance(given, Real) or isinstance(given, bool):
+        raise ValueError(f"{name} must be a number, not {value!r}")
+    return float(given)
+
+
+def truth_value(name: str, value: Any) -> bool:
+    """An argument that must be True or False.
+
+    Args:
+        name: Of the argument, for the message.
+        value: As it was given; NumPy's truth values are taken, 0 and 1 are not.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    given = as_plain(value)
+    if not isinstance(given, bool):
+        raise ValueError(f"{name} must be True or False, not {value!r}")
+    return given
+
+
+def word(name: str, value: Any) -> str:
+    """An argument that must be text.
+
+    Args:
+        name: Of the argument, for the message.
+        value: As it was given.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be text, not {value!r}")
+    return str(value)

@@ -1,0 +1,31 @@
+"""Worker processes that end when the process that started them ends, however that happens."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from functools import lru_cache
+from threading import Thread
+
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+@lru_cache(maxsize=1)
+def end_with(parent: int) -> None:
+    """Let this process end soon after its parent, also where that was killed.
+
+    Args:
+        parent: Process id of the process that started this one.
+    """
+
+    def watch() -> None:
+        known = multiprocessing.parent_process()
+        if known is not None and known.pid == parent:
+            known.join()  # on every system
+        else:
+            while os.getppid() == parent:
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
