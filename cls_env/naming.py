@@ -7,14 +7,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from inspect import Parameter, signature
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 Value = TypeVar("Value")
 MOST_LISTED = 30
 _PLAIN_TYPES: dict[str, tuple[type, str]] = {
     "bool": (bool, "true or false"),
-    "int": (Real, "a number"),
+    "int": (Integral, "a whole number"),
     "float": (Real, "a number"),
     "str": (str, "a word"),
 }
@@ -108,7 +108,7 @@ def check_value(what: str, value: Any, annotation: Any) -> None:
     Args:
         what: For the message: "scale of PEFT module 'adapter'".
         value: As `parse_specification` gives it.
-        annotation: A type or its name, with ` | None` or without; whole numbers and others are not told apart.
+        annotation: A type or its name, with ` | None` or without.
 
     Raises:
         ValueError: It is not.

@@ -5,11 +5,14 @@ from __future__ import annotations
 from inspect import signature
 from typing import Any
 
+import numpy as np
+
+from cls_env.arguments import as_plain
 from cls_env.datasets.benchmarks import BENCHMARKS
 from cls_env.datasets.card import DatasetCard, Loader
 from cls_env.datasets.image_dataset import ImageDataset
 from cls_env.datasets.splits import from_arrays
-from cls_env.naming import lookup
+from cls_env.naming import call_arguments, lookup
 
 __all__ = [
     "DATASETS",
@@ -49,6 +52,7 @@ def register_dataset(name: str, loader: str | Loader, **about: Any) -> DatasetCa
         raise ValueError(f"the name {name!r} is taken by {DATASETS[name].title}; choose another")
     if isinstance(loader, str) and ":" not in loader:
         raise ValueError(f"a loader is a function, or its place as 'module:function', not {loader!r}")
+    call_arguments("a dataset's card", DatasetCard, about, ("name", "loader"))
     DATASETS[name] = DatasetCard(name=name, loader=loader, **about)
     return DATASETS[name]
 
@@ -66,11 +70,14 @@ def load_dataset(name: str, /, **options: Any) -> ImageDataset:
             them.
     """
     loader = lookup("dataset", name, DATASETS).load_function()
+    # NumPy's numbers only: a loader of one's own may want arrays.
+    given = {key: as_plain(value) if np.ndim(value) == 0 else value for key, value in options.items()}
+    call_arguments(f"dataset {name!r}", loader, given, ())
     try:
-        signature(loader).bind(**options)
+        signature(loader).bind(**given)
     except TypeError as error:
         raise ValueError(f"dataset {name!r}: {error}; its arguments are {signature(loader)}") from error
-    dataset = loader(**options)
+    dataset = loader(**given)
     if not isinstance(dataset, ImageDataset):
         raise ValueError(f"the loader of dataset {name!r} must return an ImageDataset, not a {type(dataset).__name__}")
     return dataset

@@ -178,9 +178,20 @@ def shift_domains(dataset: ImageDataset, shifts: Sequence[str], seed: int) -> Sh
         train_domains,
         test_domains,
         tuple(shifts),
+        _in_each_domain(dataset, len(shifts)),
+        dataset.left_out,
+        dataset.remarks,
     )
     # What the pixels are computed from tells them apart as well as the pixels, and need not be computed.
     told_apart = json.dumps([dataset.images_sha256, list(shifts), int(seed)])
     object.__setattr__(shifted, "recipe", (dataset, tuple(shifts), seed))
     object.__setattr__(shifted, "images_sha256", sha256(told_apart.encode()).hexdigest())
     return shifted
+
+
+def _in_each_domain(dataset: ImageDataset, domains: int) -> Indices | None:
+    """The rows held out for validation, where all training images come again in each domain."""
+    if dataset.validation_rows is None:
+        return None
+    offsets = np.arange(domains)[:, None] * len(dataset.train_labels)
+    return (offsets + dataset.validation_rows).ravel()

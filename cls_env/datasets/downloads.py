@@ -1,23 +1,13 @@
-"""Where the files of published sets are looked for, and what to say when they are not there."""
+"""Which file or folder of a published set is read, and what to say when it is not there."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from platformdirs import user_data_path
+from cls_env.datasets.archives import ARCHIVE_SUFFIXES
+from cls_env.datasets.places import DATA_VARIABLE, data_folder
 
-from cls_env.datasets.trees import ARCHIVE_SUFFIXES
-
-DATA_VARIABLE = "CLS_ENV_DATA"
-
-
-def data_folder(name: str, root: str | Path | None) -> Path:
-    """The folder of a set: `root` if given, else `$CLS_ENV_DATA/<name>`, else in the user's data directory."""
-    if root is not None:
-        return Path(root).expanduser()
-    given = os.environ.get(DATA_VARIABLE)
-    return (Path(given).expanduser() if given else user_data_path("cls-env")) / name
+__all__ = ["DATA_VARIABLE", "data_folder", "first_existing"]
 
 
 def first_existing(name: str, root: Path, wanted: tuple[str, ...], advice: str = "") -> Path:

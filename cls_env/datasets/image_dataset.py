@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -47,6 +48,10 @@ class ImageDataset:
         train_domains: int64 of shape (N,), indices into `domain_names`; None where the set knows no domains.
         test_domains: The same of shape (M,).
         domain_names: One name for each domain.
+        validation_rows: Rows of the training images that the set itself holds out for validation, int64, ascending;
+            None where it has no validation split.
+        left_out: How many files or folders loading left out, by kind.
+        remarks: How many images a remark of the loader concerns, by the remark.
 
     Raises:
         ValueError: Shapes, dtypes, labels or names do not fit together.
@@ -61,6 +66,9 @@ class ImageDataset:
     train_domains: Indices | None = None
     test_domains: Indices | None = None
     domain_names: tuple[str, ...] = ()
+    validation_rows: Indices | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    remarks: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for kind, names in (("class", self.class_names), ("domain", self.domain_names)):
@@ -81,6 +89,12 @@ class ImageDataset:
                 self._check_indices(split, "domains", "domain", self.domain_names)
             for part in ("images", "labels", "domains"):
                 self._protect(f"{split}_{part}")
+        if self.validation_rows is not None:
+            rows = self.validation_rows
+            if not np.issubdtype(rows.dtype, np.integer) or not np.isin(rows, np.arange(len(self.train_labels))).all():
+                raise ValueError(
+                    f"{self.name}: validation_rows must be rows of the {len(self.train_labels)} training images"
+                )
         if self.train_images.shape[1:] != self.test_images.shape[1:]:
             raise ValueError(
                 f"{self.name}: train and test images must have one size, "

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
-from unicodedata import normalize
 
 import numpy as np
 
+from cls_env.datasets.class_folders import LEAF, Group, Groups, class_groups, report_tree, sort_names
 from cls_env.datasets.decoding import IMAGE_SUFFIXES, ImageReader, TreeReader
+from cls_env.datasets.load_report import LoadReport
+from cls_env.datasets.split_lists import by_ending, listed_files
 from cls_env.datasets.splits import stratified_split
 from cls_env.datasets.trees import Tree
+
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+}
+"""Usual names of the folders that hold a split, in small letters, and which split it is."""
 
 
 class Row(NamedTuple):
@@ -25,67 +41,93 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """The rows of either split, in order, and who reads them."""
+    """The rows of each split, in order, and who reads them."""
 
     reader: ImageReader
     train: tuple[Row, ...]
     test: tuple[Row, ...]
     class_names: tuple[str, ...]
     domain_names: tuple[str, ...] = ()
+    validation: tuple[Row, ...] = ()
 
 
-def list_split_tree(tree: Tree, with_domains: bool = False) -> Listing:
+def list_split_tree(
+    tree: Tree,
+    report: LoadReport,
+    *,
+    with_domains: bool = False,
+    leaf_classes: bool = False,
+    class_sort: str = "numeric",
+) -> Listing:
     """`train/<class>/<image>` and `test/<class>/<image>`, or with a level `<domain>` above the classes.
 
-    Images may lie deeper than their class folder, as torchvision's ImageFolder takes them; a single folder that holds
-    `train` and `test` is entered.
+    The folders of the splits may have any of `SPLIT_NAMES`, in any case. A validation folder beside both is the
+    validation split; without a test folder it is the test split. A single folder that holds all is entered.
+
+    Args:
+        tree: The files.
+        report: Counts what is left out.
+        with_domains: Whether a level of domains lies above the classes.
+        leaf_classes: Whether each folder that holds images is a class, and not each folder of a split.
+        class_sort: A key of `CLASS_SORTS`.
 
     Raises:
-        FileNotFoundError: `train` or `test` is missing.
-        ValueError: There are no images, a class is empty, or only one split has it.
+        FileNotFoundError: The folder of a split is missing.
+        ValueError: There are no images, a class is empty, only one split has it, or something can't be read.
     """
-    top = _top(tree)
-    level = 2 if with_domains else 1
-    places = {name: _below(tree, top, name) for name in ("train", "test")}
-    splits = {name: _grouped(tree, place, level, f"{tree.root}: {name}") for name, place in places.items()}
-    classes = {name: sorted({group[-1] for group in groups}) for name, groups in splits.items()}
-    if strangers := sorted(set(classes["test"]) - set(classes["train"])):
-        raise ValueError(
-            f"{tree.root}: test has classes that train lacks: {', '.join(strangers[:5])}"
-            f"{' ...' if len(strangers) > 5 else ''}; remove them or add training images"
-        )
-    domains = sorted({group[0] for groups in splits.values() for group in groups}) if with_domains else []
-
-    def rows(groups: Mapping[tuple[str, ...], list[str]]) -> tuple[Row, ...]:
-        return tuple(
-            Row(file, classes["train"].index(group[-1]), domains.index(group[0]) if with_domains else 0)
-            for group, files in groups.items()
-            for file in files
-        )
-
-    reader = TreeReader(tree)
-    return Listing(reader, rows(splits["train"]), rows(splits["test"]), tuple(classes["train"]), tuple(domains))
+    report_tree(tree, report)
+    top, folders = _split_folders(tree, report)
+    level = LEAF if leaf_classes else 2 if with_domains else 1
+    groups = {
+        split: class_groups(tree, str(PurePosixPath(top) / folder), level, f"{tree.root}: {folder}", report)
+        for split, folder in folders.items()
+    }
+    _report_beside(tree, top, folders.values(), report)
+    if with_domains and leaf_classes:
+        groups = {split: _under_domains(found) for split, found in groups.items()}
+    classes = sort_names({group[-1] for group in groups["train"]}, class_sort)
+    for split, found in groups.items():
+        if strangers := sorted({group[-1] for group in found} - set(classes)):
+            raise ValueError(
+                f"{tree.root}: {folders[split]} has classes that {folders['train']} lacks: {', '.join(strangers[:5])}"
+                f"{' ...' if len(strangers) > 5 else ''}; remove them or add training images"
+            )
+    all_groups = {group for found in groups.values() for group in found}
+    domains = sort_names({group[0] for group in all_groups}, class_sort) if with_domains else []
+    rows = {split: _rows(found, classes, domains) for split, found in groups.items()}
+    return Listing(
+        TreeReader(tree), rows["train"], rows["test"], tuple(classes), tuple(domains), rows.get("validation", ())
+    )
 
 
 def list_whole_tree(
-    tree: Tree, top: str = ".", level: int = 1, excluded: Sequence[str] = ()
+    tree: Tree,
+    report: LoadReport,
+    top: str = ".",
+    level: int = 1,
+    excluded: Sequence[str] = (),
+    class_sort: str = "numeric",
 ) -> tuple[list[Row], tuple[str, ...]]:
     """The rows of one tree of classes, `<class>/<image>`, that a split is to divide.
 
     Args:
         tree: The files.
+        report: Counts what is left out.
         top: The folder in it that holds the classes, or holds a single folder that does.
-        level: Folders that make up a class name: 2 for `<alphabet>/<character>`.
+        level: Folders that make up a class name: 2 for `<alphabet>/<character>`; or `LEAF`.
         excluded: Folders that are no classes.
+        class_sort: A key of `CLASS_SORTS`.
 
     Raises:
-        ValueError: There are no images, or a class is empty.
+        ValueError: There are no images, a class is empty, the tree is split already, or something can't be read.
     """
-    groups = _grouped(tree, _entered(tree, top, level), level, f"{tree.root}", excluded)
-    if set(groups) == {("train",), ("test",)}:
-        raise ValueError(f"{tree.root} is split already, into train and test: drop test_fraction or the lists")
-    names = tuple("/".join(group) for group in groups)
-    return [Row(file, label) for label, files in enumerate(groups.values()) for file in files], names
+    report_tree(tree, report)
+    entered = _entered(tree, top, level or 1)
+    _refuse_splits(tree, entered)
+    groups = class_groups(tree, entered, level, f"{tree.root}", report, excluded)
+    by_name = {"/".join(group): files for group, files in groups.items()}
+    names = sort_names(by_name, class_sort)
+    return [Row(file, label) for label, name in enumerate(names) for file in by_name[name]], tuple(names)
 
 
 def split_by_seed(reader: ImageReader, rows: Sequence[Row], names: tuple[str, ...], share: float, seed: int) -> Listing:
@@ -106,23 +148,22 @@ def split_by_lists(
     names: tuple[str, ...],
     lists: tuple[Sequence[str], Sequence[str]],
     where: str,
+    report: LoadReport,
 ) -> Listing:
-    """Divide by lists of files; images that no list names are left out.
+    """Divide by lists of files; images that no list names are left out and counted.
 
-    A line is a path, possibly with a label after it, which is passed over. It names the file whose path ends so: lists
-    are often written from another folder.
+    A line names the file whose path ends as its own: lists are often written from another folder. See `listed_files`.
 
     Raises:
         ValueError: A line names no image, several, or one that was named before, or a class has no training image; the
             message says which, and `where` the lists are.
     """
-    known = _by_ending(rows)
+    known = by_ending({row.reference: row for row in rows})
     taken: set[Any] = set()
 
     def listed(lines: Sequence[str], split: str) -> tuple[Row, ...]:
         found = []
-        for line in filter(None, (normalize("NFC", line.strip()) for line in lines)):
-            row = _named(known, line)
+        for line, row in listed_files(lines, known):
             if row is None:
                 raise ValueError(f"{where}: the {split} list names {line!r}, but there is no such image, or several")
             if row.reference in taken:
@@ -136,98 +177,119 @@ def split_by_lists(
     train, test = listed(lists[0], "train"), listed(lists[1], "test")
     if missing := {row.label for row in test} - {row.label for row in train}:
         raise ValueError(f"{where}: the train list names no image of class {names[min(missing)]!r}")
+    report.leave_out("images that no list names", len(rows) - len(taken))
+    report.leave_out("classes that no list names", len({row.label for row in rows} - {row.label for row in train}))
     return Listing(reader, train, test, names)
 
 
-def read_lines(file: Path) -> list[str]:
-    """The lines of a list, in UTF-8 with or without its mark."""
-    return file.read_text(encoding="utf-8-sig").splitlines()
+def _rows(groups: Groups, classes: Sequence[str], domains: Sequence[str]) -> tuple[Row, ...]:
+    """The images of a split, by domain, then by class."""
+    label = {name: index for index, name in enumerate(classes)}
+    domain = {name: index for index, name in enumerate(domains)}
+
+    def order(group: Group) -> tuple[int, int]:
+        return domain.get(group[0], 0), label[group[-1]]
+
+    return tuple(
+        Row(file, label[group[-1]], domain.get(group[0], 0) if domains else 0)
+        for group in sorted(groups, key=order if domains else lambda group: (0, label[group[-1]]))
+        for file in groups[group]
+    )
 
 
-def _by_ending(rows: Sequence[Row]) -> dict[tuple[str, ...], Row | None]:
-    """Rows by every ending of their path; None where several share it."""
-    known: dict[tuple[str, ...], Row | None] = {}
-    for row in rows:
-        parts = PurePosixPath(normalize("NFC", row.reference)).parts
-        for start in range(len(parts)):
-            known[parts[start:]] = None if parts[start:] in known else row
-    return known
+def _under_domains(groups: Groups) -> Groups:
+    """Leaf folders `<domain>/<class>` apart into domain and class.
+
+    Raises:
+        ValueError: A folder lies above the level of the classes.
+    """
+    apart: Groups = {}
+    for (name,), files in groups.items():
+        domain, slash, rest = name.partition("/")
+        if not slash:
+            raise ValueError(f"images lie in the domain's own folder {name!r}; put them into a class folder in it")
+        apart[domain, rest] = files
+    return apart
 
 
-def _named(known: Mapping[tuple[str, ...], Row | None], line: str) -> Row | None:
-    """The row whose path has the longest ending in common with a line, of two parts at least if the line has them."""
-    for candidate in (line, line.rpartition(" ")[0]):
-        parts = PurePosixPath(candidate).parts
-        for start in range(max(len(parts) - 1, 1)):
-            if parts[start:] in known:
-                return known[parts[start:]]
-    return None
+def _inner(tree: Tree, top: str) -> list[str]:
+    """Names of the folders in a folder."""
+    paths = map(PurePosixPath, tree.contents.folders)
+    return sorted(path.name for path in paths if path.parent == PurePosixPath(top))
 
 
-def _top(tree: Tree) -> str:
-    """The folder that holds `train` and `test`: the root, or the only folder in it."""
-    outer = {PurePosixPath(name).parts[0] for name in tree.folders}
-    return outer.pop() if len(outer) == 1 and not outer & {"train", "test"} else "."
+def _split_folders(tree: Tree, report: LoadReport) -> tuple[str, dict[str, str]]:
+    """The folder that holds the splits, and the folder of each.
+
+    Raises:
+        FileNotFoundError: Training or test images are missing.
+        ValueError: Two folders are the same split.
+    """
+    top, inner = ".", _inner(tree, ".")
+    while len(inner) == 1 and inner[0].casefold() not in SPLIT_NAMES:
+        top = str(PurePosixPath(top) / inner[0])
+        inner = _inner(tree, top)
+    shown = tree.root if top == "." else f"{tree.root}/{top}"
+    folders: dict[str, str] = {}
+    for name in inner:
+        split = SPLIT_NAMES.get(name.casefold())
+        if split is not None and folders.setdefault(split, name) != name:
+            raise ValueError(
+                f"{shown} has two folders for the {split} split, {folders[split]!r} and {name!r}: merge them"
+            )
+    if "validation" in folders and "test" not in folders and "train" in folders:
+        folders["test"] = folders.pop("validation")
+        report.remarks[f"of the folder {folders['test']!r} are the test split, since there is no other"] += sum(
+            path.startswith(f"{PurePosixPath(top) / folders['test']}/") for path in tree.contents.files
+        )
+    for split in ("train", "test"):
+        if split not in folders:
+            found = (
+                f"it holds {', '.join(inner[:5])}{' ...' if len(inner) > 5 else ''}" if inner else "it holds no folders"
+            )
+            raise FileNotFoundError(
+                f"{shown} has no folder {split!r} ({found}); the layout is train/<class>/<image> and "
+                "test/<class>/<image>, or <class>/<image> with a test_fraction or two lists"
+            )
+    return top, {split: folders[split] for split in ("train", "test", "validation") if split in folders}
+
+
+def _report_beside(tree: Tree, top: str, used: Sequence[str] | Any, report: LoadReport) -> None:
+    """Count the images that lie in no folder of a split."""
+    base, known = PurePosixPath(top), set(used)
+    for path in map(PurePosixPath, tree.contents.files):
+        inner = path.relative_to(base).parts if path.is_relative_to(base) else path.parts
+        if path.suffix.lower() in IMAGE_SUFFIXES and (inner[0] not in known or len(inner) == 1):
+            report.leave_out(
+                f"images in the folder {inner[0]!r}, which is no split"
+                if len(inner) > 1
+                else "images outside of the class folders"
+            )
+
+
+def _refuse_splits(tree: Tree, top: str) -> None:
+    """See that what would be classes are not the folders of splits.
+
+    Raises:
+        ValueError: Two folders are named as splits are, and hold folders, not images.
+    """
+    splits = {name: SPLIT_NAMES[name.casefold()] for name in _inner(tree, top) if name.casefold() in SPLIT_NAMES}
+    if len(set(splits.values())) < 2:
+        return
+    holding = {str(PurePosixPath(file).parent) for file in tree.contents.files}
+    if any(str(PurePosixPath(top) / name) in holding for name in splits):
+        return  # classes that happen to be named so
+    names = sorted(splits, key=lambda name: list(SPLIT_NAMES.values()).index(splits[name]))
+    named = f"{', '.join(names[:-1])} and {names[-1]}"
+    raise ValueError(f"{tree.root} is split already, into {named}: drop test_fraction or the lists")
 
 
 def _entered(tree: Tree, top: str, level: int) -> str:
     """`top`, or the single folder in it if the classes lie below that."""
-    folders = [PurePosixPath(name) for name in tree.folders]
-    inner = [folder for folder in folders if folder.parent == PurePosixPath(top)]
-    below = [folder for folder in folders if len(inner) == 1 and folder.is_relative_to(inner[0])]
-    return str(inner[0]) if any(len(folder.relative_to(inner[0]).parts) == level for folder in below) else top
-
-
-def _below(tree: Tree, top: str, split: str) -> str:
-    place = str(PurePosixPath(top) / split)
-    if place not in tree.folders:
-        shown = tree.root if top == "." else f"{tree.root}/{top}"
-        inner = sorted(
-            {PurePosixPath(name).name for name in tree.folders if PurePosixPath(name).parent == PurePosixPath(top)}
-        )
-        found = f"it holds {', '.join(inner[:5])}{' ...' if len(inner) > 5 else ''}" if inner else "it holds no folders"
-        raise FileNotFoundError(
-            f"{shown} has no folder {split!r} ({found}); the layout is train/<class>/<image> and test/<class>/<image>, "
-            "or <class>/<image> with a test_fraction or two lists"
-        )
-    return place
-
-
-def _grouped(
-    tree: Tree, top: str, level: int, place: str, excluded: Sequence[str] = ()
-) -> dict[tuple[str, ...], list[str]]:
-    """Class (with the folders above it) to its image files, both sorted; names in Unicode's composed form."""
-    base = PurePosixPath(top)
-    groups: dict[tuple[str, ...], list[str]] = {name: [] for name in _class_folders(tree, base, level, place, excluded)}
-    for file in map(PurePosixPath, tree.files):
-        inner = file.relative_to(base).parts if file.is_relative_to(base) else ()
-        name = tuple(normalize("NFC", part) for part in inner[:level])
-        if len(inner) > level and name in groups and file.suffix.lower() in IMAGE_SUFFIXES:
-            groups[name].append(str(file))
-    if not groups:
-        raise ValueError(f"{place} is empty: it holds no class folders")
-    for name, files in groups.items():
-        if not files:
-            raise ValueError(f"{place}: class {'/'.join(name)!r} holds no images; add some or remove the folder")
-    return dict(sorted(groups.items()))
-
-
-def _class_folders(
-    tree: Tree, base: PurePosixPath, level: int, place: str, excluded: Sequence[str]
-) -> dict[tuple[str, ...], tuple[str, ...]]:
-    """The folders some levels below `base`: their names in Unicode's composed form, and as written."""
-    written: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for folder in map(PurePosixPath, tree.folders):
-        inner = folder.relative_to(base).parts if folder.is_relative_to(base) else ()
-        if len(inner) != level or inner[0] in excluded:
-            continue
-        name = tuple(normalize("NFC", part) for part in inner)
-        if any("\udc80" <= letter <= "\udcff" for part in name for letter in part):
-            raise ValueError(f"{place}: the folder name {'/'.join(inner)!a} is not UTF-8; rename it")
-        if name in written:
-            raise ValueError(
-                f"{place}: two folders are named {'/'.join(name)!r}, in two Unicode spellings ({written[name]!a} and "
-                f"{inner!a}); merge them"
-            )
-        written[name] = inner
-    return written
+    inner = _inner(tree, top)
+    if len(inner) != 1:
+        return top
+    single = PurePosixPath(top) / inner[0]
+    folders = [PurePosixPath(name) for name in tree.contents.folders]
+    below = [folder for folder in folders if folder.is_relative_to(single)]
+    return str(single) if any(len(folder.relative_to(single).parts) == level for folder in below) else top

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from cls_env.datasets.decoding import TreeReader
-from cls_env.datasets.listing import Listing, list_whole_tree, read_lines, split_by_lists
+from cls_env.datasets.listing import Listing, list_whole_tree, split_by_lists
+from cls_env.datasets.load_report import LoadReport
 from cls_env.datasets.publishing import PublishedSet
+from cls_env.datasets.split_lists import read_lines
 from cls_env.datasets.trees import Tree, open_tree
 
 IMAGENET_R = "https://people.eecs.berkeley.edu/~hendrycks/imagenet-r.tar"
@@ -15,24 +17,26 @@ IMAGENET_R_LISTS = ("train_list.txt", "val_list.txt")
 CUB200 = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
 
 
-def _list_imagenet_r(place: Path, room: Path) -> Listing:
+def _list_imagenet_r(place: Path, room: Path, report: LoadReport) -> Listing:
     tree = open_tree(place).for_random_access(room)
-    rows, names = list_whole_tree(tree)
+    rows, names = list_whole_tree(tree, report)
     train, test = (place.parent / name for name in IMAGENET_R_LISTS)
     if not (train.exists() or test.exists()):
         return Listing(TreeReader(tree), tuple(rows), (), names)
     if not (train.exists() and test.exists()):
         raise FileNotFoundError(f"of {train} and {test} one is missing: get it, or remove the other")
     lists = read_lines(train), read_lines(test)
-    return split_by_lists(TreeReader(tree), rows, names, lists, f"{train} and {test.name}")
+    return split_by_lists(TreeReader(tree), rows, names, lists, f"{train} and {test.name}", report)
 
 
-def _list_cub200(place: Path, room: Path) -> Listing:
+def _list_cub200(place: Path, room: Path, report: LoadReport) -> Listing:
     tree = open_tree(place).for_random_access(room)
-    top = next((str(PurePosixPath(name).parent) for name in tree.files if name.endswith("train_test_split.txt")), None)
+    top = next(
+        (str(PurePosixPath(name).parent) for name in tree.contents.files if name.endswith("train_test_split.txt")), None
+    )
     if top is None:
         raise ValueError(f"{place} has no train_test_split.txt, which says which images are for training")
-    rows, names = list_whole_tree(tree, str(PurePosixPath(top) / "images"))
+    rows, names = list_whole_tree(tree, report, str(PurePosixPath(top) / "images"))
     files = dict(_pairs(tree, top, "images.txt"))
     lists: dict[str, list[str]] = {"1": [], "0": []}
     for identifier, is_training in _pairs(tree, top, "train_test_split.txt"):
@@ -41,7 +45,9 @@ def _list_cub200(place: Path, room: Path) -> Listing:
                 f"{place}, train_test_split.txt: {identifier} {is_training} is not an image's number and 0 or 1"
             )
         lists[is_training].append(files[identifier])
-    return split_by_lists(TreeReader(tree), rows, names, (lists["1"], lists["0"]), f"{place}, train_test_split.txt")
+    return split_by_lists(
+        TreeReader(tree), rows, names, (lists["1"], lists["0"]), f"{place}, train_test_split.txt", report
+    )
 
 
 def _pairs(tree: Tree, top: str, name: str) -> list[tuple[str, str]]:
@@ -53,9 +59,9 @@ def _pairs(tree: Tree, top: str, name: str) -> list[tuple[str, str]]:
         raise ValueError(f"{tree.root}/{top}/{name}: every line must hold two words ({error})") from error
 
 
-def _list_clrs25(place: Path, room: Path) -> Listing:
+def _list_clrs25(place: Path, room: Path, report: LoadReport) -> Listing:
     tree = open_tree(place).for_random_access(room)
-    rows, names = list_whole_tree(tree)
+    rows, names = list_whole_tree(tree, report)
     return Listing(TreeReader(tree), tuple(rows), (), names)
 
 

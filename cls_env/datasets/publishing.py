@@ -6,10 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cls_env.datasets.downloads import data_folder, first_existing
+from cls_env.arguments import truth_value, whole_number
+from cls_env.datasets.content_digest import SourceFiles
+from cls_env.datasets.downloads import first_existing
 from cls_env.datasets.listing import Listing, split_by_seed
-from cls_env.datasets.store import StoredDataset, StoreOptions, stored
-from cls_env.datasets.trees import stamp
+from cls_env.datasets.load_report import LoadReport
+from cls_env.datasets.places import data_folder
+from cls_env.datasets.splits import check_fraction
+from cls_env.datasets.store import StoredDataset, stored
+from cls_env.datasets.store_build import StoreOptions
 
 
 @dataclass(frozen=True)
@@ -19,8 +24,8 @@ class PublishedSet:
     Attributes:
         name: Of the set.
         wanted: Files or folders of which the first that is there is read, relative to `root`.
-        listing: Lists that place, given a folder for temporary files; all rows in the training split where the set was
-            published without one.
+        listing: Lists that place, given a folder for temporary files and a report of what is left out; all rows in the
+            training split where the set was published without one.
         download: Fetches the set into a folder, or None where nobody may.
         beside: Further files that the listing reads if they are there, relative to `root`.
         advice: What to do where there is no download.
@@ -31,7 +36,7 @@ class PublishedSet:
 
     name: str
     wanted: tuple[str, ...]
-    listing: Callable[[Path, Path], Listing]
+    listing: Callable[[Path, Path, LoadReport], Listing]
     download: Callable[[Path], None] | None = None
     beside: tuple[str, ...] = ()
     advice: str = ""
@@ -71,22 +76,24 @@ class PublishedSet:
         """
         side = self.image_size if image_size is None else image_size
         options = StoreOptions(image_size=side, resize=resize, on_error=on_error, workers=workers)
+        share = None if test_fraction is None else check_fraction(test_fraction)
+        number = whole_number("seed", seed, 0)
         folder = data_folder(self.name, root)
-        if download:
+        if truth_value("download", download):
             self.fetch(folder)
         place = first_existing(self.name, folder, self.wanted, self.advice)
 
-        def make_listing(room: Path) -> Listing:
-            listing = self.listing(place, room)
-            if test_fraction is None and listing.test:
+        def make_listing(room: Path, report: LoadReport) -> Listing:
+            listing = self.listing(place, room, report)
+            if share is None and listing.test:
                 return listing
             rows = (*listing.train, *listing.test)
-            share = self.test_fraction if test_fraction is None else test_fraction
-            return split_by_seed(listing.reader, rows, listing.class_names, share, seed)
+            held_out = self.test_fraction if share is None else share
+            return split_by_seed(listing.reader, rows, listing.class_names, held_out, number)
 
-        files = stamp(place, *(place.parent / name for name in self.beside))
-        drawn = "" if self.splits and test_fraction is None else f"{test_fraction} {seed}"
-        return stored(self.name, f"{files} {drawn}", make_listing, options)
+        files = SourceFiles((place, *(place.parent / name for name in self.beside)))
+        drawn = "" if self.splits and share is None else f"{share} {number}"
+        return stored(self.name, f"{files.digest} {drawn}", make_listing, options, files.unchanged)
 
     def fetch(self, folder: Path) -> None:
         """Download the set into a folder, unless it is there and whole.

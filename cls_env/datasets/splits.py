@@ -7,9 +7,21 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cls_env.arguments import number, whole_number
 from cls_env.datasets.image_dataset import ImageDataset
 
 TEST_SPLIT = 100  # a random stream apart from those of `TaskStream`
+
+
+def check_fraction(test_fraction: float) -> float:
+    """The share of a test split, as Python's float.
+
+    Raises:
+        ValueError: It is not a number in (0, 1).
+    """
+    if not 0 < number("test_fraction", test_fraction) < 1:
+        raise ValueError(f"test_fraction is a share in (0, 1), not {test_fraction}")
+    return number("test_fraction", test_fraction)
 
 
 def stratified_split(
@@ -30,8 +42,7 @@ def stratified_split(
     Raises:
         ValueError: The share is out of range, or a class has a single image.
     """
-    if not 0 < test_fraction < 1:
-        raise ValueError(f"test_fraction is a share in (0, 1), not {test_fraction}")
+    share = check_fraction(test_fraction)
     test = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
@@ -40,7 +51,7 @@ def stratified_split(
             raise ValueError(
                 f"class {name!r} has a single image, too few for two splits; add images or remove the class"
             )
-        count = min(max(round(test_fraction * len(rows)), 1), len(rows) - 1)
+        count = min(max(round(share * len(rows)), 1), len(rows) - 1)
         test[np.random.default_rng([seed, TEST_SPLIT, int(label)]).permutation(rows)[:count]] = True
     return test
 
@@ -79,7 +90,7 @@ def from_arrays(
     if len(classes) and classes.min() < 0:
         raise ValueError(f"{name}: labels count the classes from 0, but one is {classes.min()}")
     if test_images is None:
-        test = stratified_split(classes, test_fraction, seed)
+        test = stratified_split(classes, test_fraction, whole_number("seed", seed, 0))
         splits = pixels[~test], classes[~test], pixels[test], classes[test]
     else:
         splits = pixels, classes, _as_rgb(test_images), _as_integers(test_labels, f"{name}: test labels")

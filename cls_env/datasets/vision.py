@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cls_env.datasets.decoding import TreeReader
+from cls_env.datasets.decoding import Facts, TreeReader
 from cls_env.datasets.listing import Listing, Row, list_whole_tree, split_by_lists
+from cls_env.datasets.load_report import LoadReport
 from cls_env.datasets.publishing import PublishedSet
 from cls_env.datasets.trees import FolderTree
 
@@ -39,7 +40,7 @@ class ArrayReader:
     images: NDArray[np.uint8]
     name: str
 
-    def read(self, reference: int) -> Image.Image:
+    def read(self, reference: int, facts: Facts) -> Image.Image:
         """The image of a row."""
         return Image.fromarray(self.images[reference])
 
@@ -51,7 +52,7 @@ class ArrayReader:
 def _cifar(name: str) -> tuple[Any, Any]:
     """How CIFAR-10 or -100 is listed and fetched; torchvision checks the files' sums before it unpickles them."""
 
-    def listing(place: Path, room: Path) -> Listing:
+    def listing(place: Path, room: Path, report: LoadReport) -> Listing:
         try:
             train, test = (_torchvision(name)(str(place.parent), train=train) for train in (True, False))
         except RuntimeError as error:
@@ -70,32 +71,32 @@ def _cifar(name: str) -> tuple[Any, Any]:
     return listing, download
 
 
-def _list_food101(place: Path, room: Path) -> Listing:
+def _list_food101(place: Path, room: Path, report: LoadReport) -> Listing:
     tree = FolderTree(place)
-    rows, names = list_whole_tree(tree, "images")
+    rows, names = list_whole_tree(tree, report, "images")
 
     def listed(split: str) -> list[str]:
         by_class = json.loads((place / "meta" / f"{split}.json").read_text(encoding="utf-8"))
         return [f"{name}.jpg" for files in by_class.values() for name in files]
 
-    return split_by_lists(TreeReader(tree), rows, names, (listed("train"), listed("test")), str(place / "meta"))
+    return split_by_lists(TreeReader(tree), rows, names, (listed("train"), listed("test")), str(place / "meta"), report)
 
 
-def _list_caltech101(place: Path, room: Path) -> Listing:
+def _list_caltech101(place: Path, room: Path, report: LoadReport) -> Listing:
     tree = FolderTree(place)
-    rows, names = list_whole_tree(tree, excluded=("BACKGROUND_Google",))
+    rows, names = list_whole_tree(tree, report, excluded=("BACKGROUND_Google",))
     return Listing(TreeReader(tree), tuple(rows), (), names)
 
 
-def _list_omniglot(place: Path, room: Path) -> Listing:
+def _list_omniglot(place: Path, room: Path, report: LoadReport) -> Listing:
     """Both of its parts together, a class being a character of an alphabet."""
     tree = FolderTree(place)
     rows: list[Row] = []
     classes: list[str] = []
     for part in ("images_background", "images_evaluation"):
-        if part not in tree.folders:
+        if part not in tree.contents.folders:
             raise ValueError(f"{place} lacks the folder {part}; remove it, and download it again")
-        found, names = list_whole_tree(tree, part, level=2)
+        found, names = list_whole_tree(tree, report, part, level=2)
         rows += [Row(row.reference, row.label + len(classes)) for row in found]
         classes += names
     return Listing(TreeReader(tree), tuple(rows), (), tuple(classes))

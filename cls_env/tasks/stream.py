@@ -52,7 +52,7 @@ class TaskStream:
         domains: For a domain-incremental stream. Where the set has domains of its own: those to use, in order; by
             default all, in a drawn order. Where it has none: shifts that `shift_domains` makes domains of, in order.
         validation_fraction: Share of each class's training images, in each task, that is held out, in [0, 1); rounded,
-            but never all of a class.
+            but never all of a class. An image set with a validation split of its own has that one.
         max_per_class: The most training images of each class in each task; which ones is drawn.
         imbalance_factor: At least 1. Above, training images have a long tail: original class k of K keeps about
             n_max * imbalance_factor**(-k / (K - 1)), where n_max is the size of the largest class (of the domain).
@@ -133,6 +133,11 @@ class TaskStream:
         return len(self.class_order)
 
     @property
+    def has_validation(self) -> bool:
+        """Whether images are held out for validation: a share of the training images, or the set's own split."""
+        return self.validation_fraction > 0 or self.dataset.validation_rows is not None
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of class order, tasks, index lists and labels; equal where two people run the same stream."""
         arrays = [
@@ -142,7 +147,7 @@ class TaskStream:
             self.test_labels,
         ]
         # What not every stream has enters where it is used alone: fingerprints in published results stay valid.
-        if self.validation_fraction:
+        if self.has_validation:
             arrays += [task.validation_indices for task in self.tasks]
         digest = hashlib.sha256()
         for array in arrays:
@@ -182,6 +187,8 @@ class TaskStream:
             "validation_fraction": self.validation_fraction,
             "max_per_class": self.max_per_class,
             "imbalance_factor": self.imbalance_factor,
+            "left_out": dict(self.dataset.left_out),
+            "remarks": dict(self.dataset.remarks),
             "tasks": [
                 {
                     "task": task.index,
@@ -226,12 +233,13 @@ class TaskStream:
             self.max_per_class,
             self.imbalance_factor,
             (self._generator(_VALIDATION), self._generator(_CAP), self._generator(_LONG_TAIL)),
+            self.dataset.validation_rows,
         )
         splits = {
             "training": Candidates(train, self.clean_train_labels, train_domains),
             "test": Candidates(np.arange(len(self.test_labels)), self.test_labels, test_domains),
         }
-        if self.validation_fraction:
+        if self.has_validation:
             splits["validation"] = Candidates(validation, self.clean_train_labels, train_domains)
         for index, (classes, domain) in enumerate(contents):
             yield make_task(index, classes, domain, splits, self.class_names, names)

@@ -22,6 +22,7 @@ def training_rows(
     max_per_class: int | None,
     imbalance_factor: float,
     generators: tuple[np.random.Generator, np.random.Generator, np.random.Generator],
+    own_validation: Indices | None = None,
 ) -> tuple[Indices, Indices]:
     """Choose the rows that are learned from: hold out, then cap, then thin to a long tail.
 
@@ -34,15 +35,21 @@ def training_rows(
         max_per_class: The most images of a class, at least 1; None keeps all.
         imbalance_factor: Images of class 0 for each of class K - 1, at least 1.
         generators: One each for validation, cap and long tail.
+        own_validation: Rows that the image set itself holds out, int64, ascending; not with `validation_fraction`.
 
     Returns:
         The rows for training and those for validation, int64, ascending.
 
     Raises:
-        ValueError: A number is out of range.
+        ValueError: A number is out of range, or a share is to be held out of a set with a validation split of its own.
     """
     if not 0 <= validation_fraction < 1:
         raise ValueError(f"validation_fraction is a share in [0, 1), not {validation_fraction}")
+    if validation_fraction and own_validation is not None:
+        raise ValueError(
+            f"the images have a validation split of their own, of {len(own_validation)}: drop "
+            f"validation_fraction={validation_fraction}"
+        )
     if max_per_class is not None and max_per_class < 1:
         raise ValueError(f"max_per_class must be at least 1, not {max_per_class}; None keeps every image")
     if not 1 <= imbalance_factor < np.inf:
@@ -51,7 +58,8 @@ def training_rows(
             f"least 1, not {imbalance_factor}"
         )
     train = np.arange(len(cells))
-    validation = train[:0]
+    validation = train[:0] if own_validation is None else own_validation
+    train = np.setdiff1d(train, validation, assume_unique=True)
 
     def select(rule: Callable[[Indices], Indices], generator: np.random.Generator) -> tuple[Indices, Indices]:
         priorities = np.tile(generator.permutation(num_pictures), len(cells) // num_pictures)

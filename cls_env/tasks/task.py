@@ -86,7 +86,11 @@ def make_task(
             names = ", ".join(class_names[label] for label in classes[:5])
             task = f"domain {domain_names[domain]!r}" if domain_names else f"task {index} (classes {names})"
             fewer = "leave it out of domains" if domain_names else "use fewer tasks"
-            remedy = "raise validation_fraction" if split == "validation" else f"{fewer} or add images"
+            remedy = (
+                "raise validation_fraction, or add images to the validation folder"
+                if split == "validation"
+                else f"{fewer} or add images"
+            )
             raise ValueError(f"{task} has no {split} images; {remedy}")
     return Task(
         index,

@@ -37,7 +37,7 @@ def test_arrays_that_do_not_fit_are_refused(changes: dict[str, np.ndarray], mess
 def test_arguments_that_a_loader_lacks_are_named() -> None:
     with pytest.raises(ValueError, match=r"dataset 'folder': missing a required argument: 'root'"):
         load_dataset("folder")
-    with pytest.raises(ValueError, match=r"dataset 'glyphs': .*'classes'; its arguments are \(num_classes"):
+    with pytest.raises(ValueError, match=r"argument of dataset 'glyphs' 'classes'; did you mean 'num_classes'"):
         load_dataset("glyphs", classes=3)
 
 
@@ -68,7 +68,7 @@ def test_one_call_registers_a_set() -> None:
         register_dataset("mine", load, task_counts=(2,))
         assert load_dataset("mine").class_names == ("0", "1")
         assert task_count("mine") == 2 and task_count("unheard of") == 5
-        with pytest.raises(ValueError, match=r"dataset 'mine': .*'side'"):
+        with pytest.raises(ValueError, match=r"argument of dataset 'mine' 'side'; did you mean 'size'"):
             load_dataset("mine", side=3)
         register_dataset("mine", lambda: load(4))
         assert load_dataset("mine").train_images.shape[1:] == (4, 4, 3)

@@ -50,8 +50,9 @@ def test_what_is_no_specification_is_refused(specification: Any, message: str) -
     [
         ({"scale": "False"}, "scale of layer must be true or false, not 'False'"),
         ({"scale": 0}, "must be true or false, not 0"),
-        ({"rank": "nan"}, "rank of layer must be a number, not 'nan'"),
-        ({"rank": True}, "must be a number, not True"),
+        ({"rank": "nan"}, "rank of layer must be a whole number, not 'nan'"),
+        ({"rank": True}, "must be a whole number, not True"),
+        ({"rank": 2.5}, r"must be a whole number, not 2\.5"),
         ({"factor": None}, "must be a number, not None"),
         ({"place": ["kv"]}, r"place of layer must be a word, not \['kv'\]"),
         ({"x": 1}, "unknown argument of layer 'x'"),
@@ -63,7 +64,7 @@ def test_values_of_another_type_are_refused(arguments: dict[str, Any], message: 
 
 
 def test_values_of_the_type_pass() -> None:
-    call_arguments("layer", layer, {"rank": 2.5, "scale": True, "place": None, "factor": 3, "other": "any"}, ("x",))
+    call_arguments("layer", layer, {"rank": 2, "scale": True, "place": None, "factor": 3, "other": "any"}, ("x",))
     call_arguments("layer", open_ended, {"rank": 2, "anything": "goes"}, ("x",))
 
 

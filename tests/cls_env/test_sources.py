@@ -273,8 +273,8 @@ def test_folder_name_that_is_not_utf8_is_refused(image_tree: Path, tmp_path: Pat
 
 def test_message_lists_the_folders_that_are_there(image_tree: Path, tmp_path: Path) -> None:
     tree = Path(shutil.copytree(image_tree, tmp_path / "tree"))
-    (tree / "test").rename(tree / "val")
-    with pytest.raises(FileNotFoundError, match=r"no folder 'test' \(it holds train, val\)"):
+    (tree / "test").rename(tree / "held_out")
+    with pytest.raises(FileNotFoundError, match=r"no folder 'test' \(it holds held_out, train\)"):
         load_dataset("folder", root=tree)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import cls_env.datasets.store as store
+import cls_env.datasets.store_build as store_build
 from cls_env import ClassIncrementalVectorEnv, TaskStream, load_dataset
 from cls_env.datasets.store import StoredDataset, clear_stores, list_stores, open_store
 
@@ -118,15 +118,15 @@ def test_split_without_any_image_is_refused(tree: Path) -> None:
 def test_processes_decode_the_same(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = load_dataset("folder", root=tree, workers=1)
     clear_stores()
-    monkeypatch.setattr(store, "FEW_IMAGES", 0)
-    monkeypatch.setattr(store, "CHUNK", 5)
+    monkeypatch.setattr(store_build, "FEW_IMAGES", 0)
+    monkeypatch.setattr(store_build, "CHUNK", 5)
     together = load_dataset("folder", root=tree, workers=2)
     assert np.array_equal(alone.train_images, together.train_images)
     assert np.array_equal(alone.train_labels, together.train_labels)
 
 
 def test_error_in_a_process_names_its_file(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "FEW_IMAGES", 0)
+    monkeypatch.setattr(store_build, "FEW_IMAGES", 0)
     (tree / "train" / "dog" / "3.png").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"dog/3\.png can't be decoded"):
         load_dataset("folder", root=tree, workers=2)
@@ -165,7 +165,7 @@ def test_clearing_one_set_leaves_the_others(tree: Path, image_zip: Path) -> None
 
 
 def test_full_disk_is_said_before_the_work(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store.shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(10, 10, 0))
+    monkeypatch.setattr(store_build.shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(10, 10, 0))
     with pytest.raises(OSError, match="choose a smaller image size"):
         load_dataset("folder", root=tree)
 
@@ -175,9 +175,9 @@ def test_full_disk_is_said_before_the_work(tree: Path, monkeypatch: pytest.Monke
     [
         ({"resize": "crp"}, "did you mean 'crop'"),
         ({"on_error": "ignore"}, "unknown on_error 'ignore'"),
-        ({"workers": 0}, "workers must be at least 1"),
-        ({"image_size": 32.0}, r"side of square images in whole pixels, not 32\.0"),
-        ({"image_size": (32, 32)}, "side of square images in whole pixels"),
+        ({"workers": 0}, "workers must be a whole number of at least 1, not 0"),
+        ({"image_size": 32.0}, r"image_size of dataset 'folder' must be a whole number, not 32\.0"),
+        ({"image_size": (32, 32)}, r"image_size of dataset 'folder' must be a whole number, not \(32, 32\)"),
     ],
 )
 def test_wrong_options(tree: Path, options: dict[str, object], message: str) -> None:

@@ -488,6 +488,8 @@ def test_description_is_json_and_complete() -> None:
         "validation_fraction": 0.2,
         "max_per_class": 7,
         "imbalance_factor": 3.0,
+        "left_out": {},
+        "remarks": {},
         "tasks": [
             {
                 "task": index,

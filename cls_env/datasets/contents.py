@@ -1,0 +1,134 @@
+"""What is in a folder or an archive: files, folders, what is passed over, and what can't be read or followed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+HIDDEN_PREFIXES = (".", "__MACOSX")
+SYSTEM_NAMES = frozenset(
+    {
+        "@eadir",  # thumbnails of a Synology
+        "@recycle",
+        "@tmp",
+        "#recycle",
+        "#snapshot",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+        "desktop.ini",
+        "ehthumbs.db",
+        "thumbs.db",
+    }
+)
+HIDDEN = "hidden files and folders"
+SYSTEM = "thumbnails and system files (@eaDir, Thumbs.db ...)"
+LOOPS = "links to a folder that holds them"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything below one root, by its path relative to it, with slashes.
+
+    Attributes:
+        files: Sorted.
+        folders: Sorted, empty ones too.
+        passed_over: What is not listed because of its name, and links that lead back; each with its kind. A folder
+            counts once, whatever is in it.
+        problems: What can't be listed, read or followed; each with the reason.
+    """
+
+    files: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    passed_over: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+def kind_passed_over(name: str) -> str | None:
+    """Why a file or folder of this name, without its path, is passed over; None where it is not."""
+    if name.startswith(HIDDEN_PREFIXES):
+        return HIDDEN
+    return SYSTEM if name.casefold() in SYSTEM_NAMES else None
+
+
+def list_folder(root: Path) -> Contents:
+    """List a folder on disk. Links are followed, except those to a folder that holds them.
+
+    Errors don't stop the listing: they are among the problems.
+    """
+    contents = Contents()
+    waiting = [(".", frozenset[tuple[int, int]]())]
+    while waiting:
+        inside, around = waiting.pop()
+        try:
+            about = (root / inside).stat()
+            with os.scandir(root / inside) as found:
+                entries = list(found)
+        except OSError as error:
+            contents.problems[inside] = f"the folder can't be listed ({_reason(error)})"
+            continue
+        within = around | {(about.st_dev, about.st_ino)}
+        for entry in entries:
+            name = entry.name if inside == "." else f"{inside}/{entry.name}"
+            if kind := kind_passed_over(entry.name):
+                contents.passed_over[name] = kind
+            elif _sort_in(contents, entry, name, within):
+                waiting.append((name, within))
+    contents.files.sort()
+    contents.folders.sort()
+    return contents
+
+
+def _sort_in(contents: Contents, entry: os.DirEntry[str], name: str, within: frozenset[tuple[int, int]]) -> bool:
+    """Put an entry where it belongs; True for a folder that is to be listed."""
+    try:
+        if not entry.is_symlink() and entry.is_file(follow_symlinks=False):
+            contents.files.append(name)
+            return False
+        about = entry.stat()
+    except OSError as error:
+        what = f"the link to {str(Path(entry.path).readlink())!r}" if entry.is_symlink() else "it"
+        contents.problems[name] = f"{what} can't be followed ({_reason(error)})"
+        return False
+    if stat.S_ISREG(about.st_mode):
+        contents.files.append(name)
+    elif not stat.S_ISDIR(about.st_mode):
+        contents.problems[name] = "it is neither a file nor a folder"
+    elif entry.is_symlink() and (about.st_dev, about.st_ino) in within:
+        contents.passed_over[name] = LOOPS
+    else:
+        contents.folders.append(name)
+        return True
+    return False
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__
+
+
+def list_names(files: Iterable[str], folders: Iterable[str], problems: dict[str, str]) -> Contents:
+    """The contents of an archive, whose members are known by their names.
+
+    Args:
+        files: Paths of the files.
+        folders: Paths of folders; those that only show in a file's path are added.
+        problems: As in `Contents`.
+    """
+    passed_over: dict[str, str] = {}
+
+    def shown(paths: Iterable[PurePosixPath]) -> Iterator[PurePosixPath]:
+        for path in paths:
+            kinds = [kind_passed_over(part) for part in path.parts]
+            first = next((place for place, kind in enumerate(kinds) if kind), None)
+            if first is not None:
+                passed_over[str(PurePosixPath(*path.parts[: first + 1]))] = str(kinds[first])
+            elif path.parts:
+                yield path
+
+    named = {PurePosixPath(name) for name in files}
+    outer = {PurePosixPath(name) for name in folders} | {parent for name in named for parent in name.parents}
+    broken = {str(path): problems[str(path)] for path in shown(map(PurePosixPath, problems))}
+    return Contents(sorted(map(str, shown(named))), sorted(map(str, shown(outer))), passed_over, broken)

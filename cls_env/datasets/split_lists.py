@@ -1,0 +1,106 @@
+"""Lists of files that say which images are for training and which for testing, as people and programs write them."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+from unicodedata import normalize
+
+from cls_env.datasets.decoding import IMAGE_SUFFIXES
+
+Value = TypeVar("Value")
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def read_lines(file: Path) -> list[str]:
+    """The lines of a text file that any system wrote.
+
+    UTF-8 and UTF-16 with or without their marks, else Windows-1252; lines end as on any system.
+
+    Raises:
+        ValueError: It is text in none of these.
+    """
+    content = file.read_bytes()
+    return re.split(r"\r\n|\n|\r", _decoded(content, file))
+
+
+def _decoded(content: bytes, file: Path) -> str:
+    encoding = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), None)
+    if encoding is None and b"\0" in content:  # PowerShell may leave the mark out
+        encoding = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
+    try:
+        return content.decode(encoding or "utf-8")
+    except UnicodeDecodeError as error:
+        if encoding is None:
+            return content.decode("cp1252", errors="surrogateescape")
+        raise ValueError(f"{file} is not text in {encoding}, as its beginning says: {error}") from error
+
+
+def listed_files(lines: Sequence[str], known: Mapping[tuple[str, ...], Value]) -> Iterator[tuple[str, Value | None]]:
+    """What the lines of a list name.
+
+    A line is a path, possibly in quotes, with a label before or after it, which is passed over; tab, comma, semicolon
+    or blanks separate. Slashes may be backslashes. Empty lines are passed over, and so is a first line that is a
+    heading: it names no file, and nothing in it ends like an image's name.
+
+    Args:
+        lines: Of the list.
+        known: Values by every ending of their path, as a tuple of its parts; see `by_ending`.
+
+    Yields:
+        Each line, with the value of the longest ending that it names; with None where there is none, or several.
+    """
+    heading = True
+    for line in filter(None, (normalize("NFC", line.strip()) for line in lines)):
+        fields = list(_fields(line))
+        found = next((value for each in fields if (value := _longest(known, each)) is not None), None)
+        if not (heading and found is None and not any(_is_image(each) for each in fields)):
+            yield line, found
+        heading = False
+
+
+def by_ending(paths: Mapping[str, Value]) -> dict[tuple[str, ...], Value | None]:
+    """Values by every ending of their path; None where several paths share it."""
+    known: dict[tuple[str, ...], Value | None] = {}
+    for path, value in paths.items():
+        parts = PurePosixPath(normalize("NFC", path)).parts
+        for start in range(len(parts)):
+            known[parts[start:]] = None if parts[start:] in known else value
+    return known
+
+
+def _fields(line: str) -> Iterator[str]:
+    """What may be the path in a line: all of it, or the part before or after a separator."""
+    yield line
+    for separator in ("\t", ",", ";", " "):
+        if separator in line:
+            yield line.rpartition(separator)[0]
+            yield line.partition(separator)[0]
+            if separator != " ":  # "apple pie/0.png" does not name pie/0.png
+                yield line.partition(separator)[2]
+
+
+def _parts(field: str) -> tuple[str, ...]:
+    return PurePosixPath(field.strip().strip("\"'").replace("\\", "/")).parts
+
+
+def _is_image(field: str) -> bool:
+    return PurePosixPath(field.strip().strip("\"'")).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _longest(known: Mapping[tuple[str, ...], Value | None], field: str) -> Value | None:
+    """The value whose path has the longest ending in common with a field, of two parts at least if it has two."""
+    for parts in dict.fromkeys((PurePosixPath(field).parts, _parts(field))):
+        for start in range(max(len(parts) - 1, 1)):
+            if parts[start:] in known:
+                return known[parts[start:]]
+    return None

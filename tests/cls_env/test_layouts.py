@@ -1,0 +1,211 @@
+"""Layouts of folders, lists and tables are recognised as people name and write them."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cls_env import ClassIncrementalEnv, TaskStream, load_dataset
+from cls_env.datasets.split_lists import read_lines
+
+CLASSES = ("cat", "dog")
+
+
+def picture(file: Path, value: int = 0) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8), (value, 0, 0)).save(file)
+
+
+def split_tree(root: Path, *splits: str, count: int = 4) -> Path:
+    """Classes in the folders of splits; the red of an image counts them all."""
+    value = 0
+    for split in splits:
+        for name in CLASSES:
+            for index in range(count):
+                picture(root / split / name / f"{index}.png", value)
+                value += 1
+    return root
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("train", "test"), ("Train", "TEST"), ("training", "testing"), ("Training", "eval"), ("train", "evaluation")],
+)
+def test_splits_have_any_usual_name(tmp_path: Path, train: str, test: str) -> None:
+    dataset = load_dataset("folder", root=split_tree(tmp_path, train, test), image_size=8)
+    assert dataset.train_images[:, 0, 0, 0].tolist() == [*range(8)]
+    assert dataset.test_images[:, 0, 0, 0].tolist() == [*range(8, 16)]
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "Validation", "dev"])
+def test_validation_folder_is_the_validation_split(tmp_path: Path, name: str) -> None:
+    root = split_tree(tmp_path, "train", "test", name)
+    dataset = load_dataset("folder", root=root, image_size=8)
+    assert dataset.left_out == {} and dataset.validation_rows is not None
+    stream = TaskStream(dataset, 2, max_per_class=3)
+    shown = {
+        split: stream.images(split)[stream.tasks[0].indices(split)][:, 0, 0, 0] for split in ("train", "validation")
+    }
+    assert set(shown["validation"]) <= set(range(16, 24)) and len(shown["validation"]) == 4
+    assert set(shown["train"]) <= set(range(8)) and len(shown["train"]) == 3
+    assert [task["validation_images"] for task in stream.describe()["tasks"]] == [4, 4]
+    env = ClassIncrementalEnv(stream, split="validation", task=[0, 1])
+    assert {int(env.reset()[0][0, 0, 0]) for _ in range(8)} == set(range(16, 24))
+    with pytest.raises(ValueError, match="have a validation split of their own, of 8: drop validation_fraction"):
+        TaskStream(dataset, 2, validation_fraction=0.5)
+
+
+def test_validation_split_comes_with_every_domain_shift(tmp_path: Path) -> None:
+    dataset = load_dataset("folder", root=split_tree(tmp_path, "train", "test", "val"), image_size=8)
+    stream = TaskStream(dataset, scenario="domain-incremental", domains=["identity", "rotate-90"])
+    for task in stream.tasks:
+        assert set(stream.images("validation")[task.validation_indices][:, 0, 0, 0]) == set(range(16, 24))
+        assert set(stream.images("train")[task.train_indices][:, 0, 0, 0]) == set(range(8))
+
+
+def test_validation_folder_is_the_test_split_where_there_is_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = load_dataset("folder", root=split_tree(tmp_path, "train", "valid"), image_size=8)
+    assert len(dataset.test_labels) == 8 and dataset.validation_rows is None
+    assert "8 images of the folder 'valid' are the test split, since there is no other" in capsys.readouterr().err
+
+
+def test_two_folders_for_one_split_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="two folders for the validation split, 'val' and 'valid': merge them"):
+        load_dataset("folder", root=split_tree(tmp_path, "train", "test", "val", "valid"))
+
+
+@pytest.mark.parametrize("top", ["", "photos"])
+@pytest.mark.parametrize(
+    "splits",
+    [
+        ("train", "val"),
+        ("train", "valid", "test"),
+        ("Train", "Test"),
+        ("training", "validation"),
+        ("train", "eval", "extra"),
+    ],
+)
+def test_splits_are_no_classes(tmp_path: Path, top: str, splits: tuple[str, ...]) -> None:
+    root = split_tree(tmp_path / "set" / top, *splits)
+    with pytest.raises(ValueError, match=f"is split already, into {splits[0]}.*: drop test_fraction or the lists"):
+        load_dataset("folder", root=tmp_path / "set", test_fraction=0.25)
+    (tmp_path / "list.txt").write_text(f"{splits[0]}/cat/0.png\n")
+    lists = {"train_list": tmp_path / "list.txt", "test_list": tmp_path / "list.txt"}
+    with pytest.raises(ValueError, match="is split already"):
+        load_dataset("folder", root=tmp_path / "set", **lists)
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as writer:
+        for file in root.rglob("*.png"):
+            writer.write(file, file.relative_to(tmp_path / "set"))
+    with pytest.raises(ValueError, match="is split already"):
+        load_dataset("folder", root=tmp_path / "set.zip", test_fraction=0.25)
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    for name in ("train", "tram", "test"):  # vehicles, and what is tested
+        for index in range(4):
+            picture(tmp_path / name / f"{index}.png")
+    assert load_dataset("folder", root=tmp_path, test_fraction=0.25).class_names == ("test", "train", "tram")
+
+
+def deep_tree(root: Path) -> Path:
+    for domain in ("photo", "sketch"):
+        for name in CLASSES:
+            for index in range(4):
+                picture(root / domain / name / f"{index}.png")
+    return root
+
+
+def test_deeper_trees_are_said_and_leaves_can_be_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = load_dataset("folder", root=deep_tree(tmp_path), test_fraction=0.25)
+    assert dataset.class_names == ("photo", "sketch")
+    assert "16 images lie in folders within their class folder" in capsys.readouterr().err
+    leaves = load_dataset("folder", root=tmp_path, test_fraction=0.25, leaf_classes=True)
+    assert leaves.class_names == ("photo/cat", "photo/dog", "sketch/cat", "sketch/dog") and leaves.remarks == {}
+
+
+def test_leaves_of_split_trees_and_of_domains_are_classes(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        deep_tree(tmp_path / split)
+    assert load_dataset("folder", root=tmp_path, leaf_classes=True).class_names[0] == "photo/cat"
+    for split in ("train", "test"):
+        for name in CLASSES:
+            picture(tmp_path / split / "photo" / name / "young" / "0.png")
+    domains = load_dataset("folder", root=tmp_path, leaf_classes=True, domains=True)
+    assert domains.domain_names == ("photo", "sketch")
+    assert domains.class_names == ("cat", "cat/young", "dog", "dog/young")
+
+
+@pytest.fixture
+def flat(tmp_path: Path) -> Path:
+    for name in ("cat", "great dog"):
+        for index in range(4):
+            picture(tmp_path / "flat" / name / f"{index}.png", index)
+    return tmp_path / "flat"
+
+
+LISTS = {
+    "Windows line ends": b"cat/0.png\r\ngreat dog/0.png\r\n",
+    "old Macintosh line ends": b"cat/0.png\rgreat dog/0.png",
+    "UTF-8 with its mark": "\ufeffcat/0.png\ngreat dog/0.png".encode(),
+    "UTF-16 of Notepad": "cat/0.png\r\ngreat dog/0.png\r\n".encode("utf-16"),
+    "UTF-16 of PowerShell": "\ufeffcat/0.png\r\ngreat dog/0.png".encode("utf-16-be"),
+    "UTF-16 without its mark": "cat/0.png\ngreat dog/0.png".encode("utf-16-le"),
+    "backslashes": rb".\flat\cat\0.png" + b"\n" + rb"D:\data\flat\great dog\0.png",
+    "tabs": b"cat/0.png\t0\ngreat dog/0.png\t1",
+    "commas": b"cat/0.png,0\ngreat dog/0.png, 1",
+    "semicolons": b"cat/0.png;cat;0\ngreat dog/0.png;dog;1",
+    "blanks": b"cat/0.png 0\ngreat dog/0.png 1",
+    "labels first": b"0,cat/0.png\n1\tgreat dog/0.png",
+    "a heading and quotes": b"image,label\n\"cat/0.png\",0\n'great dog/0.png',1",
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_lists_are_read_as_any_program_writes_them(flat: Path, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "train.txt").write_bytes(LISTS[kind])
+    (tmp_path / "test.txt").write_text("cat/1.png\ngreat dog/1.png\n")
+    lists = {"train_list": tmp_path / "train.txt", "test_list": str(tmp_path / "test.txt")}
+    dataset = load_dataset("folder", root=flat, image_size=8, **lists)
+    assert dataset.train_labels.tolist() == [0, 1] and dataset.train_images[:, 0, 0, 0].tolist() == [0, 0]
+
+
+def test_lists_in_the_code_page_of_windows(tmp_path: Path) -> None:
+    for name in ("brücke", "café"):
+        for index in range(2):
+            picture(tmp_path / "set" / name / f"{index}.png")
+    (tmp_path / "train.txt").write_bytes("brücke/0.png\r\ncafé/0.png".encode("cp1252"))
+    (tmp_path / "test.txt").write_bytes("brücke/1.png\r\ncafé/1.png".encode("cp1252"))
+    lists = {"train_list": tmp_path / "train.txt", "test_list": tmp_path / "test.txt"}
+    assert load_dataset("folder", root=tmp_path / "set", **lists).train_labels.tolist() == [0, 1]
+
+
+def test_a_line_names_no_other_file_than_its_own(flat: Path, tmp_path: Path) -> None:
+    """Where 'great cat/0.png' is not there, 'cat/0.png' is not meant."""
+    (tmp_path / "train.txt").write_text("cat/0.png\ngreat cat/0.png\n")
+    (tmp_path / "test.txt").write_text("cat/1.png\n")
+    with pytest.raises(ValueError, match=r"the train list names 'great cat/0\.png', but there is no such image"):
+        load_dataset("folder", root=flat, train_list=tmp_path / "train.txt", test_list=tmp_path / "test.txt")
+
+
+def test_text_that_is_not_what_its_mark_says_is_named(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes("x".encode("utf-16") + b"\x00")
+    with pytest.raises(ValueError, match=r"list\.txt is not text in utf-16, as its beginning says"):
+        read_lines(tmp_path / "list.txt")
+
+
+def test_rows_of_domains_keep_their_order(tmp_path: Path) -> None:
+    """Domains first, then classes, each in the order of its names: numbers by value."""
+    for split in ("train", "test"):
+        for year in ("9", "10"):
+            for name in ("b", "a"):
+                picture(tmp_path / split / year / name / "0.png")
+    dataset = load_dataset("folder", root=tmp_path, domains=True, image_size=8)
+    assert dataset.domain_names == ("9", "10") and dataset.train_domains is not None
+    assert dataset.train_domains.tolist() == [0, 0, 1, 1] and dataset.train_labels.tolist() == [0, 1, 0, 1]
+    assert np.array_equal(dataset.test_labels, dataset.train_labels)
