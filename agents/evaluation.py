@@ -94,16 +94,16 @@ def _test_task(policy: Classifier, env: VectorEnv[Any, Any, Any], task: int, tas
     policy.set_training_mode(False)
     met = policy.met_actions
     while remaining > 0:
-        shown = min(remaining, env.num_envs)
+        shown = np.flatnonzero(~info["padding"])
         with torch.no_grad():
-            logits = policy.action_scores(_as_seen(images[:shown], policy.observation_space, met.device)).float()
-        labels, mask = (torch.from_numpy(info[key][:shown]).to(met.device) for key in ("label", "action_mask"))
+            logits = policy.action_scores(_as_seen(images[shown], policy.observation_space, met.device)).float()
+        labels, mask = (torch.from_numpy(info[key][shown]).to(met.device) for key in ("label", "action_mask"))
         answers = judge(logits, labels, mask, met, task_named)
         batches.append({name: tensor.cpu().numpy() for name, tensor in answers.items()})
         actions = np.zeros(env.num_envs, dtype=np.int64)
-        actions[:shown] = batches[-1]["predictions"]
+        actions[shown] = batches[-1]["predictions"]
         images, _, _, _, info = env.step(actions)
-        remaining -= shown
+        remaining -= len(shown)
     return TaskTest(task, **{name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]})
 
 

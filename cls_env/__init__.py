@@ -4,6 +4,7 @@ from cls_env.datasets import DATASETS, ImageDataset, from_arrays, load_dataset, 
 from cls_env.env import ClassIncrementalEnv
 from cls_env.registration import register_environments
 from cls_env.rewards import cost_sensitive_rewards, hierarchical_rewards
+from cls_env.shared_evaluation import evaluation_episodes
 from cls_env.tasks import Task, TaskSchedule, TaskStream
 from cls_env.vector_env import ClassIncrementalVectorEnv
 
@@ -16,6 +17,7 @@ __all__ = [
     "TaskSchedule",
     "TaskStream",
     "cost_sensitive_rewards",
+    "evaluation_episodes",
     "from_arrays",
     "hierarchical_rewards",
     "load_dataset",

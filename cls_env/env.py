@@ -11,9 +11,10 @@ from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils import EzPickle
 from numpy.typing import NDArray
 
-from cls_env.episodes import Dataset, Episodes, make_source
+from cls_env.episodes import Dataset, Episodes, copy_environment, make_source
 from cls_env.rendering import HumanWindow, checked_render_mode, render_frame
 from cls_env.reward_model import RewardMatrix
+from cls_env.shared_evaluation import WATCH
 from cls_env.tasks import TaskStream
 
 
@@ -77,7 +78,8 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     ## Starting State
 
     The next image of the current task. Training images come in a seeded shuffle without replacement, pass after pass;
-    test and validation images in order, each once a pass. `reset(seed=...)` and `reset(options=...)` begin a new pass.
+    test and validation images in order, each once a pass. `reset(seed=...)` and `reset(options=...)` begin a new pass,
+    a plain `reset()` goes on.
     In the online scenario each training image is shown once: the next task follows by itself, and after the last one
     the first again.
 
@@ -96,7 +98,23 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     ## Episode End
 
     Every step terminates the episode; none is truncated. The observation that `step` returns is the classified image
-    itself, the terminal state.
+    itself, the terminal state. A further `step` without `reset` raises `gymnasium.error.ResetNeeded`.
+
+    ## Evaluation
+
+    With `split="test"` or `"validation"` an evaluation of as many episodes as there are images sees each image once:
+
+    >>> test = gym.make("cls_env/ClassIncremental-v0", num_tasks=5, split="test", task=[0, 1])
+    >>> cls_env.evaluation_episodes(test)
+    400
+
+    Several single environments, in stable-baselines3's `DummyVecEnv` and `SubprocVecEnv` or Gymnasium's
+    `SyncVectorEnv` and `AsyncVectorEnv`, each show all images unless the images are shared out among them. The same
+    function does so: `evaluate_policy(model, envs, n_eval_episodes=cls_env.evaluation_episodes(envs))`. In the native
+    vector environment each `reset()` begins a new pass. Where its last batch has more places than images are left, the
+    places before them are filled up; `info["padding"]` marks the images that fill, and they are not counted in
+    `num_episodes` and `total_regret`. An environment warns where it can see that an evaluation does not see each image
+    once.
 
     ## Information
 
@@ -113,6 +131,8 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     | `epoch_length`   | int             | images in one pass over the current tasks                            |
     | `task_changed`   | bool            | with a schedule only: whether the most probable task is another one  |
     |                  |                 | than at the episode before                                           |
+    | `padding`        | bool            | in validation and test splits only: whether the image only fills up  |
+    |                  |                 | a batch of the vector environment                                    |
     | `image_index`    | int             | the row of the image in its split, with full feedback only           |
     | `label`          | int             | the label, with full feedback only                                   |
     | `action_rewards` | float32, (A,)   | R(x, .), the reward of every action, with full feedback only         |
@@ -160,6 +180,9 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     `ValueError` answers an unknown name, a task out of range, an option that does not exist, and what does not go
     together, such as a schedule with a task to begin with; `gymnasium.error.InvalidAction` an action outside the space
     or of another type.
+
+    `copy.deepcopy(env)` goes on where the environment is, with the same order and random numbers; a pickle makes a new
+    environment of the same arguments.
 
     ## Vectorized environment
 
@@ -230,6 +253,7 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
         self.observation_space, self.action_space = self._source.observation_space, self._source.action_space
         self.render_mode = checked_render_mode(render_mode, self.metadata)
         self._window = HumanWindow(self.metadata["render_fps"]) if render_mode == "human" else None
+        self._image_share: tuple[int, int] | None = None
         self._episode: Episodes | None = None
         self._action: np.int64 | None = None
 
@@ -238,10 +262,12 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
 
         Raises:
             InvalidAction: The action is not an integer in 0 ... K - 1.
-            ResetNeeded: No episode has begun.
+            ResetNeeded: No episode has begun, or the last one has ended.
         """
         if self._episode is None:
             raise ResetNeeded("call reset() before step()")
+        if self._action is not None:
+            raise ResetNeeded("the episode ended with its only step: call reset() before the next step()")
         if not self.action_space.contains(action):
             raise InvalidAction(
                 f"{action!r} ({type(action).__name__}) is not an action: it must be an integer in "
@@ -263,10 +289,18 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
             seed: Seeds the order of the training images, and begins a new pass.
             options: `{"task": t}` or `{"task": [t, u]}` moves the stream.
         """
-        super().reset(seed=seed)
-        self._source.begin(seed, options)
+        number = int(seed) if isinstance(seed, np.integer) else seed
+        super().reset(seed=number)
+        first, unanswered = self._episode is None, self._episode is not None and self._action is None
+        self._source.begin(number, options)
+        if unanswered and self._source.evaluates:
+            self._source.warn_of_early_end(spare=0 if self._image_share is None else 1)
+            if self._image_share is not None:
+                self._source.begin_pass()
         self._episode = self._source.draw(1, self.np_random)
         self._action = None
+        if first and self._source.evaluates and self._image_share is None:
+            WATCH.begins(self)
         if self._window is not None:
             self._window.show(self._frame())
         return self._episode.images[0].copy(), self._info()
@@ -292,6 +326,51 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
         if self._episode is None:
             raise ResetNeeded("call reset() before action_masks()")
         return self._source.action_masks(self._episode)[0]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """A copy that goes on where this environment is; a pickle makes a new one of the same arguments."""
+        return copy_environment(self, memo)
+
+    def share_images(self, index: int, count: int) -> int:
+        """Show one of `count` shares of the validation or test images only; `cls_env.evaluation_episodes` calls this.
+
+        Args:
+            index: Which share, 0 ... count - 1.
+            count: How many environments share the images out.
+
+        Returns:
+            How many images all shares have together.
+
+        Raises:
+            ValueError: There is no such share, or the split is for training.
+        """
+        total = self._source.share_out(index, count)
+        self._image_share = int(index), int(count)
+        return total
+
+    @property
+    def image_share(self) -> tuple[int, int] | None:
+        """Index and number of the share of images; set where only attributes can be set, as in Gymnasium's vectors."""
+        return self._image_share
+
+    @image_share.setter
+    def image_share(self, share: tuple[int, int]) -> None:
+        self.share_images(*share)
+
+    @property
+    def epoch_length(self) -> int:
+        """The images of the current tasks."""
+        return self._source.epoch_length
+
+    @property
+    def shows(self) -> tuple[object, ...]:
+        """What tells two environments on one split apart: stream, split and tasks."""
+        return self._source.shows
+
+    @property
+    def waits_for_first_answer(self) -> bool:
+        """Whether an image is on display and none was answered yet."""
+        return self._episode is not None and self._action is None and self.num_episodes == 0
 
     @property
     def action_names(self) -> tuple[str, ...]:

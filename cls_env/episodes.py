@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import Any, NamedTuple, cast
 
+import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
+from cls_env.arguments import whole_number, word
 from cls_env.datasets import ImageDataset
 from cls_env.datasets.memory import RowReader
 from cls_env.naming import lookup
@@ -32,6 +35,7 @@ class Episodes(NamedTuple):
         rows: The row of each image in its split, int64 of shape (N,).
         numbers: The images since the stream began, counted on: int64 of shape (N,).
         action_rewards: What each action pays, float32 of shape (N, A).
+        padding: True for images that only fill up the last batch of a pass, bool of shape (N,).
     """
 
     images: NDArray[np.uint8]
@@ -40,6 +44,7 @@ class Episodes(NamedTuple):
     rows: NDArray[np.int64]
     numbers: NDArray[np.int64]
     action_rewards: Rewards
+    padding: NDArray[np.bool_]
 
 
 class EpisodeSource:
@@ -61,7 +66,8 @@ class EpisodeSource:
         task_blur: In [0, 1]: how far neighbouring tasks of a schedule run into each other.
 
     Attributes:
-        num_episodes: Episodes finished since construction.
+        evaluates: Whether the split is for evaluation: validation or test.
+        num_episodes: Episodes finished since construction, without those that only filled up a batch.
         total_regret: The sum of their regrets.
 
     Raises:
@@ -81,6 +87,8 @@ class EpisodeSource:
         task_blur: float = 0.0,
     ) -> None:
         self.stream = stream
+        self.evaluates = word("split", split) != "train"
+        self._split = split
         self.observation_space = cast(
             spaces.Space[NDArray[np.uint8]],
             spaces.Box(0, 255, stream.dataset.train_images.shape[1:], np.uint8),
@@ -97,9 +105,32 @@ class EpisodeSource:
             action_masks[member.index, member.classes] = 1
         self._order = make_order(stream, split, task, task_schedule, task_blur, action_masks)
         self._shown = 0
+        self._answered = 0
         self._noise_generator: np.random.Generator | None = None
         self.num_episodes = 0
         self.total_regret = 0.0
+
+    @property
+    def epoch_length(self) -> int:
+        """The images of the current tasks, shared out or not."""
+        return int(self._order.info(np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))["epoch_length"][0])
+
+    @property
+    def shows(self) -> tuple[object, ...]:
+        """What tells two sources apart: stream, split and tasks."""
+        return self.stream.fingerprint, self._split, self._order.tasks
+
+    def share_out(self, index: int, count: int) -> int:
+        """Show one of several shares of an evaluation split only; how many images all shares have together.
+
+        Raises:
+            ValueError: There is no such share, or the split is for training.
+        """
+        total = whole_number("count", count, 1)
+        if whole_number("index", index, 0) >= total:
+            raise ValueError(f"of {total} shares there is none with index {index}")
+        self._answered = 0
+        return self._order.share_out(int(index), total)
 
     @property
     def action_names(self) -> tuple[str, ...]:
@@ -112,30 +143,55 @@ class EpisodeSource:
         Raises:
             ValueError: An option does not exist, or a task is out of range or not to be chosen.
         """
+        if options is not None and not isinstance(options, Mapping):
+            raise ValueError(f"options must be a dict such as {{'task': 1}}, not {options!r}")
         if unknown := set(options or {}) - {"task"}:
             raise ValueError(f"unknown reset option {', '.join(sorted(unknown))}; the only one is 'task'")
         if options:
             self._order.move_to(options["task"])
+            self._answered = 0
         if seed is not None:
-            self._order.rewind()
+            self.begin_pass()
             self._shown = 0
             self._noise_generator = None
+
+    def begin_pass(self) -> None:
+        """Begin a new pass over the current tasks with the next image."""
+        self._order.rewind()
+        self._answered = 0
+
+    def warn_of_early_end(self, spare: int = 0) -> None:
+        """Say so where an evaluation begins and the one before did not answer each image.
+
+        Args:
+            spare: How many answers beyond the last pass mean nothing: where environments of unequal shares step
+                together, some step once more than is counted.
+        """
+        if spare < self._answered < self._order.pass_length:
+            gym.logger.warn(
+                f"an evaluation begins, but the one before answered only {self._answered} of "
+                f"{self._order.pass_length} {self._split} images: n_eval_episodes=cls_env.evaluation_episodes(env) "
+                "answers each once"
+            )
+            self._answered = 0
 
     def draw(self, count: int, generator: np.random.Generator) -> Episodes:
         """The next images; passes, and tasks that move on by themselves, follow on one another within a batch."""
         numbers = np.arange(self._shown, self._shown + count)
-        rows = self._order.take(numbers, generator)
+        rows, padding = self._order.take(numbers, generator)
         self._shown += count
         labels = self._labels[rows]
         # Noise is drawn from a generator of its own: with it and without, the same images come.
         if self._noise_generator is None and self._rewards.is_noisy:
             (self._noise_generator,) = generator.spawn(1)
         action_rewards = self._rewards.draw(labels, self._noise_generator or generator)
-        return Episodes(self._read(rows), labels, self._task_of[rows], rows, numbers, action_rewards)
+        return Episodes(self._read(rows), labels, self._task_of[rows], rows, numbers, action_rewards, padding)
 
     def observation_info(self, episodes: Episodes) -> dict[str, Any]:
         """What `info` says of images on display, as arrays with a row for each."""
         info: dict[str, Any] = {"task": episodes.tasks} | self._order.info(episodes.numbers, episodes.tasks)
+        if self.evaluates:
+            info["padding"] = episodes.padding.copy()
         if self._full_feedback:
             info["image_index"] = episodes.rows
             info["label"] = episodes.labels.copy()
@@ -153,8 +209,10 @@ class EpisodeSource:
             What each pays, float32 of shape (N,); and what `info` says of them, as arrays with a row for each.
         """
         correct, regret = actions == episodes.labels, self._rewards.regret(episodes.labels, actions)
-        self.num_episodes += len(actions)
-        self.total_regret += float(regret.sum(dtype=np.float64))
+        counted = ~episodes.padding
+        self.num_episodes += int(counted.sum())
+        self.total_regret += float(regret[counted].sum(dtype=np.float64))
+        self._answered = (self._answered + int(counted.sum())) % max(self._order.pass_length, 1)
         outcome: dict[str, Any] = {"action": actions}
         info: dict[str, Any] = {"outcome": outcome}
         if self._full_feedback:
@@ -164,6 +222,18 @@ class EpisodeSource:
         if self._full_feedback or self._rewards.tells_regret:
             outcome["regret"] = regret
         return reward(episodes.action_rewards, actions), info
+
+
+def copy_environment(env: Any, memo: dict[int, Any]) -> Any:
+    """A copy of an environment that goes on where it is, for its `__deepcopy__`.
+
+    The stream and the arguments of the constructor are shared, since nothing changes them.
+    """
+    twin: Any = object.__new__(type(env))
+    memo[id(env)] = twin
+    for name, value in vars(env).items():
+        setattr(twin, name, value if name.startswith("_ezpickle") else copy.deepcopy(value, memo))
+    return twin
 
 
 def make_source(dataset: Dataset | TaskStream, **arguments: Any) -> EpisodeSource:
@@ -179,6 +249,9 @@ def make_source(dataset: Dataset | TaskStream, **arguments: Any) -> EpisodeSourc
     own = set(signature(EpisodeSource).parameters) - {"stream"}
     source_arguments = {name: arguments.pop(name) for name in own & set(arguments)}
     if not isinstance(dataset, TaskStream):
+        known = {**signature(TaskStream).parameters, **signature(EpisodeSource).parameters}
+        for name in arguments:
+            lookup("argument of the environment", name, known)
         dataset = TaskStream(dataset, **arguments)
     elif arguments:
         raise ValueError(f"a TaskStream is complete: drop {', '.join(arguments)}, or give the image set in its place")

@@ -35,8 +35,10 @@ def lookup(kind: str, name: str, known: Mapping[str, Value]) -> Value:
     Traceback (most recent call last):
     ValueError: unknown objective 'aegp'; did you mean 'aepg'? Known: ce, aepg
     """
-    if name in known:
+    try:
         return known[name]
+    except (KeyError, TypeError):  # a TypeError for a list, which can't be a key
+        pass
     near = get_close_matches(str(name), known, n=3, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     listed = list(known) if len(known) <= MOST_LISTED else [*near, f"... ({len(known)} in all)"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,23 @@ Indices = NDArray[np.int64]
 Masks = NDArray[np.int8]
 
 
+class Drawn(NamedTuple):
+    """The next images.
+
+    Attributes:
+        rows: Their rows in the split, int64 of shape (N,).
+        padding: True for those that only fill up a batch, bool of shape (N,).
+    """
+
+    rows: Indices
+    padding: NDArray[np.bool_]
+
+
 class Order(Protocol):
     """What comes next, and what `info` says of where the stream stands."""
+
+    tasks: tuple[int, ...]
+    """The current tasks."""
 
     def rewind(self) -> None:
         """Begin anew with the next image."""
@@ -28,15 +43,23 @@ class Order(Protocol):
             ValueError: A task is not in the stream, or none is named, or the order is not to be moved.
         """
 
-    def take(self, numbers: Indices, generator: np.random.Generator) -> Indices:
-        """The rows of the next images.
+    def take(self, numbers: Indices, generator: np.random.Generator) -> Drawn:
+        """The next images.
 
         Args:
             numbers: The images shown since the last `rewind`, counted on: int64 of shape (N,).
             generator: The environment's.
+        """
 
-        Returns:
-            int64 of shape (N,).
+    @property
+    def pass_length(self) -> int:
+        """How many images a pass over the current tasks shows, by this environment alone."""
+
+    def share_out(self, index: int, count: int) -> int:
+        """Show one of `count` shares of the images only; how many images all shares have together.
+
+        Raises:
+            ValueError: The images come shuffled, so that there is nothing to share out.
         """
 
     def info(self, numbers: Indices, tasks: Indices) -> dict[str, NDArray[Any]]:
@@ -48,30 +71,57 @@ class Order(Protocol):
         """
 
 
-class RowQueue:
-    """Rows that come pass after pass, each once a pass.
+class ShuffledQueue:
+    """Rows that come pass after pass, each once a pass, each pass in a new shuffle.
 
     Args:
         rows: int64 of shape (R,), at least one.
-        shuffled: Whether each pass comes in a new shuffle; otherwise in the order given.
     """
 
-    def __init__(self, rows: Indices, shuffled: bool) -> None:
+    def __init__(self, rows: Indices) -> None:
         self._rows = rows
-        self._shuffled = shuffled
         self._waiting = rows[:0]
 
     def __len__(self) -> int:
         """The rows of a pass."""
         return len(self._rows)
 
-    def take(self, count: int, generator: np.random.Generator) -> Indices:
-        """The next rows; a pass is shuffled when its first row is due."""
+    def take(self, count: int, generator: np.random.Generator) -> Drawn:
+        """The next rows; a pass is shuffled when its first row is due, and follows on the one before in a batch."""
         while len(self._waiting) < count:
-            following = generator.permutation(self._rows) if self._shuffled else self._rows
-            self._waiting = np.concatenate([self._waiting, following])
+            self._waiting = np.concatenate([self._waiting, generator.permutation(self._rows)])
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
-        return taken
+        return Drawn(taken, np.zeros(count, dtype=np.bool_))
+
+
+class EvaluationQueue:
+    """Rows in the order given, each once a pass; a pass ends with a batch.
+
+    Where the last batch of a pass has more places than there are rows left, the places before them are filled with rows
+    that were shown already. So stable-baselines3's `evaluate_policy`, which counts in the last round the last
+    environments alone, counts each row once.
+
+    Args:
+        rows: int64 of shape (R,), at least one.
+        counts: Whether the rows are to be counted; otherwise all of them only fill places.
+    """
+
+    def __init__(self, rows: Indices, counts: bool) -> None:
+        self._rows = rows
+        self._counts = counts
+        self._next = 0
+
+    def __len__(self) -> int:
+        """The rows of a pass."""
+        return len(self._rows) if self._counts else 0
+
+    def take(self, count: int, generator: np.random.Generator) -> Drawn:
+        """The next rows."""
+        left = self._rows[self._next : self._next + count]
+        filled = count - len(left)
+        self._next = (self._next + len(left)) % len(self._rows)
+        rows = np.concatenate([np.resize(self._rows, filled), left]) if filled else left
+        return Drawn(rows, np.arange(count) < (filled if self._counts else count))
 
 
 class ChosenTasks:
@@ -92,6 +142,7 @@ class ChosenTasks:
         self._split = split
         self._action_masks = action_masks
         self._named = named
+        self._share = 0, 1
         self.move_to(tasks)
 
     def move_to(self, tasks: int | Sequence[int]) -> None:
@@ -116,10 +167,30 @@ class ChosenTasks:
 
     def rewind(self) -> None:
         """Begin a new pass with the next image."""
-        self._queue = RowQueue(self._rows, shuffled=self._split == "train")
+        self._queue: ShuffledQueue | EvaluationQueue
+        if self._split == "train":
+            self._queue = ShuffledQueue(self._rows)
+        else:
+            # Of R rows evaluate_policy counts (R + index) // count in an environment: so many has its share.
+            index, count = self._share
+            own = self._rows[count - 1 - index :: count]
+            self._queue = EvaluationQueue(own if len(own) else self._rows, counts=len(own) > 0)
 
-    def take(self, numbers: Indices, generator: np.random.Generator) -> Indices:
-        """The rows of the next images; passes follow on one another within a batch."""
+    @property
+    def pass_length(self) -> int:
+        """How many images a pass shows."""
+        return len(self._queue)
+
+    def share_out(self, index: int, count: int) -> int:
+        """Show one of several shares of the images only, and begin a new pass."""
+        if self._split == "train":
+            raise ValueError("training images come in a shuffle: only those of validation and test are shared out")
+        self._share = index, count
+        self.rewind()
+        return len(self._rows)
+
+    def take(self, numbers: Indices, generator: np.random.Generator) -> Drawn:
+        """The next images."""
         return self._queue.take(len(numbers), generator)
 
     def info(self, numbers: Indices, tasks: Indices) -> dict[str, NDArray[Any]]:
@@ -153,16 +224,16 @@ class OnePass(ChosenTasks):
         super().rewind()
         self._left = len(self._rows)
 
-    def take(self, numbers: Indices, generator: np.random.Generator) -> Indices:
-        """The rows of the next images; where a pass ends within a batch, the next task follows."""
+    def take(self, numbers: Indices, generator: np.random.Generator) -> Drawn:
+        """The next images; where a pass ends within a batch, the next task follows."""
         parts, missing = [self._rows[:0]], len(numbers)
         while missing:
             if not self._left:
                 self.move_to((self.tasks[-1] + 1) % len(self._stream.tasks))
-            parts.append(self._queue.take(min(missing, self._left), generator))
+            parts.append(self._queue.take(min(missing, self._left), generator).rows)
             self._left -= len(parts[-1])
             missing -= len(parts[-1])
-        return np.concatenate(parts)
+        return Drawn(np.concatenate(parts), np.zeros(len(numbers), dtype=np.bool_))
 
 
 class Scheduled:
@@ -181,11 +252,12 @@ class Scheduled:
         self._stream = stream
         self._schedule = schedule
         self._action_masks = action_masks
+        self.tasks = tuple(range(len(stream.tasks)))
         self.rewind()
 
     def rewind(self) -> None:
         """Begin with the first task again."""
-        self._queues = [RowQueue(task.train_indices, shuffled=True) for task in self._stream.tasks]
+        self._queues = [ShuffledQueue(task.train_indices) for task in self._stream.tasks]
         self._generators: Sequence[np.random.Generator] = ()
 
     def move_to(self, tasks: int | Sequence[int]) -> None:
@@ -196,8 +268,21 @@ class Scheduled:
         """
         raise ValueError(f"task={tasks!r} and task_schedule don't go together: the schedule moves the stream by itself")
 
-    def take(self, numbers: Indices, generator: np.random.Generator) -> Indices:
-        """The rows of the next images, each of the task that the schedule draws for its number."""
+    @property
+    def pass_length(self) -> int:
+        """The images of all tasks."""
+        return sum(len(queue) for queue in self._queues)
+
+    def share_out(self, index: int, count: int) -> int:
+        """Refused: the images come shuffled.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError("training images come in a shuffle: only those of validation and test are shared out")
+
+    def take(self, numbers: Indices, generator: np.random.Generator) -> Drawn:
+        """The next images, each of the task that the schedule draws for its number."""
         if not self._generators:
             self._generators = generator.spawn(1 + len(self._queues))
         draws, *shuffles = self._generators
@@ -205,8 +290,8 @@ class Scheduled:
         rows = np.empty_like(tasks)
         for task in np.unique(tasks):
             mine = np.flatnonzero(tasks == task)
-            rows[mine] = self._queues[task].take(len(mine), shuffles[task])
-        return rows
+            rows[mine] = self._queues[task].take(len(mine), shuffles[task]).rows
+        return Drawn(rows, np.zeros(len(rows), dtype=np.bool_))
 
     def info(self, numbers: Indices, tasks: Indices) -> dict[str, NDArray[Any]]:
         """`task_mask` of the tasks possible, the image's own `action_mask`, `epoch_length` and `task_changed`."""

@@ -67,6 +67,10 @@ class HumanWindow:
         self._clock = pygame.time.Clock()
         self._screen: pygame.Surface | None = None
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> HumanWindow:
+        """A window of its own for the copy of an environment."""
+        return HumanWindow(self._frames_per_second)
+
     def show(self, frame: NDArray[np.uint8]) -> None:
         """Draw a frame of shape (H, W, 3) and wait until it is due."""
         pygame = self._pygame

@@ -97,7 +97,10 @@ def _checked_matrix(given: RewardMatrix | None, class_names: tuple[str, ...]) ->
     count = len(class_names)
     if given is None:
         return zero_one_rewards(count)
-    matrix = np.asarray(given(class_names) if callable(given) else given, dtype=np.float32)
+    try:
+        matrix = np.asarray(given(class_names) if callable(given) else given, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"reward_matrix must hold numbers: {error}") from error
     if matrix.shape != (count, count) or not np.isfinite(matrix).all():
         raise ValueError(
             f"reward_matrix must hold a finite R[label, action] of shape ({count}, {count}), not shape {matrix.shape}"

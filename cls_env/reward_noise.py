@@ -70,9 +70,9 @@ def make_reward_noise(specification: str) -> RewardNoise:
     Raises:
         ValueError: The name or a parameter is unknown, or the parameter's value is out of range.
     """
-    name, parameters = parse_specification(specification)
-    function = lookup("reward noise", name, REWARD_NOISES)
     try:
+        name, parameters = parse_specification(specification)
+        function = lookup("reward noise", name, REWARD_NOISES)
         call_arguments(f"reward noise {name!r}", function, parameters, ("rewards", "low", "high", "generator"))
         noise = partial(function, **parameters)
         noise(np.zeros((1, 1), dtype=np.float32), 0.0, 1.0, np.random.default_rng(0))

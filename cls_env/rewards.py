@@ -39,6 +39,8 @@ def hierarchical_rewards(paths: Sequence[Sequence[str]]) -> Rewards:
     >>> hierarchical_rewards([("Greek", "alpha"), ("Greek", "beta"), ("Latin", "a")]).tolist()
     [[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
+    if isinstance(paths, str) or not isinstance(paths, Sequence):
+        raise ValueError(f"paths must be a sequence with the path of each class, not {paths!r}")
     ways = [_checked_path(path) for path in paths]
     if len(set(ways)) < len(ways):
         twice = next(way for way in ways if ways.count(way) > 1)
@@ -77,7 +79,10 @@ def cost_sensitive_rewards(costs: ArrayLike) -> Rewards:
     >>> cost_sensitive_rewards([1, 5]).tolist()
     [[0.0, -1.0], [-5.0, 0.0]]
     """
-    given = np.asarray(costs, dtype=np.float64)
+    try:
+        given = np.asarray(costs, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"costs must be numbers, not {costs!r}") from error
     if given.ndim not in (1, 2) or given.size == 0 or (given.ndim == 2 and given.shape[0] != given.shape[1]):
         raise ValueError(f"costs must be of shape (K, K), or (K,) for one cost of each class, not {given.shape}")
     if not (np.isfinite(given).all() and (given >= 0).all()):

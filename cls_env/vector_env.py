@@ -13,8 +13,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from cls_env.arguments import whole_number
 from cls_env.env import ClassIncrementalEnv
-from cls_env.episodes import Dataset, Episodes, make_source
+from cls_env.episodes import Dataset, Episodes, copy_environment, make_source
 from cls_env.rendering import checked_render_mode, render_frame
 from cls_env.tasks import TaskStream
 
@@ -26,6 +27,9 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
     in a pass. Every step ends all episodes and, in Gymnasium's `AutoresetMode.SAME_STEP`, returns the images of the
     next ones; top-level `info` speaks of these, `info["final_obs"]` and `info["final_info"]` of the finished episodes.
     The images are not copied: the array that a step returns is the one that the next step puts into `final_obs`.
+
+    Over validation and test images each `reset()` begins a new pass. A pass ends with a batch: the places before its
+    last images are filled up, as `info["padding"]` says, so that the batches of a pass hold each image once beside.
 
     The batch shares one schedule too: it counts images, and a batch may straddle the boundary of two tasks. Images,
     tasks and rewards come in the same order whatever `num_envs` is. `action_masks()` is of shape (N, A);
@@ -54,8 +58,7 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
         **arguments: Any,
     ) -> None:
         EzPickle.__init__(self, num_envs, dataset, render_mode=render_mode, **arguments)
-        if num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1, not {num_envs}")
+        num_envs = whole_number("num_envs", num_envs, 1)
         self._source = make_source(dataset, **arguments)
         self.stream = self._source.stream
         self.num_envs = num_envs
@@ -78,9 +81,13 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
                 a sequence the first counts.
             options: `{"task": t}` or `{"task": [t, u]}` moves the stream.
         """
-        first = seed if seed is None or isinstance(seed, (int, np.integer)) else seed[0]
-        super().reset(seed=None if first is None else int(first))
+        first: Any = next(iter(seed), None) if isinstance(seed, (list, tuple, np.ndarray)) else seed
+        first = int(first) if isinstance(first, np.integer) else first
+        super().reset(seed=first)
         self._source.begin(first, options)
+        if self._source.evaluates:
+            self._source.warn_of_early_end()
+            self._source.begin_pass()
         self._episodes = self._source.draw(self.num_envs, self.np_random)
         return self._episodes.images, self._masked(self._source.observation_info(self._episodes))
 
@@ -134,6 +141,19 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
         if self._episodes is None:
             raise ResetNeeded("call reset() before action_masks()")
         return self._source.action_masks(self._episodes)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """A copy that goes on where this environment is; a pickle makes a new one of the same arguments."""
+        return copy_environment(self, memo)
+
+    def share_images(self, index: int, count: int) -> int:
+        """Show one of `count` shares of the validation or test images only, as `ClassIncrementalEnv.share_images`."""
+        return self._source.share_out(index, count)
+
+    @property
+    def epoch_length(self) -> int:
+        """The images of the current tasks."""
+        return self._source.epoch_length
 
     @property
     def action_names(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cls_env.arguments import as_plain
+from cls_env.arguments import as_plain, word
 from cls_env.datasets.benchmarks import BENCHMARKS
 from cls_env.datasets.card import DatasetCard, Loader
 from cls_env.datasets.image_dataset import ImageDataset
@@ -48,9 +48,9 @@ def register_dataset(name: str, loader: str | Loader, **about: Any) -> DatasetCa
     >>> load_dataset("blank")
     ImageDataset('blank', 2 classes, 8 train and 2 test images of 8 x 8)
     """
-    if name in {card.name for card in BENCHMARKS}:
+    if word("the name of a dataset", name) in {card.name for card in BENCHMARKS}:
         raise ValueError(f"the name {name!r} is taken by {DATASETS[name].title}; choose another")
-    if isinstance(loader, str) and ":" not in loader:
+    if not callable(loader) and not (isinstance(loader, str) and ":" in loader):
         raise ValueError(f"a loader is a function, or its place as 'module:function', not {loader!r}")
     call_arguments("a dataset's card", DatasetCard, about, ("name", "loader"))
     DATASETS[name] = DatasetCard(name=name, loader=loader, **about)

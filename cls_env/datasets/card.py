@@ -46,9 +46,16 @@ class DatasetCard:
     licence: str = ""
 
     def load_function(self) -> Loader:
-        """The loader itself."""
+        """The loader itself.
+
+        Raises:
+            ValueError: There is none at the place that the card names.
+        """
         if callable(self.loader):
             return self.loader
         module, function = self.loader.split(":")
-        loader: Loader = getattr(import_module(module), function)
+        try:
+            loader: Loader = getattr(import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"dataset {self.name!r} has no loader at {self.loader}: {error}") from error
         return loader

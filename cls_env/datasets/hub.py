@@ -143,6 +143,9 @@ def load_hub(
         if drawn is not None:
             return split_by_seed(reader, train, names, *drawn)
         validation = rows[wanted["validation"]] if "validation" in wanted else ()
+        if test_split is None and SPLIT_NAMES.get(wanted["test"].casefold()) == "validation":
+            remark = f"of the split {wanted['test']!r} are the test split, since there is no other"
+            report.remarks[remark] += len(rows[wanted["test"]])
         return Listing(reader, train, rows[wanted["test"]], names, validation=validation)
 
     source = f"{prints} {images} {labels} {drawn} {class_sort} {wanted}"

@@ -49,6 +49,10 @@ class RowReader:
             self._read = 0
         return batch
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> RowReader:
+        """A reader of the same images, which are not copied."""
+        return RowReader(self._images)
+
     def _unused_buffer(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         for index, references in enumerate(_references(self._buffers)):
             if references == UNSHARED and self._buffers[index].shape == shape:

@@ -84,7 +84,7 @@ def from_arrays(
     """
     if (test_images is None) != (test_labels is None):
         raise ValueError(f"{name}: give test_images and test_labels together, or neither")
-    pixels, classes = _as_rgb(images), _as_integers(labels, f"{name}: labels")
+    pixels, classes = _as_rgb(images, f"{name}: images"), _as_integers(labels, f"{name}: labels")
     if len(pixels) != len(classes):
         raise ValueError(f"{name}: {len(pixels)} images and {len(classes)} labels must be as many")
     if len(classes) and classes.min() < 0:
@@ -93,15 +93,22 @@ def from_arrays(
         test = stratified_split(classes, test_fraction, whole_number("seed", seed, 0))
         splits = pixels[~test], classes[~test], pixels[test], classes[test]
     else:
-        splits = pixels, classes, _as_rgb(test_images), _as_integers(test_labels, f"{name}: test labels")
+        splits = (
+            pixels,
+            classes,
+            _as_rgb(test_images, f"{name}: test images"),
+            _as_integers(test_labels, f"{name}: test labels"),
+        )
     count = int(max(splits[1].max(initial=-1), splits[3].max(initial=-1))) + 1
     if class_names is None and len(empty := np.setdiff1d(np.arange(count), splits[1])):
         raise ValueError(f"{name}: no training image has label {empty[0]}, of {count}; labels are 0 ... K - 1")
-    return ImageDataset(name, *splits, tuple(class_names or map(str, range(count))))
+    return ImageDataset(name, *splits, tuple(map(str, class_names or range(count))))
 
 
-def _as_rgb(images: ArrayLike) -> NDArray[np.uint8]:
+def _as_rgb(images: ArrayLike | None, what: str) -> NDArray[np.uint8]:
     pixels: NDArray[np.uint8] = np.asarray(images)
+    if pixels.ndim not in (3, 4):
+        raise ValueError(f"{what} must be of shape (N, H, W, 3), or (N, H, W) for grey ones, not {pixels.shape}")
     return np.repeat(pixels[..., None], 3, axis=-1) if pixels.ndim == 3 else pixels
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cls_env.arguments import as_plain, whole_number
 from cls_env.naming import lookup
 
 Indices = NDArray[np.int64]
@@ -31,8 +33,9 @@ def order_classes(given: str | Sequence[int] | None, num_classes: int, generator
     if isinstance(given, str):
         return lookup("class_order", given, {"natural": np.arange(num_classes)})
     order = np.asarray(given)
-    if not np.issubdtype(order.dtype, np.integer) or not np.array_equal(np.sort(order), np.arange(num_classes)):
-        raise ValueError(f"class_order must name each of 0 ... {num_classes - 1} once, not {list(given)}")
+    whole = order.ndim == 1 and np.issubdtype(order.dtype, np.integer)
+    if not whole or not np.array_equal(np.sort(order), np.arange(num_classes)):
+        raise ValueError(f"class_order must name each of 0 ... {num_classes - 1} once, not {as_plain(given)}")
     return order.astype(np.int64)
 
 
@@ -54,6 +57,29 @@ def order_domains(given: Sequence[str] | None, names: Sequence[str], generator: 
         return generator.permutation(len(names))
     known = {name: index for index, name in enumerate(names)}
     return np.array([lookup("domain", name, known) for name in given], dtype=np.int64)
+
+
+def as_sizes(
+    num_tasks: Any, init_classes: Any, increment: Any
+) -> tuple[int | list[int] | None, int | None, int | None]:
+    """The arguments that split classes into tasks, with Python's numbers.
+
+    Raises:
+        ValueError: One is neither None nor a whole number, nor, for `num_tasks`, a list of them.
+    """
+    single = {"num_tasks": num_tasks, "init_classes": init_classes, "increment": increment}
+    first, *others = (
+        None if value is None else whole_number(name, value) if np.ndim(value) == 0 else _whole_numbers(name, value)
+        for name, value in single.items()
+    )
+    for name, value in zip(("init_classes", "increment"), others, strict=True):
+        if isinstance(value, list):
+            raise ValueError(f"{name} must be a whole number, not {value}")
+    return first, *others  # type: ignore[return-value]  # lists have been refused
+
+
+def _whole_numbers(name: str, values: Any) -> list[int]:
+    return [whole_number(f"each of {name}", value) for value in values]
 
 
 def task_sizes(
@@ -82,7 +108,7 @@ def task_sizes(
         raise ValueError("num_tasks and increment are two ways to split the classes into tasks: give one of them")
     if isinstance(num_tasks, int | np.integer):
         return _equal_sizes(num_classes, num_tasks)
-    if sum(num_tasks) != num_classes or min(num_tasks) < 1:
+    if sum(num_tasks) != num_classes or min(num_tasks, default=0) < 1:
         raise ValueError(
             f"num_tasks={list(num_tasks)} sums to {sum(num_tasks)}; a list holds the number of classes of each task, "
             f"at least 1 each and {num_classes} in all"

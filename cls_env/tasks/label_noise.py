@@ -70,8 +70,17 @@ NOISE_TYPES: dict[str, ShareNoise] = {
 
 
 def as_noise(given: ArrayLike) -> float | NDArray[np.float64]:
-    """A share as a float, a matrix as an array of float64."""
-    noise = np.asarray(given, dtype=np.float64)
+    """A share as a float, a matrix as an array of float64.
+
+    Raises:
+        ValueError: It holds something else than numbers.
+    """
+    try:
+        if given is None:
+            raise TypeError("there is no noise 'None': 0 is none")
+        noise = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"label_noise must be a share, or a matrix of shares, not {given!r}") from error
     return noise if noise.ndim else float(noise)
 
 

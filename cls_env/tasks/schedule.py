@@ -9,6 +9,8 @@ from numbers import Real
 import numpy as np
 from numpy.typing import NDArray
 
+from cls_env.arguments import as_plain
+
 Indices = NDArray[np.int64]
 
 
@@ -40,9 +42,15 @@ class TaskSchedule:
     blur: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.episodes or not all(_is_count(number) for number in self.episodes):
+        object.__setattr__(self, "episodes", as_plain(self.episodes))
+        object.__setattr__(self, "blur", as_plain(self.blur))
+        if (
+            not isinstance(self.episodes, (list, tuple))
+            or not self.episodes
+            or not all(_is_count(number) for number in self.episodes)
+        ):
             raise ValueError(f"task_schedule holds whole numbers of episodes, at least 1 each, not {self.episodes}")
-        if not isinstance(self.blur, Real) or not 0 <= self.blur <= 1:
+        if not isinstance(self.blur, Real) or isinstance(self.blur, bool) or not 0 <= self.blur <= 1:
             raise ValueError(f"task_blur is a share in [0, 1], not {self.blur!r}")
 
     def position(self, episodes: Indices) -> NDArray[np.float64]:

@@ -23,6 +23,8 @@ def as_dataset(
     Raises:
         ValueError: Options without a name, or something else is given.
     """
+    if options is not None and not isinstance(options, Mapping):
+        raise ValueError(f"dataset_options must be a dict of a loader's arguments, not {options!r}")
     if isinstance(given, str):
         return load_dataset(given, **(options or {}))
     if options:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cls_env.arguments import number, whole_number
 from cls_env.datasets import ImageDataset, task_count
 from cls_env.datasets.image_dataset import Images
 from cls_env.naming import lookup
-from cls_env.tasks.arrival import order_classes, order_domains, task_sizes
+from cls_env.tasks.arrival import as_sizes, order_classes, order_domains, task_sizes
 from cls_env.tasks.label_noise import as_noise, noise_rule
 from cls_env.tasks.scenarios import SCENARIOS
 from cls_env.tasks.sources import as_dataset, with_domains
@@ -99,17 +100,18 @@ class TaskStream:
         self.scenario = lookup("scenario", scenario, SCENARIOS)
         if domains is not None and not self.scenario.by_domain:
             raise ValueError(f"domains belong to scenario='domain-incremental', not to {scenario!r}")
-        self.seed = seed
-        self.validation_fraction = validation_fraction
-        self.max_per_class = max_per_class
-        self.imbalance_factor = imbalance_factor
+        self.seed = whole_number("seed", seed, 0)
+        self.validation_fraction = number("validation_fraction", validation_fraction)
+        self.max_per_class = None if max_per_class is None else whole_number("max_per_class", max_per_class)
+        self.imbalance_factor = number("imbalance_factor", imbalance_factor)
         self.label_noise = as_noise(label_noise)
         self.noise_type = noise_type
-        self.dataset = as_dataset(dataset, dataset_options, seed)
+        num_tasks, init_classes, increment = as_sizes(num_tasks, init_classes, increment)
+        self.dataset = as_dataset(dataset, dataset_options, self.seed)
         self._shifted = self.scenario.by_domain and not self.dataset.domain_names
         num_classes, num_pictures = len(self.dataset.class_names), len(self.dataset.train_labels)
         if self.scenario.by_domain:
-            self.dataset = with_domains(self.dataset, domains, seed)
+            self.dataset = with_domains(self.dataset, domains, self.seed)
             arrival = order_domains(domains, self.dataset.domain_names, self._generator(_DOMAIN_ORDER))
             _check_whole_domains(len(arrival), num_tasks, init_classes, increment)
             contents = [(np.arange(num_classes), int(domain)) for domain in arrival]
@@ -154,7 +156,7 @@ class TaskStream:
             digest.update(np.int64(len(array)).tobytes())
             digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
         if self.scenario.name != "class-incremental":
-            shift_seed = int(self.seed) if self._shifted else None
+            shift_seed = self.seed if self._shifted else None
             words = [self.scenario.name, *(task.domain for task in self.tasks), shift_seed]
             digest.update(json.dumps(words).encode())
         return digest.hexdigest()
@@ -177,7 +179,7 @@ class TaskStream:
             "dataset": self.dataset.name,
             "image_size": list(self.dataset.train_images.shape[1:3]),
             "scenario": self.scenario.name,
-            "seed": int(self.seed),
+            "seed": self.seed,
             "class_order": "natural" if np.array_equal(self.class_order, natural) else self.class_order.tolist(),
             "num_classes": self.num_classes,
             "label_noise": {

@@ -164,3 +164,30 @@ def test_missing_root_and_other_files(tmp_path: Path) -> None:
         load_dataset("folder", root=tmp_path / "x.bin")
     with pytest.raises(ValueError, match="image_size"):
         load_dataset("folder", root=tmp_path, image_size=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"test_fraction": "abc"}, "test_fraction of dataset 'folder' must be a number, not 'abc'"),
+        ({"test_fraction": "0,2"}, "test_fraction of dataset 'folder' must be a number, not '0,2'"),
+        ({"test_fraction": 0.4, "workers": "two"}, "workers of dataset 'folder' must be a whole number, not 'two'"),
+        ({"domains": "yes"}, "domains of dataset 'folder' must be true or false, not 'yes'"),
+        ({"train_list": 1, "test_list": 2}, "a path is text or a Path, not 1"),
+        ({"test_fraction": 0.4, "seed": "x"}, "seed of dataset 'folder' must be a whole number, not 'x'"),
+        ({"test_fraction": 0.4, "seed": -1}, "seed must be a whole number of at least 0, not -1"),
+        ({"leaf_classes": 1}, "leaf_classes of dataset 'folder' must be true or false, not 1"),
+        ({"class_sort": "numbers"}, "unknown class_sort 'numbers'; did you mean 'numeric'"),
+        ({"root": 5}, "a path is text or a Path, not 5"),
+        ({"max_pixels": 0}, "max_pixels must be a whole number of at least 1, not 0"),
+        ({"test_fration": 0.2}, "did you mean 'test_fraction'"),
+    ],
+)
+def test_wrong_arguments_are_named(tree: Path, options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_dataset("folder", **{"root": tree} | options)
+
+
+def test_numpy_numbers_are_taken(tree: Path) -> None:
+    options = {"image_size": np.int64(16), "workers": np.int32(1), "domains": np.bool_(False)}
+    assert load_dataset("folder", root=tree, **options).train_images.shape == (24, 16, 16, 3)

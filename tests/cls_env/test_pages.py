@@ -22,6 +22,7 @@ SECTIONS = [
     "Rewards",
     "Starting State",
     "Episode End",
+    "Evaluation",
     "Information",
     "Arguments",
     "Vectorized environment",
@@ -60,7 +61,8 @@ def test_every_argument_and_every_key_of_info_is_on_the_page() -> None:
         assert re.search(rf"^\| `{name}` \|", page.partition("## Arguments")[2], flags=re.MULTILINE), name
     options = {"num_classes": 4, "train_per_class": 1, "test_per_class": 1}
     env = ClassIncrementalEnv(task_schedule=3, num_tasks=2, dataset_options=options)
-    shown = set(env.reset(seed=0)[1]) | set(env.step(0)[4])
+    test = ClassIncrementalEnv(split="test", num_tasks=2, dataset_options=options)
+    shown = set(env.reset(seed=0)[1]) | set(env.step(0)[4]) | set(test.reset(seed=0)[1])
     assert set(re.findall(r"^\| `(\w+)` \|", page.partition("## Information")[2].partition("\n## ")[0], re.M)) == shown
 
 

@@ -194,6 +194,7 @@ def test_abstaining_is_one_more_action(stream: TaskStream, arguments: dict[str, 
         assert reward == 0.25
         assert after["is_success"] is False and after["outcome"]["is_success"] is False
         assert after["outcome"]["action"] == 6
+        info = env.reset()[1]
         assert env.step(info["label"])[4]["is_success"] is True
 
 

@@ -1,0 +1,257 @@
+"""An evaluation over any number of environments sees each test image once, or the environments say why not."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+import warnings
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.callbacks import EvalCallback
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor
+
+import cls_env
+from agents import EPG, GymnasiumVecEnv
+from cls_env import ClassIncrementalEnv, TaskStream, evaluation_episodes
+from cls_env.shared_evaluation import WATCH
+
+TASKS = [0, 1, 2]
+
+
+class Counting:
+    """Counts the images that an evaluation counts; its answers are right for class 0 alone."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+
+    def predict(self, observation: Any, *_: Any, **__: Any) -> tuple[Any, None]:
+        self.shown = np.array(observation)
+        return np.zeros(len(observation), dtype=np.int64), None
+
+    def evaluate(self, envs: Any, episodes: int) -> float:
+        self.seen = []
+
+        def count(local: dict[str, Any], _: dict[str, Any]) -> None:
+            self.seen.append(self.shown[local["i"]].tobytes())
+
+        return float(evaluate_policy(self, envs, episodes, callback=count, warn=False)[0])
+
+
+@pytest.fixture(autouse=True)
+def _nothing_warned_yet() -> None:
+    WATCH.__init__()
+
+
+@pytest.fixture(scope="session")
+def uneven(glyphs: cls_env.ImageDataset) -> TaskStream:
+    """30 test images in three tasks."""
+    return TaskStream(glyphs, 3, seed=1)
+
+
+def images_of(stream: TaskStream, tasks: list[int] = TASKS) -> list[bytes]:
+    rows = np.concatenate([stream.tasks[task].test_indices for task in tasks])
+    return sorted(image.tobytes() for image in stream.dataset.test_images[rows])
+
+
+def single_envs(kind: Any, stream: TaskStream, count: int) -> Any:
+    arguments = {"dataset": stream, "split": "test", "task": TASKS}
+    return make_vec_env("cls_env/ClassIncremental-v0", count, env_kwargs=arguments, vec_env_cls=kind)
+
+
+@pytest.mark.parametrize("count", [1, 4, 7, 10, 30, 37])
+def test_single_environments_share_the_images_out(uneven: TaskStream, count: int) -> None:
+    envs, policy = single_envs(DummyVecEnv, uneven, count), Counting()
+    for _ in range(3):
+        assert policy.evaluate(envs, evaluation_episodes(envs)) == pytest.approx(1 / 6)
+        assert sorted(policy.seen) == images_of(uneven)
+    assert policy.evaluate(envs, 30) == pytest.approx(1 / 6)  # without asking again
+    assert sorted(policy.seen) == images_of(uneven)
+
+
+def test_environments_in_processes_share_the_images_out(uneven: TaskStream) -> None:
+    envs, policy = single_envs(SubprocVecEnv, uneven, 2), Counting()
+    try:
+        envs.set_options({"task": [0, 1]})
+        assert evaluation_episodes(envs) == 20  # the options that waited have been applied
+        policy.evaluate(envs, 20)
+        assert sorted(policy.seen) == images_of(uneven, [0, 1])
+    finally:
+        envs.close()
+
+
+@pytest.mark.parametrize("count", [1, 4, 7, 16, 29, 30, 31, 64])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_native_environment_shows_each_image_once(uneven: TaskStream, count: int, wrapped: bool) -> None:
+    native = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=count, dataset=uneven, split="test", task=TASKS)
+    envs: Any = GymnasiumVecEnv(native)
+    envs = VecMonitor(envs) if wrapped else envs
+    policy = Counting()
+    for _ in range(3):
+        assert policy.evaluate(envs, evaluation_episodes(envs)) == pytest.approx(1 / 6)
+        assert sorted(policy.seen) == images_of(uneven)
+        policy.evaluate(envs, 30)
+        assert sorted(policy.seen) == images_of(uneven)
+
+
+@pytest.mark.parametrize("count", [4, 7, 64])
+def test_padding_marks_what_only_fills_a_batch(uneven: TaskStream, count: int) -> None:
+    envs = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=count, dataset=uneven, split="test", task=TASKS)
+    images, info = envs.reset()
+    seen: list[bytes] = []
+    while len(seen) < 30:
+        assert info["padding"].sum() == max(0, count - (30 - len(seen)))
+        seen += [image.tobytes() for image in images[~info["padding"]]]
+        images, _, _, _, info = envs.step(np.zeros(count, dtype=np.int64))
+    assert sorted(seen) == images_of(uneven)
+    assert envs.unwrapped.num_episodes == 30 and envs.unwrapped.total_regret == 25  # one class of six is right
+    assert "padding" not in gym.make_vec("cls_env/ClassIncremental-v0", num_envs=2, dataset=uneven).reset()[1]
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_gymnasiums_vectors_share_the_images_out(uneven: TaskStream, mode: str) -> None:
+    envs = gym.make_vec(
+        "cls_env/ClassIncremental-v0",
+        num_envs=4,
+        vectorization_mode=mode,
+        wrappers=[gym.wrappers.GrayscaleObservation],
+        vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
+        dataset=uneven,
+        split="test",
+        task=TASKS,
+    )
+    try:
+        assert evaluation_episodes(envs) == 30
+        _, info = envs.reset()
+        seen: list[list[int]] = [[] for _ in range(4)]
+        for _ in range(8):
+            for place, row in enumerate(info["image_index"]):
+                seen[place].append(int(row))
+            info = envs.step(np.zeros(4, dtype=np.int64))[4]
+        counted = [rows[: (30 + place) // 4] for place, rows in enumerate(seen)]  # as evaluate_policy counts
+        assert sorted(row for rows in counted for row in rows) == sorted(
+            row for task in uneven.tasks for row in task.test_indices.tolist()
+        )
+    finally:
+        envs.close()
+
+
+def test_unshared_environments_say_so(uneven: TaskStream) -> None:
+    envs = single_envs(DummyVecEnv, uneven, 4)
+    with pytest.warns(UserWarning, match="several environments show all images .*evaluation_episodes"):
+        envs.reset()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluation_episodes(envs)
+        envs.reset()
+
+
+IN_A_PROCESS = """
+import multiprocessing, gymnasium, cls_env
+
+def work():
+    gymnasium.make("cls_env/SplitDigits-v0", split="test").reset()
+
+process = multiprocessing.get_context("fork").Process(target=work)
+process.start()
+process.join()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="forks")
+def test_environment_in_a_process_says_so() -> None:
+    done = subprocess.run([sys.executable, "-c", IN_A_PROCESS], capture_output=True, text=True, check=True)
+    assert "an environment in a worker process shows all images" in done.stderr
+
+
+def test_environments_one_after_the_other_are_no_cause_to_warn(uneven: TaskStream) -> None:
+    policy = Counting()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            policy.evaluate(single_envs(DummyVecEnv, uneven, 1), 30)
+            assert sorted(policy.seen) == images_of(uneven)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_evaluation_of_too_few_episodes_says_so(uneven: TaskStream, native: bool) -> None:
+    vector = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=4, dataset=uneven, split="test", task=TASKS)
+    envs = GymnasiumVecEnv(vector) if native else single_envs(DummyVecEnv, uneven, 1)
+    policy = Counting()
+    policy.evaluate(envs, 10)
+    with pytest.warns(UserWarning, match=r"answered only 1\d of 30 test images"):
+        policy.evaluate(envs, 10)
+
+
+def test_eval_callback_gives_one_agent_one_score(uneven: TaskStream) -> None:
+    train = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=4, dataset=uneven)
+    test = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=8, dataset=uneven, split="test", task=TASKS)
+    envs = GymnasiumVecEnv(test)
+    callback = EvalCallback(envs, n_eval_episodes=evaluation_episodes(envs), eval_freq=2, verbose=0, warn=False)
+    EPG("ViTPolicy", train, batch_size=4, learning_rate=0.0, seed=0).learn(24, callback=callback)
+    assert callback.n_calls >= 4 and callback.last_mean_reward == callback.best_mean_reward
+
+
+def test_training_images_are_not_shared_out(uneven: TaskStream) -> None:
+    for arguments in ({}, {"task_schedule": 5}):
+        with pytest.raises(ValueError, match="training images come in a shuffle"):
+            evaluation_episodes(ClassIncrementalEnv(uneven, **arguments))
+    with pytest.raises(ValueError, match="holds no environments of this package"):
+        evaluation_episodes(gym.make("CartPole-v1"))
+    env = ClassIncrementalEnv(uneven, split="test")
+    for share, message in (((2, 2), "of 2 shares there is none with index 2"), ((0, 0), "count must be a whole")):
+        with pytest.raises(ValueError, match=message):
+            env.share_images(*share)
+
+
+def test_second_step_needs_a_reset(uneven: TaskStream) -> None:
+    env = gym.make("cls_env/ClassIncremental-v0", dataset=uneven, feedback="bandit")
+    env.reset(seed=0)
+    env.step(0)
+    with pytest.raises(ResetNeeded, match="the episode ended with its only step: call reset"):
+        env.step(1)
+    assert env.unwrapped.num_episodes == 1
+    env.reset()
+    env.step(1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"split": "test", "task": TASKS},
+        {"task_schedule": 7, "task_blur": 1.0},
+        {"reward_noise": "flip:probability=0.5", "feedback": "bandit"},
+        {"scenario": "online"},
+    ],
+)
+@pytest.mark.parametrize("vector", [False, True])
+def test_deep_copy_goes_on_where_it_was(glyphs: cls_env.ImageDataset, arguments: dict[str, Any], vector: bool) -> None:
+    make = (lambda **given: gym.make_vec(num_envs=3, **given)) if vector else gym.make
+    env: Any = make(id="cls_env/ClassIncremental-v0", dataset=glyphs, num_tasks=3, **arguments)
+    action = np.zeros(3, dtype=np.int64) if vector else 0
+
+    def play(env: Any, steps: int) -> list[Any]:
+        played = []
+        for _ in range(steps):
+            image, reward, *_, info = env.step(action)
+            played.append((image.copy(), reward, info["task"]))
+            if not vector:
+                image, info = env.reset()
+                played.append((image.copy(), 0, info["task"]))
+        return played
+
+    env.reset(seed=0)
+    play(env, 5)
+    twin = copy.deepcopy(env)
+    assert twin.unwrapped.stream is env.unwrapped.stream
+    assert twin.unwrapped.num_episodes == env.unwrapped.num_episodes > 0
+    for mine, copied in zip(play(env, 20), play(twin, 20), strict=True):
+        assert all(np.array_equal(here, there) for here, there in zip(mine, copied, strict=True))
