@@ -13,8 +13,9 @@ from PIL import Image
 from cls_env.arguments import whole_number
 from cls_env.datasets.class_folders import CLASS_SORTS, sort_names
 from cls_env.datasets.decoding import DEPTH, MOST_PIXELS, Facts, upright
-from cls_env.datasets.listing import SPLIT_NAMES, Listing, Row, split_by_seed
+from cls_env.datasets.listing import Listing, Row, split_by_seed
 from cls_env.datasets.load_report import LoadReport, Problem
+from cls_env.datasets.split_folders import SPLIT_NAMES
 from cls_env.datasets.splits import check_fraction
 from cls_env.datasets.store import StoredDataset, stored
 from cls_env.datasets.store_build import StoreOptions

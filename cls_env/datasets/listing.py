@@ -10,25 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cls_env.datasets.class_folders import LEAF, Group, Groups, class_groups, report_tree, sort_names
-from cls_env.datasets.decoding import IMAGE_SUFFIXES, ImageReader, TreeReader
+from cls_env.datasets.decoding import ImageReader, TreeReader
 from cls_env.datasets.load_report import LoadReport
+from cls_env.datasets.split_folders import (
+    entered_folder,
+    refuse_split_folders,
+    report_outside,
+    split_folders,
+)
 from cls_env.datasets.split_lists import by_ending, listed_files
 from cls_env.datasets.splits import stratified_split
 from cls_env.datasets.trees import Tree
-
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-    "eval": "test",
-    "evaluation": "test",
-}
-"""Usual names of the folders that hold a split, in small letters, and which split it is."""
 
 
 class Row(NamedTuple):
@@ -76,13 +68,13 @@ def list_split_tree(
         ValueError: There are no images, a class is empty, only one split has it, or something can't be read.
     """
     report_tree(tree, report)
-    top, folders = _split_folders(tree, report)
+    top, folders = split_folders(tree, report)
     level = LEAF if leaf_classes else 2 if with_domains else 1
     groups = {
         split: class_groups(tree, str(PurePosixPath(top) / folder), level, f"{tree.root}: {folder}", report)
         for split, folder in folders.items()
     }
-    _report_beside(tree, top, folders.values(), report)
+    report_outside(tree, [str(PurePosixPath(top) / folder) for folder in folders.values()], report)
     if with_domains and leaf_classes:
         groups = {split: _under_domains(found) for split, found in groups.items()}
     classes = sort_names({group[-1] for group in groups["train"]}, class_sort)
@@ -122,9 +114,11 @@ def list_whole_tree(
         ValueError: There are no images, a class is empty, the tree is split already, or something can't be read.
     """
     report_tree(tree, report)
-    entered = _entered(tree, top, level or 1)
-    _refuse_splits(tree, entered)
+    entered = entered_folder(tree, top, level or 1)
+    refuse_split_folders(tree, entered)
     groups = class_groups(tree, entered, level, f"{tree.root}", report, excluded)
+    if top == ".":
+        report_outside(tree, [entered], report)
     by_name = {"/".join(group): files for group, files in groups.items()}
     names = sort_names(by_name, class_sort)
     return [Row(file, label) for label, name in enumerate(names) for file in by_name[name]], tuple(names)
@@ -210,86 +204,3 @@ def _under_domains(groups: Groups) -> Groups:
             raise ValueError(f"images lie in the domain's own folder {name!r}; put them into a class folder in it")
         apart[domain, rest] = files
     return apart
-
-
-def _inner(tree: Tree, top: str) -> list[str]:
-    """Names of the folders in a folder."""
-    paths = map(PurePosixPath, tree.contents.folders)
-    return sorted(path.name for path in paths if path.parent == PurePosixPath(top))
-
-
-def _split_folders(tree: Tree, report: LoadReport) -> tuple[str, dict[str, str]]:
-    """The folder that holds the splits, and the folder of each.
-
-    Raises:
-        FileNotFoundError: Training or test images are missing.
-        ValueError: Two folders are the same split.
-    """
-    top, inner = ".", _inner(tree, ".")
-    while len(inner) == 1 and inner[0].casefold() not in SPLIT_NAMES:
-        top = str(PurePosixPath(top) / inner[0])
-        inner = _inner(tree, top)
-    shown = tree.root if top == "." else f"{tree.root}/{top}"
-    folders: dict[str, str] = {}
-    for name in inner:
-        split = SPLIT_NAMES.get(name.casefold())
-        if split is not None and folders.setdefault(split, name) != name:
-            raise ValueError(
-                f"{shown} has two folders for the {split} split, {folders[split]!r} and {name!r}: merge them"
-            )
-    if "validation" in folders and "test" not in folders and "train" in folders:
-        folders["test"] = folders.pop("validation")
-        report.remarks[f"of the folder {folders['test']!r} are the test split, since there is no other"] += sum(
-            path.startswith(f"{PurePosixPath(top) / folders['test']}/") for path in tree.contents.files
-        )
-    for split in ("train", "test"):
-        if split not in folders:
-            found = (
-                f"it holds {', '.join(inner[:5])}{' ...' if len(inner) > 5 else ''}" if inner else "it holds no folders"
-            )
-            raise FileNotFoundError(
-                f"{shown} has no folder {split!r} ({found}); the layout is train/<class>/<image> and "
-                "test/<class>/<image>, or <class>/<image> with a test_fraction or two lists"
-            )
-    return top, {split: folders[split] for split in ("train", "test", "validation") if split in folders}
-
-
-def _report_beside(tree: Tree, top: str, used: Sequence[str] | Any, report: LoadReport) -> None:
-    """Count the images that lie in no folder of a split."""
-    base, known = PurePosixPath(top), set(used)
-    for path in map(PurePosixPath, tree.contents.files):
-        inner = path.relative_to(base).parts if path.is_relative_to(base) else path.parts
-        if path.suffix.lower() in IMAGE_SUFFIXES and (inner[0] not in known or len(inner) == 1):
-            report.leave_out(
-                f"images in the folder {inner[0]!r}, which is no split"
-                if len(inner) > 1
-                else "images outside of the class folders"
-            )
-
-
-def _refuse_splits(tree: Tree, top: str) -> None:
-    """See that what would be classes are not the folders of splits.
-
-    Raises:
-        ValueError: Two folders are named as splits are, and hold folders, not images.
-    """
-    splits = {name: SPLIT_NAMES[name.casefold()] for name in _inner(tree, top) if name.casefold() in SPLIT_NAMES}
-    if len(set(splits.values())) < 2:
-        return
-    holding = {str(PurePosixPath(file).parent) for file in tree.contents.files}
-    if any(str(PurePosixPath(top) / name) in holding for name in splits):
-        return  # classes that happen to be named so
-    names = sorted(splits, key=lambda name: list(SPLIT_NAMES.values()).index(splits[name]))
-    named = f"{', '.join(names[:-1])} and {names[-1]}"
-    raise ValueError(f"{tree.root} is split already, into {named}: drop test_fraction or the lists")
-
-
-def _entered(tree: Tree, top: str, level: int) -> str:
-    """`top`, or the single folder in it if the classes lie below that."""
-    inner = _inner(tree, top)
-    if len(inner) != 1:
-        return top
-    single = PurePosixPath(top) / inner[0]
-    folders = [PurePosixPath(name) for name in tree.contents.folders]
-    below = [folder for folder in folders if folder.is_relative_to(single)]
-    return str(single) if any(len(folder.relative_to(single).parts) == level for folder in below) else top
