@@ -160,6 +160,19 @@ def test_wrong_arguments_of_functions_are_named(call: Any, message: str) -> None
         call()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": -1}, "seed must be a whole number of at least 0, not -1"),
+        ({"num_classes": 2.0}, r"num_classes of dataset 'glyphs' must be a whole number, not 2\.0"),
+        ({"hard_strength": float("nan")}, "hard_strength at least 0"),
+    ],
+)
+def test_wrong_arguments_of_glyphs_are_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_dataset("glyphs", **options)
+
+
 def test_missing_loader_is_named() -> None:
     try:
         register_dataset("mine", "nowhere:load")

@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from cls_env.arguments import whole_number
 from cls_env.datasets.glyphs.characters import characters, class_name
 from cls_env.datasets.glyphs.drawing import GlyphPainter, RandomStream
 from cls_env.datasets.image_dataset import ImageDataset
@@ -41,12 +42,13 @@ def load_glyphs(
     Raises:
         ValueError: An argument is out of range.
     """
+    seed = whole_number("seed", seed, 0)
     pool = characters()["stream"]
     if not 1 <= num_classes <= len(pool):
         raise ValueError(f"glyphs: num_classes must be in 1 ... {len(pool)}, not {num_classes}")
     if train_per_class < 1 or test_per_class < 1:
         raise ValueError(f"glyphs: every class needs train and test images, not {train_per_class} and {test_per_class}")
-    if not 0 <= hard_fraction <= 1 or hard_strength < 0:
+    if not 0 <= hard_fraction <= 1 or not 0 <= hard_strength < np.inf:
         raise ValueError(
             f"hard_fraction must be in [0, 1] and hard_strength at least 0, not {hard_fraction}, {hard_strength}"
         )
