@@ -16,6 +16,7 @@ from agents.objectives import Objective, TaskObjective, make_objective
 from agents.one_step import Learning, OneStepAlgorithm
 from agents.policy import ViTPolicy
 from agents.vec_env import ObservationInfo
+from cls_env.arguments import word
 
 
 class EPG(OneStepAlgorithm):
@@ -55,8 +56,8 @@ class EPG(OneStepAlgorithm):
         batch_size: int = 32,
         **learning: Unpack[Learning],
     ) -> None:
-        self.objective = objective
-        self._objective = None if objective == NO_OBJECTIVE else make_objective(objective)
+        self.objective = objective if callable(objective) else word("objective", objective)
+        self._objective = None if self.objective == NO_OBJECTIVE else make_objective(self.objective)
         super().__init__(policy, env, learning_rate, batch_size, **learning)
 
     def _observed_rewards(self, info: ObservationInfo) -> NDArray[np.float32]:

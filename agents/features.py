@@ -89,11 +89,18 @@ class ViTFeatures(BaseFeaturesExtractor):
         return super()._apply(once, recurse)
 
 
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.device == other.device and one.dtype == other.dtype and torch.equal(one, other)
+
+
 def _share_frozen(backbone: nn.Module, key: tuple[object, ...]) -> None:
     """Make buffers of the parameters that do not learn, and of equal ones in this process one."""
     for path, module in backbone.named_modules():
         for name, parameter in list(module._parameters.items()):
             if parameter is not None and not parameter.requires_grad:
                 del module._parameters[name]
-                shared = _FROZEN.setdefault((*key, path, name), parameter.detach())
+                own = parameter.detach()
+                shared = _FROZEN.setdefault((*key, path, name), own)
+                if shared is not own and not _same(shared, own):
+                    shared = own  # a module of one's own under a name that stood for another one before
                 module.register_buffer(name, shared, persistent=False)

@@ -16,12 +16,26 @@ from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.common.utils import check_for_correct_spaces
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
+from agents import learning_arguments as arguments
 from agents.augmentation import TrainView
+from agents.class_names import check_same_classes, new_positions
+from agents.devices import checked_device
+from agents.divergence import (
+    LARGEST_LOGIT,
+    LARGEST_PLAIN_PARAMETER,
+    DivergedError,
+    describe_outputs,
+    is_sensible,
+    largest_size,
+)
 from agents.feature_cache import FeatureCache
+from agents.identity import class_names_of, identity_of
 from agents.methods import Batch, Task, check_method
+from agents.number_arguments import pair_of_numbers, share
 from agents.objectives import Objective, mask_logits
 from agents.one_pass import OnePass
 from agents.policy import ViTPolicy
@@ -29,6 +43,7 @@ from agents.policy_config import AgentSeeds, PolicyConfig
 from agents.saved_agent import SavedAgent
 from agents.update_log import log_update
 from agents.vec_env import ObservationInfo, as_vec_env, native_vector_env, observation_info
+from cls_env.arguments import truth_value, whole_number, word
 from cls_env.naming import lookup
 
 SelfOneStep = TypeVar("SelfOneStep", bound="OneStepAlgorithm")
@@ -117,24 +132,20 @@ class OneStepAlgorithm(SavedAgent, ABC):
         device: torch.device | str = "auto",
         _init_setup_model: bool = True,
     ) -> None:
-        if not 0 <= freeze_fraction <= 1:
-            raise ValueError(f"freeze_fraction is a share of the steps in [0, 1], not {freeze_fraction}")
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-        self.batch_size = batch_size
-        self.freeze_fraction = freeze_fraction
-        if cache_features and crop_scale is not None:
+        self.batch_size = whole_number("batch_size", batch_size, least=1)
+        self.freeze_fraction = share("freeze_fraction", freeze_fraction, "the steps")
+        self.crop_scale = None if crop_scale is None else pair_of_numbers("crop_scale", crop_scale)
+        self.cache_features = truth_value("cache_features", cache_features)
+        if self.cache_features and self.crop_scale is not None:
             raise ValueError("cache_features keeps one view of each image, but crop_scale draws a new one each time")
-        self.crop_scale = crop_scale
-        self.cache_features = cache_features
         self._feature_cache = FeatureCache()
-        self.precision = precision
-        self._autocast_dtype = lookup("precision", precision, PRECISIONS)
-        if isinstance(policy, str):
-            lookup("policy", policy, self.policy_aliases)
+        self._largest_reward: float | None = None
+        self.precision = word("precision", precision)
+        self._autocast_dtype = lookup("precision", self.precision, PRECISIONS)
+        self._check_policy(policy)
         if isinstance(env, str):
-            env = native_vector_env(env, batch_size) or env
-        elif env is None and _init_setup_model:
+            env = native_vector_env(env, self.batch_size) or env
+        elif env is None and truth_value("_init_setup_model", _init_setup_model):
             name = type(self).__name__
             raise ValueError(
                 f"{name} needs an environment to learn its spaces from; without one, use {name}.load(path)"
@@ -142,19 +153,19 @@ class OneStepAlgorithm(SavedAgent, ABC):
         super().__init__(
             policy,
             env,  # type: ignore[arg-type]  # _wrap_env takes vector envs too
-            learning_rate,
-            policy_kwargs=policy_kwargs,
-            stats_window_size=stats_window_size,
-            tensorboard_log=tensorboard_log,
-            verbose=verbose,
-            device=device,
+            arguments.learning_rate(learning_rate),
+            policy_kwargs=arguments.policy_arguments(policy_kwargs),
+            stats_window_size=whole_number("stats_window_size", stats_window_size, least=1),
+            tensorboard_log=arguments.log_folder(tensorboard_log),
+            verbose=whole_number("verbose", verbose),
+            device=checked_device(device),
             support_multi_env=True,
-            seed=seed,
-            supported_action_spaces=(gym.spaces.Discrete,),
+            seed=arguments.agent_seed(seed),
         )
         if self.env is not None:
+            self._check_actions(self.env)
             self._check_batches(self.n_envs)
-        self._current_task = None
+            self.class_names = class_names_of(self.env)
         if _init_setup_model:
             self._setup_model()
 
@@ -187,16 +198,70 @@ class OneStepAlgorithm(SavedAgent, ABC):
         """As SB3, but images stay channels last: the policy transposes them on its device."""
         return as_vec_env(env)
 
-    def set_env(self, env: GymEnv | VectorEnv[Any, Any, Any], force_reset: bool = True) -> None:
+    def set_env(
+        self, env: GymEnv | VectorEnv[Any, Any, Any] | str, force_reset: bool = True, match_classes: bool = False
+    ) -> None:
         """As SB3's, for any number of environments of which the batch is a multiple.
 
+        Args:
+            env: As the constructor takes it. Its classes (`action_names`, where it has them) must be those that were
+                learned, in the same order.
+            force_reset: Reset before training.
+            match_classes: Match classes by name instead of refusing another order: everything that the agent keeps for
+                each class moves to the place that the environment gives the class. The environment may have further
+                classes, and must have all that the agent has seen.
+
         Raises:
-            ValueError: Their spaces or their number do not fit.
+            ValueError: Their spaces, their number or their classes do not fit.
         """
+        if isinstance(env, str):
+            env = native_vector_env(env, self.batch_size) or gym.make(env)
         wrapped = self._wrap_env(env, self.verbose)  # type: ignore[arg-type]
         self._check_batches(wrapped.num_envs)
+        new_index = self._matched(wrapped) if truth_value("match_classes", match_classes) else None
+        if new_index is None:
+            self._check_classes(wrapped)
+        actions = self._check_actions(wrapped)
+        wanted = self.action_space if new_index is None else actions
+        check_for_correct_spaces(wrapped, self.observation_space, wanted)
+        if new_index is not None:
+            self._remap_actions(new_index, int(actions.n))
+        if new_index is not None or not self.policy.tasks_begun:
+            self._name_classes(class_names_of(wrapped))
         self.n_envs = wrapped.num_envs
         super().set_env(wrapped, force_reset)
+        self._feature_cache.forget()
+
+    def _check_classes(self, env: VecEnv) -> None:
+        """See that an environment has the classes that were learned, where both give their names."""
+        names = class_names_of(env)
+        if self.class_names is not None and names is not None and self.policy.tasks_begun:
+            way_out = (
+                "give an environment whose class_order is the agent's, or match the classes by name: "
+                "load(path, env, match_classes=True) or set_env(env, match_classes=True)"
+            )
+            check_same_classes(self.class_names, names, way_out)
+
+    def _matched(self, env: VecEnv) -> Tensor:
+        """The position in an environment's action space of each of the agent's actions, by name."""
+        names = class_names_of(env)
+        if self.class_names is None or names is None:
+            who = "the agent" if self.class_names is None else "the environment"
+            raise ValueError(f"match_classes=True compares the names of classes, and {who} does not know them")
+        return new_positions(self.class_names, names, self.policy.head.actions.tolist())
+
+    @staticmethod
+    def _check_actions(env: VecEnv) -> gym.spaces.Discrete:
+        space = env.action_space
+        if not isinstance(space, gym.spaces.Discrete) or space.start != 0:
+            raise ValueError(f"the actions must be Discrete, counted from 0, not {space}")
+        return space
+
+    def _check_policy(self, policy: str | type[ViTPolicy]) -> None:
+        if isinstance(policy, str):
+            lookup("policy", policy, self.policy_aliases)
+        elif not (isinstance(policy, type) and issubclass(policy, ViTPolicy)):
+            raise ValueError(f"policy must be 'ViTPolicy' or a subclass of ViTPolicy, not {policy!r}")
 
     def _check_batches(self, num_envs: int) -> None:
         if self.batch_size % num_envs:
@@ -216,6 +281,7 @@ class OneStepAlgorithm(SavedAgent, ABC):
         make_policy = cast(type[ViTPolicy], self.policy_class)
         policy = make_policy(self.observation_space, self.action_space, self.lr_schedule, **kwargs)
         self.policy = policy.to(self.device)
+        self._name_classes(self.class_names)
         self._actions_generator = torch.Generator(device=self.device)
         self._views_generator = torch.Generator()
         self.train_view = self.crop_scale and TrainView(self.policy.central_view.size, self.crop_scale)
@@ -245,11 +311,18 @@ class OneStepAlgorithm(SavedAgent, ABC):
             The agent itself.
 
         Raises:
-            ValueError: The environment does not say what is learned from, or its episodes have several steps.
+            ValueError: The environment does not say what is learned from, its episodes have several steps, or its
+                classes are not those that were learned; or an argument is out of range.
+            DivergedError: Training diverged.
         """
-        if total_timesteps < 1:
-            raise ValueError(f"total_timesteps must be at least 1, not {total_timesteps}")
+        if isinstance(total_timesteps, float) and total_timesteps % 1 == 0:
+            total_timesteps = int(total_timesteps)  # 1e5, as it is often written
+        total_timesteps = whole_number("total_timesteps", total_timesteps, least=1)
+        log_interval = whole_number("log_interval", log_interval, least=1)
+        reset_num_timesteps = truth_value("reset_num_timesteps", reset_num_timesteps)
+        progress_bar = truth_value("progress_bar", progress_bar)
         if self.env is not None:
+            self._check_classes(self.env)
             self._one_pass = OnePass(self.env, self._num_actions)
         self._last_obs = None  # begin with the images of the task that was set, also with reset_num_timesteps=False
         log_name = tb_log_name or type(self).__name__
@@ -258,7 +331,9 @@ class OneStepAlgorithm(SavedAgent, ABC):
         listener.on_training_start(locals(), globals())
         method = self.policy.method
         updates = math.ceil(total_timesteps / self.batch_size) if method.learns_by_gradient else 0
+        self._loss_is_finite = torch.ones((), dtype=torch.bool, device=self.device)
         for update in range(updates):
+            self._step_of_task = update + 1
             progress = update / updates
             self._current_progress_remaining = 1.0 - progress
             if progress >= self.freeze_fraction and self.policy.peft_frozen:
@@ -267,6 +342,8 @@ class OneStepAlgorithm(SavedAgent, ABC):
             if not self._train_on_batch(progress, listener, log=(update + 1) % log_interval == 0):
                 break
         self.policy.set_training_mode(False)
+        if updates:
+            self._check_end_of_task()
         method.after_task(self.policy, task)
         if not method.learns_by_gradient:
             self.num_timesteps += self._one_pass.count
@@ -274,11 +351,18 @@ class OneStepAlgorithm(SavedAgent, ABC):
         return self
 
     def _begin_task(self) -> Task:
-        """Meet the environment's task, if it is a new one, and say what it is."""
+        """Begin the environment's task, if it is a new one, and return it."""
         assert self.env is not None
         info = observation_info(self.env, self._num_actions)
         classes, tasks = (np.flatnonzero(mask.any(axis=0)).tolist() for mask in (info.action_mask, info.task_mask))
-        new = self._current_task != {"classes": classes, "tasks": tasks}
+        identity = identity_of(self.env)
+        current = {
+            "classes": classes,
+            "tasks": tasks,
+            "stream_fingerprint": identity.stream_fingerprint,
+            "images_sha256": identity.images_sha256,
+        }
+        new = not self._goes_on(current)
         index = self.policy.tasks_begun - (not new)
         task = Task(
             index,
@@ -295,9 +379,19 @@ class OneStepAlgorithm(SavedAgent, ABC):
                 )
             self._feature_cache.forget()
             self.policy.begin_task(classes, freeze_peft=index > 0 and self.freeze_fraction > 0, task=task)
-            self._current_task = {"classes": classes, "tasks": tasks}
+            self._current_task = current
             self._seed_task()
+        self._name_classes(identity.class_names or self.class_names)
+        self.stream_fingerprint = identity.stream_fingerprint or self.stream_fingerprint
+        self.images_sha256 = identity.images_sha256 or self.images_sha256
         return task
+
+    def _goes_on(self, task: dict[str, Any]) -> bool:
+        """Whether a task is the current one: the same classes, tasks and data, as far as both are known."""
+        current = self._current_task
+        return current is not None and all(
+            current.get(entry) is None or value is None or current[entry] == value for entry, value in task.items()
+        )
 
     def _task_images(self) -> Iterator[Batch]:
         """The images of the current tasks, each once and as at test; the environment begins them anew afterwards."""
@@ -331,10 +425,12 @@ class OneStepAlgorithm(SavedAgent, ABC):
         if not self.policy.training:  # a callback may have tested the policy since the last batch
             self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
+        self._last_batch = None
         collected = self._collect(progress, listener)
         if collected is None:
             return False
         batches, logits, action_rewards = collected
+        self._last_batch = batches[-1]
         loss = self._update(batches, logits, action_rewards, progress)
         self._n_updates += 1
         if log:
@@ -358,7 +454,7 @@ class OneStepAlgorithm(SavedAgent, ABC):
             batches.append(self._current_batch())
             mask = self.policy.method.choosable(self.policy, batches[-1])
             masked.append(mask_logits(self._logits(batches[-1]), mask))
-            if not self._act(batches[-1], masked[-1], progress, listener):
+            if not self._act(batches[-1], masked[-1], mask, progress, listener):
                 return None
             rewards.append(batches[-1].action_rewards * mask)
         listener.on_rollout_end()
@@ -373,6 +469,7 @@ class OneStepAlgorithm(SavedAgent, ABC):
                 self.policy, batches, lambda others, values: self._loss(others.float(), values, progress).mean()
             )
         total = loss if further is None else loss + further
+        self._loss_is_finite = total.detach().isfinite()
         self.policy.optimizer.zero_grad(set_to_none=True)
         total.backward()
         self.policy.optimizer.step()
@@ -383,11 +480,12 @@ class OneStepAlgorithm(SavedAgent, ABC):
         """The images on display."""
         assert self.env is not None and self._current_task is not None
         info = observation_info(self.env, self._num_actions)
-        if set(np.flatnonzero(info.action_mask.any(axis=0))) - set(self._current_task["classes"]):
-            raise ValueError(
-                "the environment went on to new classes within a learn call: set the task before each call, and learn "
-                "from no more images than an online stream has for it"
-            )
+        for what, mask in (("classes", info.action_mask), ("tasks", info.task_mask)):
+            if set(np.flatnonzero(mask.any(axis=0))) - set(self._current_task[what]):
+                raise ValueError(
+                    f"the environment went on to new {what} within a learn call: set the task before each call, and "
+                    "learn from no more images than an online stream has for it"
+                )
         return self._batch(self._last_obs, info, self._view)
 
     def _logits(self, batch: Batch) -> Tensor:
@@ -400,16 +498,26 @@ class OneStepAlgorithm(SavedAgent, ABC):
         dtype = self._autocast_dtype
         return torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32)
 
-    def _act(self, batch: Batch, logits: Tensor, progress: float, listener: BaseCallback) -> bool:
+    def _act(self, batch: Batch, logits: Tensor, mask: Tensor, progress: float, listener: BaseCallback) -> bool:
         """Sample actions and step the environments; False where a callback ends the training."""
         assert self.env is not None
-        probabilities = self._behaviour(logits.detach(), progress)
-        chosen = torch.multinomial(probabilities, 1, generator=self._actions_generator).squeeze(1)
-        actions = chosen.cpu().numpy()
+        outputs = logits.detach()
+        probabilities = self._behaviour(outputs, progress)
+        sensible = is_sensible(outputs, mask, self._largest_output()) & probabilities.isfinite().all()
+        drawable = probabilities.where(sensible, 1.0)  # NaN would be an error of the device
+        chosen = torch.multinomial(drawable, 1, generator=self._actions_generator).squeeze(1)
+        # One transfer from the device for the actions and for both signs of divergence.
+        transferred = torch.cat([chosen, torch.stack([sensible, self._loss_is_finite])]).cpu().numpy()
+        actions, (outputs_are_sensible, loss_was_finite) = transferred[:-2], transferred[-2:]
+        if not loss_was_finite:
+            raise self._diverged("the loss is NaN or infinite", self._step_of_task - 1)
+        if not outputs_are_sensible:
+            raise self._diverged(describe_outputs(outputs, mask, self._largest_output()), self._step_of_task)
         new_obs, rewards, dones, infos = self.env.step(actions)
         if not dones.all():
             name = type(self).__name__
             raise ValueError(f"{name} learns from the reward of one action: every episode must end after one step")
+        self._largest_reward = max(self._largest_reward or 0.0, float(np.abs(rewards).max()))
         self._paid_rewards(batch, probabilities, chosen, self._to_device(rewards))
         self.num_timesteps += self.n_envs
         listener.update_locals(locals())
@@ -418,6 +526,38 @@ class OneStepAlgorithm(SavedAgent, ABC):
         self._update_info_buffer(infos, dones)
         self._last_obs = new_obs  # type: ignore[assignment]
         return True
+
+    def _largest_output(self) -> float:
+        """The largest sensible size of an output of the network in training."""
+        return LARGEST_LOGIT
+
+    def _check_end_of_task(self) -> None:
+        """See that the last gradient steps left a network of finite parameters and sensible outputs.
+
+        Raises:
+            DivergedError: They did not.
+        """
+        if not self._loss_is_finite:
+            raise self._diverged("the loss is NaN or infinite", self._step_of_task)
+        largest = largest_size([tensor for tensor in self.policy.trainable_parameters if tensor.is_floating_point()])
+        if not math.isfinite(largest):
+            raise self._diverged("the parameters hold NaN or infinity", self._step_of_task)
+        if largest > LARGEST_PLAIN_PARAMETER and self._last_batch is not None:
+            mask = self.policy.method.choosable(self.policy, self._last_batch)
+            with torch.no_grad():
+                outputs = self._logits(self._last_batch)
+            if not is_sensible(outputs, mask, self._largest_output()):
+                raise self._diverged(describe_outputs(outputs, mask, self._largest_output()), self._step_of_task)
+        self._last_batch = None
+
+    def _diverged(self, what: str, step: int) -> DivergedError:
+        tasks = self._current_task["tasks"] if self._current_task else []
+        task = max(tasks, default=self.policy.tasks_begun - 1)
+        rate = self.policy.optimizer.param_groups[0]["lr"]
+        return DivergedError(
+            f"training diverged at gradient step {step} of task {task} with learning rate {rate:g}: {what}; lower the "
+            "learning rate"
+        )
 
     def _to_device(self, array: Any) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, non_blocking=True)
