@@ -85,19 +85,15 @@ def read_description(path: str | Path) -> dict[str, Any]:
     return read_json(_existing(path), _MODEL)
 
 
-def read_agent(path: str | Path, own: Sequence[str]) -> dict[str, Any]:
-    """The JSON part of an agent's checkpoint, with all of its entries.
-
-    Args:
-        path: Of the checkpoint.
-        own: Names of the arguments that are the algorithm's own.
+def read_agent(path: str | Path) -> dict[str, Any]:
+    """The JSON part of an agent's checkpoint, with all entries that every algorithm has.
 
     Raises:
         FileNotFoundError: There is no such file, also not with `.zip` added.
         ValueError: The file is not a checkpoint of an agent, or is damaged.
     """
     description = read_description(path)
-    check_agent(description, own, path)
+    check_agent(description, path)
     return description
 
 
@@ -165,6 +161,8 @@ def saved_agent_arguments(
     kept = ("batch_size", "freeze_fraction", "crop_scale", "cache_features", "precision", "seed")
     arguments = {name: saved[name] for name in kept if name in saved}
     for name in (*own, "learning_rate"):
+        if name not in saved:
+            raise ValueError(f"model.json in {path} lacks the entry {name!r}: the file is damaged")
         if saved[name] is None and name not in given:
             raise ValueError(f"{path} was saved with a function as {name}: pass it again, load(path, {name}=...)")
         arguments[name] = saved[name]

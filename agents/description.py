@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -73,12 +73,11 @@ def check_entries(description: Mapping[str, Any], kinds: Kinds, source: Path | s
             raise ValueError(f"model.json in {source}: {name!r} must be {wanted}, not {value!r}")
 
 
-def check_agent(description: Mapping[str, Any], own: Sequence[str], source: Path | str) -> None:
-    """See that a description is that of an agent.
+def check_agent(description: Mapping[str, Any], source: Path | str) -> None:
+    """See that a description is that of an agent, but for the arguments that one algorithm alone has.
 
     Args:
         description: The object of `model.json`.
-        own: The names of the algorithm's own arguments, whose values its constructor checks.
         source: The file, for the message.
 
     Raises:
@@ -86,9 +85,6 @@ def check_agent(description: Mapping[str, Any], own: Sequence[str], source: Path
     """
     check_entries(description, {**AGENT, **POLICY}, source)
     check_entries(description, LATER, source, required=False)
-    for name in own:
-        if name not in description:
-            raise ValueError(f"model.json in {source} lacks the entry {name!r}: the file is damaged")
     actions, names, task = (description.get(name) for name in ("num_actions", "class_names", "current_task"))
     fitting = {
         "observation_shape": all(_is_count(side) for side in description["observation_shape"]),

@@ -164,7 +164,7 @@ class SavedAgent(BaseAlgorithm):
         taken = dict.fromkeys(_constructor_arguments(cls), True)
         for name in kwargs:
             lookup(f"argument of {cls.__name__}", name, taken)
-        saved = read_agent(path, cls.own_arguments)
+        saved = read_agent(path)
         if saved["algorithm"] not in [kind.__name__ for kind in (*cls.__mro__, *cls.__subclasses__())]:
             raise ValueError(
                 f"{path} was saved by {saved['algorithm']}, not by {cls.__name__}: load it with its own class"
