@@ -232,6 +232,11 @@ class OneStepAlgorithm(SavedAgent, ABC):
         super().set_env(wrapped, force_reset)
         self._feature_cache.forget()
 
+    def set_parameters(self, *arguments: Any, **named: Any) -> None:
+        """As SB3's; features of the weights before are forgotten."""
+        super().set_parameters(*arguments, **named)
+        self._feature_cache.forget()
+
     def _check_classes(self, env: VecEnv) -> None:
         """See that an environment has the classes that were learned, where both give their names."""
         names = class_names_of(env)
@@ -381,6 +386,8 @@ class OneStepAlgorithm(SavedAgent, ABC):
             self.policy.begin_task(classes, freeze_peft=index > 0 and self.freeze_fraction > 0, task=task)
             self._current_task = current
             self._seed_task()
+        elif self._current_task is not None:
+            self._current_task |= {entry: value for entry, value in current.items() if value is not None}
         self._name_classes(identity.class_names or self.class_names)
         self.stream_fingerprint = identity.stream_fingerprint or self.stream_fingerprint
         self.images_sha256 = identity.images_sha256 or self.images_sha256
