@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, TypedDict, TypeVar, cast
 
@@ -281,8 +282,9 @@ class OneStepAlgorithm(SavedAgent, ABC):
             backbone_seed=seeds.backbone, peft_seed=seeds.peft, head_seed=seeds.head, method_seed=seeds.method
         )
         kwargs = {"config": config} | self.policy_kwargs
-        given = kwargs["config"] or config
-        check_method(kwargs.get("method", given.method), kwargs.get("peft", given.peft), self.objective)
+        given = kwargs["config"] if isinstance(kwargs["config"], PolicyConfig) else config
+        given = replace(given, **{name: kwargs[name] for name in ("method", "peft") if name in kwargs})
+        check_method(given.method, given.peft, self.objective)
         make_policy = cast(type[ViTPolicy], self.policy_class)
         policy = make_policy(self.observation_space, self.action_space, self.lr_schedule, **kwargs)
         self.policy = policy.to(self.device)
@@ -330,7 +332,7 @@ class OneStepAlgorithm(SavedAgent, ABC):
             self._check_classes(self.env)
             self._one_pass = OnePass(self.env, self._num_actions)
         self._last_obs = None  # begin with the images of the task that was set, also with reset_num_timesteps=False
-        log_name = tb_log_name or type(self).__name__
+        log_name = type(self).__name__ if tb_log_name is None else word("tb_log_name", tb_log_name)
         _, listener = self._setup_learn(total_timesteps, callback, reset_num_timesteps, log_name, progress_bar)
         task = self._begin_task()
         listener.on_training_start(locals(), globals())
@@ -476,7 +478,7 @@ class OneStepAlgorithm(SavedAgent, ABC):
                 self.policy, batches, lambda others, values: self._loss(others.float(), values, progress).mean()
             )
         total = loss if further is None else loss + further
-        self._loss_is_finite = total.detach().isfinite()
+        self._loss_is_finite = total.detach().abs() < torch.inf
         self.policy.optimizer.zero_grad(set_to_none=True)
         total.backward()
         self.policy.optimizer.step()
@@ -510,11 +512,11 @@ class OneStepAlgorithm(SavedAgent, ABC):
         assert self.env is not None
         outputs = logits.detach()
         probabilities = self._behaviour(outputs, progress)
-        sensible = is_sensible(outputs, mask, self._largest_output()) & probabilities.isfinite().all()
+        sensible = is_sensible(outputs, mask, self._largest_output()) & (probabilities >= 0).all()
         drawable = probabilities.where(sensible, 1.0)  # NaN would be an error of the device
         chosen = torch.multinomial(drawable, 1, generator=self._actions_generator).squeeze(1)
         # One transfer from the device for the actions and for both signs of divergence.
-        transferred = torch.cat([chosen, torch.stack([sensible, self._loss_is_finite])]).cpu().numpy()
+        transferred = torch.cat([chosen, sensible[None], self._loss_is_finite[None]]).cpu().numpy()
         actions, (outputs_are_sensible, loss_was_finite) = transferred[:-2], transferred[-2:]
         if not loss_was_finite:
             raise self._diverged("the loss is NaN or infinite", self._step_of_task - 1)
