@@ -151,7 +151,7 @@ def test_loading_is_strict(make_vec: MakeVec, tmp_path: Path) -> None:
             rf"Tensors 1 missing: {name} float32 \(128,\)",
         ),
         (tensors | {"blocks.9.bias": tensors[name].clone()}, r"Tensors 1 unexpected: blocks.9.bias"),
-        (tensors | {name: torch.ones(3)}, rf"of another shape: {name} float32 \(3,\), not float32 \(128,\)"),
+        (tensors | {name: torch.ones(3)}, rf"Tensors 1 of another shape: {name} float32 \(3,\), not float32 \(128,\)"),
     ]
     for changed, message in changes:
         file = rewritten(whole, tmp_path / "changed.zip", {part: save(changed)})
