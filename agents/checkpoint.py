@@ -171,6 +171,8 @@ def saved_agent_arguments(
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     config = policy_kwargs["config"]
+    if not isinstance(config, PolicyConfig):
+        raise ValueError(f"config must be a PolicyConfig, not {config!r}")
     if config.weights is not None and "weights" not in policy_kwargs and not Path(config.weights).is_file():
         raise ValueError(
             f"{path} was trained on the weights file {config.weights}, which is not here; say where it is, "

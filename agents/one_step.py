@@ -328,9 +328,10 @@ class OneStepAlgorithm(SavedAgent, ABC):
         log_interval = whole_number("log_interval", log_interval, least=1)
         reset_num_timesteps = truth_value("reset_num_timesteps", reset_num_timesteps)
         progress_bar = truth_value("progress_bar", progress_bar)
-        if self.env is not None:
-            self._check_classes(self.env)
-            self._one_pass = OnePass(self.env, self._num_actions)
+        if self.env is None:
+            raise ValueError("the agent has no environment to learn on: give it one by set_env(env) or load(path, env)")
+        self._check_classes(self.env)
+        self._one_pass = OnePass(self.env, self._num_actions)
         self._last_obs = None  # begin with the images of the task that was set, also with reset_num_timesteps=False
         log_name = type(self).__name__ if tb_log_name is None else word("tb_log_name", tb_log_name)
         _, listener = self._setup_learn(total_timesteps, callback, reset_num_timesteps, log_name, progress_bar)

@@ -144,9 +144,10 @@ class GymnasiumVecEnv(VecEnv):
         return [values[index] for index in chosen]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        """Set an attribute of the vector environment, for all of its environments at once."""
+        """Set an attribute of the vector environment, or of the one inside its wrappers if that has it."""
         self._refuse_part(indices)
-        setattr(self.venv, attr_name, value)
+        inside = not hasattr(self.venv, attr_name) and hasattr(self.venv.unwrapped, attr_name)
+        setattr(self.venv.unwrapped if inside else self.venv, attr_name, value)
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any

@@ -335,6 +335,12 @@ def test_a_policy_of_ones_own_must_be_passed_again(make_vec: MakeVec, tmp_path: 
     assert read_json(tmp_path / "agent.zip", "model.json")["policy_class"] == "OwnPolicy"
 
 
+def test_an_agent_without_an_environment_says_so(make_vec: MakeVec, tmp_path: Path) -> None:
+    EPG("ViTPolicy", make_vec(8), **ALIKE).save(tmp_path / "agent")
+    with pytest.raises(ValueError, match=r"no environment to learn on: give it one by set_env\(env\)"):
+        EPG.load(tmp_path / "agent", device="cpu").learn(8)
+
+
 def test_arguments_of_load_are_known(make_vec: MakeVec, tmp_path: Path) -> None:
     EPG("ViTPolicy", make_vec(8), **ALIKE).learn(8).save(tmp_path / "agent")
     with pytest.raises(ValueError, match="unknown argument of EPG 'batchsize'; did you mean 'batch_size'"):
