@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from agents.policy import ViTPolicy
 
 LARGEST_LOGIT = 1e4
 """The largest size of a sensible logit: the softmax of a difference of 1e4 is 0 or 1 in every precision."""
@@ -13,6 +21,88 @@ LARGEST_PLAIN_PARAMETER = 10.0
 
 class DivergedError(ValueError):
     """Training diverged; the message says at which gradient step of which task, and with which learning rate."""
+
+
+class DivergenceWatch:
+    """Looks at the outputs, the losses and the parameters of one `learn` call.
+
+    Args:
+        policy: What is trained.
+        task: The task that is learned, for the message.
+
+    Attributes:
+        step: The number of the gradient step that is taken at the moment, from 1 on.
+    """
+
+    def __init__(self, policy: ViTPolicy, task: int) -> None:
+        self._policy, self._task = policy, task
+        self._loss_is_finite = torch.ones((), dtype=torch.bool, device=policy.device)
+        self.step = 0
+
+    def note_loss(self, loss: Tensor) -> None:
+        """Remember whether the loss of this step, a scalar, is a finite number; nothing waits for the device here."""
+        self._loss_is_finite = loss.detach().abs() < torch.inf
+
+    def draw(
+        self, probabilities: Tensor, outputs: Tensor, allowed: Tensor, limit: float, generator: torch.Generator
+    ) -> tuple[Tensor, NDArray[np.int64]]:
+        """Draw an action for each image, with one transfer from the device for the actions and the signs of divergence.
+
+        Args:
+            probabilities: Of the actions, shape (B, A).
+            outputs: Logits or predicted rewards, shape (B, A).
+            allowed: Non-zero where an output counts, shape (B, A) or (1, A).
+            limit: The largest sensible size of an output; may be infinite.
+            generator: Draws the actions.
+
+        Returns:
+            The actions, int64 of shape (B,), on the device and as an array.
+
+        Raises:
+            DivergedError: The last loss, an output or a probability is no sensible number.
+        """
+        sensible = is_sensible(outputs, allowed, limit) & (probabilities >= 0).all()
+        drawable = probabilities.where(sensible, 1.0)  # NaN would be an error of the device
+        chosen = torch.multinomial(drawable, 1, generator=generator).squeeze(1)
+        transferred = torch.cat([chosen, sensible[None], self._loss_is_finite[None]]).cpu().numpy()
+        actions, (outputs_are_sensible, loss_was_finite) = transferred[:-2], transferred[-2:]
+        if not loss_was_finite:
+            raise self._error("the loss is NaN or infinite", self.step - 1)
+        if not outputs_are_sensible:
+            raise self._error(describe_outputs(outputs, allowed, limit), self.step)
+        return chosen, actions
+
+    def check_parameters(self) -> bool:
+        """See that the last gradient steps left finite numbers.
+
+        Returns:
+            Whether all trained parameters are of a usual size.
+
+        Raises:
+            DivergedError: The last loss or a parameter is NaN or infinite.
+        """
+        if not self._loss_is_finite:
+            raise self._error("the loss is NaN or infinite", self.step)
+        largest = largest_size([tensor for tensor in self._policy.trainable_parameters if tensor.is_floating_point()])
+        if not math.isfinite(largest):
+            raise self._error("the parameters hold NaN or infinity", self.step)
+        return largest <= LARGEST_PLAIN_PARAMETER
+
+    def check_outputs(self, outputs: Tensor, allowed: Tensor, limit: float) -> None:
+        """See that outputs are numbers of a sensible size, as `draw` does.
+
+        Raises:
+            DivergedError: They are not.
+        """
+        if not is_sensible(outputs, allowed, limit):
+            raise self._error(describe_outputs(outputs, allowed, limit), self.step)
+
+    def _error(self, what: str, step: int) -> DivergedError:
+        rate = self._policy.optimizer.param_groups[0]["lr"]
+        return DivergedError(
+            f"training diverged at gradient step {step} of task {self._task} with learning rate {rate:g}: {what}; "
+            "lower the learning rate"
+        )
 
 
 def is_sensible(values: Tensor, allowed: Tensor, limit: float) -> Tensor:

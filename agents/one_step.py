@@ -17,24 +17,16 @@ from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
-from stable_baselines3.common.utils import check_for_correct_spaces
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from agents import learning_arguments as arguments
 from agents.augmentation import TrainView
-from agents.class_names import check_same_classes, new_positions
+from agents.class_memory import checked_actions
 from agents.devices import checked_device
-from agents.divergence import (
-    LARGEST_LOGIT,
-    LARGEST_PLAIN_PARAMETER,
-    DivergedError,
-    describe_outputs,
-    is_sensible,
-    largest_size,
-)
+from agents.divergence import LARGEST_LOGIT, DivergenceWatch
 from agents.feature_cache import FeatureCache
-from agents.identity import class_names_of, identity_of
+from agents.identity import class_names_of
 from agents.methods import Batch, Task, check_method
 from agents.number_arguments import pair_of_numbers, share
 from agents.objectives import Objective, mask_logits
@@ -164,7 +156,7 @@ class OneStepAlgorithm(SavedAgent, ABC):
             seed=arguments.agent_seed(seed),
         )
         if self.env is not None:
-            self._check_actions(self.env)
+            checked_actions(self.env)
             self._check_batches(self.n_envs)
             self.class_names = class_names_of(self.env)
         if _init_setup_model:
@@ -219,16 +211,7 @@ class OneStepAlgorithm(SavedAgent, ABC):
             env = native_vector_env(env, self.batch_size) or gym.make(env)
         wrapped = self._wrap_env(env, self.verbose)  # type: ignore[arg-type]
         self._check_batches(wrapped.num_envs)
-        new_index = self._matched(wrapped) if truth_value("match_classes", match_classes) else None
-        if new_index is None:
-            self._check_classes(wrapped)
-        actions = self._check_actions(wrapped)
-        wanted = self.action_space if new_index is None else actions
-        check_for_correct_spaces(wrapped, self.observation_space, wanted)
-        if new_index is not None:
-            self._remap_actions(new_index, int(actions.n))
-        if new_index is not None or not self.policy.tasks_begun:
-            self._name_classes(class_names_of(wrapped))
+        self._take_classes(wrapped, truth_value("match_classes", match_classes))
         self.n_envs = wrapped.num_envs
         super().set_env(wrapped, force_reset)
         self._feature_cache.forget()
@@ -237,31 +220,6 @@ class OneStepAlgorithm(SavedAgent, ABC):
         """As SB3's; features of the weights before are forgotten."""
         super().set_parameters(*arguments, **named)
         self._feature_cache.forget()
-
-    def _check_classes(self, env: VecEnv) -> None:
-        """See that an environment has the classes that were learned, where both give their names."""
-        names = class_names_of(env)
-        if self.class_names is not None and names is not None and self.policy.tasks_begun:
-            way_out = (
-                "give an environment whose class_order is the agent's, or match the classes by name: "
-                "load(path, env, match_classes=True) or set_env(env, match_classes=True)"
-            )
-            check_same_classes(self.class_names, names, way_out)
-
-    def _matched(self, env: VecEnv) -> Tensor:
-        """The position in an environment's action space of each of the agent's actions, by name."""
-        names = class_names_of(env)
-        if self.class_names is None or names is None:
-            who = "the agent" if self.class_names is None else "the environment"
-            raise ValueError(f"match_classes=True compares the names of classes, and {who} does not know them")
-        return new_positions(self.class_names, names, self.policy.head.actions.tolist())
-
-    @staticmethod
-    def _check_actions(env: VecEnv) -> gym.spaces.Discrete:
-        space = env.action_space
-        if not isinstance(space, gym.spaces.Discrete) or space.start != 0:
-            raise ValueError(f"the actions must be Discrete, counted from 0, not {space}")
-        return space
 
     def _check_policy(self, policy: str | type[ViTPolicy]) -> None:
         if isinstance(policy, str):
@@ -339,9 +297,9 @@ class OneStepAlgorithm(SavedAgent, ABC):
         listener.on_training_start(locals(), globals())
         method = self.policy.method
         updates = math.ceil(total_timesteps / self.batch_size) if method.learns_by_gradient else 0
-        self._loss_is_finite = torch.ones((), dtype=torch.bool, device=self.device)
+        self._watch = DivergenceWatch(self.policy, self._task_number)
         for update in range(updates):
-            self._step_of_task = update + 1
+            self._watch.step = update + 1
             progress = update / updates
             self._current_progress_remaining = 1.0 - progress
             if progress >= self.freeze_fraction and self.policy.peft_frozen:
@@ -362,19 +320,12 @@ class OneStepAlgorithm(SavedAgent, ABC):
         """Begin the environment's task, if it is a new one, and return it."""
         assert self.env is not None
         info = observation_info(self.env, self._num_actions)
-        classes, tasks = (np.flatnonzero(mask.any(axis=0)).tolist() for mask in (info.action_mask, info.task_mask))
-        identity = identity_of(self.env)
-        current = {
-            "classes": classes,
-            "tasks": tasks,
-            "stream_fingerprint": identity.stream_fingerprint,
-            "images_sha256": identity.images_sha256,
-        }
+        current = self._current_of(self.env, info)
         new = not self._goes_on(current)
         index = self.policy.tasks_begun - (not new)
         task = Task(
             index,
-            classes,
+            current["classes"],
             num_tasks=info.task_mask.shape[1] or None,
             seed=(self.policy.config.method_seed + index) % 2**32,
             images=self._task_images,
@@ -386,22 +337,16 @@ class OneStepAlgorithm(SavedAgent, ABC):
                     "how many there are, info['epoch_length']"
                 )
             self._feature_cache.forget()
-            self.policy.begin_task(classes, freeze_peft=index > 0 and self.freeze_fraction > 0, task=task)
-            self._current_task = current
+            self.policy.begin_task(task.classes, freeze_peft=index > 0 and self.freeze_fraction > 0, task=task)
             self._seed_task()
-        elif self._current_task is not None:
-            self._current_task |= {entry: value for entry, value in current.items() if value is not None}
-        self._name_classes(identity.class_names or self.class_names)
-        self.stream_fingerprint = identity.stream_fingerprint or self.stream_fingerprint
-        self.images_sha256 = identity.images_sha256 or self.images_sha256
+        self._remember_task(self.env, current)
         return task
 
-    def _goes_on(self, task: dict[str, Any]) -> bool:
-        """Whether a task is the current one: the same classes, tasks and data, as far as both are known."""
-        current = self._current_task
-        return current is not None and all(
-            current.get(entry) is None or value is None or current[entry] == value for entry, value in task.items()
-        )
+    @property
+    def _task_number(self) -> int:
+        """The last of the current tasks; where the environment does not number them, how many came before."""
+        assert self._current_task is not None
+        return max(self._current_task["tasks"], default=self.policy.tasks_begun - 1)
 
     def _task_images(self) -> Iterator[Batch]:
         """The images of the current tasks, each once and as at test; the environment begins them anew afterwards."""
@@ -479,7 +424,7 @@ class OneStepAlgorithm(SavedAgent, ABC):
                 self.policy, batches, lambda others, values: self._loss(others.float(), values, progress).mean()
             )
         total = loss if further is None else loss + further
-        self._loss_is_finite = total.detach().abs() < torch.inf
+        self._watch.note_loss(total)
         self.policy.optimizer.zero_grad(set_to_none=True)
         total.backward()
         self.policy.optimizer.step()
@@ -513,16 +458,8 @@ class OneStepAlgorithm(SavedAgent, ABC):
         assert self.env is not None
         outputs = logits.detach()
         probabilities = self._behaviour(outputs, progress)
-        sensible = is_sensible(outputs, mask, self._largest_output()) & (probabilities >= 0).all()
-        drawable = probabilities.where(sensible, 1.0)  # NaN would be an error of the device
-        chosen = torch.multinomial(drawable, 1, generator=self._actions_generator).squeeze(1)
-        # One transfer from the device for the actions and for both signs of divergence.
-        transferred = torch.cat([chosen, sensible[None], self._loss_is_finite[None]]).cpu().numpy()
-        actions, (outputs_are_sensible, loss_was_finite) = transferred[:-2], transferred[-2:]
-        if not loss_was_finite:
-            raise self._diverged("the loss is NaN or infinite", self._step_of_task - 1)
-        if not outputs_are_sensible:
-            raise self._diverged(describe_outputs(outputs, mask, self._largest_output()), self._step_of_task)
+        limit = self._largest_output()
+        chosen, actions = self._watch.draw(probabilities, outputs, mask, limit, self._actions_generator)
         new_obs, rewards, dones, infos = self.env.step(actions)
         if not dones.all():
             name = type(self).__name__
@@ -542,32 +479,16 @@ class OneStepAlgorithm(SavedAgent, ABC):
         return LARGEST_LOGIT
 
     def _check_end_of_task(self) -> None:
-        """See that the last gradient steps left a network of finite parameters and sensible outputs.
+        """See that the last gradient steps left finite parameters and, where these are large, sensible outputs.
 
         Raises:
             DivergedError: They did not.
         """
-        if not self._loss_is_finite:
-            raise self._diverged("the loss is NaN or infinite", self._step_of_task)
-        largest = largest_size([tensor for tensor in self.policy.trainable_parameters if tensor.is_floating_point()])
-        if not math.isfinite(largest):
-            raise self._diverged("the parameters hold NaN or infinity", self._step_of_task)
-        if largest > LARGEST_PLAIN_PARAMETER and self._last_batch is not None:
+        if not self._watch.check_parameters() and self._last_batch is not None:
             mask = self.policy.method.choosable(self.policy, self._last_batch)
             with torch.no_grad():
-                outputs = self._logits(self._last_batch)
-            if not is_sensible(outputs, mask, self._largest_output()):
-                raise self._diverged(describe_outputs(outputs, mask, self._largest_output()), self._step_of_task)
+                self._watch.check_outputs(self._logits(self._last_batch), mask, self._largest_output())
         self._last_batch = None
-
-    def _diverged(self, what: str, step: int) -> DivergedError:
-        tasks = self._current_task["tasks"] if self._current_task else []
-        task = max(tasks, default=self.policy.tasks_begun - 1)
-        rate = self.policy.optimizer.param_groups[0]["lr"]
-        return DivergedError(
-            f"training diverged at gradient step {step} of task {task} with learning rate {rate:g}: {what}; lower the "
-            "learning rate"
-        )
 
     def _to_device(self, array: Any) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, non_blocking=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pathlib
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from inspect import Parameter, signature
 from typing import Any, ClassVar, TypeVar
 
@@ -13,7 +13,6 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
 
@@ -25,16 +24,16 @@ from agents.checkpoint import (
     save_checkpoint,
     saved_agent_arguments,
 )
+from agents.class_memory import ClassMemory
 from agents.policy import ViTPolicy
 from cls_env.naming import lookup
 
 SelfSaved = TypeVar("SelfSaved", bound="SavedAgent")
 
 
-class SavedAgent(BaseAlgorithm):
+class SavedAgent(ClassMemory):
     """`save` and `load` of an algorithm with a `ViTPolicy`, without running code that a file holds."""
 
-    policy: ViTPolicy
     own_arguments: ClassVar[tuple[str, ...]] = ()
     """Constructor arguments of a subclass, kept as attributes of their names and in checkpoints."""
     batch_size: int
@@ -44,31 +43,6 @@ class SavedAgent(BaseAlgorithm):
     precision: str
     _action_seed: int
     _view_seed: int
-    class_names: tuple[str, ...] | None = None
-    """The name of each action, in order; None where the environment did not give them."""
-    stream_fingerprint: str | None = None
-    """SHA-256 of the stream that was learned last, where the environment gave it."""
-    images_sha256: str | None = None
-    """SHA-256 of its pixels, likewise."""
-    _current_task: dict[str, Any] | None = None
-
-    def _name_classes(self, names: Sequence[str] | None) -> None:
-        """Remember the names of the actions, in the policy too, where tests look for them."""
-        self.class_names = self.policy.class_names = None if names is None else tuple(names)
-
-    def _remap_actions(self, new_index: Tensor, num_actions: int) -> None:
-        """Move everything that is kept for each action to its place in another action space.
-
-        Args:
-            new_index: The new position of each action, -1 for an unseen one that has none; int64 of shape (A,).
-            num_actions: Size of the other action space.
-        """
-        new_index = new_index.to(self.device)
-        self.policy.remap_actions(new_index, num_actions)
-        self.action_space = self.policy.action_space
-        if self._current_task is not None:
-            moved = [int(new_index[action]) for action in self._current_task["classes"]]
-            self._current_task = self._current_task | {"classes": sorted(moved)}
 
     def _state(self) -> dict[str, Tensor]:
         """What a checkpoint keeps beside the policy; none."""
@@ -80,11 +54,6 @@ class SavedAgent(BaseAlgorithm):
     @abstractmethod
     def _seed_task(self) -> None:
         """Let the task's random numbers follow from the agent's seeds."""
-
-    @property
-    def _num_actions(self) -> int:
-        assert isinstance(self.action_space, gym.spaces.Discrete)
-        return int(self.action_space.n)
 
     def save(
         self,
