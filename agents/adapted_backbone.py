@@ -26,7 +26,7 @@ class AdaptedBackbone(NamedTuple):
         backbone: The frozen model with its module, in eval mode; what learns in it has gradients.
         weights_sha256: Of the backbone's weights as they were loaded or drawn, without the module.
         features_dim: Width of the features.
-        module_names: Names of the backbone's tensors that are the module's own: those that learn, and the persistent
+        module_names: Names of the backbone's tensors that are the module's own: the trainable ones, and the persistent
             buffers that the bare model does not have.
     """
 

@@ -88,7 +88,7 @@ def test_tasks(
 
     Raises:
         ValueError: The policy learned other classes than the environment shows, or the same in another order.
-        DivergedError: The policy scores a class met so far with NaN.
+        DivergedError: The policy scores a seen class with NaN.
     """
     learned, given = getattr(policy, "class_names", None), getattr(env.unwrapped, "action_names", None)
     if learned is not None and given is not None and len(policy.met_actions):
@@ -133,7 +133,7 @@ def judge(logits: Tensor, labels: Tensor, action_mask: Tensor, met: Tensor, task
         task_named: Choose among the task's classes alone.
 
     Raises:
-        DivergedError: The logit of a class met so far is NaN.
+        DivergedError: The logit of a seen class is NaN.
     """
     within = mask_logits(logits, action_mask)
     choosable = within if task_named else logits

@@ -119,5 +119,5 @@ def _share_frozen(backbone: nn.Module, key: tuple[object, ...]) -> None:
                 own = parameter.detach()
                 shared = _FROZEN.setdefault((*key, path, name), own)
                 if shared is not own and not _same(shared, own):
-                    shared = own  # a module of one's own under a name that stood for another one before
+                    shared = own  # the name of the module stood for another one before
                 module.register_buffer(name, shared, persistent=False)

@@ -110,7 +110,7 @@ class TaskByTask(ApplyOptions):
         if learned is not None and policy.met_actions.numel():
             check_same_classes(tuple(learned), names, "give an environment whose class_order is the agent's")
         model.class_names = names
-        setattr(policy, "class_names", names)  # noqa: B010  # where tests look for them; a policy of one's own may lack it
+        setattr(policy, "class_names", names)  # noqa: B010  # test_tasks looks there; the protocol does not name it
 
     def _require_gradients(self, wanted: bool) -> None:
         self._frozen = not wanted

@@ -105,7 +105,7 @@ def make_method(specification: str) -> Method:
     try:
         call_arguments(f"method {name!r}", definition, arguments, ())
         return definition(**arguments)
-    except Exception as error:  # a method of one's own may raise anything
+    except Exception as error:  # a user's method may raise anything
         raise ValueError(f"method {specification!r}: {error}") from error
 
 
