@@ -15,7 +15,7 @@ from agents.methods import NO_OBJECTIVE
 from agents.objectives import Objective, TaskObjective, make_objective
 from agents.one_step import Learning, OneStepAlgorithm
 from agents.policy import ViTPolicy
-from agents.vec_env import ObservationInfo
+from agents.vec_env import ObservationInfo, check_rewards
 from cls_env.arguments import word
 
 
@@ -67,6 +67,7 @@ class EPG(OneStepAlgorithm):
                 "environment does not give (feedback='bandit' withholds it); use an algorithm that learns from the "
                 "reward of the chosen action, such as Reinforce, PPO or A2C"
             )
+        check_rewards(info.action_rewards)
         return info.action_rewards
 
     def _loss(self, logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:

@@ -14,8 +14,8 @@ from agents.weights import check_tensors
 def module_tensors(policy: ViTPolicy) -> dict[str, Tensor]:
     """The tensors of a policy's module, by their names in the backbone, without those of its adapters of peft.
 
-    They are the tensors that are or were trainable, and the persistent buffers that the module added. A module that is a
-    `PeftModel` and nothing else has none; a module of your own that unfreezes or wraps layers has all of them here.
+    They are the tensors that are or were trainable, and the persistent buffers that the module added. A module that is
+    a `PeftModel` and nothing else has none; a module of your own that unfreezes or wraps layers has all of them here.
     """
     backbone = policy.backbone
     held: set[int] = set()

@@ -35,7 +35,7 @@ from agents.policy import ViTPolicy
 from agents.policy_config import AgentSeeds, PolicyConfig
 from agents.saved_agent import SavedAgent
 from agents.update_log import log_update
-from agents.vec_env import ObservationInfo, as_vec_env, native_vector_env, observation_info
+from agents.vec_env import ObservationInfo, as_vec_env, check_rewards, native_vector_env, observation_info
 from cls_env.arguments import truth_value, whole_number, word
 from cls_env.naming import lookup
 
@@ -216,9 +216,9 @@ class OneStepAlgorithm(SavedAgent, ABC):
         super().set_env(wrapped, force_reset)
         self._feature_cache.forget()
 
-    def set_parameters(self, *arguments: Any, **named: Any) -> None:
-        """As SB3's; features of the weights before are forgotten."""
-        super().set_parameters(*arguments, **named)
+    def set_parameters(self, *positional: Any, **named: Any) -> None:
+        """As SB3's; the features of the weights before are forgotten."""
+        super().set_parameters(*positional, **named)
         self._feature_cache.forget()
 
     def _check_policy(self, policy: str | type[ViTPolicy]) -> None:
@@ -464,6 +464,7 @@ class OneStepAlgorithm(SavedAgent, ABC):
         if not dones.all():
             name = type(self).__name__
             raise ValueError(f"{name} learns from the reward of one action: every episode must end after one step")
+        check_rewards(rewards)
         self._largest_reward = max(self._largest_reward or 0.0, float(np.abs(rewards).max()))
         self._paid_rewards(batch, probabilities, chosen, self._to_device(rewards))
         self.num_timesteps += self.n_envs

@@ -261,6 +261,16 @@ def observation_info(env: VecEnv, num_actions: int) -> ObservationInfo:
     )
 
 
+def check_rewards(rewards: NDArray[np.floating[Any]]) -> None:
+    """See that an environment's rewards are finite numbers.
+
+    Raises:
+        ValueError: One is NaN or infinite.
+    """
+    if not np.isfinite(rewards).all():
+        raise ValueError("the environment pays rewards that are NaN or infinite: see what its wrappers make of them")
+
+
 def _rows(batch: dict[str, Any], count: int) -> list[dict[str, Any]]:
     """Gymnasium's dict of arrays as SB3's list of dicts, without the masks and the finished episodes."""
     columns = {

@@ -108,13 +108,28 @@ def test_large_rewards_make_large_values(make_vec: MakeVec) -> None:
     LinearBandit("ViTPolicy", make_vec(8), ridge=1e-12, **ALIKE).learn(16)
 
 
-def test_linear_bandits_notice_rewards_that_are_no_numbers(make_vec: MakeVec) -> None:
-    class Lost(gym.vector.VectorRewardWrapper):
-        def rewards(self, rewards: Any) -> Any:
-            return rewards * np.nan
+class Lost(gym.vector.VectorWrapper):
+    """Loses the rewards that were paid, or all that are told."""
 
-    with pytest.raises(DivergedError, match="NaN"):
-        LinearBandit("ViTPolicy", Lost(make_vec(8)), **ALIKE).learn(32)
+    def __init__(self, env: gym.vector.VectorEnv, told: bool) -> None:
+        super().__init__(env)
+        self.told = told
+
+    def reset(self, **arguments: Any) -> Any:
+        images, info = super().reset(**arguments)
+        return images, info | ({"action_rewards": info["action_rewards"] * np.nan} if self.told else {})
+
+    def step(self, actions: Any) -> Any:
+        images, rewards, *rest = super().step(actions)
+        return images, rewards * np.nan, *rest
+
+
+@pytest.mark.parametrize("kind", [EPG, Reinforce, ValueBandit, LinearBandit])
+def test_rewards_that_are_no_numbers_are_the_environments_fault(kind: Any, make_vec: MakeVec) -> None:
+    """Predicted rewards would have passed over them, as over those of actions that were not chosen."""
+    agent = kind("ViTPolicy", Lost(make_vec(8), told=kind is EPG), **ALIKE)
+    with pytest.raises(ValueError, match="the environment pays rewards that are NaN or infinite"):
+        agent.learn(32)
 
 
 def test_checks_by_hand() -> None:

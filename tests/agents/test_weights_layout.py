@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from agents import PolicyConfig
 from agents.backbone import create_backbone, native_input_size, weights_hash
 from agents.model_names import timm_name
+from agents.weights import read_weights
 from agents.weights_layout import without_prefix
-from tests.agents.test_weights import VIT, assert_holds, vit  # noqa: F401
+from tests.agents.test_weights import VIT, Intruder, assert_holds, vit  # noqa: F401
 
 Tensors = dict[str, Tensor]
 
@@ -196,6 +197,14 @@ def test_models_of_others_are_refused_with_the_way(name: str) -> None:
         assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="unknown model 'vit_tinny_patch16_224'; did you mean 'vit_tiny_patch16_224'"):
         native_input_size("hf-hub:timm/vit_tinny_patch16_224")
+
+
+@pytest.mark.parametrize("file", ["run.ckpt", "run.pth.tar", "run.tar"])
+def test_code_in_them_is_refused_and_not_run(file: str, tmp_path: Path) -> None:
+    torch.save({"state_dict": {"x": Intruder(tmp_path / "trace")}}, tmp_path / file)
+    with pytest.raises(ValueError, match=rf"{file}: it would run \w+.mkdir, which is refused"):
+        read_weights(tmp_path / file)
+    assert not (tmp_path / "trace").exists()
 
 
 def test_architectures_keep_their_tensors() -> None:
