@@ -1,5 +1,7 @@
 """Agents that learn to classify by policy gradient: pretrained vision transformers with small trainable modules."""
 
+from agents.apply_options import ApplyOptions
+from agents.divergence import DivergedError
 from agents.epg import EPG
 from agents.features import ViTFeatures
 from agents.image_replay import ImageReplayBuffer
@@ -14,6 +16,8 @@ from agents.vec_env import GymnasiumVecEnv
 __all__ = [
     "EPG",
     "OBJECTIVES",
+    "ApplyOptions",
+    "DivergedError",
     "GymnasiumVecEnv",
     "ImageReplayBuffer",
     "LinearBandit",

@@ -13,6 +13,9 @@ from agents.backbone import Normalize, create_backbone, feature_width, weights_h
 from agents.peft_modules import add_peft_module
 from agents.policy_config import PolicyConfig
 
+CHANNELS = (1, 3)
+"""Grey and RGB images."""
+
 
 class AdaptedBackbone(NamedTuple):
     """What `adapt_backbone` makes.
@@ -23,6 +26,8 @@ class AdaptedBackbone(NamedTuple):
         backbone: The frozen model with its module, in eval mode; what learns in it has gradients.
         weights_sha256: Of the backbone's weights as they were loaded or drawn, without the module.
         features_dim: Width of the features.
+        module_names: Names of the backbone's tensors that are the module's own: the trainable ones, and the persistent
+            buffers that the bare model does not have.
     """
 
     central_view: CentralView
@@ -30,6 +35,7 @@ class AdaptedBackbone(NamedTuple):
     backbone: nn.Module
     weights_sha256: str
     features_dim: int
+    module_names: frozenset[str]
 
 
 def adapt_backbone(config: PolicyConfig, observation_space: spaces.Space[Any]) -> AdaptedBackbone:
@@ -44,22 +50,32 @@ def adapt_backbone(config: PolicyConfig, observation_space: spaces.Space[Any]) -
         ValueError: The space, the model, its weights or the module do not fit.
     """
     if not isinstance(observation_space, spaces.Box) or not is_image_space(observation_space):
-        raise ValueError(f"the ViT sees uint8 images in 0 ... 255 with 1, 3 or 4 channels, not {observation_space}")
+        raise ValueError(f"the ViT sees uint8 images in 0 ... 255 with 1 or 3 channels, not {observation_space}")
     channels_first = is_image_space_channels_first(observation_space)
+    channels = observation_space.shape[0 if channels_first else 2]
+    if channels not in CHANNELS:
+        raise ValueError(
+            f"the ViT sees grey or RGB images of 1 or 3 channels, and these have {channels}, as stacked frames "
+            "(VecFrameStack) or an alpha channel give: leave out the wrapper that adds channels"
+        )
     height, width = observation_space.shape[1:] if channels_first else observation_space.shape[:2]
     size = _image_size((height, width), config.input_size)
     bare = create_backbone(config.model, config.pretrained, size, config.backbone_seed, config.weights)
     normalize = Normalize(bare, not channels_first, config.normalisation)
     sha256 = weights_hash(bare)
+    bare_buffers = {id(buffer) for buffer in bare.buffers()}
     backbone = add_peft_module(config.peft, bare, config.blocks, config.peft_seed).eval()
     view = CentralView(size, config.crop_fraction)
-    return AdaptedBackbone(view, normalize, backbone, sha256, feature_width(backbone, size))
+    width = feature_width(backbone, size)
+    return AdaptedBackbone(view, normalize, backbone, sha256, width, _module_names(backbone, bare_buffers))
+
+
+def _module_names(backbone: nn.Module, bare_buffers: set[int]) -> frozenset[str]:
+    learned = {name for name, tensor in backbone.named_parameters() if tensor.requires_grad}
+    buffers = {name for name, buffer in backbone.named_buffers() if id(buffer) not in bare_buffers}
+    return frozenset(learned | (buffers & set(backbone.state_dict())))
 
 
 def _image_size(observed: tuple[int, int], input_size: int | None) -> tuple[int, int]:
     """Height and width of what the model sees."""
-    if input_size is None:
-        return observed
-    if input_size < 1:
-        raise ValueError(f"input_size is the side of a square in pixels, at least 1, not {input_size}")
-    return input_size, input_size
+    return observed if input_size is None else (input_size, input_size)

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import center_crop, resize
 
+from agents.number_arguments import pair_of_numbers
+from cls_env.arguments import as_plain, number
+
 TRIES = 10
 
 
@@ -40,15 +43,14 @@ class TrainView(nn.Module):
     ) -> None:
         super().__init__()
         self.size = _height_and_width(size)
-        if not 0 < scale[0] <= scale[1] <= 1:
+        self.scale, self.ratio = pair_of_numbers("scale", scale), pair_of_numbers("ratio", ratio)
+        self.flip = number("flip", flip)
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise ValueError(f"scale holds two shares of the area, 0 < smallest <= largest <= 1, not {scale}")
-        if not 0 < ratio[0] <= ratio[1] < float("inf"):
+        if not 0 < self.ratio[0] <= self.ratio[1] < float("inf"):
             raise ValueError(f"ratio holds two values of width / height, 0 < smallest <= largest, not {ratio}")
-        if not 0 <= flip <= 1:
+        if not 0 <= self.flip <= 1:
             raise ValueError(f"flip is a probability in [0, 1], not {flip}")
-        self.scale = scale
-        self.ratio = ratio
-        self.flip = flip
 
     def forward(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """One view of each image.
@@ -88,9 +90,9 @@ class CentralView(nn.Module):
     def __init__(self, size: int | tuple[int, int], crop_fraction: float = 0.875) -> None:
         super().__init__()
         self.size = _height_and_width(size)
-        if not 0 < crop_fraction <= 1:
+        self.crop_fraction = number("crop_fraction", crop_fraction)
+        if not 0 < self.crop_fraction <= 1:
             raise ValueError(f"crop_fraction is a share of the side in (0, 1], not {crop_fraction}")
-        self.crop_fraction = crop_fraction
 
     def forward(self, images: Tensor) -> Tensor:
         """The view of each image.
@@ -191,10 +193,12 @@ def _resizing_matrices(start: Tensor, length: Tensor, pixels: int, size: int) ->
 
 
 def _height_and_width(size: int | tuple[int, int]) -> tuple[int, int]:
-    height, width = (size, size) if isinstance(size, int) else size
-    if min(height, width) < 1:
+    plain = as_plain(size)
+    sides = tuple(plain) if isinstance(plain, (list, tuple)) else (plain, plain)
+    whole = all(isinstance(side, int) and not isinstance(side, bool) for side in sides)
+    if len(sides) != 2 or not whole or min(sides) < 1:
         raise ValueError(f"size is the side of a view in pixels, at least 1, not {size}")
-    return height, width
+    return sides
 
 
 def _require_images(images: Tensor) -> None:

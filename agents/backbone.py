@@ -19,6 +19,7 @@ from timm.data.constants import (
 from torch import Tensor, nn
 
 import agents.micro_vit  # noqa: F401  # registers the embedded model with timm
+from agents.model_names import timm_name
 from agents.weights import put_weights, read_weights
 from cls_env.naming import lookup
 
@@ -37,7 +38,8 @@ def create_backbone(
     """Create a timm model without its classifier.
 
     Args:
-        model: A timm name, such as `"vit_base_patch16_224.augreg_in21k"`, or the embedded `"vit_micro_patch8_32"`.
+        model: A timm name, such as `"vit_base_patch16_224.augreg_in21k"`, or the embedded `"vit_micro_patch8_32"`;
+            `hf-hub:timm/NAME` and `timm/NAME` mean NAME.
         pretrained: Whether to load the weights that belong to the name, or to draw random ones from the seed.
         image_size: Height and width of the images.
         seed: Fixes random weights; the global random state is left as it was.
@@ -51,8 +53,8 @@ def create_backbone(
         FileNotFoundError: There is no such weights file.
         ValueError: timm knows no such model, the image size does not fit its patches, or the weights do not fit it.
     """
-    architecture = model.split(".")[0]
-    lookup("model", architecture, dict.fromkeys(timm.list_models(), True))
+    model = timm_name(model)
+    lookup("model", model.split(".")[0], dict.fromkeys(timm.list_models(), True))
     tensors = None if weights is None else read_weights(weights)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -72,8 +74,9 @@ def native_input_size(model: str) -> int:
     """Side of the images for which a timm model's weights were made, in pixels.
 
     Raises:
-        ValueError: timm knows no such model.
+        ValueError: timm knows no such model, or it is of another collection.
     """
+    model = timm_name(model)
     lookup("model", model.split(".")[0], dict.fromkeys(timm.list_models(), True))
     try:
         config = timm.get_pretrained_cfg(model)

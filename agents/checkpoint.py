@@ -4,35 +4,38 @@ Inside: `model.json` (how to rebuild the agent), `head.safetensors` (weight, bia
 learned of the backbone: `adapter/` as peft's own `save_pretrained` writes it, which `peft.PeftModel.from_pretrained`
 can load, or, where all of it did, `backbone.safetensors` with its parameters and buffers under timm's names. A method
 that has an adapter for each task keeps the later ones beside the first, in `adapter/task1/` ...; what else a method
-keeps is in `method.safetensors`, and what an algorithm keeps beside its policy in `algorithm.safetensors`.
+keeps is in `method.safetensors`, and what an algorithm keeps beside its policy in `algorithm.safetensors`. A module of
+your own that is no adapter of peft, or has trainable tensors beside one, has these and its buffers in
+`module.safetensors`, under their names in the backbone.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import tempfile
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel, get_peft_model_state_dict, load_peft_weights, set_peft_model_state_dict
-from safetensors.torch import load, load_file, save_file
-from torch import nn
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 
+from agents.archive import part_names, read_json, read_tensors, write_archive, write_tensors
+from agents.description import POLICY, check_agent, check_entries, check_savable
+from agents.learning_arguments import policy_arguments
+from agents.module_weights import load_module_tensors, module_tensors
+from agents.optimizers import is_torchs_own
 from agents.policy import ViTPolicy
 from agents.policy_config import PolicyConfig
 from agents.weights import load_tensors
 
 _MODEL, _HEAD, _BACKBONE, _METHOD = "model.json", "head.safetensors", "backbone.safetensors", "method.safetensors"
-_ALGORITHM = "algorithm.safetensors"
+_ALGORITHM, _MODULE = "algorithm.safetensors", "module.safetensors"
 _ADAPTER = "adapter"
 _ADAPTER_CONFIG = f"{_ADAPTER}/adapter_config.json"
 _PART = re.compile(
-    rf"({_HEAD}|{_BACKBONE}|{_METHOD}|{_ALGORITHM}|{_ADAPTER}/(task\d+/)?(adapter_config\.json|adapter_model\.safetensors))"
+    rf"({_HEAD}|{_BACKBONE}|{_METHOD}|{_ALGORITHM}|{_MODULE}|{_ADAPTER}/(task\d+/)?(adapter_config\.json|adapter_model\.safetensors))"
 )
 """What of a checkpoint's names is a part of it; nothing else is read or written."""
 DEFAULT_ADAPTER = "default"
@@ -54,31 +57,22 @@ def save_checkpoint(
         The file written.
     """
     target = Path(path) if Path(path).suffix else Path(path).with_suffix(".zip")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as room:
-        folder = Path(room)
+    check_savable(description)
+
+    def fill(folder: Path) -> None:
         (folder / _MODEL).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-        _save_tensors(policy.head, folder / _HEAD)
-        if policy.method.state_dict():
-            _save_tensors(policy.method, folder / _METHOD)
-        if state:
-            save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / _ALGORITHM)
+        write_tensors(policy.head.state_dict(), folder / _HEAD)
+        further = {} if policy.trains_whole_backbone else module_tensors(policy)
+        for tensors, name in ((policy.method.state_dict(), _METHOD), (state or {}, _ALGORITHM), (further, _MODULE)):
+            if tensors:
+                write_tensors(tensors, folder / name)
         if isinstance(policy.backbone, PeftModel):
             policy.backbone.save_pretrained(str(folder / _ADAPTER))
         elif policy.trains_whole_backbone:
-            _save_tensors(policy.backbone, folder / _BACKBONE)
-        aside = folder / target.name
-        with zipfile.ZipFile(aside, "w") as archive:
-            for file in sorted(folder.rglob("*")):
-                name = file.relative_to(folder).as_posix()
-                if name == _MODEL or _PART.fullmatch(name):
-                    archive.write(file, name)
-        aside.replace(target)
+            write_tensors(policy.backbone.state_dict(), folder / _BACKBONE)
+
+    write_archive(target, fill, lambda name: name == _MODEL or _PART.fullmatch(name) is not None)
     return target
-
-
-def _save_tensors(module: nn.Module, file: Path) -> None:
-    save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, file)
 
 
 def read_description(path: str | Path) -> dict[str, Any]:
@@ -88,25 +82,35 @@ def read_description(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: There is no such file, also not with `.zip` added.
         ValueError: The file is not a checkpoint of this package.
     """
-    file = _existing(path)
-    try:
-        with zipfile.ZipFile(file) as archive:
-            description: dict[str, Any] = json.loads(archive.read(_MODEL))
-            return description
-    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"{file} is not a checkpoint of this package, or is damaged: {error}") from error
+    return read_json(_existing(path), _MODEL)
+
+
+def read_agent(path: str | Path) -> dict[str, Any]:
+    """The JSON part of an agent's checkpoint, with all entries that every algorithm has.
+
+    Raises:
+        FileNotFoundError: There is no such file, also not with `.zip` added.
+        ValueError: The file is not a checkpoint of an agent, or is damaged.
+    """
+    description = read_description(path)
+    check_agent(description, path)
+    return description
 
 
 def read_state(path: str | Path) -> dict[str, torch.Tensor]:
-    """What the algorithm kept beside its policy; empty where it keeps nothing."""
-    with zipfile.ZipFile(_existing(path)) as archive:
-        return load(archive.read(_ALGORITHM)) if _ALGORITHM in archive.namelist() else {}
+    """What the algorithm kept beside its policy; empty where it keeps nothing.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    file = _existing(path)
+    return read_tensors(file, _ALGORITHM) if _ALGORITHM in part_names(file) else {}
 
 
 def describe_policy(policy: ViTPolicy) -> dict[str, Any]:
     """What a policy is made of, as JSON; an optimizer that PyTorch does not have is left unnamed."""
     optimizer = policy.optimizer_class
-    known = getattr(torch.optim, optimizer.__name__, None) is optimizer
+    known = is_torchs_own(optimizer)
     return {
         "policy": asdict(policy.config),
         "optimizer": optimizer.__name__ if known else None,
@@ -121,18 +125,19 @@ def saved_policy_arguments(description: dict[str, Any]) -> dict[str, Any]:
     Entries of `PolicyConfig` that the description lacks, being older, have their defaults.
 
     Raises:
-        ValueError: The description has an entry that `PolicyConfig` lacks.
+        ValueError: The description has an entry that `PolicyConfig` lacks, lacks one of its own, or one is damaged.
     """
+    check_entries(description, POLICY, "the checkpoint")
     entries = dict(description["policy"])
     rank = entries.pop("lora_rank", None)  # checkpoints from before modules had arguments
-    if rank is not None and entries["peft"] == "lora":
+    if rank is not None and entries.get("peft") == "lora":
         entries["peft"] = f"lora:r={rank}"
     unknown = sorted(set(entries) - set(PolicyConfig.__dataclass_fields__))
     if unknown:
         raise ValueError(f"the saved policy has entries unknown here: {', '.join(unknown)}; a later version saved it")
-    if entries["peft"] == "full":  # all weights are in the checkpoint: none need be fetched or read first
+    if entries.get("peft") == "full":  # all weights are in the checkpoint: none need be fetched or read first
         entries = entries | {"pretrained": False, "weights": None}
-    arguments: dict[str, Any] = {"config": PolicyConfig(**entries | {"blocks": tuple(entries["blocks"])})}
+    arguments: dict[str, Any] = {"config": PolicyConfig(**entries)}
     optimizer = getattr(torch.optim, description["optimizer"] or "", None)
     if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
         arguments |= {"optimizer_class": optimizer, "optimizer_kwargs": description["optimizer_kwargs"]}
@@ -156,11 +161,18 @@ def saved_agent_arguments(
     kept = ("batch_size", "freeze_fraction", "crop_scale", "cache_features", "precision", "seed")
     arguments = {name: saved[name] for name in kept if name in saved}
     for name in (*own, "learning_rate"):
+        if name not in saved:
+            raise ValueError(f"model.json in {path} lacks the entry {name!r}: the file is damaged")
         if saved[name] is None and name not in given:
             raise ValueError(f"{path} was saved with a function as {name}: pass it again, load(path, {name}=...)")
         arguments[name] = saved[name]
-    policy_kwargs = saved_policy_arguments(saved) | given.get("policy_kwargs", {})
+    try:
+        policy_kwargs = saved_policy_arguments(saved) | policy_arguments(given.get("policy_kwargs"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     config = policy_kwargs["config"]
+    if not isinstance(config, PolicyConfig):
+        raise ValueError(f"config must be a PolicyConfig, not {config!r}")
     if config.weights is not None and "weights" not in policy_kwargs and not Path(config.weights).is_file():
         raise ValueError(
             f"{path} was trained on the weights file {config.weights}, which is not here; say where it is, "
@@ -180,38 +192,53 @@ def load_weights(path: str | Path, policy: ViTPolicy) -> None:
         ValueError: A part or a tensor is missing, unexpected or of another shape.
     """
     file = _existing(path)
-    with tempfile.TemporaryDirectory() as room, zipfile.ZipFile(file) as archive:
-        names = {name for name in archive.namelist() if _PART.fullmatch(name)}
-        for name in names:
-            archive.extract(name, room)
-        if _HEAD not in names:
-            raise ValueError(f"{file} holds no head: it is damaged")
-        if policy.trains_whole_backbone != (_BACKBONE in names):
-            found = "holds a" if _BACKBONE in names else "holds no"
-            raise ValueError(f"{file} {found} {_BACKBONE}, which does not fit a policy of peft={policy.config.peft!r}")
-        adapted = isinstance(policy.backbone, PeftModel)
-        if adapted != (_ADAPTER_CONFIG in names):
-            found = "holds no" if adapted else "holds an"
-            raise ValueError(f"{file} {found} adapter, which does not fit a policy of peft={policy.config.peft!r}")
-        head = load_file(Path(room) / _HEAD)
-        policy.head.grow(head["actions"].tolist())
-        policy.head.load_state_dict(head)
-        try:
-            policy.method.resume(policy, load_file(Path(room) / _METHOD) if _METHOD in names else {})
-        except ValueError as error:
-            raise ValueError(f"{file}, method {policy.config.method}: {error}") from error
-        if policy.trains_whole_backbone:
-            load_tensors(policy.backbone, load_file(Path(room) / _BACKBONE), f"{_BACKBONE} in {file}")
-        elif isinstance(policy.backbone, PeftModel):
-            for name in policy.backbone.peft_config:
-                folder = Path(room) / _ADAPTER / ("" if name == DEFAULT_ADAPTER else name)
-                _load_adapter(policy.backbone, name, folder, file)
+    names = set(part_names(file))
+    if _HEAD not in names:
+        raise ValueError(f"{file} holds no head: it is damaged")
+    if policy.trains_whole_backbone != (_BACKBONE in names):
+        found = "holds a" if _BACKBONE in names else "holds no"
+        raise ValueError(f"{file} {found} {_BACKBONE}, which does not fit a policy of peft={policy.config.peft!r}")
+    adapted = isinstance(policy.backbone, PeftModel)
+    if adapted != (_ADAPTER_CONFIG in names):
+        found = "holds no" if adapted else "holds an"
+        raise ValueError(f"{file} {found} adapter, which does not fit a policy of peft={policy.config.peft!r}")
+    _load_head(policy, read_tensors(file, _HEAD), f"{_HEAD} in {file}")
+    try:
+        policy.method.resume(policy, read_tensors(file, _METHOD) if _METHOD in names else {})
+    except ValueError as error:
+        raise ValueError(f"{file}, method {policy.config.method}: {error}") from error
+    if policy.trains_whole_backbone:
+        load_tensors(policy.backbone, read_tensors(file, _BACKBONE), f"{_BACKBONE} in {file}")
+        return
+    if isinstance(policy.backbone, PeftModel):
+        for name in policy.backbone.peft_config:
+            _load_adapter(policy.backbone, name, names, file)
+    if _MODULE in names:
+        load_module_tensors(policy, read_tensors(file, _MODULE), f"{_MODULE} in {file}")
+    elif lost := module_tensors(policy):
+        raise ValueError(
+            f"{file} holds no {_MODULE} with the {len(lost)} tensors of peft {policy.config.peft!r}: an older version "
+            "saved it without them, so the agent must be trained again"
+        )
 
 
-def _load_adapter(backbone: PeftModel, name: str, folder: Path, file: Path) -> None:
-    if not folder.is_dir():
+def _load_head(policy: ViTPolicy, tensors: dict[str, torch.Tensor], source: str) -> None:
+    actions = tensors.get("actions", torch.empty(0, dtype=torch.int64)).flatten().tolist()
+    if not all(isinstance(action, int) for action in actions) or len(set(actions)) < len(actions):
+        raise ValueError(f"{source} is damaged: its actions are {actions}")
+    try:
+        policy.head.grow(actions)
+    except ValueError as error:
+        raise ValueError(f"{source} is damaged: {error}") from error
+    load_tensors(policy.head, tensors, source)
+
+
+def _load_adapter(backbone: PeftModel, name: str, parts: set[str], file: Path) -> None:
+    folder = _ADAPTER if name == DEFAULT_ADAPTER else f"{_ADAPTER}/{name}"
+    part = f"{folder}/adapter_model.safetensors"
+    if part not in parts:
         raise ValueError(f"{file} lacks the adapter {name}")
-    weights: dict[str, torch.Tensor] = load_peft_weights(str(folder), device="cpu")
+    weights = read_tensors(file, part)
     expected: dict[str, torch.Tensor] = get_peft_model_state_dict(backbone, adapter_name=name)
     missing = sorted(set(expected) - set(weights))
     for tensor in sorted(set(expected) & set(weights)):

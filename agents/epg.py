@@ -15,7 +15,8 @@ from agents.methods import NO_OBJECTIVE
 from agents.objectives import Objective, TaskObjective, make_objective
 from agents.one_step import Learning, OneStepAlgorithm
 from agents.policy import ViTPolicy
-from agents.vec_env import ObservationInfo
+from agents.vec_env import ObservationInfo, check_rewards
+from cls_env.arguments import word
 
 
 class EPG(OneStepAlgorithm):
@@ -55,8 +56,8 @@ class EPG(OneStepAlgorithm):
         batch_size: int = 32,
         **learning: Unpack[Learning],
     ) -> None:
-        self.objective = objective
-        self._objective = None if objective == NO_OBJECTIVE else make_objective(objective)
+        self.objective = objective if callable(objective) else word("objective", objective)
+        self._objective = None if self.objective == NO_OBJECTIVE else make_objective(self.objective)
         super().__init__(policy, env, learning_rate, batch_size, **learning)
 
     def _observed_rewards(self, info: ObservationInfo) -> NDArray[np.float32]:
@@ -66,6 +67,7 @@ class EPG(OneStepAlgorithm):
                 "environment does not give (feedback='bandit' withholds it); use an algorithm that learns from the "
                 "reward of the chosen action, such as Reinforce, PPO or A2C"
             )
+        check_rewards(info.action_rewards)
         return info.action_rewards
 
     def _loss(self, logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:

@@ -13,6 +13,8 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agents.class_names import check_same_classes
+from agents.divergence import check_scores
 from agents.objectives import entropy, mask_logits
 
 
@@ -83,7 +85,14 @@ def test_tasks(
         tasks: Which tasks; each is tested by itself, over all classes met.
         task_named: Choose among the classes of `info["action_mask"]`, as in task-incremental learning, also for
             `predictions`, `entropy`, `confidence` and `log_likelihood`.
+
+    Raises:
+        ValueError: The policy learned other classes than the environment shows, or the same in another order.
+        DivergedError: The policy scores a seen class with NaN.
     """
+    learned, given = getattr(policy, "class_names", None), getattr(env.unwrapped, "action_names", None)
+    if learned is not None and given is not None and len(policy.met_actions):
+        check_same_classes(learned, given, "test on the classes that were learned, in their order")
     return [_test_task(policy, env, task, task_named) for task in tasks]
 
 
@@ -122,10 +131,14 @@ def judge(logits: Tensor, labels: Tensor, action_mask: Tensor, met: Tensor, task
         action_mask: Non-zero for the classes of the image's task, shape (B, A).
         met: The classes met so far; where there is none, all count.
         task_named: Choose among the task's classes alone.
+
+    Raises:
+        DivergedError: The logit of a seen class is NaN.
     """
     within = mask_logits(logits, action_mask)
     choosable = within if task_named else logits
     columns = met if len(met) else torch.arange(logits.shape[1], device=logits.device)
+    check_scores(logits, columns)
     known = choosable[:, columns]
     log_probabilities = known.log_softmax(dim=1)
     top, choice = log_probabilities.max(dim=1)

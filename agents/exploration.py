@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from agents.objectives.masking import allowed_actions, check_share
+from cls_env.arguments import number
 from cls_env.naming import call_arguments, lookup, parse_specification
 
 Exploration = Callable[[Tensor, float], Tensor]
@@ -34,9 +35,9 @@ def epsilon_greedy(values: Tensor, progress: float, epsilon: float = 0.1, final:
     >>> epsilon_greedy(torch.tensor([[0.2, 0.7]]), 0.0, epsilon=0.5)
     tensor([[0.2500, 0.7500]])
     """
-    check_share("epsilon", epsilon)
-    check_share("final", epsilon if final is None else final)
-    share = epsilon if final is None else epsilon + (final - epsilon) * progress
+    first = check_share("epsilon", epsilon)
+    last = first if final is None else check_share("final", final)
+    share = first if final is None else first + (last - first) * progress
     allowed = allowed_actions(values).to(values.dtype)
     best = torch.nn.functional.one_hot(values.argmax(dim=1), values.shape[1])
     return share * allowed / allowed.sum(dim=1, keepdim=True) + (1 - share) * best
@@ -59,10 +60,11 @@ def boltzmann(values: Tensor, progress: float, temperature: float = 0.1, final: 
     Raises:
         ValueError: A temperature is not positive.
     """
-    last = temperature if final is None else final
-    if not (temperature > 0 and last > 0):
-        raise ValueError(f"temperatures must be above 0, not {temperature} and {last}")
-    now = temperature ** (1 - progress) * last**progress
+    first = number("temperature", temperature)
+    last = first if final is None else number("final", final)
+    if not (first > 0 and last > 0):
+        raise ValueError(f"temperatures must be above 0, not {first} and {last}")
+    now = first ** (1 - progress) * last**progress
     return values.masked_fill(~allowed_actions(values), -torch.inf).div(now).softmax(dim=1)
 
 

@@ -54,6 +54,7 @@ class ViTFeatures(BaseFeaturesExtractor):
         self.central_view, self.normalize, self.backbone = adapted.central_view, adapted.normalize, adapted.backbone
         self.trains_whole_backbone = all(parameter.requires_grad for parameter in self.backbone.parameters())
         _share_frozen(self.backbone, (adapted.weights_sha256, config.peft, config.blocks, config.peft_seed))
+        self._range_is_known = False
         self.train(False)
 
     def forward(self, observations: Tensor) -> Tensor:
@@ -61,11 +62,27 @@ class ViTFeatures(BaseFeaturesExtractor):
 
         Args:
             observations: Images in the layout of the space: uint8, or as SB3 hands them on, float in [0, 1].
+
+        Raises:
+            ValueError: The floats are in 0 ... 255.
         """
         if observations.is_floating_point():
+            self._check_range(observations)
             observations = (observations * 255).round().to(torch.uint8)
         view = self.central_view(self.normalize.channels_first(observations))
         return self.backbone(self.normalize.standardize(view))
+
+    def _check_range(self, observations: Tensor) -> None:
+        """Look at the first images that are not black: pixels of 0 ... 255 as floats would be taken for others."""
+        if self._range_is_known or not observations.numel():
+            return
+        largest = observations.max().item()
+        if largest > 1:
+            raise ValueError(
+                f"float images must be in [0, 1], and these reach {largest:g}: leave normalize_images=True, with which "
+                "stable-baselines3 divides by 255, or hand on uint8"
+            )
+        self._range_is_known = largest > 0
 
     def apply(self, fn: Callable[[nn.Module], None]) -> ViTFeatures:
         """Leave everything as it is: SB3 initialises its networks through this, and these weights are pretrained."""
@@ -89,11 +106,18 @@ class ViTFeatures(BaseFeaturesExtractor):
         return super()._apply(once, recurse)
 
 
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.device == other.device and one.dtype == other.dtype and torch.equal(one, other)
+
+
 def _share_frozen(backbone: nn.Module, key: tuple[object, ...]) -> None:
     """Make buffers of the parameters that do not learn, and of equal ones in this process one."""
     for path, module in backbone.named_modules():
         for name, parameter in list(module._parameters.items()):
             if parameter is not None and not parameter.requires_grad:
                 del module._parameters[name]
-                shared = _FROZEN.setdefault((*key, path, name), parameter.detach())
+                own = parameter.detach()
+                shared = _FROZEN.setdefault((*key, path, name), own)
+                if shared is not own and not _same(shared, own):
+                    shared = own  # the name of the module stood for another one before
                 module.register_buffer(name, shared, persistent=False)

@@ -33,7 +33,13 @@ class GrowingHead(nn.Module):
         self.register_buffer("actions", torch.empty(0, dtype=torch.int64))
 
     def grow(self, actions: Sequence[int]) -> None:
-        """Add a row for each action that has none; parameters are replaced, so optimizers must be renewed."""
+        """Add a row for each action that has none; parameters are replaced, so optimizers must be renewed.
+
+        Raises:
+            ValueError: An action is outside the action space.
+        """
+        if outside := [action for action in actions if not 0 <= action < self.num_actions]:
+            raise ValueError(f"actions must be in 0 ... {self.num_actions - 1}, not {outside[0]}")
         known = set(self.actions.tolist())
         new = [action for action in actions if action not in known]
         if not new:
@@ -44,6 +50,16 @@ class GrowingHead(nn.Module):
         self.weight = nn.Parameter(torch.cat([self.weight.detach(), rows.to(device)]))
         self.bias = nn.Parameter(torch.cat([self.bias.detach(), torch.zeros(len(new), device=device)]))
         self.actions = torch.cat([self.actions, torch.tensor(new, device=device)])
+
+    def remap_actions(self, new_index: Tensor, num_actions: int) -> None:
+        """Let the rows stand for the same classes in another action space.
+
+        Args:
+            new_index: The new position of each action; int64 of shape (A,).
+            num_actions: Size of the other action space.
+        """
+        self.actions = new_index[self.actions]
+        self.num_actions = num_actions
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits of all actions, shape (B, num_actions): minus infinity for classes not met, 0 while there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +12,13 @@ from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+from agents.learning_arguments import policy_arguments
 from agents.methods import Batch
 from agents.one_step import Learning, OneStepAlgorithm
 from agents.policy import ViTPolicy
 from agents.value_bandit import only_chosen, squared_error
+from agents.weights import load_tensors
+from cls_env.arguments import number, word
 from cls_env.naming import lookup
 
 RULES = {"ucb": False, "thompson": True}
@@ -36,6 +40,7 @@ class RidgeArms(nn.Module):
 
     def __init__(self, num_arms: int, width: int, ridge: float) -> None:
         super().__init__()
+        self.ridge = ridge
         identity = torch.eye(width, dtype=torch.float64) / ridge
         self.register_buffer("inverse", identity.repeat(num_arms, 1, 1))
         self.register_buffer("moment", torch.zeros(num_arms, width, dtype=torch.float64))
@@ -47,6 +52,19 @@ class RidgeArms(nn.Module):
     def widths(self, features: Tensor, arms: Sequence[int]) -> Tensor:
         """sqrt(x^T A^-1 x), float64 of shape (B, n)."""
         return torch.einsum("bd,kde,be->bk", features, self.inverse[arms], features).clamp(min=0).sqrt()
+
+    def remap_actions(self, new_index: Tensor, num_actions: int) -> None:
+        """Move the arms to their places in another action space; new ones know nothing.
+
+        Args:
+            new_index: The new position of each arm, -1 where it has none; int64 of shape (K,).
+            num_actions: The number of arms there.
+        """
+        fresh = RidgeArms(num_actions, self.moment.shape[1], self.ridge).to(self.moment.device)
+        kept = new_index >= 0
+        fresh.inverse[new_index[kept]] = self.inverse[kept]
+        fresh.moment[new_index[kept]] = self.moment[kept]
+        self.inverse, self.moment = fresh.inverse, fresh.moment
 
     def observe(self, features: Tensor, arms: Tensor, rewards: Tensor) -> None:
         """Add samples, by a Sherman-Morrison update each.
@@ -101,11 +119,12 @@ class LinearBandit(OneStepAlgorithm):
         batch_size: int = 32,
         **learning: Unpack[Learning],
     ) -> None:
-        self.rule, self.exploration, self.ridge = rule, exploration, ridge
-        self._draws = lookup("rule", rule, RULES)
-        if not (exploration >= 0 and ridge > 0):
+        self.rule = word("rule", rule)
+        self._draws = lookup("rule", self.rule, RULES)
+        self.exploration, self.ridge = number("exploration", exploration), number("ridge", ridge)
+        if not (0 <= self.exploration < math.inf and 0 < self.ridge < math.inf):
             raise ValueError(f"exploration must be at least 0 and ridge above 0, not {exploration} and {ridge}")
-        learning["policy_kwargs"] = {"peft": "none"} | (learning.get("policy_kwargs") or {})
+        learning["policy_kwargs"] = {"peft": "none"} | policy_arguments(learning.get("policy_kwargs"))
         super().__init__(policy, env, learning_rate, batch_size, **learning)
 
     def _setup_model(self) -> None:
@@ -149,8 +168,15 @@ class LinearBandit(OneStepAlgorithm):
         self.policy.head.weight.copy_(self._arms.coefficients(self.policy.head.actions.tolist()))
         return self._loss(logits, action_rewards, progress).mean()
 
+    def _largest_output(self) -> float:
+        return math.inf  # no gradient is taken, and a small ridge makes wide intervals
+
+    def _remap_actions(self, new_index: Tensor, num_actions: int) -> None:
+        super()._remap_actions(new_index, num_actions)
+        self._arms.remap_actions(new_index.to(self.device), num_actions)
+
     def _state(self) -> dict[str, Tensor]:
         return self._arms.state_dict()
 
     def _resume(self, tensors: dict[str, Tensor]) -> None:
-        self._arms.load_state_dict(tensors)
+        load_tensors(self._arms, tensors, "the saved regression")

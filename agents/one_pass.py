@@ -42,10 +42,20 @@ class OnePass:
         return self._env.reset()
 
     def __iter__(self) -> Iterator[Shown]:
-        """Observations, what is known of them, and which of their rows are new."""
+        """Observations, what is known of them, and which of their rows are new.
+
+        Raises:
+            ValueError: The environments are set to different tasks.
+        """
         images, passed = self.begin_again(), 0
         info = observation_info(self._env, self._num_actions)
         length, seen = info.epoch_length or 0, np.empty(0, dtype=np.int64)
+        for mask in (info.task_mask, info.action_mask):
+            if (mask[:length] != mask[0]).any():
+                raise ValueError(
+                    "the environments are set to different tasks, so that no one pass shows the images of all: set the "
+                    "same options for all of them"
+                )
         while True:
             rows = np.arange(min(self._env.num_envs, length - passed))
             if info.image_index is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, TypedDict, TypeVar, cast
 
@@ -19,16 +20,23 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedul
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
+from agents import learning_arguments as arguments
 from agents.augmentation import TrainView
+from agents.class_memory import checked_actions
+from agents.devices import checked_device
+from agents.divergence import LARGEST_LOGIT, DivergenceWatch
 from agents.feature_cache import FeatureCache
+from agents.identity import class_names_of
 from agents.methods import Batch, Task, check_method
+from agents.number_arguments import pair_of_numbers, share
 from agents.objectives import Objective, mask_logits
 from agents.one_pass import OnePass
 from agents.policy import ViTPolicy
 from agents.policy_config import AgentSeeds, PolicyConfig
 from agents.saved_agent import SavedAgent
 from agents.update_log import log_update
-from agents.vec_env import ObservationInfo, as_vec_env, native_vector_env, observation_info
+from agents.vec_env import ObservationInfo, as_vec_env, check_rewards, native_vector_env, observation_info
+from cls_env.arguments import truth_value, whole_number, word
 from cls_env.naming import lookup
 
 SelfOneStep = TypeVar("SelfOneStep", bound="OneStepAlgorithm")
@@ -117,24 +125,20 @@ class OneStepAlgorithm(SavedAgent, ABC):
         device: torch.device | str = "auto",
         _init_setup_model: bool = True,
     ) -> None:
-        if not 0 <= freeze_fraction <= 1:
-            raise ValueError(f"freeze_fraction is a share of the steps in [0, 1], not {freeze_fraction}")
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-        self.batch_size = batch_size
-        self.freeze_fraction = freeze_fraction
-        if cache_features and crop_scale is not None:
+        self.batch_size = whole_number("batch_size", batch_size, least=1)
+        self.freeze_fraction = share("freeze_fraction", freeze_fraction, "the steps")
+        self.crop_scale = None if crop_scale is None else pair_of_numbers("crop_scale", crop_scale)
+        self.cache_features = truth_value("cache_features", cache_features)
+        if self.cache_features and self.crop_scale is not None:
             raise ValueError("cache_features keeps one view of each image, but crop_scale draws a new one each time")
-        self.crop_scale = crop_scale
-        self.cache_features = cache_features
         self._feature_cache = FeatureCache()
-        self.precision = precision
-        self._autocast_dtype = lookup("precision", precision, PRECISIONS)
-        if isinstance(policy, str):
-            lookup("policy", policy, self.policy_aliases)
+        self._largest_reward: float | None = None
+        self.precision = word("precision", precision)
+        self._autocast_dtype = lookup("precision", self.precision, PRECISIONS)
+        self._check_policy(policy)
         if isinstance(env, str):
-            env = native_vector_env(env, batch_size) or env
-        elif env is None and _init_setup_model:
+            env = native_vector_env(env, self.batch_size) or env
+        elif env is None and truth_value("_init_setup_model", _init_setup_model):
             name = type(self).__name__
             raise ValueError(
                 f"{name} needs an environment to learn its spaces from; without one, use {name}.load(path)"
@@ -142,19 +146,19 @@ class OneStepAlgorithm(SavedAgent, ABC):
         super().__init__(
             policy,
             env,  # type: ignore[arg-type]  # _wrap_env takes vector envs too
-            learning_rate,
-            policy_kwargs=policy_kwargs,
-            stats_window_size=stats_window_size,
-            tensorboard_log=tensorboard_log,
-            verbose=verbose,
-            device=device,
+            arguments.learning_rate(learning_rate),
+            policy_kwargs=arguments.policy_arguments(policy_kwargs),
+            stats_window_size=whole_number("stats_window_size", stats_window_size, least=1),
+            tensorboard_log=arguments.log_folder(tensorboard_log),
+            verbose=whole_number("verbose", verbose),
+            device=checked_device(device),
             support_multi_env=True,
-            seed=seed,
-            supported_action_spaces=(gym.spaces.Discrete,),
+            seed=arguments.agent_seed(seed),
         )
         if self.env is not None:
+            checked_actions(self.env)
             self._check_batches(self.n_envs)
-        self._current_task = None
+            self.class_names = class_names_of(self.env)
         if _init_setup_model:
             self._setup_model()
 
@@ -187,16 +191,41 @@ class OneStepAlgorithm(SavedAgent, ABC):
         """As SB3, but images stay channels last: the policy transposes them on its device."""
         return as_vec_env(env)
 
-    def set_env(self, env: GymEnv | VectorEnv[Any, Any, Any], force_reset: bool = True) -> None:
+    def set_env(
+        self, env: GymEnv | VectorEnv[Any, Any, Any] | str, force_reset: bool = True, match_classes: bool = False
+    ) -> None:
         """As SB3's, for any number of environments of which the batch is a multiple.
 
+        Args:
+            env: As the constructor takes it. Its classes (`action_names`, where it has them) must be those that were
+                learned, in the same order.
+            force_reset: Reset before training.
+            match_classes: Match classes by name instead of refusing another order: everything that the agent keeps for
+                each class moves to the place that the environment gives the class. The environment may have further
+                classes, and must have all that the agent has seen.
+
         Raises:
-            ValueError: Their spaces or their number do not fit.
+            ValueError: Their spaces, their number or their classes do not fit.
         """
+        if isinstance(env, str):
+            env = native_vector_env(env, self.batch_size) or gym.make(env)
         wrapped = self._wrap_env(env, self.verbose)  # type: ignore[arg-type]
         self._check_batches(wrapped.num_envs)
+        self._take_classes(wrapped, truth_value("match_classes", match_classes))
         self.n_envs = wrapped.num_envs
         super().set_env(wrapped, force_reset)
+        self._feature_cache.forget()
+
+    def set_parameters(self, *positional: Any, **named: Any) -> None:
+        """As SB3's; the features of the weights before are forgotten."""
+        super().set_parameters(*positional, **named)
+        self._feature_cache.forget()
+
+    def _check_policy(self, policy: str | type[ViTPolicy]) -> None:
+        if isinstance(policy, str):
+            lookup("policy", policy, self.policy_aliases)
+        elif not (isinstance(policy, type) and issubclass(policy, ViTPolicy)):
+            raise ValueError(f"policy must be 'ViTPolicy' or a subclass of ViTPolicy, not {policy!r}")
 
     def _check_batches(self, num_envs: int) -> None:
         if self.batch_size % num_envs:
@@ -211,11 +240,13 @@ class OneStepAlgorithm(SavedAgent, ABC):
             backbone_seed=seeds.backbone, peft_seed=seeds.peft, head_seed=seeds.head, method_seed=seeds.method
         )
         kwargs = {"config": config} | self.policy_kwargs
-        given = kwargs["config"] or config
-        check_method(kwargs.get("method", given.method), kwargs.get("peft", given.peft), self.objective)
+        given = kwargs["config"] if isinstance(kwargs["config"], PolicyConfig) else config
+        given = replace(given, **{name: kwargs[name] for name in ("method", "peft") if name in kwargs})
+        check_method(given.method, given.peft, self.objective)
         make_policy = cast(type[ViTPolicy], self.policy_class)
         policy = make_policy(self.observation_space, self.action_space, self.lr_schedule, **kwargs)
         self.policy = policy.to(self.device)
+        self._name_classes(self.class_names)
         self._actions_generator = torch.Generator(device=self.device)
         self._views_generator = torch.Generator()
         self.train_view = self.crop_scale and TrainView(self.policy.central_view.size, self.crop_scale)
@@ -245,20 +276,30 @@ class OneStepAlgorithm(SavedAgent, ABC):
             The agent itself.
 
         Raises:
-            ValueError: The environment does not say what is learned from, or its episodes have several steps.
+            ValueError: The environment does not say what is learned from, its episodes have several steps, or its
+                classes are not those that were learned; or an argument is out of range.
+            DivergedError: Training diverged.
         """
-        if total_timesteps < 1:
-            raise ValueError(f"total_timesteps must be at least 1, not {total_timesteps}")
-        if self.env is not None:
-            self._one_pass = OnePass(self.env, self._num_actions)
+        if isinstance(total_timesteps, float) and total_timesteps % 1 == 0:
+            total_timesteps = int(total_timesteps)  # 1e5, as it is often written
+        total_timesteps = whole_number("total_timesteps", total_timesteps, least=1)
+        log_interval = whole_number("log_interval", log_interval, least=1)
+        reset_num_timesteps = truth_value("reset_num_timesteps", reset_num_timesteps)
+        progress_bar = truth_value("progress_bar", progress_bar)
+        if self.env is None:
+            raise ValueError("the agent has no environment to learn on: give it one by set_env(env) or load(path, env)")
+        self._check_classes(self.env)
+        self._one_pass = OnePass(self.env, self._num_actions)
         self._last_obs = None  # begin with the images of the task that was set, also with reset_num_timesteps=False
-        log_name = tb_log_name or type(self).__name__
+        log_name = type(self).__name__ if tb_log_name is None else word("tb_log_name", tb_log_name)
         _, listener = self._setup_learn(total_timesteps, callback, reset_num_timesteps, log_name, progress_bar)
         task = self._begin_task()
         listener.on_training_start(locals(), globals())
         method = self.policy.method
         updates = math.ceil(total_timesteps / self.batch_size) if method.learns_by_gradient else 0
+        self._watch = DivergenceWatch(self.policy, self._task_number)
         for update in range(updates):
+            self._watch.step = update + 1
             progress = update / updates
             self._current_progress_remaining = 1.0 - progress
             if progress >= self.freeze_fraction and self.policy.peft_frozen:
@@ -267,6 +308,8 @@ class OneStepAlgorithm(SavedAgent, ABC):
             if not self._train_on_batch(progress, listener, log=(update + 1) % log_interval == 0):
                 break
         self.policy.set_training_mode(False)
+        if updates:
+            self._check_end_of_task()
         method.after_task(self.policy, task)
         if not method.learns_by_gradient:
             self.num_timesteps += self._one_pass.count
@@ -274,15 +317,15 @@ class OneStepAlgorithm(SavedAgent, ABC):
         return self
 
     def _begin_task(self) -> Task:
-        """Meet the environment's task, if it is a new one, and say what it is."""
+        """Begin the environment's task, if it is a new one, and return it."""
         assert self.env is not None
         info = observation_info(self.env, self._num_actions)
-        classes, tasks = (np.flatnonzero(mask.any(axis=0)).tolist() for mask in (info.action_mask, info.task_mask))
-        new = self._current_task != {"classes": classes, "tasks": tasks}
+        current = self._current_of(self.env, info)
+        new = not self._goes_on(current)
         index = self.policy.tasks_begun - (not new)
         task = Task(
             index,
-            classes,
+            current["classes"],
             num_tasks=info.task_mask.shape[1] or None,
             seed=(self.policy.config.method_seed + index) % 2**32,
             images=self._task_images,
@@ -294,10 +337,16 @@ class OneStepAlgorithm(SavedAgent, ABC):
                     "how many there are, info['epoch_length']"
                 )
             self._feature_cache.forget()
-            self.policy.begin_task(classes, freeze_peft=index > 0 and self.freeze_fraction > 0, task=task)
-            self._current_task = {"classes": classes, "tasks": tasks}
+            self.policy.begin_task(task.classes, freeze_peft=index > 0 and self.freeze_fraction > 0, task=task)
             self._seed_task()
+        self._remember_task(self.env, current)
         return task
+
+    @property
+    def _task_number(self) -> int:
+        """The last of the current tasks; where the environment does not number them, how many came before."""
+        assert self._current_task is not None
+        return max(self._current_task["tasks"], default=self.policy.tasks_begun - 1)
 
     def _task_images(self) -> Iterator[Batch]:
         """The images of the current tasks, each once and as at test; the environment begins them anew afterwards."""
@@ -331,10 +380,12 @@ class OneStepAlgorithm(SavedAgent, ABC):
         if not self.policy.training:  # a callback may have tested the policy since the last batch
             self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
+        self._last_batch = None
         collected = self._collect(progress, listener)
         if collected is None:
             return False
         batches, logits, action_rewards = collected
+        self._last_batch = batches[-1]
         loss = self._update(batches, logits, action_rewards, progress)
         self._n_updates += 1
         if log:
@@ -358,7 +409,7 @@ class OneStepAlgorithm(SavedAgent, ABC):
             batches.append(self._current_batch())
             mask = self.policy.method.choosable(self.policy, batches[-1])
             masked.append(mask_logits(self._logits(batches[-1]), mask))
-            if not self._act(batches[-1], masked[-1], progress, listener):
+            if not self._act(batches[-1], masked[-1], mask, progress, listener):
                 return None
             rewards.append(batches[-1].action_rewards * mask)
         listener.on_rollout_end()
@@ -373,6 +424,7 @@ class OneStepAlgorithm(SavedAgent, ABC):
                 self.policy, batches, lambda others, values: self._loss(others.float(), values, progress).mean()
             )
         total = loss if further is None else loss + further
+        self._watch.note_loss(total)
         self.policy.optimizer.zero_grad(set_to_none=True)
         total.backward()
         self.policy.optimizer.step()
@@ -383,11 +435,12 @@ class OneStepAlgorithm(SavedAgent, ABC):
         """The images on display."""
         assert self.env is not None and self._current_task is not None
         info = observation_info(self.env, self._num_actions)
-        if set(np.flatnonzero(info.action_mask.any(axis=0))) - set(self._current_task["classes"]):
-            raise ValueError(
-                "the environment went on to new classes within a learn call: set the task before each call, and learn "
-                "from no more images than an online stream has for it"
-            )
+        for what, mask in (("classes", info.action_mask), ("tasks", info.task_mask)):
+            if set(np.flatnonzero(mask.any(axis=0))) - set(self._current_task[what]):
+                raise ValueError(
+                    f"the environment went on to new {what} within a learn call: set the task before each call, and "
+                    "learn from no more images than an online stream has for it"
+                )
         return self._batch(self._last_obs, info, self._view)
 
     def _logits(self, batch: Batch) -> Tensor:
@@ -400,16 +453,19 @@ class OneStepAlgorithm(SavedAgent, ABC):
         dtype = self._autocast_dtype
         return torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32)
 
-    def _act(self, batch: Batch, logits: Tensor, progress: float, listener: BaseCallback) -> bool:
+    def _act(self, batch: Batch, logits: Tensor, mask: Tensor, progress: float, listener: BaseCallback) -> bool:
         """Sample actions and step the environments; False where a callback ends the training."""
         assert self.env is not None
-        probabilities = self._behaviour(logits.detach(), progress)
-        chosen = torch.multinomial(probabilities, 1, generator=self._actions_generator).squeeze(1)
-        actions = chosen.cpu().numpy()
+        outputs = logits.detach()
+        probabilities = self._behaviour(outputs, progress)
+        limit = self._largest_output()
+        chosen, actions = self._watch.draw(probabilities, outputs, mask, limit, self._actions_generator)
         new_obs, rewards, dones, infos = self.env.step(actions)
         if not dones.all():
             name = type(self).__name__
             raise ValueError(f"{name} learns from the reward of one action: every episode must end after one step")
+        check_rewards(rewards)
+        self._largest_reward = max(self._largest_reward or 0.0, float(np.abs(rewards).max()))
         self._paid_rewards(batch, probabilities, chosen, self._to_device(rewards))
         self.num_timesteps += self.n_envs
         listener.update_locals(locals())
@@ -418,6 +474,22 @@ class OneStepAlgorithm(SavedAgent, ABC):
         self._update_info_buffer(infos, dones)
         self._last_obs = new_obs  # type: ignore[assignment]
         return True
+
+    def _largest_output(self) -> float:
+        """The largest sensible size of an output of the network in training."""
+        return LARGEST_LOGIT
+
+    def _check_end_of_task(self) -> None:
+        """See that the last gradient steps left finite parameters and, where these are large, sensible outputs.
+
+        Raises:
+            DivergedError: They did not.
+        """
+        if not self._watch.check_parameters() and self._last_batch is not None:
+            mask = self.policy.method.choosable(self.policy, self._last_batch)
+            with torch.no_grad():
+                self._watch.check_outputs(self._logits(self._last_batch), mask, self._largest_output())
+        self._last_batch = None
 
     def _to_device(self, array: Any) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, non_blocking=True)

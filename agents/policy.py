@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from agents.adapted_backbone import adapt_backbone
 from agents.head import GrowingHead
 from agents.methods import Method, Task, make_method
+from agents.optimizers import check_optimizer
 from agents.policy_config import PolicyConfig
+from cls_env.arguments import as_plain
 from cls_env.naming import lookup
 
 View = Callable[[Tensor], Tensor]
@@ -47,6 +49,9 @@ class ViTPolicy(BasePolicy):
         method: The continual-learning method, with its state.
         peft_frozen: Whether their gradients are stopped at the moment.
         backbone_hash: SHA-256 of the backbone's weights as they were loaded or drawn.
+        class_names: The name of each action, where the agent knows them.
+        module_names: Names of the backbone's tensors that are, or have been, the module's own: its trainable tensors
+            and its persistent buffers.
 
     Raises:
         FileNotFoundError: There is no such weights file.
@@ -55,6 +60,7 @@ class ViTPolicy(BasePolicy):
 
     head: GrowingHead
     method: Method
+    class_names: tuple[str, ...] | None = None
 
     def __init__(
         self,
@@ -66,6 +72,7 @@ class ViTPolicy(BasePolicy):
         optimizer_kwargs: dict[str, Any] | None = None,
         **overrides: Any,
     ) -> None:
+        optimizer_kwargs = None if optimizer_kwargs is None else as_plain(optimizer_kwargs)
         super().__init__(
             observation_space,
             action_space,
@@ -75,9 +82,12 @@ class ViTPolicy(BasePolicy):
         )
         if not isinstance(action_space, spaces.Discrete):
             raise ValueError(f"ViTPolicy chooses among Discrete actions, not {action_space}")
+        if config is not None and not isinstance(config, PolicyConfig):
+            raise ValueError(f"config must be a PolicyConfig, not {config!r}")
         known = asdict(config or PolicyConfig())
         for name in overrides:
             lookup("policy argument", name, known)
+        check_optimizer(optimizer_class, optimizer_kwargs or {}, lr_schedule)
         self.config = PolicyConfig(**(known | overrides))
         self.lr_schedule = lr_schedule
         self.tasks_begun = 0
@@ -89,6 +99,7 @@ class ViTPolicy(BasePolicy):
         self.backbone_hash = adapted.weights_sha256
         self.head = GrowingHead(adapted.features_dim, int(action_space.n), self.config.head_seed)
         self.backbone = adapted.backbone
+        self.module_names = set(adapted.module_names)
         self.peft_parameters = tuple(tensor for tensor in self.backbone.parameters() if tensor.requires_grad)
         self.trains_whole_backbone = len(self.peft_parameters) == len(list(self.backbone.parameters()))
         self.peft_frozen = False
@@ -126,6 +137,17 @@ class ViTPolicy(BasePolicy):
         self._require_peft_gradients(not freeze_peft)
         self.renew_optimizer()
 
+    def remap_actions(self, new_index: Tensor, num_actions: int) -> None:
+        """Move what head and method keep for each action to its place in another action space.
+
+        Args:
+            new_index: The new position of each action, -1 for an unseen one that has none; int64 of shape (A,).
+            num_actions: Size of the other action space.
+        """
+        self.head.remap_actions(new_index, num_actions)
+        self.method.remap_actions(self, new_index, num_actions)
+        self.action_space = spaces.Discrete(num_actions)
+
     def renew_optimizer(self) -> None:
         """Make a fresh optimizer over the tensors that learn at the moment."""
         self.optimizer = self.optimizer_class(
@@ -144,6 +166,8 @@ class ViTPolicy(BasePolicy):
         """Choose anew what learns in the backbone, when a method begins a task; all else of it stays as it is."""
         self.backbone.requires_grad_(False)
         self.peft_parameters = tuple(parameters)
+        chosen = {id(parameter) for parameter in parameters}
+        self.module_names |= {name for name, tensor in self.backbone.named_parameters() if id(tensor) in chosen}
         self._require_peft_gradients(not self.peft_frozen)
 
     def _require_peft_gradients(self, wanted: bool) -> None:

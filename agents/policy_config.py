@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from operator import index
+from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from agents.micro_vit import MICRO_VIT
+from agents.model_names import timm_name
+from cls_env.arguments import number, truth_value, whole_number, word
+from cls_env.naming import parse_specification
+
+LARGEST_SEED = 2**63 - 1
+"""The largest number that PyTorch's generators take."""
 
 
 @dataclass(frozen=True)
@@ -17,11 +24,11 @@ class PolicyConfig:
     """What a `ViTPolicy` is made of; all its random numbers come from four seeds."""
 
     model: str = MICRO_VIT
-    """timm name of the backbone."""
+    """timm name of the backbone; `hf-hub:timm/NAME` and `timm/NAME` mean NAME."""
     pretrained: bool = True
     """Load the backbone's weights; otherwise they are random."""
     weights: str | None = None
-    """A local .npz, .safetensors, .pth, .pt or .bin file of weights for the model; nothing is fetched then."""
+    """A local file of weights for the model, see `agents.weights`; nothing is fetched then."""
     normalisation: str = "checkpoint"
     """Mean and deviation of the pixels: checkpoint for those of the model's name, or imagenet, half, clip, none."""
     input_size: int | None = None
@@ -44,14 +51,68 @@ class PolicyConfig:
     """Initialises what the method learns or draws, anew for each task."""
 
     def __post_init__(self) -> None:
-        if self.weights is not None:  # also a Path, which JSON could not hold
-            object.__setattr__(self, "weights", str(Path(self.weights).expanduser().absolute()))
-        try:  # a range or an array could not be saved as JSON either
-            object.__setattr__(self, "blocks", tuple(int(index(block)) for block in self.blocks))
-        except TypeError as error:
-            raise ValueError(
-                f"blocks are indices of transformer blocks, as in (0, 1, 2), not {self.blocks!r}"
-            ) from error
+        for name, check in _CHECKS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
+
+
+def _specification(name: str, value: Any) -> str:
+    try:
+        parse_specification(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    return str(value)
+
+
+def _file(name: str, value: Any) -> str | None:
+    """The absolute path as text, which JSON can hold."""
+    if value is None:
+        return None
+    if not isinstance(value, (str, PathLike)):
+        raise ValueError(f"{name} must be the path of a file, or None, not {value!r}")
+    return str(Path(value).expanduser().absolute())
+
+
+def _side(name: str, value: Any) -> int | None:
+    return None if value is None else whole_number(name, value, least=1)
+
+
+def _share_of_side(name: str, value: Any) -> float:
+    share = number(name, value)
+    if not 0 < share <= 1:
+        raise ValueError(f"{name} is a share of the side in (0, 1], not {value!r}")
+    return share
+
+
+def _indices(name: str, value: Any) -> tuple[int, ...]:
+    try:
+        return tuple(whole_number(name, block, least=0) for block in value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} are indices of transformer blocks, as in (0, 1, 2), not {value!r}") from error
+
+
+def _seed(name: str, value: Any) -> int:
+    seed = whole_number(name, value, least=0)
+    if seed > LARGEST_SEED:
+        raise ValueError(f"{name} must be at most 2**63 - 1, not {value!r}")
+    return seed
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "model": lambda name, value: timm_name(value),
+    "pretrained": truth_value,
+    "weights": _file,
+    "normalisation": word,
+    "input_size": _side,
+    "crop_fraction": _share_of_side,
+    "peft": _specification,
+    "blocks": _indices,
+    "method": _specification,
+    "backbone_seed": _seed,
+    "peft_seed": _seed,
+    "head_seed": _seed,
+    "method_seed": _seed,
+}
+"""What each entry must be: functions of its name and value that return it as plain Python."""
 
 
 class AgentSeeds(NamedTuple):

@@ -13,6 +13,7 @@ from agents.methods import Batch
 from agents.objectives import expected_policy_gradient
 from agents.one_step import Learning, OneStepAlgorithm
 from agents.policy import ViTPolicy
+from cls_env.arguments import word
 from cls_env.naming import lookup
 
 BASELINES = {"none": False, "running-mean": True}
@@ -77,8 +78,8 @@ class Reinforce(OneStepAlgorithm):
         batch_size: int = 32,
         **learning: Unpack[Learning],
     ) -> None:
-        self.baseline = baseline
-        self._keeps_mean = lookup("baseline", baseline, BASELINES)
+        self.baseline = word("baseline", baseline)
+        self._keeps_mean = lookup("baseline", self.baseline, BASELINES)
         self._mean_reward: float | None = None
         super().__init__(policy, env, learning_rate, batch_size, **learning)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.distributions import Distribution
@@ -18,9 +19,11 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import Tensor, nn
 
+from agents.divergence import DivergedError
 from agents.features import ViTFeatures
 from agents.head import INITIAL_STANDARD_DEVIATION
 from agents.objectives import mask_logits
+from cls_env.arguments import as_plain, whole_number
 
 
 @runtime_checkable
@@ -36,6 +39,9 @@ class TaskPolicy(Protocol):
     @property
     def met_actions(self) -> Tensor:
         """The actions met so far, int64."""
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        """All tensors that the policy may learn."""
 
 
 class ActionSets(nn.Module):
@@ -80,6 +86,8 @@ class ViTActorCriticPolicy(ActorCriticPolicy):
         **further: As in SB3's `ActorCriticPolicy`.
     """
 
+    class_names: tuple[str, ...] | None = None
+
     def __init__(
         self,
         observation_space: spaces.Space[Any],
@@ -95,13 +103,13 @@ class ViTActorCriticPolicy(ActorCriticPolicy):
             observation_space,
             action_space,
             lr_schedule,
-            net_arch=list(net_arch) if isinstance(net_arch, tuple) else net_arch,
+            net_arch=list(as_plain(net_arch)) if isinstance(net_arch, (tuple, np.ndarray)) else as_plain(net_arch),
             features_extractor_class=features_extractor_class,
             features_extractor_kwargs=features_extractor_kwargs,
             **further,
         )
         self.lr_schedule = lr_schedule
-        draw_rows(head_seed, self.action_net, self.value_net)
+        draw_rows(whole_number("head_seed", head_seed, least=0), self.action_net, self.value_net)
         self.actions = ActionSets(int(action_space.n))
 
     def choose_among(self, actions: Sequence[int]) -> None:
@@ -125,7 +133,14 @@ class ViTActorCriticPolicy(ActorCriticPolicy):
         return self.actions.met.nonzero().squeeze(1)
 
     def _get_action_dist_from_latent(self, latent_pi: Tensor) -> Distribution:
-        return self.action_dist.proba_distribution(self.actions.mask(self.action_net(latent_pi)))
+        logits = self.action_net(latent_pi)
+        if not logits.isfinite().all():  # PyTorch's distributions look too, and answer with all numbers of the batch
+            rate = self.optimizer.param_groups[0]["lr"]
+            raise DivergedError(
+                f"training diverged with learning rate {rate:g}: the logits hold NaN or infinity; lower the "
+                "learning rate"
+            )
+        return self.action_dist.proba_distribution(self.actions.mask(logits))
 
 
 class TaskQNetwork(QNetwork):
@@ -155,6 +170,7 @@ class ViTQPolicy(DQNPolicy):
         **further: As in SB3's `DQNPolicy`.
     """
 
+    class_names: tuple[str, ...] | None = None
     q_net: TaskQNetwork
     q_net_target: TaskQNetwork
 
@@ -173,13 +189,13 @@ class ViTQPolicy(DQNPolicy):
             observation_space,
             action_space,
             lr_schedule,
-            net_arch=list(net_arch),
+            net_arch=list(as_plain(net_arch)),
             features_extractor_class=features_extractor_class,
             features_extractor_kwargs=features_extractor_kwargs,
             **further,
         )
         self.lr_schedule = lr_schedule
-        draw_rows(head_seed, self.q_net.q_net[-1])
+        draw_rows(whole_number("head_seed", head_seed, least=0), self.q_net.q_net[-1])
         self.q_net_target.load_state_dict(self.q_net.state_dict())
 
     def make_q_net(self) -> TaskQNetwork:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -10,10 +11,12 @@ from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 from typing_extensions import Unpack
 
+from agents.divergence import LARGEST_LOGIT
 from agents.exploration import make_exploration
 from agents.methods import Batch
 from agents.one_step import Learning, OneStepAlgorithm
 from agents.policy import ViTPolicy
+from cls_env.arguments import word
 
 
 def squared_error(values: Tensor, action_rewards: Tensor) -> Tensor:
@@ -69,8 +72,8 @@ class ValueBandit(OneStepAlgorithm):
         batch_size: int = 32,
         **learning: Unpack[Learning],
     ) -> None:
-        self.exploration = exploration
-        self._explore = make_exploration(exploration)
+        self.exploration = word("exploration", exploration)
+        self._explore = make_exploration(self.exploration)
         super().__init__(policy, env, learning_rate, batch_size, **learning)
 
     def _behaviour(self, logits: Tensor, progress: float) -> Tensor:
@@ -78,6 +81,10 @@ class ValueBandit(OneStepAlgorithm):
 
     def _paid_rewards(self, batch: Batch, probabilities: Tensor, actions: Tensor, rewards: Tensor) -> None:
         batch.action_rewards = only_chosen(probabilities, actions, rewards)
+
+    def _largest_output(self) -> float:
+        """Predicted rewards are as large as rewards; before the first one any size is sensible."""
+        return math.inf if self._largest_reward is None else LARGEST_LOGIT * max(1.0, self._largest_reward)
 
     def _loss(self, logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:
         return squared_error(logits, action_rewards)

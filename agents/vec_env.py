@@ -15,6 +15,8 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
+from cls_env.arguments import as_plain
+
 
 class GymnasiumVecEnv(VecEnv):
     """stable-baselines3's view of a Gymnasium `VectorEnv` that resets within the step.
@@ -49,7 +51,7 @@ class GymnasiumVecEnv(VecEnv):
     def reset(self) -> VecEnvObs:
         """Reset with the seeds and the options that were set."""
         seeds: Any = None if self._seeds[0] is None else list(self._seeds)
-        observations, info = self.venv.reset(seed=seeds, options=self._options[0] or None)
+        observations, info = self.venv.reset(seed=seeds, options=self._common_options() or None)
         if not isinstance(info, dict):
             raise ValueError("infos must be Gymnasium's dict of arrays: take off the wrapper that makes a list of them")
         self.batch_info = info
@@ -66,8 +68,31 @@ class GymnasiumVecEnv(VecEnv):
     def reset_infos(self, infos: list[dict[str, Any]]) -> None:
         """SB3's constructor begins with empty ones; here `batch_info` is what counts."""
 
+    def set_options(self, options: list[dict[str, Any]] | dict[str, Any] | None = None) -> None:
+        """Set the options of the next reset, the same for all environments.
+
+        Raises:
+            ValueError: They are not a dict, or a list with the same dict for each environment.
+        """
+        previous = self._options
+        super().set_options(options)
+        try:
+            self._common_options()
+        except ValueError:
+            self._options = previous
+            raise
+
     def step_async(self, actions: NDArray[np.int64]) -> None:
-        """Keep the actions for `step_wait`."""
+        """Keep the actions for `step_wait`.
+
+        Raises:
+            ValueError: Options or a seed were set and wait for a reset.
+        """
+        if pending := pending_settings(self):
+            raise ValueError(
+                f"the environment was not reset after it was given {pending}, so they have no effect yet: reset it, "
+                "learn with reset_num_timesteps=True, or pass callback=agents.ApplyOptions() to learn"
+            )
         self._actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
@@ -100,13 +125,29 @@ class GymnasiumVecEnv(VecEnv):
         return list(frames or [None] * self.num_envs)
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """The attribute of the vector environment, once for each index."""
-        return [getattr(self.venv, attr_name)] * len(list(self._get_indices(indices)))
+        """An attribute of the vector environment or of the one inside its wrappers, once for each index.
+
+        Where neither has it and the vector environment is made of single ones (`SyncVectorEnv`, `AsyncVectorEnv`),
+        it is theirs, one for each index.
+
+        Raises:
+            AttributeError: None of them has it.
+        """
+        chosen = list(self._get_indices(indices))
+        for env in (self.venv, self.venv.unwrapped):
+            if hasattr(env, attr_name):
+                return [getattr(env, attr_name)] * len(chosen)
+        call = getattr(self.venv.unwrapped, "call", None)
+        if call is None or not all(call("has_wrapper_attr", attr_name)):
+            raise AttributeError(f"{self.venv} has no attribute {attr_name!r}")
+        values = call("get_wrapper_attr", attr_name)
+        return [values[index] for index in chosen]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        """Set an attribute of the vector environment, for all of its environments at once."""
+        """Set an attribute of the vector environment, or of the one inside its wrappers if that has it."""
         self._refuse_part(indices)
-        setattr(self.venv, attr_name, value)
+        inside = not hasattr(self.venv, attr_name) and hasattr(self.venv.unwrapped, attr_name)
+        setattr(self.venv.unwrapped if inside else self.venv, attr_name, value)
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
@@ -126,6 +167,18 @@ class GymnasiumVecEnv(VecEnv):
         """True for SB3's Monitor, whose `episode` entry this class gives; no other wrapper is inside."""
         return [wrapper_class.__name__ == "Monitor"] * len(list(self._get_indices(indices)))
 
+    def _common_options(self) -> dict[str, Any]:
+        """The options of the next reset, of which a vector environment takes one dict."""
+        options: Any = as_plain(self._options)
+        if not all(isinstance(each, dict) for each in options) or len(options) != self.num_envs:
+            raise ValueError(f"options are a dict, or a list of {self.num_envs} dicts, not {options!r}")
+        if any(each != options[0] for each in options):
+            raise ValueError(
+                "a native vector env takes the same options for all its environments, and these differ; use SB3's "
+                "DummyVecEnv, where each environment has options of its own"
+            )
+        return self._options[0]
+
     def _refuse_part(self, indices: VecEnvIndices) -> None:
         if len(list(self._get_indices(indices))) != self.num_envs:
             raise ValueError(
@@ -133,11 +186,28 @@ class GymnasiumVecEnv(VecEnv):
             )
 
 
+def pending_settings(env: VecEnv) -> str:
+    """The options and the seed that a VecEnv was given for its next reset, in words; empty where there are none."""
+    base = env.unwrapped
+    options = next((each for each in base._options if each), None)
+    seed = next((each for each in base._seeds if each is not None), None)
+    found = [f"the options {options}"] * (options is not None) + [f"the seed {seed}"] * (seed is not None)
+    return " and ".join(found)
+
+
 def as_vec_env(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any] | VecEnv) -> VecEnv:
-    """Any kind of environment as a VecEnv; a single one is monitored, and images stay as they are."""
+    """Any kind of environment as a VecEnv; a single one is monitored, and images stay as they are.
+
+    Raises:
+        ValueError: It is none.
+    """
     if isinstance(env, VecEnv):
         return env
-    return GymnasiumVecEnv(env) if isinstance(env, VectorEnv) else DummyVecEnv([lambda: Monitor(env)])
+    if isinstance(env, VectorEnv):
+        return GymnasiumVecEnv(env)
+    if not isinstance(env, gym.Env):
+        raise ValueError(f"env must be an environment of Gymnasium or a VecEnv of stable-baselines3, not {env!r}")
+    return DummyVecEnv([lambda: Monitor(env)])
 
 
 def native_vector_env(name: str, num_envs: int) -> VectorEnv[Any, Any, Any] | None:
@@ -189,6 +259,16 @@ def observation_info(env: VecEnv, num_actions: int) -> ObservationInfo:
         image_index=np.asarray(info["image_index"], dtype=np.int64) if "image_index" in info else None,
         epoch_length=int(np.asarray(info["epoch_length"])[0]) if "epoch_length" in info else None,
     )
+
+
+def check_rewards(rewards: NDArray[np.floating[Any]]) -> None:
+    """See that an environment's rewards are finite numbers.
+
+    Raises:
+        ValueError: One is NaN or infinite.
+    """
+    if not np.isfinite(rewards).all():
+        raise ValueError("the environment pays rewards that are NaN or infinite: see what its wrappers make of them")
 
 
 def _rows(batch: dict[str, Any], count: int) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Reading a weights file of any usual format, and putting it into a timm model only where it fits; no code is run.
 
 Formats: `.npz` as Google released its ViTs (`"embedding/kernel"`, "How to train your ViT?", arXiv 2106.10270, and the
-original ones), `.safetensors`, and `.pth`, `.pt` or `.bin` of `torch.save` with nothing but tensors in them.
+original ones), `.safetensors`, and `.pth`, `.pt`, `.bin`, `.ckpt` (Lightning), `.tar` or `.pth.tar` (MoCo) of
+`torch.save` with nothing but tensors and plain values in them.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from timm.models import clean_state_dict, load_state_dict
+from timm.models import load_state_dict
 from torch import Tensor, nn
 
+from agents.weights_layout import unwrapped, without_prefix
 from cls_env.naming import lookup
 
 MOST_NAMED = 3
@@ -28,10 +30,11 @@ def read_weights(file: str | Path) -> dict[str, Tensor]:
     """Read the tensors of a weights file.
 
     A training checkpoint is unwrapped: the tensors are taken from its `state_dict_ema`, `model_ema`, `state_dict`,
-    `model` or `teacher`, without a leading `module.`; of a self-supervised teacher, those of its `backbone.` alone.
+    `model` or `teacher`, or from its `student`, `net` or similar entry where it has none of these. Prefixes of their
+    names stay; `put_weights` takes them off.
 
     Args:
-        file: A `.npz`, `.safetensors`, `.pth`, `.pt` or `.bin` file.
+        file: A `.npz`, `.safetensors`, `.pth`, `.pt`, `.bin`, `.ckpt` or `.tar` file.
 
     Returns:
         Tensors by name; those of a `.npz` have timm's names and shapes.
@@ -45,7 +48,7 @@ def read_weights(file: str | Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"no weights file at {path}")
     try:
-        tensors = _unwrapped(read(path))
+        tensors = unwrapped(read(path))
     except Exception as error:  # numpy, zipfile, safetensors and torch have many kinds for a damaged file
         raise ValueError(f"can't read weights file {path}: {error}") from error
     others = [name for name, value in tensors.items() if not isinstance(value, Tensor)]
@@ -76,15 +79,9 @@ READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
     ".pth": _read_torch,
     ".pt": _read_torch,
     ".bin": _read_torch,
+    ".ckpt": _read_torch,
+    ".tar": _read_torch,
 }
-
-
-def _unwrapped(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The tensors within the wrappers that timm's own reader does not open."""
-    for wrapper in ("teacher", "model", "state_dict"):
-        inner = checkpoint.get(wrapper)
-        checkpoint = inner if isinstance(inner, dict) else checkpoint
-    return _under("backbone.", clean_state_dict(checkpoint))
 
 
 _JAX_NAMES = (  # replaced in this order
@@ -144,7 +141,8 @@ def put_weights(backbone: nn.Module, tensors: Mapping[str, Tensor], source: str)
 
     Names of other authors become timm's, and position embeddings of another grid are resampled, by the
     `checkpoint_filter_fn` of the model's timm module, where it has one: for a ViT bicubic with antialiasing, whatever
-    the format of the file. Patch embeddings are not resampled. The file's own classifier is left out.
+    the format of the file. Patch embeddings are not resampled. The file's own classifier is left out, and so is what a
+    training checkpoint holds beside the model, see `agents.weights_layout`.
 
     Args:
         backbone: Made by `timm.create_model(..., num_classes=0)`.
@@ -152,7 +150,7 @@ def put_weights(backbone: nn.Module, tensors: Mapping[str, Tensor], source: str)
         source: Where they come from, for the message.
 
     Raises:
-        ValueError: A tensor is missing, unexpected or of another shape.
+        ValueError: A tensor is missing, unexpected or of another shape, or holds NaN or infinity.
     """
     config: dict[str, Any] = backbone.pretrained_cfg  # type: ignore[assignment]
     names = config.get("classifier") or ()
@@ -160,9 +158,12 @@ def put_weights(backbone: nn.Module, tensors: Mapping[str, Tensor], source: str)
     wanted = backbone.state_dict()
     fitting = {
         name: tensor
-        for name, tensor in _converted(backbone, tensors).items()
+        for name, tensor in _converted(backbone, without_prefix(tensors, wanted, source)).items()
         if name in wanted or not name.startswith(classifiers)
     }
+    broken = [name for name, tensor in fitting.items() if not tensor.isfinite().all()]
+    if broken:
+        raise ValueError(f"{source} holds NaN or infinity in {_first(broken)}: take another checkpoint")
     load_tensors(backbone, fitting, source)
 
 
@@ -180,18 +181,17 @@ def _converted(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, 
     return converted
 
 
-def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Copy tensors into a module that has exactly these; counters of batches may be missing, as in old checkpoints.
+def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> None:
+    """See that tensors have the names and shapes of others; counters of batches may be missing, as in old checkpoints.
 
     Args:
-        module: Whose parameters and buffers are set.
-        tensors: Theirs, by name, of the same shapes, and floating point where they are.
+        tensors: By name.
+        wanted: What they must be like: of the same shapes, and floating point where these are.
         source: Where they come from, for the message.
 
     Raises:
         ValueError: A tensor is missing, unexpected or of another shape.
     """
-    wanted = module.state_dict()
     missing = [name for name in wanted if name not in tensors and not name.endswith("num_batches_tracked")]
     unexpected = [name for name in tensors if name not in wanted]
     other = [name for name in tensors if name in wanted and not _alike(tensors[name], wanted[name])]
@@ -203,6 +203,20 @@ def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], source: str) 
     found = [f"{len(listed)} {kind}: {_first(listed)}" for kind, listed in problems.items() if listed]
     if found:
         raise ValueError(f"{source} does not fit the model. Tensors {'; '.join(found)}")
+
+
+def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Copy tensors into a module that has exactly these; counters of batches may be missing, as in old checkpoints.
+
+    Args:
+        module: Whose parameters and buffers are set.
+        tensors: Theirs, by name, of the same shapes, and floating point where they are.
+        source: Where they come from, for the message.
+
+    Raises:
+        ValueError: A tensor is missing, unexpected or of another shape.
+    """
+    check_tensors(tensors, module.state_dict(), source)
     module.load_state_dict(tensors)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from agents.methods.base import NO_OBJECTIVE, Batch, Loss, Method, Task
+from agents.methods.base import ANY_MODULE, ANY_MODULE_BUT_NONE, NO_OBJECTIVE, Batch, Loss, Method, Task
 from agents.methods.coda_prompt import CODAPrompt
 from agents.methods.derpp import DERpp
 from agents.methods.dualprompt import DualPrompt
@@ -23,6 +23,7 @@ from agents.methods.ranpac import RanPAC
 from agents.methods.replay import Replay
 from agents.methods.sd_lora import SDLoRA
 from agents.methods.sequential import Sequential
+from agents.peft_modules import check_peft_module
 from cls_env.naming import call_arguments, lookup, parse_specification
 
 __all__ = [
@@ -68,7 +69,7 @@ def register_method(name: str) -> Callable[[Definition], Definition]:
         The decorator, for a subclass of `Method` whose constructor's arguments have defaults. It returns the class.
 
     Raises:
-        ValueError: The name is taken, or holds a colon.
+        ValueError: The name is taken, or holds a colon; or the method's `goes_with` names no PEFT module.
         TypeError: What is decorated is no `Method`.
     """
     if name in METHODS:
@@ -79,6 +80,14 @@ def register_method(name: str) -> Callable[[Definition], Definition]:
     def register(definition: Definition) -> Definition:
         if not (isinstance(definition, type) and issubclass(definition, Method)):
             raise TypeError(f"a method is a subclass of agents.methods.Method, unlike {definition!r}")
+        if definition.goes_with not in (ANY_MODULE, ANY_MODULE_BUT_NONE):
+            try:
+                check_peft_module(definition.goes_with)
+            except ValueError as error:
+                raise ValueError(
+                    f"method {name!r}: goes_with must be {ANY_MODULE!r}, {ANY_MODULE_BUT_NONE!r} or specify a PEFT "
+                    f"module: {error}"
+                ) from error
         METHODS[name] = definition
         return definition
 
@@ -96,7 +105,7 @@ def make_method(specification: str) -> Method:
     try:
         call_arguments(f"method {name!r}", definition, arguments, ())
         return definition(**arguments)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # a user's method may raise anything
         raise ValueError(f"method {specification!r}: {error}") from error
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Loss = Callable[[Tensor, Tensor], Tensor]
 """The objective at this moment of the task: logits and rewards of shape (B, A) to the mean loss, a scalar."""
 
+ANY_MODULE, ANY_MODULE_BUT_NONE = "any", "any but none"
+"""What a method declares in `goes_with` where no one module is asked for."""
+
 NO_OBJECTIVE = "none"
 """What is named as the objective of a method that learns without gradients."""
 
@@ -114,30 +117,45 @@ class Method(nn.Module):
         after_step        the optimizer has stepped
         after_task        the last step of a `learn` call is done
         scores            at test, image by image: nothing may hang on the other images of a batch, nor on a task id
+        remap_actions     the classes have other places in the environment that is learned from now on
 
     Attributes:
         learns_by_gradient: Without gradients there is no objective and no training loop: `after_task` is all.
         looks_through_tasks: Whether it looks through a task's images beside learning from them.
         brings_own_module: Why it goes with `peft="none"` alone; empty where it goes with others.
-        goes_with: The PEFT module it is made for, as it is specified, where it does not go with any.
+        goes_with: The PEFT modules it goes with: `"any"`, `"any but none"`, or the specification of the one module that
+            it is made for, such as `"lora:r=10"`, of which the name must match.
+        reason: Why it goes with no other one, for the message.
     """
 
     learns_by_gradient: ClassVar[bool] = True
     looks_through_tasks: ClassVar[bool] = False
     brings_own_module: ClassVar[str] = ""
-    goes_with: ClassVar[str] = "any"
+    goes_with: ClassVar[str] = ANY_MODULE
+    reason: ClassVar[str] = ""
 
     def __init__(self) -> None:
         super().__init__()
 
     def check_peft(self, peft: str) -> None:
-        """See that the method goes with a PEFT module, by its specification.
+        """See that the method goes with a PEFT module, by what it declares in `brings_own_module` and `goes_with`.
+
+        Args:
+            peft: The specification of the module.
 
         Raises:
             ValueError: It does not.
         """
-        if self.brings_own_module and parse_specification(peft)[0] != "none":
-            raise ValueError(f"{self.brings_own_module}: it goes with peft 'none', not with {peft!r}")
+        name = parse_specification(peft)[0]
+        reason = self.reason or f"{type(self).__name__} is not made for every PEFT module"
+        if self.brings_own_module:
+            if name != "none":
+                raise ValueError(f"{self.brings_own_module}: it goes with peft 'none', not with {peft!r}")
+        elif self.goes_with == ANY_MODULE_BUT_NONE:
+            if name == "none":
+                raise ValueError(f"{reason}: it goes with a PEFT module, not with 'none'")
+        elif self.goes_with != ANY_MODULE and name != parse_specification(self.goes_with)[0]:
+            raise ValueError(f"{reason}: it goes with peft {self.goes_with!r}, not with {peft!r}")
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Make what is needed, once, when backbone, module and head of the policy are there.
@@ -192,17 +210,32 @@ class Method(nn.Module):
             tensors: The state that was saved, `state_dict()`.
 
         Raises:
-            ValueError: A tensor is missing or unexpected.
+            ValueError: A tensor is missing, unexpected or of another kind.
         """
         own = dict(self.state_dict())
         if set(own) != set(tensors):
             raise ValueError(f"the saved method has tensors {sorted(tensors)}, where {sorted(own)} are expected")
         for name, tensor in tensors.items():
+            if (tensor.dtype, tensor.ndim) != (own[name].dtype, own[name].ndim):
+                raise ValueError(
+                    f"the saved {name} is {tensor.dtype} of {tensor.ndim} dimensions, where {own[name].dtype} of "
+                    f"{own[name].ndim} is expected"
+                )
             path, _, leaf = name.rpartition(".")
             owner = self.get_submodule(path)
             copied = tensor.to(own[name].device, copy=True)  # a file's tensors may lie askew, and round differently
             # A state may have grown: shapes are those of the saved one.
             setattr(owner, leaf, nn.Parameter(copied) if leaf in owner._parameters else copied)
+
+    def remap_actions(self, policy: ViTPolicy, new_index: Tensor, num_actions: int) -> None:
+        """Move what is kept for each action to its place in another action space; the base class keeps nothing.
+
+        Args:
+            policy: The policy, whose head has moved already.
+            new_index: The new position of each action, -1 for an unseen one that has none; int64 of shape (A,).
+                `agents.class_names.move_actions` moves a tensor by it.
+            num_actions: Size of the other action space.
+        """
 
     def at_rest(self, policy: ViTPolicy) -> Sequence[Tensor]:
         """The tensors that a method has put beside the backbone's own weights and that do not learn at the moment."""

@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 from agents.methods.base import Batch, Loss, Method, Task
 from agents.methods.prompting import check_weight, open_attention, prompted, seeds_of
 from agents.peft_modules.tuner import check_size
+from cls_env.arguments import truth_value
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
@@ -52,10 +53,9 @@ class CODAPrompt(Method):
         self, components: int = 100, length: int = 4, orthogonality: float = 0.1, projected: bool = True
     ) -> None:
         super().__init__()
-        check_size("components", components)
-        check_size("length", length)
-        check_weight("orthogonality", orthogonality)
-        self.total, self.length, self.orthogonality, self.projected = components, length, orthogonality, projected
+        self.total, self.length = check_size("components", components), check_size("length", length)
+        self.orthogonality = check_weight("orthogonality", orthogonality)
+        self.projected = truth_value("projected", projected)
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Open the attention of the policy's blocks; there are no components yet.

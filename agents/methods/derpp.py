@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from agents.class_names import move_actions
 from agents.methods.base import Batch, Loss
 from agents.methods.replay import Replay
+from cls_env.arguments import number
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
@@ -41,9 +43,9 @@ class DERpp(Replay):
         self, size: int = 200, batch: int = 32, alpha: float = 0.5, beta: float = 0.5, local: bool = True
     ) -> None:
         super().__init__(size, batch, local)
-        if alpha < 0 or beta < 0:
+        self.alpha, self.beta = number("alpha", alpha), number("beta", beta)
+        if not (self.alpha >= 0 and self.beta >= 0):
             raise ValueError(f"alpha and beta must be at least 0, not {alpha} and {beta}")
-        self.alpha, self.beta = alpha, beta
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Begin with an empty buffer, of logits too."""
@@ -60,6 +62,11 @@ class DERpp(Replay):
         known = old.isfinite()
         difference = (now.float().masked_fill(~known, 0.0) - old.masked_fill(~known, 0.0)).square().sum() / known.sum()
         return self.alpha * difference + self.beta * self.loss_of(policy, *self.draw(policy, view), loss)
+
+    def remap_actions(self, policy: ViTPolicy, new_index: Tensor, num_actions: int) -> None:
+        """Move rewards and logits; a new action had no logit."""
+        super().remap_actions(policy, new_index, num_actions)
+        self.old_logits = move_actions(self.old_logits, new_index, num_actions, dim=1, fill=-torch.inf)
 
     def put(self, slot: int, batch: Batch, row: int) -> None:
         """Keep an image of a batch, with the logits that it had in the step."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from agents.methods.base import Batch, Loss, Method, Task
 from agents.methods.prompting import check_weight, open_attention, prompted, seeds_of, similarity, uniform
 from agents.peft_modules.tuner import check_size
+from cls_env.arguments import truth_value
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
@@ -58,12 +59,10 @@ class DualPrompt(Method):
         transfer: bool = False,
     ) -> None:
         super().__init__()
-        for name, value in (("general", general), ("expert", expert), ("general_blocks", general_blocks)):
-            check_size(name, value)
-        self.general, self.expert, self.general_blocks = general, expert, general_blocks
-        check_weight("pull", pull)
-        check_weight("initial", initial)
-        self.pull, self.initial, self.projected, self.transfer = pull, initial, projected, transfer
+        self.general, self.expert = check_size("general", general), check_size("expert", expert)
+        self.general_blocks = check_size("general_blocks", general_blocks)
+        self.pull, self.initial = check_weight("pull", pull), check_weight("initial", initial)
+        self.projected, self.transfer = truth_value("projected", projected), truth_value("transfer", transfer)
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Draw the G-prompt, and open the attention of the policy's blocks.

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from agents.methods.base import Batch, Task
 from agents.methods.dual_gpm import ENERGIES, Memory, empty_memory, energy_threshold, remember
 from agents.methods.lora_stack import LoRAForEachTask, adapter_of, layers_by_input
+from cls_env.arguments import number, word
 from cls_env.naming import lookup, parse_specification
 
 if TYPE_CHECKING:
@@ -43,16 +44,16 @@ class InfLoRA(LoRAForEachTask):
 
     def __init__(self, threshold: float = 0.98, energy: str = "activations") -> None:
         super().__init__()
-        if not 0 < threshold <= 1:
+        self.threshold = number("threshold", threshold)
+        if not 0 < self.threshold <= 1:
             raise ValueError(f"threshold must be in (0, 1], not {threshold}")
-        self.threshold = threshold
-        self.energy = lookup("energy", energy, dict(zip(ENERGIES, ENERGIES, strict=True)))
+        self.energy = lookup("energy", word("energy", energy), dict(zip(ENERGIES, ENERGIES, strict=True)))
 
     def check_peft(self, peft: str) -> None:
         """It is made for plain LoRA.
 
         Raises:
-            ValueError: The module is another.
+            ValueError: The module is another, or has further arguments.
         """
         name, arguments = parse_specification(peft)
         if name != "lora" or set(arguments) - {"r", "targets"}:

@@ -18,6 +18,7 @@ from agents.methods.prompting import (
     uniform,
 )
 from agents.peft_modules.tuner import check_size
+from cls_env.arguments import truth_value
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
@@ -59,14 +60,15 @@ class L2P(Method):
         batchwise: bool = False,
     ) -> None:
         super().__init__()
-        for name, value in (("pool", pool), ("length", length), ("top", top)):
-            check_size(name, value)
-        if top > pool:
+        self.pool, self.length, self.top = (
+            check_size("pool", pool),
+            check_size("length", length),
+            check_size("top", top),
+        )
+        if self.top > self.pool:
             raise ValueError(f"top must be at most pool, {pool}, not {top}")
-        check_weight("pull", pull)
-        check_weight("initial", initial)
-        self.pool, self.length, self.top = pool, length, top
-        self.pull, self.initial, self.batchwise = pull, initial, batchwise
+        self.pull, self.initial = check_weight("pull", pull), check_weight("initial", initial)
+        self.batchwise = truth_value("batchwise", batchwise)
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Draw prompts and keys.

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from agents.methods.base import Batch, Method, Task
-from cls_env.naming import parse_specification
+from agents.methods.base import ANY_MODULE_BUT_NONE, Batch, Method, Task
+from cls_env.arguments import number, whole_number
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
@@ -38,25 +38,15 @@ class LAE(Method):
         ValueError: An argument is out of range.
     """
 
-    goes_with = "any but none"
+    goes_with = ANY_MODULE_BUT_NONE
+    reason = "lae averages what learns in the backbone"
 
     def __init__(self, decay: float = 0.9999, reference_batch: int = 24) -> None:
         super().__init__()
-        if not 0 <= decay <= 1:
+        self.decay = number("decay", decay)
+        if not 0 <= self.decay <= 1:
             raise ValueError(f"decay must be in [0, 1], not {decay}")
-        if reference_batch < 1:
-            raise ValueError(f"reference_batch must be at least 1, not {reference_batch}")
-        self.decay = decay
-        self.reference_batch = reference_batch
-
-    def check_peft(self, peft: str) -> None:
-        """Any module goes, but there must be one.
-
-        Raises:
-            ValueError: There is none.
-        """
-        if parse_specification(peft)[0] == "none":
-            raise ValueError("lae averages what learns in the backbone: it goes with a PEFT module, not with 'none'")
+        self.reference_batch = whole_number("reference_batch", reference_batch, least=1)
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Make the offline copy."""

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from agents.class_names import move_actions
 from agents.methods.base import Method, Task
+from cls_env.arguments import word
 from cls_env.naming import lookup
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class NCM(Method):
 
     def __init__(self, metric: str = "cosine") -> None:
         super().__init__()
-        self.metric = lookup("metric", metric, dict(zip(METRICS, METRICS, strict=True)))
+        self.metric = lookup("metric", word("metric", metric), dict(zip(METRICS, METRICS, strict=True)))
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Begin with no images."""
@@ -50,6 +52,11 @@ class NCM(Method):
         self.register_buffer("sums", torch.zeros(actions, width, dtype=torch.float64))
         self.register_buffer("counts", torch.zeros(actions, dtype=torch.int64))
         self.register_buffer("tasks_counted", torch.zeros((), dtype=torch.int64))
+
+    def remap_actions(self, policy: ViTPolicy, new_index: Tensor, num_actions: int) -> None:
+        """Move sums and counts."""
+        self.sums = move_actions(self.sums, new_index, num_actions)
+        self.counts = move_actions(self.counts, new_index, num_actions)
 
     @torch.no_grad()
     def after_task(self, policy: ViTPolicy, task: Task) -> None:

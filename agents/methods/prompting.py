@@ -14,6 +14,7 @@ from torch.nn.functional import linear, normalize
 from agents.peft_modules.placement import module_pattern
 from agents.peft_modules.prefix import attend_with_prefix, check_plain_attention
 from agents.peft_modules.tuner import full_name
+from cls_env.arguments import number
 
 
 class PromptedAttention(nn.Module):
@@ -144,11 +145,13 @@ def seeds_of(seed: int, count: int) -> list[int]:
     return [int(word) for word in np.random.SeedSequence(seed).generate_state(count)]
 
 
-def check_weight(name: str, value: float) -> None:
-    """See that the weight of a loss is at least 0.
+def check_weight(name: str, value: Any) -> float:
+    """The weight of a loss as a plain number.
 
     Raises:
-        ValueError: It is not.
+        ValueError: It is no number of at least 0.
     """
-    if not value >= 0:
+    weight = number(name, value)
+    if not weight >= 0:
         raise ValueError(f"{name} must be at least 0, not {value}")
+    return weight

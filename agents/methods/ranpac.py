@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from agents.class_names import move_actions
 from agents.methods.base import Method, Task
 from agents.peft_modules.tuner import check_size
 
@@ -50,8 +51,7 @@ class RanPAC(Method):
 
     def __init__(self, projections: int = 2000) -> None:
         super().__init__()
-        check_size("projections", projections)
-        self.projections = projections
+        self.projections = check_size("projections", projections)
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Draw the projections, and begin with no images."""
@@ -66,6 +66,11 @@ class RanPAC(Method):
     def random_features(self, features: Tensor) -> Tensor:
         """relu(f W), shape (B, projections)."""
         return (features @ self.projection).relu()
+
+    def remap_actions(self, policy: ViTPolicy, new_index: Tensor, num_actions: int) -> None:
+        """Move the columns of the correlation and of the solution."""
+        self.correlation = move_actions(self.correlation, new_index, num_actions, dim=1)
+        self.solution = move_actions(self.solution, new_index, num_actions, dim=1).contiguous()
 
     @torch.no_grad()
     def after_task(self, policy: ViTPolicy, task: Task) -> None:

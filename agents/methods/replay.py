@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.class_names import move_actions
 from agents.methods.base import Batch, Loss, Method, Task
 from agents.methods.reservoir import reservoir_slots
 from agents.objectives import mask_logits
 from agents.peft_modules.tuner import check_size
+from cls_env.arguments import truth_value
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
@@ -47,9 +49,8 @@ class Replay(Method):
 
     def __init__(self, size: int = 200, batch: int = 32, local: bool = True) -> None:
         super().__init__()
-        check_size("size", size)
-        check_size("batch", batch)
-        self.size, self.batch, self.local = size, batch, local
+        self.size, self.batch = check_size("size", size), check_size("batch", batch)
+        self.local = truth_value("local", local)
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Make room for the buffer, which is empty."""
@@ -68,6 +69,11 @@ class Replay(Method):
         """Take on a saved state; within a task, draws begin as at its beginning."""
         super().resume(policy, tensors)
         self._random = np.random.default_rng((policy.config.method_seed + policy.tasks_begun - 1) % 2**32)
+
+    def remap_actions(self, policy: ViTPolicy, new_index: Tensor, num_actions: int) -> None:
+        """Move the rewards; an image pays for a new action what it pays for most others."""
+        most = self.rewards.median(dim=1, keepdim=True).values
+        self.rewards = move_actions(self.rewards, new_index, num_actions, dim=1, fill=most)
 
     @property
     def filled(self) -> int:

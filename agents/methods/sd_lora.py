@@ -10,6 +10,7 @@ from torch import nn
 
 from agents.methods.base import Task
 from agents.methods.lora_stack import LoRAForEachTask, adapter_of, lora_layers
+from cls_env.arguments import number
 from cls_env.naming import parse_specification
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class SDLoRA(LoRAForEachTask):
 
     def __init__(self, restart: float | None = None) -> None:
         super().__init__()
-        self.restart = restart
+        self.restart = None if restart is None else number("restart", restart)
 
     def check_peft(self, peft: str) -> None:
         """It is made for LoRA with learnable magnitudes.

@@ -146,6 +146,6 @@ def make_objective(specification: str | Objective) -> Objective:
         objective(torch.zeros(1, 2), torch.eye(2)[:1], 0.5)
         if isinstance(objective, TaskObjective):
             objective.begin_task(0)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # a user's objective may raise anything
         raise ValueError(f"objective {specification!r}: {error}") from error
     return objective

@@ -35,7 +35,7 @@ def fixed_mixture(logits: Tensor, action_rewards: Tensor, progress: float = 0.0,
     Raises:
         ValueError: The shapes differ, or alpha is outside [0, 1].
     """
-    check_share("alpha", alpha)
+    alpha = check_share("alpha", alpha)
     return _mixture(logits, action_rewards, alpha)
 
 

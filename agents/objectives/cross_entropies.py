@@ -46,7 +46,7 @@ def focal(logits: Tensor, action_rewards: Tensor, progress: float = 0.0, gamma: 
         ValueError: The shapes differ, or gamma is negative.
     """
     check_shapes(logits, action_rewards)
-    check_not_negative("gamma", gamma)
+    gamma = check_not_negative("gamma", gamma)
     log_probabilities = log_policy(logits)
     # At pi = 1 the power of a gamma below 1 has an infinite slope, which would meet the zero of log pi.
     others = (-log_probabilities.expm1()).clamp(min=torch.finfo(logits.dtype).tiny)
@@ -72,7 +72,7 @@ def label_smoothing(logits: Tensor, action_rewards: Tensor, progress: float = 0.
         ValueError: The shapes differ, or gamma is outside [0, 1].
     """
     check_shapes(logits, action_rewards)
-    check_share("gamma", gamma)
+    gamma = check_share("gamma", gamma)
     allowed = allowed_actions(logits)
     count = allowed.sum(dim=1)
     mean_log_probability = log_policy(logits).masked_fill(~allowed, 0).sum(dim=1) / count
@@ -99,7 +99,7 @@ def confidence_penalty(logits: Tensor, action_rewards: Tensor, progress: float =
         ValueError: The shapes differ, or beta is negative.
     """
     check_shapes(logits, action_rewards)
-    check_not_negative("beta", beta)
+    beta = check_not_negative("beta", beta)
     return cross_entropy(logits, action_rewards) - beta * entropy(logits)
 
 
@@ -121,5 +121,5 @@ def entropy_penalty(logits: Tensor, action_rewards: Tensor, progress: float = 0.
         ValueError: The shapes differ, or beta is negative.
     """
     check_shapes(logits, action_rewards)
-    check_not_negative("beta", beta)
+    beta = check_not_negative("beta", beta)
     return cross_entropy(logits, action_rewards) + beta * entropy(logits)

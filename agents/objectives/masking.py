@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+
+from cls_env.arguments import number
 
 
 def mask_logits(logits: Tensor, action_mask: Tensor) -> Tensor:
@@ -50,21 +54,25 @@ def check_shapes(logits: Tensor, action_rewards: Tensor) -> None:
         )
 
 
-def check_share(name: str, value: float) -> None:
-    """See that a parameter is a share.
+def check_share(name: str, value: Any) -> float:
+    """A parameter that must be a share, as a plain number.
 
     Raises:
-        ValueError: It is outside [0, 1].
+        ValueError: It is no number in [0, 1].
     """
-    if not 0 <= value <= 1:
+    share = number(name, value)
+    if not 0 <= share <= 1:
         raise ValueError(f"{name} must be in [0, 1], not {value}")
+    return share
 
 
-def check_not_negative(name: str, value: float) -> None:
-    """See that a parameter is at least 0, and finite.
+def check_not_negative(name: str, value: Any) -> float:
+    """A parameter that must be at least 0 and finite, as a plain number.
 
     Raises:
         ValueError: It is not.
     """
-    if not 0 <= value < float("inf"):
+    size = number(name, value)
+    if not 0 <= size < float("inf"):
         raise ValueError(f"{name} must be at least 0 and finite, not {value}")
+    return size

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from agents.objectives.masking import check_shapes, log_policy
+from cls_env.arguments import as_plain, word
 from cls_env.naming import lookup
 
 _MEMORY = 0.9
@@ -67,10 +68,11 @@ class Reinforce:
     """
 
     def __init__(self, samples: int = 1, baseline: str = "none") -> None:
-        if not isinstance(samples, int) or samples < 1:
+        count = as_plain(samples)
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             raise ValueError(f"samples is a whole number of at least 1, not {samples}")
-        self.samples = samples
-        self.keeps_mean = lookup("baseline", baseline, {"none": False, "running-mean": True})
+        self.samples = count
+        self.keeps_mean = lookup("baseline", word("baseline", baseline), {"none": False, "running-mean": True})
         self.begin_task(0)
 
     def begin_task(self, seed: int) -> None:

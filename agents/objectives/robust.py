@@ -28,7 +28,7 @@ def generalised_cross_entropy(logits: Tensor, action_rewards: Tensor, progress: 
         ValueError: The shapes differ, or q is outside [0, 1].
     """
     check_shapes(logits, action_rewards)
-    check_share("q", q)
+    q = check_share("q", q)
     if q == 0:
         return cross_entropy(logits, action_rewards)
     return -(action_rewards * (q * log_policy(logits)).expm1()).sum(dim=1) / q
@@ -62,8 +62,8 @@ def symmetric_cross_entropy(
     Raises:
         ValueError: The shapes differ, or a parameter is out of range.
     """
-    check_not_negative("alpha", alpha)
-    check_not_negative("beta", beta)
-    check_not_negative("-log_zero", -log_zero)
+    alpha = check_not_negative("alpha", alpha)
+    beta = check_not_negative("beta", beta)
+    log_zero = -check_not_negative("-log_zero", -log_zero)
     reverse = -log_zero * (1 + expected_policy_gradient(logits, action_rewards))
     return alpha * cross_entropy(logits, action_rewards) + beta * reverse

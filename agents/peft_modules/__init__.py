@@ -88,5 +88,7 @@ def add_peft_module(specification: str, backbone: nn.Module, blocks: Sequence[in
     name, arguments = parse_specification(specification)
     try:
         return PEFT_MODULES[name](backbone, blocks, seed, **arguments)
-    except (TypeError, NotImplementedError) as error:  # peft's, of values that it does not check
-        raise ValueError(f"PEFT module {specification!r}: {error}") from error
+    except Exception as error:  # peft's, of values that it does not check
+        if isinstance(error, ValueError):
+            raise
+        raise ValueError(f"PEFT module {specification!r}: {' '.join(str(error).split())}") from error

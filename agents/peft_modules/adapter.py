@@ -36,7 +36,7 @@ class AdapterConfig(TunerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_size("bottleneck", self.bottleneck)
+        self.bottleneck = check_size("bottleneck", self.bottleneck)
 
 
 class AdapterLayer(TunerLayer):

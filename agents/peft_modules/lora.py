@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from agents.peft_modules.attachment import attach
 from agents.peft_modules.placement import SplitQKV, split_qkv
+from cls_env.arguments import as_plain
 
 __all__ = ["SCALED_LORA", "ScaledLinear", "ScaledLoraConfig", "SplitQKV", "add_lora", "split_qkv"]
 
@@ -51,7 +52,8 @@ def add_lora(
     Raises:
         ValueError: Rank, blocks or place do not fit the model, or an argument is unknown.
     """
-    if not isinstance(r, int) or r < 1:
+    r = as_plain(r)
+    if not isinstance(r, int) or isinstance(r, bool) or r < 1:
         raise ValueError(f"a LoRA needs a whole rank of at least 1, not {r}")
     kind = ScaledLoraConfig if scale else LoraConfig
     return attach("lora", kind, backbone, blocks, seed, targets, {"r": r, "lora_alpha": r} | config)

@@ -40,7 +40,7 @@ class PrefixConfig(TunerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_size("length", self.length)
+        self.length = check_size("length", self.length)
 
 
 class PrefixLayer(TunerLayer):

@@ -16,6 +16,8 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_PREFIX_MAPPIN
 from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from torch import Tensor, nn
 
+from cls_env.arguments import as_plain
+
 
 @dataclass
 class TunerConfig(PeftConfig):
@@ -131,14 +133,16 @@ def full_name(module: nn.Module) -> str:
     return f"{type(module).__module__}.{type(module).__name__}"
 
 
-def check_size(name: str, value: int) -> None:
-    """See that a size is a whole number of at least 1.
+def check_size(name: str, value: Any) -> int:
+    """A size as a plain number.
 
     Raises:
-        ValueError: It is not.
+        ValueError: It is no whole number of at least 1.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    size = as_plain(value)
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise ValueError(f"{name} is a whole number of at least 1, not {value}")
+    return size
 
 
 def learnable_scale() -> nn.Parameter:

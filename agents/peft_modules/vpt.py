@@ -28,7 +28,7 @@ class VPTConfig(TunerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_size("length", self.length)
+        self.length = check_size("length", self.length)
 
 
 class VPTLayer(TunerLayer):

@@ -142,3 +142,10 @@ def test_maskable_ppo_keeps_to_the_mask(make_vec: MakeVec) -> None:
 def test_what_does_not_fit_is_refused(space: spaces.Box, entries: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ViTFeatures(space, **entries)
+
+
+def test_pixels_of_0_to_255_as_floats_are_refused(make_vec: MakeVec) -> None:
+    """With normalize_images=False stable-baselines3 hands them on so, and they were multiplied by 255."""
+    model = make(A2C, make_vec(8), "CnnPolicy", normalize_images=False)
+    with pytest.raises(ValueError, match=r"float images must be in \[0, 1\], and these reach .*normalize_images=True"):
+        model.learn(16)

@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from stable_baselines3.common.vec_env import VecMonitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 from agents import GymnasiumVecEnv
 from agents.one_pass import OnePass
@@ -53,3 +53,11 @@ def test_training_begins_as_it_would_have_begun(wrap: Callable[..., object], mak
     looked_at(one_pass)
     assert np.array_equal(one_pass.begin_again(), begun)
     assert observation_info(env, 6).task.tolist() == [2] * 8
+
+
+def test_different_tasks_are_refused(stream: TaskStream) -> None:
+    """The images of one of them alone would be looked through."""
+    env = DummyVecEnv([lambda: gym.make("cls_env/ClassIncremental-v0", dataset=stream)] * 2)
+    env.set_options([{"task": 0}, {"task": 1}])
+    with pytest.raises(ValueError, match="the environments are set to different tasks"):
+        looked_at(OnePass(env, 6))

@@ -271,7 +271,7 @@ def test_backbone_stays_in_eval_mode() -> None:
         ({"normalisation": "imagnet"}, "unknown normalisation 'imagnet'; did you mean 'imagenet'"),
         ({"input_size": 0}, r"input_size .* at least 1, not 0"),
         ({"input_size": 20}, r"a size of \(20, 20\) leaves a remainder"),
-        ({"weights": "absent.ckpt"}, "unknown format of weights file .*absent.ckpt"),
+        ({"weights": "absent.onnx"}, "unknown format of weights file .*absent.onnx"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict[str, object], message: str) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import gymnasium as gym
 import numpy as np
+import pytest
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize, VecTransposeImage
 
@@ -63,3 +65,15 @@ def test_sb3s_wrappers_go_on_it(make_vec: MakeVec) -> None:
     env.reset()
     *_, infos = env.step(np.zeros(8, dtype=np.int64))
     assert [info["episode"]["r"] for info in infos] == env.get_original_reward().tolist()
+
+
+def test_attributes_of_the_environment_inside_wrappers(make_vec: MakeVec) -> None:
+    env = GymnasiumVecEnv(RecordEpisodeStatistics(make_vec(2)))
+    env.reset()
+    env.step(np.zeros(2, dtype=np.int64))
+    assert env.get_attr("num_episodes") == [2, 2]
+    env.venv.unwrapped.remark = "inside"
+    env.set_attr("remark", "changed")
+    assert env.venv.unwrapped.remark == "changed"
+    with pytest.raises(AttributeError, match="has no attribute 'missing'"):
+        env.get_attr("missing")

@@ -1,0 +1,95 @@
+"""Comparing the classes that an agent learned with those of an environment, and moving what is kept for each action."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+MOST_NAMED = 3
+
+
+def check_same_classes(learned: Sequence[str], given: Sequence[str], way_out: str) -> None:
+    """See that an environment has the classes that were learned, in the same order.
+
+    Args:
+        learned: Names of the agent's actions.
+        given: Names of the environment's actions.
+        way_out: What the user can do, for the message.
+
+    Raises:
+        ValueError: The names or their order differ.
+    """
+    if tuple(learned) != tuple(given):
+        raise ValueError(
+            f"the environment has other classes than the agent has learned, or the same in another order: "
+            f"{differences(learned, given)}; {way_out}"
+        )
+
+
+def differences(learned: Sequence[str], given: Sequence[str]) -> str:
+    """Where the names of two action spaces differ, in words."""
+    places = [place for place, pair in enumerate(zip(learned, given, strict=False)) if pair[0] != pair[1]]
+    moved = [f"action {place} is {given[place]!r} and not {learned[place]!r}" for place in places[:MOST_NAMED]]
+    parts = [", ".join(moved) + (", ..." if len(places) > MOST_NAMED else "")] if moved else []
+    for verb, names, others in (("lacks", learned, given), ("adds", given, learned)):
+        if found := [name for name in names if name not in set(others)]:
+            parts.append(f"the environment {verb} {_listed(found)}")
+    if len(learned) != len(given):
+        parts.append(f"its action space has {len(given)} actions and not {len(learned)}")
+    return "; ".join(parts)
+
+
+def new_positions(learned: Sequence[str], given: Sequence[str], seen: Sequence[int]) -> Tensor:
+    """For each learned action, the position of its name among the names of an environment.
+
+    Args:
+        learned: Names of the agent's actions.
+        given: Names of the environment's actions.
+        seen: The agent's actions of which it has seen images.
+
+    Returns:
+        int64 of shape (len(learned),); -1 for an unseen class that the environment lacks.
+
+    Raises:
+        ValueError: The environment lacks a seen class, or a name stands for two actions.
+    """
+    for names in (learned, given):
+        if len(set(names)) < len(names):
+            twice = sorted({name for name in names if list(names).count(name) > 1})
+            raise ValueError(f"classes can't be matched by name where a name stands for two: {_listed(twice)}")
+    if lost := [learned[action] for action in seen if learned[action] not in set(given)]:
+        raise ValueError(f"the environment lacks classes that the agent has learned: {_listed(lost)}")
+    place = {name: index for index, name in enumerate(given)}
+    return torch.tensor([place.get(name, -1) for name in learned], dtype=torch.int64)
+
+
+def move_actions(
+    tensor: Tensor, new_index: Tensor, num_actions: int, dim: int = 0, fill: float | Tensor = 0.0
+) -> Tensor:
+    """What is kept for each action, in the order of another action space.
+
+    Args:
+        tensor: Its dimension `dim` counts the old actions.
+        new_index: The new position of each old action, -1 where it has none; int64.
+        num_actions: Size of the new action space.
+        dim: The dimension of actions.
+        fill: What new actions begin with; a tensor is broadcast to the shape of the result.
+
+    Returns:
+        A new tensor.
+
+    >>> move_actions(torch.tensor([1.0, 2.0]), torch.tensor([2, 0]), 3)
+    tensor([2., 0., 1.])
+    """
+    shape = list(tensor.shape)
+    shape[dim] = num_actions
+    kept = (new_index >= 0).nonzero().squeeze(1)
+    moved = tensor.new_empty(shape)
+    moved[:] = fill
+    return moved.index_copy_(dim, new_index[kept], tensor.index_select(dim, kept))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:MOST_NAMED])) + (", ..." if len(names) > MOST_NAMED else "")

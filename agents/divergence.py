@@ -1,0 +1,149 @@
+"""Training that diverges, noticed where it begins."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from agents.policy import ViTPolicy
+
+LARGEST_LOGIT = 1e4
+"""The largest size of a sensible logit: the softmax of a difference of 1e4 is 0 or 1 in every precision."""
+LARGEST_PLAIN_PARAMETER = 10.0
+"""A trained parameter of at most this size gives no reason to look at the logits again at the end of a task."""
+
+
+class DivergedError(ValueError):
+    """Training diverged; the message says at which gradient step of which task, and with which learning rate."""
+
+
+class DivergenceWatch:
+    """Looks at the outputs, the losses and the parameters of one `learn` call.
+
+    Args:
+        policy: What is trained.
+        task: The task that is learned, for the message.
+
+    Attributes:
+        step: The number of the gradient step that is taken at the moment, from 1 on.
+    """
+
+    def __init__(self, policy: ViTPolicy, task: int) -> None:
+        self._policy, self._task = policy, task
+        self._loss_is_finite = torch.ones((), dtype=torch.bool, device=policy.device)
+        self.step = 0
+
+    def note_loss(self, loss: Tensor) -> None:
+        """Remember whether the loss of this step, a scalar, is a finite number; nothing waits for the device here."""
+        self._loss_is_finite = loss.detach().abs() < torch.inf
+
+    def draw(
+        self, probabilities: Tensor, outputs: Tensor, allowed: Tensor, limit: float, generator: torch.Generator
+    ) -> tuple[Tensor, NDArray[np.int64]]:
+        """Draw an action for each image, with one transfer from the device for the actions and the signs of divergence.
+
+        Args:
+            probabilities: Of the actions, shape (B, A).
+            outputs: Logits or predicted rewards, shape (B, A).
+            allowed: Non-zero where an output counts, shape (B, A) or (1, A).
+            limit: The largest sensible size of an output; may be infinite.
+            generator: Draws the actions.
+
+        Returns:
+            The actions, int64 of shape (B,), on the device and as an array.
+
+        Raises:
+            DivergedError: The last loss, an output or a probability is no sensible number.
+        """
+        sensible = is_sensible(outputs, allowed, limit) & (probabilities >= 0).all()
+        drawable = probabilities.where(sensible, 1.0)  # NaN would be an error of the device
+        chosen = torch.multinomial(drawable, 1, generator=generator).squeeze(1)
+        transferred = torch.cat([chosen, sensible[None], self._loss_is_finite[None]]).cpu().numpy()
+        actions, (outputs_are_sensible, loss_was_finite) = transferred[:-2], transferred[-2:]
+        if not loss_was_finite:
+            raise self._error("the loss is NaN or infinite", self.step - 1)
+        if not outputs_are_sensible:
+            raise self._error(describe_outputs(outputs, allowed, limit), self.step)
+        return chosen, actions
+
+    def check_parameters(self) -> bool:
+        """See that the last gradient steps left finite numbers.
+
+        Returns:
+            Whether all trained parameters are of a usual size.
+
+        Raises:
+            DivergedError: The last loss or a parameter is NaN or infinite.
+        """
+        if not self._loss_is_finite:
+            raise self._error("the loss is NaN or infinite", self.step)
+        largest = largest_size([tensor for tensor in self._policy.trainable_parameters if tensor.is_floating_point()])
+        if not math.isfinite(largest):
+            raise self._error("the parameters hold NaN or infinity", self.step)
+        return largest <= LARGEST_PLAIN_PARAMETER
+
+    def check_outputs(self, outputs: Tensor, allowed: Tensor, limit: float) -> None:
+        """See that outputs are numbers of a sensible size, as `draw` does.
+
+        Raises:
+            DivergedError: They are not.
+        """
+        if not is_sensible(outputs, allowed, limit):
+            raise self._error(describe_outputs(outputs, allowed, limit), self.step)
+
+    def _error(self, what: str, step: int) -> DivergedError:
+        rate = self._policy.optimizer.param_groups[0]["lr"]
+        return DivergedError(
+            f"training diverged at gradient step {step} of task {self._task} with learning rate {rate:g}: {what}; "
+            "lower the learning rate"
+        )
+
+
+def is_sensible(values: Tensor, allowed: Tensor, limit: float) -> Tensor:
+    """Whether outputs are numbers of a sensible size.
+
+    Args:
+        values: Logits or predicted rewards, shape (B, A).
+        allowed: Non-zero where an output counts, shape (B, A) or (1, A).
+        limit: The largest sensible size; may be infinite, where any finite number is sensible.
+
+    Returns:
+        A truth value on the device of the values, so that nothing waits for it here.
+    """
+    return ((values.abs() <= min(limit, torch.finfo(values.dtype).max)) | (allowed == 0)).all()
+
+
+def describe_outputs(values: Tensor, allowed: Tensor, limit: float) -> str:
+    """What is wrong with outputs that `is_sensible` refuses, in words."""
+    counted = values[(allowed != 0).expand_as(values)]
+    if not counted.isfinite().all():
+        return "the outputs of the network hold NaN or infinity"
+    if counted.abs().max() > limit:
+        return f"the outputs of the network reach {counted.abs().max().item():.3g}, where {limit:g} is the limit"
+    return "the probabilities of the actions hold NaN"
+
+
+def largest_size(tensors: list[Tensor]) -> float:
+    """The largest absolute value in some tensors, 0 without tensors; NaN where one holds NaN."""
+    sizes = [tensor.detach().abs().max().float() for tensor in tensors if tensor.numel()]
+    return torch.stack(sizes).max().item() if sizes else 0.0
+
+
+def check_scores(scores: Tensor, seen: Tensor) -> None:
+    """See that the scores of a policy under test are numbers.
+
+    Args:
+        scores: Of all actions, shape (B, A).
+        seen: The seen actions, int64.
+
+    Raises:
+        DivergedError: The score of a seen class is NaN.
+    """
+    if scores[:, seen].isnan().any():
+        raise DivergedError("the policy scores seen classes with NaN: its training diverged; lower the learning rate")

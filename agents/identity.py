@@ -1,0 +1,55 @@
+"""What an environment says of its classes and images: their names, and hashes that tell two streams apart."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from stable_baselines3.common.vec_env import VecEnv
+
+
+class StreamIdentity(NamedTuple):
+    """The names of an environment's actions, and the hashes of its stream; None where it does not give them.
+
+    Attributes:
+        class_names: The name of each action, in order.
+        stream_fingerprint: SHA-256 of the class order, the tasks, the index lists and the labels.
+        images_sha256: SHA-256 of the pixels.
+    """
+
+    class_names: tuple[str, ...] | None
+    stream_fingerprint: str | None
+    images_sha256: str | None
+
+
+def class_names_of(env: VecEnv) -> tuple[str, ...] | None:
+    """The names of an environment's actions; None where it does not give them.
+
+    Raises:
+        ValueError: The environments of a vector environment have different names.
+    """
+    names = _common_attribute(env, "action_names")
+    return None if names is None else tuple(map(str, names))
+
+
+def identity_of(env: VecEnv) -> StreamIdentity:
+    """Read the properties `action_names`, `stream_fingerprint` and `images_sha256` of an environment.
+
+    Raises:
+        ValueError: The environments of a vector environment show different streams.
+    """
+    return StreamIdentity(
+        class_names_of(env), _common_attribute(env, "stream_fingerprint"), _common_attribute(env, "images_sha256")
+    )
+
+
+def _common_attribute(env: VecEnv, name: str) -> Any:
+    """An attribute that all environments share; None where they do not have it."""
+    if not env.has_attr(name):
+        return None
+    first, *others = env.get_attr(name)
+    if any(other != first for other in others):
+        raise ValueError(
+            f"the environments of one vector environment must show one stream, but their {name} differ: make all of "
+            "them with the same dataset and stream arguments"
+        )
+    return first
