@@ -20,7 +20,7 @@ from experiments.idle import refuse_idle
 from experiments.outcome import Places, carry_out, keep_figures, show_dry
 from experiments.ownership import owned
 from experiments.presets import PRESETS, Preset
-from experiments.pretrain import PretrainConfig, pretrain
+from experiments.pretrain import PretrainConfig, check_pretraining, pretrain
 from experiments.progress import progress_bar
 from experiments.results import RunFolder, place_of
 from experiments.rl.command import rl_command
@@ -103,6 +103,7 @@ def pretrain_command(config: PretrainConfig, dry_run: bool = False) -> None:
         config: How to train.
         dry_run: Show the configuration, and write nothing.
     """
+    check_pretraining(config)
     say(config)
     if not dry_run:
         say(pretrain(config))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -19,8 +19,7 @@ def settle(config: Any) -> None:
     Raises:
         ValueError: A value is of another type; the message names the field.
     """
-    kind: Hashable = type(config)
-    for name, hint in _hints(kind).items():
+    for name, hint in _hints(type(config)).items():  # type: ignore[arg-type]  # a class can be hashed
         object.__setattr__(config, name, fitted(name, as_plain(getattr(config, name)), hint))
 
 
@@ -77,6 +76,6 @@ _CHECKS: dict[Any, Callable[[str, Any], Any]] = {
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
+def _hints(kind: type) -> dict[str, Any]:
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in fields(kind)}
