@@ -35,6 +35,8 @@ LOGGED = ("train/task", "train/progress", "train/entropy")
 """What is read of a step's row."""
 IDENTITY = (("stream", "images_sha256"), ("stream", "fingerprint"), ("weights", "sha256"))
 """What a run goes on with must be the same in its protocol card."""
+MOST_NAMED = 5
+"""Of the entries in which two configurations differ."""
 ANSWERS = tuple(field.name for field in fields(TaskTest) if field.name != "task")
 
 
@@ -244,9 +246,9 @@ def _differences(there: dict[str, Any], here: dict[str, Any]) -> str:
     """The entries in which two configurations differ, in words."""
     names = dict.fromkeys([*here, *there])
     words = {name: (_shown(there, name), _shown(here, name)) for name in names}
-    return ", ".join(
-        f"{name} is {theirs} there and {ours} here" for name, (theirs, ours) in words.items() if theirs != ours
-    )
+    found = [f"{name} is {theirs} there and {ours} here" for name, (theirs, ours) in words.items() if theirs != ours]
+    more = [f"and {len(found) - MOST_NAMED} entries more"] if len(found) > MOST_NAMED else []
+    return ", ".join([*found[:MOST_NAMED], *more])
 
 
 def _shown(entries: dict[str, Any], name: str) -> str:
