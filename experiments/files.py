@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,7 @@ from typing import Any
 
 from cls_env.command_line import described
 
-ENCODING: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
-"""Of all text: names of files that are not UTF-8 keep their bytes."""
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -27,18 +27,21 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    replace_file(path, lambda aside: aside.write_text(text, **ENCODING))
+    """Write UTF-8 text atomically; in it, names of files that are not UTF-8 keep their bytes."""
+    replace_file(path, lambda aside: aside.write_text(text, encoding="utf-8", errors="surrogateescape"))
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write indented JSON atomically; paths become strings."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")
+    """Write indented JSON atomically; paths become strings, and names of files that are not UTF-8 are escaped."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
+    if not text.isascii() and _LONE_SURROGATE.search(text):
+        text = json.dumps(content, indent=2, default=str)
+    write_text(path, text + "\n")
 
 
 def read_json(path: Path) -> Any:
     """The content of a file of `write_json`."""
-    return json.loads(path.read_text(**ENCODING))
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @contextmanager
