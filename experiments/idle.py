@@ -68,9 +68,9 @@ def refuse_idle(config: Settings, default: Settings, entries: Sequence[Entry]) -
         raise ValueError("--noise-matrix says which labels are wrong: drop --label-noise")
     for name in (field.name for field in fields(Settings)):
         value = getattr(config, name)
-        if value == getattr(default, name) or not entries:
+        if _same(value, getattr(default, name)) or not entries:
             continue
-        runs = [entry.config for entry in entries if getattr(entry.config, name) == value]
+        runs = [entry.config for entry in entries if _same(getattr(entry.config, name), value)]
         if not runs:
             raise ValueError(f"{_option(name, value)} changes nothing: this command sets it for each run by itself")
         if name not in USES:
@@ -79,6 +79,11 @@ def refuse_idle(config: Settings, default: Settings, entries: Sequence[Entry]) -
             check(run)  # from here on all names are known
         if not any(USES[name].reaches(run) for run in runs):
             raise ValueError(f"{_option(name, value)} changes nothing: it goes with {USES[name].whom}; drop it")
+
+
+def _same(first: Any, second: Any) -> bool:
+    """Whether two settings are one; also where they are no number, so that whoever checks ranges can say so."""
+    return repr(first) == repr(second)
 
 
 def _option(name: str, value: Any) -> str:

@@ -187,9 +187,8 @@ class RunFolder:
         Raises:
             ValueError: A file is damaged.
         """
-        files = sorted(
-            self.steps.glob("progress_task*.csv"), key=lambda file: int(file.stem.removeprefix("progress_task"))
-        )
+        found = {file.stem.removeprefix("progress_task"): file for file in self.steps.glob("progress_task*.csv")}
+        files = [found[task] for task in sorted(filter(str.isdecimal, found), key=int)]
         tables = [self._read_step_log(file) for file in files if file.stat().st_size]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=LOGGED)
 
