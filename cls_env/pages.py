@@ -15,6 +15,8 @@ from cls_env.registration import ENVIRONMENTS
 from cls_env.vector_env import ClassIncrementalVectorEnv
 
 GENERAL = "cls_env/ClassIncremental-v0"
+BAR = r"\|"
+"""A bar within a cell of a table, which would end the cell."""
 
 
 def environment_page() -> str:
@@ -121,7 +123,7 @@ def _page(title: str, *parts: str) -> str:
 
 def _table(columns: tuple[str, ...], rows: Any) -> str:
     lines = [columns, ("---",) * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(cell.replace('|', BAR) for cell in line)} |" for line in lines)
 
 
 def _row(name: str, preset: Mapping[str, Any]) -> Iterator[str]:

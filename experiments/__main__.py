@@ -3,219 +3,43 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
-
-import pandas as pd
-import tyro
-
-from cls_env.naming import lookup
-from experiments.building import make_stream, task_images
-from experiments.catalogue import methods_table, modules_table, objectives_table, unfit_lines
-from experiments.comparison import (
-    BoundsConfig,
-    CompareConfig,
-    Entry,
-    RunFailedError,
-    bounds_entries,
-    objective_entries,
-)
-from experiments.config import RunConfig
-from experiments.display import stream_table
-from experiments.figures import comparison_figures, final_accuracies
-from experiments.outcome import Places, carry_out, console, keep_figures, refuse_empty, show_plan
-from experiments.presets import PRESETS, Preset
-from experiments.pretrain import PretrainConfig, pretrain
-from experiments.progress import progress_bar
-from experiments.results import RunFolder
-from experiments.rl.command import rl_command
-from experiments.runner import run
-from experiments.studies import STUDIES
-from experiments.studies.command import list_studies, study_command
-
-
-def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = False) -> None:
-    """Train one agent on one stream, task by task, and test it after each.
-
-    Args:
-        config: What to run.
-        out: The run's folder; by default results/run/<name>. A finished run is shown again, an interrupted one goes on
-            at the task where it stopped.
-        dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
-    """
-    if dry_run:
-        show_plan([Entry("", config.objective, config)])
-        return
-    folder = RunFolder(out or Path("results/run") / config.name)
-    stream = make_stream(config)
-    console.print(stream_table(stream, classes_named=2))
-    total = sum(task_images(config, stream, task.index) for task in stream.tasks)
-    with progress_bar(console) as progress:
-        bar = progress.add_task(f"{config.objective} on {config.data_name}, images", total=total)
-        metrics = run(config, folder, lambda count: progress.advance(bar, count))
-        progress.update(bar, completed=total)
-    curve = ", ".join(f"{accuracy:.1%}" for accuracy in metrics["accuracy_curve"])
-    console.print(f"accuracy on all classes seen, after each task: {curve}")
-    console.print({key: value for key, value in metrics.items() if key != "accuracy_curve"})
-    console.print(f"results in {folder.path}")
-
-
-def compare_command(
-    config: CompareConfig, out: Path | None = None, workers: int | None = None, dry_run: bool = False
-) -> None:
-    """Compare objectives over label noise and seeds: the main job.
-
-    Args:
-        config: What to compare.
-        out: The comparison's folder; by default results/compare/<images>. Finished runs in it are reused.
-        workers: Runs at once; by default as many as fit the cores, one on a GPU.
-        dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
-    """
-    folder = out or Path("results/compare") / config.data_name
-    entries = objective_entries(config)
-    if (runs := _compare(entries, (*config.objectives, "")[0], folder, workers, dry_run)) is not None:
-        keep_figures(comparison_figures(runs, make_stream(entries[0].config)), folder)
-
-
-def bounds_command(
-    config: BoundsConfig, out: Path | None = None, workers: int | None = None, dry_run: bool = False
-) -> None:
-    """Place a sequential learner between its bounds: a frozen random backbone and joint training.
-
-    Args:
-        config: What to compare.
-        out: The comparison's folder; by default results/bounds/<images>. Finished runs in it are reused.
-        workers: Runs at once; by default as many as fit the cores, one on a GPU.
-        dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
-    """
-    folder = out or Path("results/bounds") / config.data_name
-    if (runs := _compare(bounds_entries(config), "sequential", folder, workers, dry_run)) is not None:
-        keep_figures({"final_accuracies": final_accuracies(runs)}, folder)
-
-
-def pretrain_command(config: PretrainConfig, dry_run: bool = False) -> None:
-    """Pretrain the embedded micro ViT on glyph classes that no stream uses; writes its weights and card.
-
-    Args:
-        config: How to train.
-        dry_run: Show the configuration, and write nothing.
-    """
-    console.print(config)
-    if not dry_run:
-        console.print(pretrain(config))
-
-
-def stream_command(config: RunConfig) -> None:
-    """Describe a stream: tasks, classes, images, order, seed and the hash of its index lists.
-
-    Args:
-        config: Which stream; what concerns the policy and its learning does not matter.
-    """
-    stream = make_stream(config)
-    console.print(stream_table(stream))
-    console.print(f"images SHA-256 {stream.dataset.images_sha256}")
-    console.print(f"stream SHA-256 {stream.fingerprint}")
-
-
-def presets_command() -> None:
-    """List published runs; `presets NAME` carries one out, with `compare`'s options to change it."""
-    for preset in PRESETS.values():
-        config = preset.config
-        count = len(objective_entries(config))
-        console.print(f"[bold]{preset.name}[/bold]  {preset.title}; {count} runs", highlight=False)
-        if preset.reported:
-            figures = ", ".join(f"{contender} {figure}" for contender, figure in preset.reported.items())
-            console.print(f"    published, %: {figures}", highlight=False)
-        if preset.remark:
-            console.print(f"    {preset.remark}", highlight=False)
-
-
-def objectives_command() -> None:
-    """List the objectives with their arguments, for --objective focal:gamma=2."""
-    console.print(objectives_table(), highlight=False)
-
-
-def modules_command() -> None:
-    """List the PEFT modules with their arguments, for --peft prefix:length=20, and those of peft that do not fit."""
-    console.print(modules_table(), highlight=False)
-    console.print("\nof peft, but not for a ViT:", highlight=False)
-    for line in unfit_lines():
-        console.print(f"  {line}", highlight=False, soft_wrap=True)
-
-
-def methods_command() -> None:
-    """List the continual-learning methods with their arguments, for --method lae:decay=0.999."""
-    console.print(methods_table(), highlight=False)
-
-
-def _preset_command(preset: Preset) -> Callable[..., None]:
-    """`compare` with the settings of a preset as its defaults."""
-
-    def command(
-        config: CompareConfig = preset.config,
-        out: Path | None = None,
-        workers: int | None = None,
-        dry_run: bool = False,
-    ) -> None:
-        compare_command(config, out or Path("results/presets") / preset.name, workers, dry_run)
-
-    command.__doc__ = f"{preset.title}.\n\n{compare_command.__doc__}"
-    return command
-
-
-def _named_command(kind: str, name: str) -> Callable[..., None]:
-    """What `presets NAME` or `study NAME` runs."""
-    if kind == "study":
-        return study_command(lookup("study", name, STUDIES))
-    return _preset_command(lookup("preset", name, PRESETS))
-
-
-COMMANDS: dict[str, Any] = {
-    "run": run_command,
-    "compare": compare_command,
-    "bounds": bounds_command,
-    "rl": rl_command,
-    "study": list_studies,
-    "presets": presets_command,
-    "objectives": objectives_command,
-    "modules": modules_command,
-    "methods": methods_command,
-    "stream": stream_command,
-    "pretrain": pretrain_command,
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 when it went well, 2 with one line of explanation when its input was wrong."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    flat = (tyro.conf.OmitArgPrefixes,)
-    try:
-        if words[:1] in (["presets"], ["study"]) and len(words) > 1 and not words[1].startswith("-"):
-            prog = f"python -m experiments {words[0]} {words[1]}"
-            tyro.cli(_named_command(*words[:2]), args=words[2:], prog=prog, config=flat)
-        else:
-            tyro.extras.subcommand_cli_from_dict(
-                COMMANDS, args=words, prog="python -m experiments", description=__doc__, config=flat
-            )
-    except (ValueError, OSError, ModuleNotFoundError, RunFailedError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    """Run a command.
+
+    Args:
+        arguments: Its words; by default those of the process.
+
+    Returns:
+        The exit code: 0 when it went well, 2 with one line of explanation when its input was wrong or a run failed, 1
+        with one line for any other error, 130 when it was interrupted.
+    """
+    try:  # imports within, since they take seconds, in which one may press Ctrl-C
+        from cls_env.command_line import INPUT_ERRORS, answer
+        from experiments.errors import RunFailedError
+
+        return answer(_carry_out, arguments, (*INPUT_ERRORS, RunFailedError))
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
-    return 0
 
 
-def _compare(
-    entries: list[Entry], baseline: str, folder: Path, workers: int | None, dry_run: bool
-) -> pd.DataFrame | None:
-    """Run, tabulate and print; or show the plan, and return None."""
-    if dry_run:
-        refuse_empty(entries, baseline)
-        show_plan(entries)
-        return None
-    return carry_out(entries, baseline, Places(tables=folder, runs=folder / "runs", workers=workers))
+def _carry_out(words: list[str]) -> None:
+    from experiments.commands import carry_out_words
+
+    carry_out_words(words)
+
+
+def __getattr__(name: str) -> Any:
+    """`COMMANDS`, which is imported when it is asked for."""
+    if name == "COMMANDS":
+        from experiments.commands import COMMANDS
+
+        return COMMANDS
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from agents.policy_config import PolicyConfig
 from cls_env import DATASETS, ImageDataset, TaskStream
 from cls_env.datasets import DatasetCard
 from cls_env.naming import lookup
-from experiments.config import RunConfig, Settings
+from experiments.config import PATHS, RunConfig, Settings, parse_option
 
 CROP_FRACTION = 0.875
 """Photographs are stored somewhat larger than what the model sees of them: 256 for 224 pixels."""
@@ -54,6 +54,9 @@ def check(config: RunConfig) -> None:
     if config.objective != NO_OBJECTIVE:
         make_objective(config.objective)
     check_peft_module(config.peft)
+    for name in PATHS:
+        if str(place := getattr(config, name)).startswith("~"):
+            raise ValueError(f"--{name.replace('_', '-')} {place}: there is no such home folder; give a whole path")
     method = check_method(config.method, config.peft, config.objective)
     native_input_size(config.model)
     _check_ranges(config)
@@ -93,6 +96,8 @@ def _check_ranges(config: RunConfig) -> None:
             )
     if not (isfinite(config.learning_rate) and config.learning_rate > 0):
         raise ValueError(f"learning_rate must be positive, not {config.learning_rate}")
+    if config.crop_fraction is not None and not 0 < config.crop_fraction <= 1:
+        raise ValueError(f"crop_fraction is a share of the side in (0, 1], not {config.crop_fraction}")
     if any(not 0 <= beta < 1 for beta in config.adam_betas):
         raise ValueError(f"adam_betas are two memories in [0, 1), not {config.adam_betas}")
     if not 0 <= config.freeze_fraction <= 1:
@@ -138,13 +143,18 @@ def make_stream(config: RunConfig, dataset: ImageDataset | None = None) -> TaskS
 def loader_options(config: RunConfig) -> dict[str, Any]:
     """What the image set's loader is given."""
     card = DATASETS[config.dataset]
-    options = dict(map(_parsed, config.options))
-    if config.root is not None:
-        options["root"] = config.root
-    if config.image_size is not None:
-        options["image_size"] = config.image_size
-    elif "image_size" in signature(card.load_function()).parameters:
-        options.setdefault("image_size", stored_size(config, card))
+    options: dict[str, Any] = {}
+    for name, value in map(parse_option, config.options):
+        if name in options:
+            raise ValueError(f"--options names {name} twice")
+        options[name] = value
+    for name in ("root", "image_size"):
+        if (value := getattr(config, name)) is not None:
+            if name in options:
+                raise ValueError(f"{name} is given twice: as --{name.replace('_', '-')} and among --options")
+            options[name] = value
+    if "image_size" not in options and "image_size" in signature(card.load_function()).parameters:
+        options["image_size"] = stored_size(config, card)
     if card.generated:
         options.setdefault("seed", config.seeds.images)
     return options
@@ -158,20 +168,9 @@ def loader_arguments(config: RunConfig) -> dict[str, Any]:
     return content
 
 
-def _parsed(option: str) -> tuple[str, Any]:
-    """A `name=value` of the command line; values are JSON where they can be read so, else words."""
-    name, equals, value = option.partition("=")
-    if not equals:
-        raise ValueError(f"--options are of the form name=value, not {option!r}")
-    try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
-        return name, value
-
-
 def _read_matrix(file: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
     try:
-        return np.loadtxt(file, delimiter=",", ndmin=2)
+        return np.loadtxt(file, delimiter=",", ndmin=2, encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise ValueError(f"--noise-matrix {file} can't be read as K lines of K numbers with commas: {error}") from error
 

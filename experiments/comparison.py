@@ -7,20 +7,32 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from queue import Queue
-from threading import Thread
-from typing import Any, NamedTuple
+from queue import Empty
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 import torch
 
+from cls_env.command_line import described
+from cls_env.processes import end_with
 from experiments.building import check, make_agent, make_stream, task_images
 from experiments.config import RunConfig, Settings, shared_settings
+from experiments.errors import RunFailedError
 from experiments.progress import progress_bar
-from experiments.results import RunFolder
+from experiments.results import RunFolder, places_of
 from experiments.runner import Listener, run
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import Queue
+
+SECONDS_BETWEEN_LOOKS = 0.2
+IMAGES_AT_ONCE = 500
+"""How many images a run lets go by between two reports."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +59,6 @@ class BoundsConfig(Settings):
     """The objective of all three."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Every contender runs on each of them."""
-
-
-class RunFailedError(Exception):
-    """One run of a comparison ended with an error."""
 
 
 class Job(NamedTuple):
@@ -132,37 +140,42 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None, 
     job.refuse(entries)
     total = sum(job.images(entry.config) for entry in entries)
     count = workers or _fitting_workers(entries[0].config)
-    places = [folder / entry.config.name for entry in entries]
-    with progress_bar() as progress, multiprocessing.Manager() as manager:
+    places = places_of([entry.config for entry in entries], folder)
+    context = multiprocessing.get_context("spawn")
+    images: Queue[int] = context.Queue()
+    over = Event()
+    with progress_bar() as progress:
         bar = progress.add_task(f"{len(entries)} runs", total=total)
-        images: Queue[int] = manager.Queue()
-        done = 0
 
         def show() -> None:
-            while (amount := images.get()) >= 0:
-                progress.advance(bar, amount)
+            while not over.is_set():
+                with suppress(Empty):
+                    progress.advance(bar, images.get(timeout=SECONDS_BETWEEN_LOOKS))
 
-        watcher = Thread(target=show, daemon=True)
-        watcher.start()
+        Thread(target=show, daemon=True).start()
         try:
-            with ProcessPoolExecutor(
-                min(count, len(entries)),
-                multiprocessing.get_context("spawn"),
-                signal.signal,
-                (signal.SIGINT, signal.SIG_DFL),  # Ctrl-C ends a worker without a traceback
-            ) as pool:
+            with ProcessPoolExecutor(min(count, len(entries)), context, _begin_worker, (os.getpid(), images)) as pool:
                 futures = {
-                    pool.submit(_work, job.run, entry.config, place, images): entry
+                    pool.submit(_work, job.run, entry.config, place): entry
                     for entry, place in zip(entries, places, strict=True)
                 }
-                for future in as_completed(futures):
-                    _raise_failure(future, futures[future], pool)
-                    done += 1
-                    progress.update(bar, description=f"{done} of {len(entries)} runs")
+                _follow(futures, pool, lambda done: progress.update(bar, description=f"{done} of {len(entries)} runs"))
         finally:
-            images.put(-1)
-            watcher.join()
+            over.set()
+        progress.update(bar, completed=total)
     return pd.DataFrame([_row(entry, place) for entry, place in zip(entries, places, strict=True)])
+
+
+def _follow(futures: Mapping[Future[None], Entry], pool: ProcessPoolExecutor, on_done: Callable[[int], object]) -> None:
+    """Wait for all runs, and stop at the first that fails."""
+    try:
+        for done, future in enumerate(as_completed(futures), start=1):
+            _raise_failure(future, futures[future], pool)
+            on_done(done)
+    except KeyboardInterrupt:
+        for worker in multiprocessing.active_children():  # else they would be waited for
+            worker.terminate()
+        raise
 
 
 def _row(entry: Entry, place: Path) -> dict[str, Any]:
@@ -194,28 +207,48 @@ def _images(config: RunConfig) -> int:
     return sum(task_images(config, stream, task.index) for task in stream.tasks)
 
 
-def _work(
-    run_one: Callable[[Any, RunFolder, Listener], Any], config: RunConfig, place: Path, images: Queue[int]
-) -> None:
+def _begin_worker(parent: int, images: Queue[int]) -> None:
+    """Prepare a process for runs: it ends with its parent, and at Ctrl-C without a traceback.
+
+    Args:
+        parent: Process id.
+        images: Where it reports how many images went by.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    end_with(parent)
+    _reports.append(images)
+
+
+_reports: list[Queue[int]] = []
+"""In a worker, where it reports: queues can be handed over to a process when it starts, and not later."""
+
+
+def _work(run_one: Callable[[Any, RunFolder, Listener], Any], config: RunConfig, place: Path) -> None:
     """In a process of its own: one run, telling how many images went by, a few hundred at a time."""
     waiting = 0
 
     def report(count: int) -> None:
         nonlocal waiting
         waiting += count
-        if waiting >= 500:
-            images.put(waiting)
+        if waiting >= IMAGES_AT_ONCE:
+            _reports[0].put(waiting)
             waiting = 0
 
     run_one(config, RunFolder(place), report)
-    images.put(waiting)
+    _reports[0].put(waiting)
 
 
 def _raise_failure(future: Future[None], entry: Entry, pool: ProcessPoolExecutor) -> None:
     error = future.exception()
-    if error is not None:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise RunFailedError(f"the run {entry.config.name} failed: {type(error).__name__}: {error}") from error
+    if error is None:
+        return
+    pool.shutdown(wait=False, cancel_futures=True)
+    if isinstance(error, BrokenProcessPool):
+        raise RunFailedError(
+            "a process that carried out runs was ended from outside, perhaps for want of memory; finished runs are "
+            "kept: give the same command again, with fewer --workers"
+        ) from error
+    raise RunFailedError(f"the run {entry.config.name} failed: {described(error)}") from error
 
 
 LEARNING = Job(run, _images, _try_agents)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,12 @@ from typing import Any, Literal
 import numpy as np
 
 from cls_env.datasets.trees import plain_name
+from experiments.fields import settle
+
+PATHS = ("root", "weights", "noise_matrix")
+"""Entries that name files: they are made absolute, so that one place has one name."""
+MOST_NAME_BYTES = 200
+"""Of a run's folder; file systems allow 255."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +129,13 @@ class Settings(LearningSettings, PolicySettings, StreamSettings):
     imports: tuple[str, ...] = ()
     """Python modules of your own to import first, which register objectives, PEFT modules or image sets."""
 
+    def __post_init__(self) -> None:
+        settle(self)
+        for name in PATHS:
+            if (place := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _absolute(place))
+        object.__setattr__(self, "options", tuple(sorted(map(_canonical_option, self.options))))
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig(Settings):
@@ -137,11 +151,9 @@ class RunConfig(Settings):
     @property
     def name(self) -> str:
         """Readable, and different for every different configuration."""
-        digest = hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
         noise = "matrix" if self.noise_matrix else f"{self.label_noise:g}"
         kind = (self.objective, *([] if self.method == "sequential" else [self.method]), self.peft)
-        words = (self.data_name, *kind, f"noise{noise}", f"seed{self.seed}", digest[:8])
-        return re.sub(r"[^\w.+-]+", "_", "-".join(words))
+        return folder_name((self.data_name, *kind, f"noise{noise}", f"seed{self.seed}"), self.as_json())
 
     @property
     def seeds(self) -> Seeds:
@@ -162,6 +174,79 @@ class Seeds:
     stream: int
     batch_order: int
     agent: int
+
+
+def folder_name(words: Iterable[str], content: dict[str, Any]) -> str:
+    """A name for the folder of a run.
+
+    Args:
+        words: What a reader is told of it; cut where they are too long.
+        content: What tells it from any other run; its digest ends the name.
+    """
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+    readable = re.sub(r"[^\w.+-]+", "_", "-".join(words)).encode()
+    return f"{readable[: MOST_NAME_BYTES - len(digest) - 1].decode(errors='ignore')}-{digest}"
+
+
+def canonical(kind: type[RunConfig], content: Any) -> dict[str, Any]:
+    """The entries of a configuration that was kept as JSON, spelled as `as_json` spells them now.
+
+    Args:
+        kind: Of the configuration.
+        content: What was kept; entries that this version does not know stay as they are.
+
+    Raises:
+        ValueError: It is no configuration.
+    """
+    if not isinstance(content, dict):
+        raise ValueError("it holds no configuration")
+    known = {field.name: content[field.name] for field in fields(kind) if field.name in content}
+    try:
+        spelled = kind(**known).as_json()
+    except ValueError:  # of a version that took other values
+        return content
+    return content | {name: value for name, value in spelled.items() if name in content}
+
+
+def parse_option(option: str) -> tuple[str, Any]:
+    """A `name=value` of the command line; values are JSON where they can be read so, else words.
+
+    Raises:
+        ValueError: There is no `=`.
+    """
+    name, equals, value = option.partition("=")
+    if not equals:
+        raise ValueError(f"--options are of the form name=value, not {option!r}")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def _canonical_option(option: str) -> str:
+    """An option with its value in the one spelling that JSON gives it; what is no option is left for `check`.
+
+    >>> _canonical_option("test_fraction=0.250"), _canonical_option('resize="crop"'), _canonical_option("lists=[1,2]")
+    ('test_fraction=0.25', 'resize=crop', 'lists=[1, 2]')
+    """
+    if "=" not in option:
+        return option
+    name, value = parse_option(option)
+    as_word = f"{name}={value}" if isinstance(value, str) else ""
+    if as_word and parse_option(as_word) == (name, value):
+        return as_word
+    return f"{name}={json.dumps(value, sort_keys=True)}"
+
+
+def _absolute(place: str) -> str:
+    """A path as it is from anywhere; an address on the network, or in a home that is not there, stays as it is."""
+    if "://" in place:
+        return place
+    try:
+        path = Path(place).expanduser()
+    except RuntimeError:
+        return place
+    return str(path.resolve() if ".." in path.parts else path.absolute())
 
 
 def shared_settings(config: Settings) -> dict[str, Any]:

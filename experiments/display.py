@@ -29,7 +29,7 @@ def stream_table(stream: TaskStream, classes_named: int | None = None) -> Table:
     held_out = any(task["validation_images"] for task in about["tasks"])
     flipped = any(task["flipped_labels"] for task in about["tasks"])
     for column in (*columns, *["validation"] * held_out, *["flipped labels"] * flipped):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column != "which")
     for task in about["tasks"]:
         names = task["classes"]
         shown = names[:classes_named]
@@ -51,7 +51,9 @@ def plan_lines(plan: Plan, precision: str) -> Iterator[Table | str]:
     yield f"images: {plan.images}"
     if plan.fingerprint is not None:
         yield f"stream SHA-256 {plan.fingerprint}"
-    tasks = Table("task", "classes", "which", "train", "validation", "test", "images to learn from", box=SIMPLE_HEAD)
+    tasks = Table(box=SIMPLE_HEAD)
+    for column in ("task", "classes", "which", "train", "validation", "test", "images to learn from"):
+        tasks.add_column(column, no_wrap=column != "which")
     for index, task in enumerate(plan.tasks):
         counts = (task.train_images, task.validation_images, task.test_images, task.learned_images)
         tasks.add_row(str(index), str(task.classes), task.content, *(f"{count:,}" for count in counts))

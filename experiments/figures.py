@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from cls_env import TaskStream
@@ -59,9 +60,21 @@ def save_figures(figures: dict[str, Figure], folder: Path) -> list[Path]:
     """Write each figure as `<folder>/<name>.png`, and return the files."""
     files = []
     for name, figure in figures.items():
+        _take_words_as_they_are(figure)
         files.append(folder / f"{name}.png")
         replace_file(files[-1], lambda aside, drawn=figure: drawn.savefig(aside, dpi=110, format="png"))  # type: ignore[misc]
     return files
+
+
+def _take_words_as_they_are(figure: Figure) -> None:
+    """Read no mathematics into names with a dollar sign; numbers on logarithmic axes are typeset as ever."""
+    axes = [axis for panel in figure.axes for axis in (panel.xaxis, panel.yaxis)]
+    typeset = {
+        id(label) for axis in axes if axis.get_scale() != "linear" for label in axis.get_ticklabels(which="both")
+    }
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and id(text) not in typeset:
+            text.set_parse_math(False)
 
 
 def final_accuracies(runs: pd.DataFrame) -> Figure:

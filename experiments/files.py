@@ -1,12 +1,18 @@
-"""Writing files so that a reader finds either the old or the new one, never half."""
+"""Writing files so that a reader finds either the old or the new one, never half; and reading them back."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from cls_env.command_line import described
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -21,10 +27,35 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    replace_file(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+    """Write UTF-8 text atomically; in it, names of files that are not UTF-8 keep their bytes."""
+    replace_file(path, lambda aside: aside.write_text(text, encoding="utf-8", errors="surrogateescape"))
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write indented JSON atomically; paths become strings."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")
+    """Write indented JSON atomically; paths become strings, and names of files that are not UTF-8 are escaped."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
+    if not text.isascii() and _LONE_SURROGATE.search(text):
+        text = json.dumps(content, indent=2, default=str)
+    write_text(path, text + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The content of a file of `write_json`."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def reading(path: Path, advice: str) -> Iterator[None]:
+    """Turn any error of reading a file into one line.
+
+    Args:
+        path: The file.
+        advice: What to do, for the message.
+
+    Raises:
+        ValueError: The file is missing or damaged.
+    """
+    try:
+        yield
+    except Exception as error:  # each library has errors of its own for a damaged file
+        raise ValueError(f"{path} can't be read ({described(error)}): {advice}") from error

@@ -18,7 +18,7 @@ def reset_peak(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
     else:
         with suppress(OSError):  # not Linux, or a container that forbids it: the peak is that of the process
-            _CLEAR.write_text("5")
+            _CLEAR.write_text("5", encoding="ascii")
 
 
 def peak_bytes(device: torch.device) -> int | None:
@@ -29,7 +29,7 @@ def peak_bytes(device: torch.device) -> int | None:
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    for line in _STATUS.read_text().splitlines() if _STATUS.exists() else ():
+    for line in _STATUS.read_text(encoding="utf-8", errors="replace").splitlines() if _STATUS.exists() else ():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024  # "VmHWM:   1234 kB"
     if find_spec("resource") is None:

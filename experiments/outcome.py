@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
-from rich.console import Console
 from rich.table import Table
 
 from agents.methods import NO_OBJECTIVE
@@ -20,8 +19,7 @@ from experiments.display import compute, plan_lines
 from experiments.figures import save_figures
 from experiments.plan import make_plan
 from experiments.report import SHOWN, rich_tables, write_report
-
-console = Console()
+from experiments.terminal import say, show
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +68,9 @@ def carry_out(
     table = write_report(runs, baseline, places.tables, command, measures, introduction)
     seeds = len({entry.config.seed for entry in entries})
     spread = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
-    console.print(f"\n{entries[0].config.data_name}: {len(entries)} runs, {spread}")
-    console.print(*rich_tables(table))
-    console.print(f"table {places.tables / 'table.md'}, runs in {places.runs}")
+    say(f"\n{entries[0].config.data_name}: {len(entries)} runs, {spread}")
+    show(*rich_tables(table))
+    say(f"table {places.tables / 'table.md'}, runs in {places.runs}")
     return runs
 
 
@@ -92,7 +90,19 @@ def refuse_empty(entries: Sequence[Entry], baseline: str) -> None:
 def keep_figures(figures: dict[str, Figure], folder: Path) -> None:
     """Save figures, and say where."""
     for file in save_figures(figures, folder):
-        console.print(f"figure {file}")
+        say(f"figure {file}")
+
+
+def show_dry(entries: Sequence[Entry], baseline: str | None = None) -> None:
+    """What `--dry-run` shows, once it is seen that the runs are possible.
+
+    Args:
+        entries: The runs.
+        baseline: The contender from whom the others are subtracted, where they are compared.
+    """
+    if baseline is not None:
+        refuse_empty(entries, baseline)
+    show_plan(entries)
 
 
 def show_plan(entries: Sequence[Entry]) -> None:
@@ -106,13 +116,13 @@ def show_plan(entries: Sequence[Entry]) -> None:
         for kind in kinds([entry])
     ]
     plans = {shape: make_plan(shape) for shape in dict.fromkeys(shapes)}
-    console.print(first)
+    say(first)
     for line in plan_lines(next(iter(plans.values())), first.precision):
-        console.print(line)
+        show(line) if isinstance(line, Table) else say(line)
     if len(entries) > 1:
         total = sum(plans[shape].total_flops for shape in shapes)
         runs = Table("condition", "contender", "seed", "run", title=f"{len(entries)} runs")
         for entry in entries:
             runs.add_row(entry.condition, entry.contender, str(entry.config.seed), entry.config.name)
-        console.print(runs)
-        console.print(f"all runs: {compute(total, first.precision)}")
+        show(runs)
+        say(f"all runs: {compute(total, first.precision)}")

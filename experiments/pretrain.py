@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from torch import nn
 from agents.micro_vit import MICRO_VIT, MICRO_VIT_CARD, MICRO_VIT_WEIGHTS
 from cls_env.datasets.glyphs.characters import characters
 from cls_env.datasets.glyphs.drawing import GlyphPainter
+from experiments.fields import settle
 from experiments.files import replace_file, write_json
+from experiments.ownership import owned
 from experiments.progress import progress_bar
 
 
@@ -49,13 +52,46 @@ class PretrainConfig:
     threads: int = 2
     """CPU threads; another number rounds sums differently, which moves the final accuracy by some points."""
 
+    def __post_init__(self) -> None:
+        settle(self)
+
+
+LEAST = {"images": 1, "batch_size": 1, "test_images_per_class": 1, "seed": 0, "threads": 1, "weight_decay": 0.0}
+"""The smallest value of each entry that has one."""
+
+
+def check_pretraining(config: PretrainConfig) -> None:
+    """Refuse what is impossible, before any work.
+
+    Raises:
+        ValueError: Names the entry.
+    """
+    for name, least in LEAST.items():
+        if not least <= getattr(config, name) < inf:
+            raise ValueError(f"{name} must be at least {least:g}, not {getattr(config, name)}")
+    for name in ("learning_rate", "clip"):
+        if not 0 < getattr(config, name) < inf:
+            raise ValueError(f"{name} must be positive, not {getattr(config, name)}")
+    if config.images < config.batch_size:
+        raise ValueError(f"images must be at least a batch of {config.batch_size}, not {config.images}")
+
 
 def pretrain(config: PretrainConfig) -> dict[str, Any]:
     """Train, test the half-precision weights that will ship, and write weights and card.
 
     Returns:
         The card, as written to `<out>/vit_micro_patch8_32.json`.
+
+    Raises:
+        ValueError: An entry is out of range; or learning diverged, and nothing is written.
+        FolderInUseError: Another process writes to the folder.
     """
+    check_pretraining(config)
+    with owned(config.out):
+        return _pretrain_owned(config)
+
+
+def _pretrain_owned(config: PretrainConfig) -> dict[str, Any]:
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
     started = time.perf_counter()
@@ -64,10 +100,11 @@ def pretrain(config: PretrainConfig) -> dict[str, Any]:
     _train(model, pool, config)
 
     half = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
+    if not all(torch.isfinite(tensor).all() for tensor in half.values()):
+        raise ValueError(f"learning diverged at the peak rate {config.learning_rate:g}; give a smaller --learning-rate")
     model.load_state_dict(half)
     accuracy = test_accuracy(model, pool, config.test_images_per_class, seed=config.seed + 1)
 
-    config.out.mkdir(parents=True, exist_ok=True)
     weights = config.out / MICRO_VIT_WEIGHTS.name
     replace_file(weights, lambda aside: save_file(half, aside))
     card = {

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from experiments.terminal import console
 
-def progress_bar(console: Console | None = None) -> Progress:
+
+def progress_bar() -> Progress:
     """A rich progress bar with description, count, elapsed and remaining time."""
     return Progress(
-        TextColumn("[progress.description]{task.description}"),
+        TextColumn("{task.description}", style="progress.description", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -139,9 +139,19 @@ def with_tests(table: pd.DataFrame, numbers: pd.DataFrame, measure: str) -> pd.D
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A GitHub table."""
+    r"""A GitHub table; a bar in a name does not end its cell, nor a line break the row.
+
+    >>> print(markdown(pd.DataFrame({"contender": ["a|b"]})))
+    | contender |
+    | --- |
+    | a\|b |
+    """
     lines: list[Iterable[Any]] = [table.columns, ["---"] * len(table.columns), *table.itertuples(index=False)]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    return " ".join(str(value).splitlines()).replace("|", r"\|")
 
 
 def latex(table: pd.DataFrame) -> str:

@@ -10,20 +10,21 @@ import gymnasium as gym
 import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import Logger, make_output_format
+from stable_baselines3.common.logger import Logger
 
 from agents import EPG
 from agents.evaluation import test_tasks
 from cls_env import TaskStream
-from experiments.building import learning_rate, make_agent, make_stream, task_images
+from experiments.building import check, learning_rate, make_agent, make_stream, task_images
 from experiments.config import RunConfig
 from experiments.distance import initial_values
-from experiments.files import write_json
+from experiments.files import reading, write_json
 from experiments.memory import peak_bytes, reset_peak
 from experiments.metrics import Matrix
 from experiments.protocol import protocol_card
 from experiments.results import RunFolder
-from experiments.summary import policy_measures, summary
+from experiments.step_log import step_log
+from experiments.summary import policy_measures, refuse_absurd, summary
 from experiments.training_labels import LabelFit, label_fit
 
 TEST_BATCH = 256
@@ -45,9 +46,18 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
         ValueError: The configuration names something unknown or impossible, and nothing has been written; or the
             folder holds a part of a run whose files lack what the measures need.
         FileExistsError: The folder holds another run.
+        FolderInUseError: Another process carries it out.
     """
+    check(config)
+    with folder.owned():
+        return run_owned(config, make_stream(config), folder, on_images)
+
+
+def run_owned(
+    config: RunConfig, stream: TaskStream, folder: RunFolder, on_images: Listener = lambda count: None
+) -> dict[str, Any]:
+    """As `run`, for a caller that owns the folder and has made the configuration's stream."""
     torch.set_num_threads(config.threads)
-    stream = make_stream(config)
     model = make_agent(config, stream)
     folder.claim(config)
     folder.record_protocol(protocol_card(config, stream, model))
@@ -79,6 +89,7 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
         "seconds": round(seconds, 2),
         "images_per_second": round(trained / seconds, 1),
     }
+    refuse_absurd(metrics, config.learning_rate)
     write_json(folder.path / "metrics.json", metrics)
     return metrics
 
@@ -94,9 +105,16 @@ def _resume(config: RunConfig, folder: RunFolder, stream: TaskStream, fresh: EPG
     """The agent after the last finished task, and the accuracy matrix and label fits up to it."""
     if not folder.model.exists():
         return fresh, np.empty((0, len(stream.tasks))), []
-    model = EPG.load(folder.model, fresh.get_env(), device=config.device, learning_rate=learning_rate(config))
+    with reading(folder.model, f"remove the folder {folder.path}, and the same command runs it anew"):
+        model = EPG.load(folder.model, fresh.get_env(), device=config.device, learning_rate=learning_rate(config))
     done = model.policy.tasks_begun
-    return model, folder.read_matrix()[:done], folder.read_label_fits()[:done]
+    matrix, fits = folder.read_matrix()[:done], folder.read_label_fits()[:done]
+    if matrix.shape != (done, len(stream.tasks)) or len(fits) != done:
+        raise ValueError(
+            f"{folder.path} holds an agent of {done} tasks and results of {min(len(matrix), len(fits))}: remove it, "
+            "and the same command runs it anew"
+        )
+    return model, matrix, fits
 
 
 def _learn(
@@ -113,8 +131,7 @@ def _learn(
     assert env is not None
     env.seed((config.seeds.batch_order + task) % 2**31)
     env.set_options({"task": model.policy.method.visits(task)})
-    folder.steps.mkdir(exist_ok=True)
-    model.set_logger(Logger(str(folder.steps), [make_output_format("csv", str(folder.steps), f"_task{task}")]))
+    model.set_logger(Logger(str(folder.steps), [step_log(folder.steps, f"_task{task}")]))
     images = task_images(config, stream, task)
     named = stream.scenario.task_named_at_test
     watcher = _TaskWatcher(

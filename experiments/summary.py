@@ -26,6 +26,28 @@ from experiments.metrics import (
 from experiments.results import RunFolder
 from experiments.training_labels import shares
 
+LARGEST_NLL = 1e4
+"""Nats; a policy that is wrong on every image and sure of it has some hundred, one that diverged has millions."""
+
+
+def refuse_absurd(metrics: Mapping[str, Any], learning_rate: float) -> None:
+    """See that measures are those of a policy that learned, before they are kept as a result.
+
+    Args:
+        metrics: Numbers, lists of numbers, or None where a run has no such measure.
+        learning_rate: Of the run, for the message.
+
+    Raises:
+        ValueError: A measure is not finite, or `nll` is above `LARGEST_NLL`.
+    """
+    for name, value in metrics.items():
+        values = np.ravel(np.array([] if value is None else value, dtype=float))
+        if not np.isfinite(values).all() or (name == "nll" and (values > LARGEST_NLL).any()):
+            raise ValueError(
+                f"learning diverged: {name} is {value} at learning rate {learning_rate:g}, which is no result; give a "
+                "smaller --learning-rate"
+            )
+
 
 def summary(folder: RunFolder, stream: TaskStream) -> dict[str, Any]:
     """What the files of a run tell, once all its tasks are learned."""

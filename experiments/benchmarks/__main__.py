@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
+from cls_env.command_line import answer
 from cls_env.naming import lookup
-from experiments.benchmarks.augmentation import benchmark_augmentation
-from experiments.benchmarks.data import benchmark_data
-from experiments.benchmarks.env import benchmark_env
-from experiments.benchmarks.gpu import benchmark_gpu
-from experiments.benchmarks.learner import benchmark_learner
 from experiments.benchmarks.measuring import Row
-from experiments.benchmarks.methods import benchmark_methods
 from experiments.files import write_json
+from experiments.terminal import show
+
+
+def _measured(name: str, repeats: int) -> list[Row]:
+    """The rows of a benchmark, whose module is imported when it is asked for."""
+    rows: list[Row] = getattr(import_module(f"experiments.benchmarks.{name}"), f"benchmark_{name}")(repeats)
+    return rows
+
 
 BENCHMARKS: dict[str, Callable[[int], list[Row]]] = {
-    "env": benchmark_env,
-    "data": benchmark_data,
-    "learner": benchmark_learner,
-    "augmentation": benchmark_augmentation,
-    "methods": benchmark_methods,
-    "gpu": benchmark_gpu,
+    name: partial(_measured, name) for name in ("env", "data", "learner", "augmentation", "methods", "gpu")
 }
 
 
@@ -39,27 +38,35 @@ def benchmark(name: tyro.conf.Positional[str], repeats: int = 5, json: Path | No
             against sequential fine-tuning), gpu (ViT-B/16 with LoRA).
         repeats: How often each side is timed; the median is reported, with the smallest and largest ratio.
         json: Also write the rows here.
+
+    --debug, anywhere on the line, shows the traceback of an error.
     """
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, not {repeats}")
     rows = lookup("benchmark", name, BENCHMARKS)(repeats)
-    table = Table("row", "ratio", "value", "against", "unit", "repeats", "spread")
+    table = Table()
+    for column in ("row", "ratio", "value", "against", "unit", "repeats", "spread"):
+        table.add_column(column, no_wrap=column != "row")
     for row in rows:
         figures = ["" if number is None else f"{number:,.3g}" for number in (row.ratio, row.value, row.against)]
         table.add_row(row.row, *figures, row.unit, str(row.repeats), f"{row.spread[0]:,.3g} ... {row.spread[1]:,.3g}")
-    Console().print(table)
+    show(table)
     if json is not None:
         write_json(json, [row.as_json() for row in rows])
 
 
 def main() -> int:
-    """Run the command line; 2 with one line of explanation when its input was wrong."""
+    """Run the command line.
+
+    Returns:
+        The exit code: 0 when it went well, 2 with one line of explanation when its input was wrong, 1 with one line for
+        any other error, 130 when it was interrupted.
+    """
     try:
-        tyro.cli(benchmark, prog="python -m experiments.benchmarks")
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+        return answer(lambda words: tyro.cli(benchmark, args=words, prog="python -m experiments.benchmarks"))
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

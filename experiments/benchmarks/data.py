@@ -182,4 +182,4 @@ def _memory_growth(env: VectorEnv[Any, Any, Any], batches: int) -> float:
 
 def _resident() -> float:
     """Resident memory of this process, in MiB."""
-    return int(STATM.read_text().split()[1]) * mmap.PAGESIZE / 2**20
+    return int(STATM.read_text(encoding="ascii").split()[1]) * mmap.PAGESIZE / 2**20

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cls_env  # noqa: F401  # registers the environment
+from cls_env.arguments import whole_number
 
 ENV_ID = "cls_env/SplitGlyphs-v0"
 """50 classes in five tasks; the first, on which all begin, has 10 classes and 200 training images."""
@@ -46,6 +47,16 @@ class Settings:
     """Gradients are clipped to it."""
     seed: int = 0
     """Of images, actions and initial weights."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "num_envs", "rollout_size", "minibatch_size", "update_epochs"):
+            whole_number(name, getattr(self, name), least=1)
+        if self.rollout_size % self.num_envs:
+            raise ValueError(f"rollout_size {self.rollout_size} is no multiple of the {self.num_envs} environments")
+        if self.steps < self.rollout_size:
+            raise ValueError(
+                f"steps {self.steps} are less than one rollout of {self.rollout_size}: nothing would be learned"
+            )
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from agents.one_step import OneStepAlgorithm
 from agents.policy_config import AgentSeeds
 from agents.task_policies import ViTActorCriticPolicy, ViTQPolicy
 from cls_env import TaskStream
+from cls_env.command_line import one_line
 from cls_env.naming import call_arguments, lookup, parse_specification
 from experiments.building import policy_entries
 from experiments.rl.config import AlgorithmRun
@@ -145,4 +146,7 @@ def make_algorithm(run: AlgorithmRun, stream: TaskStream) -> BaseAlgorithm:
         "cls_env/ClassIncremental-v0", num_envs=run.batch_size, dataset=stream, feedback=algorithm.feedback
     )
     make = _one_step if algorithm.one_step else _of_sb3
-    return make(run, algorithm, GymnasiumVecEnv(env), arguments)
+    try:
+        return make(run, algorithm, GymnasiumVecEnv(env), arguments)
+    except (AssertionError, TypeError) as error:  # of stable-baselines3, of values that it does not take
+        raise ValueError(f"algorithm {run.algorithm!r}: {one_line(error)}") from error

@@ -9,13 +9,17 @@ from rich.table import Table
 
 from experiments.building import check
 from experiments.comparison import Entry
-from experiments.files import replace_file
-from experiments.outcome import Places, carry_out, console, keep_figures, refuse_empty
+from experiments.files import reading, replace_file
+from experiments.idle import refuse_idle
+from experiments.outcome import Places, carry_out, keep_figures, refuse_empty
+from experiments.ownership import owned
+from experiments.results import place_of
 from experiments.rl.algorithms import ALGORITHMS, find_algorithm
 from experiments.rl.config import AlgorithmRun, RlConfig, algorithm_entries
 from experiments.rl.figures import algorithm_figures
 from experiments.rl.runner import RUNNING
-from experiments.rl.variance import gradient_variance
+from experiments.rl.variance import VARIANCES, gradient_variance
+from experiments.terminal import say, show
 
 MEASURES = (
     "final_accuracy",
@@ -38,6 +42,7 @@ def rl_command(config: RlConfig, out: Path | None = None, workers: int | None = 
     """
     entries = algorithm_entries(config)
     baseline = (*config.algorithms, "")[0]
+    refuse_idle(config, RlConfig(), entries)
     if dry_run:
         refuse_empty(entries, baseline)
         _show(entries)
@@ -45,9 +50,10 @@ def rl_command(config: RlConfig, out: Path | None = None, workers: int | None = 
     folder = out or Path("results/rl") / config.data_name
     introduction = "# Reinforcement-learning algorithms on one stream"
     places = Places(tables=folder, runs=folder / "runs", workers=workers)
-    runs = carry_out(entries, baseline, places, MEASURES, introduction, RUNNING)
-    variance = _variance(entries, config.gradient_draws, folder)
-    keep_figures(algorithm_figures(runs, variance), folder)
+    with owned(folder):
+        runs = carry_out(entries, baseline, places, MEASURES, introduction, RUNNING)
+        variance = _variance(entries, config.gradient_draws, folder)
+        keep_figures(algorithm_figures(runs, variance), folder)
 
 
 def _variance(entries: list[Entry], draws: int, folder: Path) -> pd.DataFrame:
@@ -56,12 +62,13 @@ def _variance(entries: list[Entry], draws: int, folder: Path) -> pd.DataFrame:
     tables = []
     for seed, config in sorted(first.items()):
         assert isinstance(config, AlgorithmRun)
-        file = folder / "runs" / config.name / f"gradient_variance_{draws}.csv"
+        file = place_of(config, folder / "runs") / f"gradient_variance_{draws}.csv"
         if not file.exists():
-            console.print(f"gradient variance, seed {seed}")
+            say(f"gradient variance, seed {seed}")
             table = gradient_variance(config, draws=draws)
             replace_file(file, lambda aside, table=table: table.to_csv(aside, index=False, float_format="%.6g"))  # type: ignore[misc]
-        tables.append(pd.read_csv(file))
+        with reading(file, "remove it, and the same command measures it anew"):
+            tables.append(pd.read_csv(file).astype(dict.fromkeys(VARIANCES, float)))
     found = pd.concat(tables, ignore_index=True)
     replace_file(folder / "gradient_variance.csv", lambda aside: found.to_csv(aside, index=False, float_format="%.6g"))
     return found
@@ -70,10 +77,10 @@ def _variance(entries: list[Entry], draws: int, folder: Path) -> pd.DataFrame:
 def _show(entries: list[Entry]) -> None:
     for entry in entries:
         check(entry.config)
-    console.print(entries[0].config)
+    say(entries[0].config)
     table = Table("algorithm", "what it is", "feedback", "arguments", title=f"{len(entries)} runs")
     for name in dict.fromkeys(entry.contender for entry in entries):
         algorithm, arguments = find_algorithm(name)
         table.add_row(name, algorithm.title, algorithm.feedback, ", ".join(f"{k}={v}" for k, v in arguments.items()))
-    console.print(table)
-    console.print(f"known: {', '.join(ALGORITHMS)}")
+    show(table)
+    say(f"known: {', '.join(ALGORITHMS)}")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from experiments.comparison import Entry
-from experiments.config import RunConfig, Settings, shared_settings
+from experiments.config import RunConfig, Settings, folder_name, shared_settings
 
 PLAIN: dict[str, Any] = {
     "method": "sequential",
@@ -21,6 +18,8 @@ PLAIN: dict[str, Any] = {
     "precision": "float32",
     "cache_features": False,
     "scenario": "class-incremental",
+    "noise_matrix": None,
+    "validation_fraction": 0.0,
 }
 """Settings that all algorithms here share, since not all of them know another."""
 _CHANGES = {"augment": "auto", "cache_features": True}
@@ -65,9 +64,7 @@ class AlgorithmRun(RunConfig):
     @property
     def name(self) -> str:
         """Readable, and different for every different configuration."""
-        digest = hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
-        words = (self.data_name, self.algorithm, f"seed{self.seed}", digest[:8])
-        return re.sub(r"[^\w.+-]+", "_", "-".join(words))
+        return folder_name((self.data_name, self.algorithm, f"seed{self.seed}"), self.as_json())
 
     def as_json(self) -> dict[str, Any]:
         """The fields, as JSON knows them; the algorithm stands for the objective."""

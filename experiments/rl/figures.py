@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from experiments.figures import accuracy_matrices, styles
+from experiments.files import reading
 from experiments.report import label_of
 from experiments.rl.algorithms import find_algorithm
-from experiments.rl.runner import CURVE
+from experiments.rl.runner import CURVE, Moment
 from experiments.statistics import bootstrap_interval
 
 COSTS = {
@@ -48,9 +50,15 @@ def read_curves(runs: pd.DataFrame) -> Curves:
     """For each algorithm, the columns of its curves: a row a seed, a column a test."""
     curves: Curves = {}
     for algorithm, group in runs.groupby("contender", sort=False):
-        tables = [pd.read_csv(Path(folder) / CURVE) for folder in group["folder"]]
+        tables = [_read_curve(Path(folder)) for folder in group["folder"]]
         curves[str(algorithm)] = {str(name): np.stack([table[name] for table in tables]) for name in tables[0]}
     return curves
+
+
+def _read_curve(folder: Path) -> pd.DataFrame:
+    with reading(folder / CURVE, f"remove the folder {folder}, and the same command runs it anew"):
+        curve = pd.read_csv(folder / CURVE)
+        return curve[[field.name for field in fields(Moment)]].astype(float)
 
 
 def against_cost(curves: Curves, measure: str, title: str, factor: float) -> Figure:

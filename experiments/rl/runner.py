@@ -14,11 +14,13 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
+from agents.backbone import create_backbone, weights_hash
 from agents.evaluation import Classifier, TaskTest, test_tasks
 from agents.one_step import OneStepAlgorithm
+from agents.policy_config import AgentSeeds
 from agents.task_by_task import TaskByTask
 from cls_env import TaskStream
-from experiments.building import check, make_stream, task_images
+from experiments.building import check, input_size, make_stream, task_images
 from experiments.comparison import Entry, Job
 from experiments.files import replace_file, write_json
 from experiments.metrics import accuracy_curve, average_accuracy, final_accuracy, forgetting
@@ -27,8 +29,11 @@ from experiments.results import RunFolder
 from experiments.rl.algorithms import find_algorithm, make_algorithm
 from experiments.rl.config import AlgorithmRun
 from experiments.runner import TEST_BATCH, Listener
+from experiments.summary import refuse_absurd
 
 CURVE = "curve.csv"
+LARGEST_WEIGHT = 1e6
+"""No weight of a policy that learns comes near it."""
 DEFINITIONS = {
     "mean_regret": "mean over all training episodes of (best reward of any action - reward of the action taken)",
     "env_steps": "images acted on, in all tasks",
@@ -75,6 +80,7 @@ class Meter(BaseCallback):
         on_images: Told of every step how many images it had.
         moments: The tests made.
         last: The answers of the latest.
+        env_steps: Images acted on so far.
     """
 
     test: Callable[[int], list[TaskTest]]
@@ -85,12 +91,12 @@ class Meter(BaseCallback):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self._env_steps = self._gradient_steps = 0
+        self.env_steps = self._gradient_steps = 0
         self._seconds = 0.0
 
     def begin_task(self, task: int, images: int) -> None:
         """Expect a `learn` call on a task's images."""
-        self._task, self._images, self._begun = task, images, self._env_steps
+        self._task, self._images, self._begun = task, images, self.env_steps
         self._due = 1
 
     def _on_training_start(self) -> None:
@@ -99,9 +105,9 @@ class Meter(BaseCallback):
 
     def _on_step(self) -> bool:
         count = self.training_env.num_envs
-        self._env_steps += count
+        self.env_steps += count
         self.on_images(count)
-        done = self._env_steps - self._begun
+        done = self.env_steps - self._begun
         if done < self._images and done >= self._due * self._images / self.tests_per_task:
             self._due += 1
             self._make_test()
@@ -122,7 +128,7 @@ class Meter(BaseCallback):
         self.moments.append(
             Moment(
                 task=self._task,
-                env_steps=self._env_steps,
+                env_steps=self.env_steps,
                 gradient_steps=self._gradient_steps,
                 seconds=self._seconds,
                 regret=float(self.training_env.get_attr("total_regret")[0]),
@@ -145,17 +151,26 @@ def run_algorithm(config: AlgorithmRun, folder: RunFolder, on_images: Listener =
         The contents of `metrics.json`.
 
     Raises:
-        ValueError: The configuration names something unknown or impossible.
-        FileExistsError: The folder holds another run.
+        ValueError: The configuration names something unknown or impossible; or learning diverged.
+        FileExistsError: The folder holds another run, or one on other images or weights.
+        FolderInUseError: Another process carries it out.
     """
+    check(config)
+    with folder.owned():
+        return _run_owned(config, folder, on_images)
+
+
+def _run_owned(config: AlgorithmRun, folder: RunFolder, on_images: Listener) -> dict[str, Any]:
     torch.set_num_threads(config.threads)
     stream = make_stream(config)
     model = make_algorithm(config, stream)
     folder.claim(config)
+    card = _card(config, stream, model)
+    folder.record_protocol(card)
     if folder.finished:
         on_images(_images(config))
         return folder.metrics()
-    write_json(folder.path / "protocol.json", _card(config, stream, model))
+    write_json(folder.path / "protocol.json", card)  # it begins anew, perhaps with other versions of libraries
     test_env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="test")
     policy = cast(Classifier, model.policy)
     meter = Meter(lambda task: test_tasks(policy, test_env, range(task + 1)), config.tests_per_task, on_images)
@@ -178,6 +193,7 @@ def run_algorithm(config: AlgorithmRun, folder: RunFolder, on_images: Listener =
         "gradient_steps": end.gradient_steps,
         "training_seconds": round(end.seconds, 2),
     }
+    refuse_absurd(metrics, config.learning_rate)
     write_json(folder.path / "metrics.json", metrics)
     return metrics
 
@@ -191,7 +207,16 @@ def _learn(config: AlgorithmRun, model: BaseAlgorithm, task: int, images: int, m
     callbacks: list[BaseCallback] = [meter]
     if not isinstance(model, OneStepAlgorithm):  # the rules that ours follow by themselves
         callbacks.insert(0, TaskByTask(config.freeze_fraction))
-    model.learn(images, callback=CallbackList(callbacks), log_interval=10**9)
+    try:
+        model.learn(images, callback=CallbackList(callbacks), log_interval=10**9)
+    except (ValueError, RuntimeError) as error:  # of PyTorch, which is asked to draw actions from what is no number
+        largest = max(float(tensor.detach().abs().amax()) for tensor in model.policy.parameters() if tensor.numel())
+        if isinstance(model, OneStepAlgorithm) or largest < LARGEST_WEIGHT:
+            raise
+        raise ValueError(
+            f"{config.algorithm} diverged in task {task}, after {meter.env_steps:,} images, with a weight of "
+            f"{largest:g}: give a smaller --learning-rate than {config.learning_rate:g}"
+        ) from error
 
 
 def _card(config: AlgorithmRun, stream: TaskStream, model: BaseAlgorithm) -> dict[str, Any]:
@@ -204,9 +229,19 @@ def _card(config: AlgorithmRun, stream: TaskStream, model: BaseAlgorithm) -> dic
         "seeds": asdict(config.seeds),
         "algorithm": {"class": type(model).__name__, **named},
         "parameters": {"learned": learned},
+        "weights": {"model": config.model, "pretrained": config.pretrained, "sha256": _weights_sha256(config, model)},
         **about,
         "metrics": about["metrics"] | DEFINITIONS,
     }
+
+
+def _weights_sha256(config: AlgorithmRun, model: BaseAlgorithm) -> str:
+    """Of the backbone as it was loaded or drawn; the policies of stable-baselines3's algorithms do not keep it."""
+    if isinstance(model, OneStepAlgorithm):
+        return model.policy.backbone_hash
+    side = input_size(config)
+    seed = AgentSeeds.of(config.seeds.agent).backbone
+    return weights_hash(create_backbone(config.model, config.pretrained, (side, side), seed, config.weights))
 
 
 def _images(config: AlgorithmRun) -> int:

@@ -24,6 +24,8 @@ from experiments.building import make_stream, policy_entries
 from experiments.rl.config import AlgorithmRun
 
 SAMPLES = (1, 4, 16, 64)
+VARIANCES = ("total", "actions")
+"""Columns of what is measured."""
 Estimator = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 

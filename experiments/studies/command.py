@@ -11,14 +11,16 @@ from typing import Any
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
-from rich.padding import Padding
 from rich.table import Table
 
 from experiments.files import replace_file, write_text
-from experiments.outcome import Places, carry_out, console, keep_figures, refuse_empty, show_plan
+from experiments.idle import refuse_idle
+from experiments.outcome import Places, carry_out, keep_figures, show_dry
+from experiments.ownership import owned
 from experiments.report import LEGEND, latex, markdown, rich_tables
 from experiments.studies import STUDIES
 from experiments.studies.study import Study, with_settings
+from experiments.terminal import say, show, titled
 
 RUNS = Path("results/studies/runs")
 
@@ -28,8 +30,8 @@ def list_studies() -> None:
     for study in STUDIES.values():
         count = len(study.entries(study.config))
         more = ", and more that these lead to" if study.then else ""
-        console.print(f"[bold]{study.name}[/bold]  {study.title}; {count} runs{more}", highlight=False)
-        console.print(Padding(study.question, (0, 0, 0, 4)), highlight=False)
+        say(titled(study.name, f"{study.title}; {count} runs{more}"), highlight=False)
+        say(f"    {study.question}", highlight=False)
 
 
 def study_command(study: Study[Any]) -> Callable[..., None]:
@@ -42,14 +44,17 @@ def study_command(study: Study[Any]) -> Callable[..., None]:
         workers: int | None = None,
         dry_run: bool = False,
     ) -> None:
-        first = Places(tables=out or Path("results/studies") / study.name, runs=runs, workers=workers)
-        step, places = study, first
-        while True:
-            finished = _carry_out(step, config, places, dry_run)
-            if step.then is None or finished is None:
-                return
-            step = step.then(config, finished)
-            places = replace(first, tables=first.tables / step.name)
+        entries = study.entries(config)
+        refuse_idle(config, study.config, entries)
+        _introduce(study)
+        if dry_run:
+            show_dry(entries, study.baseline)
+            if study.then:
+                say("what follows depends on these runs")
+            return
+        places = Places(tables=out or Path("results/studies") / study.name, runs=runs, workers=workers)
+        with owned(places.tables):
+            _carry_out_all(study, config, places)
 
     command.__annotations__["config"] = type(study.config)
     command.__doc__ = f"""{study.title}.
@@ -68,16 +73,23 @@ def study_command(study: Study[Any]) -> Callable[..., None]:
     return command
 
 
-def _carry_out(study: Study[Any], config: Any, places: Places, dry_run: bool) -> pd.DataFrame | None:
-    """One step: its runs, tables and figures; or its plan, and None."""
+def _carry_out_all(study: Study[Any], config: Any, first: Places) -> None:
+    """A study, and those that its runs lead to."""
+    finished = _carry_out(study, config, first)
+    while study.then is not None:
+        study = study.then(config, finished)
+        _introduce(study)
+        finished = _carry_out(study, config, replace(first, tables=first.tables / study.name))
+
+
+def _introduce(study: Study[Any]) -> None:
+    say(study.title, style="bold", highlight=False)
+    say(f"{study.question}\npublished: {study.published}", highlight=False)
+
+
+def _carry_out(study: Study[Any], config: Any, places: Places) -> pd.DataFrame:
+    """One step: its runs, tables and figures."""
     entries = study.entries(config)
-    console.print(f"[bold]{study.title}[/bold]\n{study.question}\npublished: {study.published}", highlight=False)
-    if dry_run:
-        refuse_empty(entries, study.baseline)
-        show_plan(entries)
-        if study.then:
-            console.print("what follows depends on these runs")
-        return None
     introduction = f"# {study.title}\n\n{study.question}\n\nPublished: {study.published}"
     runs = carry_out(entries, study.baseline, places, study.measures, introduction)
     known = with_settings(runs, entries)
@@ -94,13 +106,15 @@ def _write_table(table: pd.DataFrame, place: Path) -> None:
     write_text(place.with_suffix(".md"), f"{markdown(table)}\n\n{legend}Made by `{command}`.\n")
     write_text(place.with_suffix(".tex"), latex(table))
     replace_file(place.with_suffix(".csv"), lambda aside: table.to_csv(aside, index=False))
-    console.print()
-    console.print(*(rich_tables(table) if "contender" in table else [_plain(table)]))
-    console.print(f"table {place.with_suffix('.md')}")
+    say("")
+    show(*(rich_tables(table) if "contender" in table else [_plain(table)]))
+    say(f"table {place.with_suffix('.md')}")
 
 
 def _plain(table: pd.DataFrame) -> Table:
-    shown = Table(*table.columns, box=SIMPLE_HEAD, show_edge=False)
+    shown = Table(box=SIMPLE_HEAD, show_edge=False)
+    for column in table.columns:
+        shown.add_column(column, no_wrap=True)
     for row in table.itertuples(index=False):
         shown.add_row(*map(str, row))
     return shown

@@ -58,3 +58,17 @@ def test_without_its_library_an_example_says_what_to_install(
     monkeypatch.setitem(sys.modules, MODULES.get(extra, extra), None)
     with pytest.raises(ModuleNotFoundError, match=rf"is not installed: pip install 'cls-env\[{extra}\]'"):
         importlib.import_module(f"experiments.interop.{example}")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"num_envs": 0}, "num_envs must be a whole number of at least 1, not 0"),
+        ({"minibatch_size": 0}, "minibatch_size must be a whole number of at least 1, not 0"),
+        ({"rollout_size": 100}, "rollout_size 100 is no multiple of the 32 environments"),
+        ({"steps": 64}, "steps 64 are less than one rollout of 128: nothing would be learned"),
+    ],
+)
+def test_settings_that_teach_nothing_are_refused(values: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Settings(**values)

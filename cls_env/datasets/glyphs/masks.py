@@ -6,17 +6,42 @@ their points are put on a 1/256 pixel grid before matplotlib's Agg fills them.
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from fontTools.pens.basePen import BasePen
 from fontTools.ttLib import TTFont
-from matplotlib.backends.backend_agg import RendererAgg
-from matplotlib.path import Path as Outline
-from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
+
+
+@contextmanager
+def _any_backend() -> Iterator[None]:
+    """Import matplotlib without the backend that the environment names.
+
+    matplotlib refuses to be imported where that one is not installed, and masks need none. Where it is, it becomes
+    matplotlib's backend afterwards, as it would have without this.
+    """
+    first, wanted = "matplotlib" not in sys.modules, os.environ.pop("MPLBACKEND", None)
+    try:
+        yield
+    finally:
+        if wanted is not None:
+            os.environ["MPLBACKEND"] = wanted
+    if first and wanted:
+        with suppress(ValueError):
+            matplotlib.rcParams["backend"] = wanted
+
+
+with _any_backend():
+    import matplotlib
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.path import Path as Outline
+    from matplotlib.transforms import IdentityTransform
 
 MASK_SIZE = 48
 GLYPH_EXTENT = 34.0  # pixels along the longer side of a glyph's bounding box

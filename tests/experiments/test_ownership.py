@@ -1,0 +1,127 @@
+"""A run folder has one owner, and the processes of a comparison end with it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from experiments.__main__ import main
+from experiments.config import RunConfig
+from experiments.errors import FolderInUseError
+from experiments.ownership import owned
+from experiments.results import RunFolder
+from experiments.runner import run
+from experiments.step_log import step_log
+
+SMALL = RunConfig(dataset="digits", num_tasks=2, epochs=1, max_per_class=4, device="cpu")
+PASSING = {"seconds", "images_per_second", "peak_memory_bytes"}
+PATIENCE = 120.0
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    limit = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+
+
+def test_another_owner_is_refused_with_who_it_is_and_nothing_is_left(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    with owned(folder):
+        with pytest.raises(FolderInUseError) as refused, owned(folder):
+            pass
+        here = f"in use by process {os.getpid()} on {platform.node()}: wait until it ends, or choose another --out"
+        assert str(refused.value) == f"{folder} is {here}"
+    assert list(tmp_path.iterdir()) == []
+    folder.mkdir(parents=True)
+    (folder / ".lock").touch()  # of a process that was killed
+    (folder / ".owner").write_text("{")
+    with owned(folder):
+        (folder / "mine").touch()
+    assert [file.name for file in folder.iterdir()] == ["mine"]
+
+
+def test_a_run_is_refused_while_another_writes_it_and_read_when_it_is_finished(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with owned(folder.path):
+        with pytest.raises(FolderInUseError):
+            run(SMALL, folder)
+        assert not (folder.path / "config.json").exists()
+    metrics = run(SMALL, folder)
+    with owned(folder.path):  # as if it could not be written
+        before = {file: file.stat().st_mtime_ns for file in folder.path.rglob("*")}
+        assert run(SMALL, folder) == metrics
+        assert before == {file: file.stat().st_mtime_ns for file in folder.path.rglob("*")}
+
+
+@pytest.mark.parametrize("command", [["compare"], ["bounds"], ["rl"], ["study", "entropy"], ["presets", "label-noise"]])
+def test_a_comparison_in_a_second_terminal_is_refused_before_any_work(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with owned(tmp_path / "out"):
+        small = ["--dataset", "digits", "--num-tasks", "2", "--seeds", "0"]
+        assert main([*command, *small, "--out", str(tmp_path / "out")]) == 2
+        assert f"in use by process {os.getpid()} on {platform.node()}" in capsys.readouterr().err
+        assert {file.name for file in (tmp_path / "out").iterdir()} == {".lock", ".owner"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked up as Linux lists them")
+def test_workers_end_with_a_killed_comparison_which_then_goes_on_to_the_same_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "compare --dataset digits --num-tasks 2 --epochs 8 --max-per-class 20 --device cpu"
+    words += f" --objectives ce --label-noise 0 --seeds 0 --workers 1 --out {tmp_path / 'out'}"
+    with (tmp_path / "printed").open("w") as printed:
+        command = [sys.executable, "-m", "experiments", *words.split()]
+        process = subprocess.Popen(command, stdout=printed, stderr=printed)
+    try:
+        logs = (tmp_path / "out" / "runs").glob
+        wait_for(lambda: process.poll() is not None or any(log.stat().st_size for log in logs("*/steps/*0.csv")))
+        assert process.poll() is None, (tmp_path / "printed").read_text()
+        assert main(words.split()) == 2
+        assert f"in use by process {process.pid} on " in capsys.readouterr().err
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert children
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    wait_for(lambda: not any(alive(child) for child in children))
+    assert not list(logs("*/metrics.json"))
+    assert main(words.split()) == 0
+    config = replace(SMALL, epochs=8, max_per_class=20, objective="ce")
+    whole = run(config, RunFolder(tmp_path / "whole"))
+    folder = tmp_path / "out" / "runs" / config.name
+    gone_on = RunFolder(folder).metrics()
+    assert {key: value for key, value in gone_on.items() if key not in PASSING} == {
+        key: value for key, value in whole.items() if key not in PASSING
+    }
+    lengths = [len(RunFolder(path).read_steps()) for path in (folder, tmp_path / "whole")]
+    assert lengths[0] == lengths[1]
+    assert not list((tmp_path / "out").rglob(".*"))
+
+
+def alive(process: str) -> bool:
+    """Whether a process runs; one that waits for its end to be noticed does not."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+    return "State:\tZ" not in status
+
+
+def test_columns_of_step_logs_come_in_one_order(tmp_path: Path) -> None:
+    log = step_log(tmp_path / "steps", "_task0")
+    log.write({f"train/{letter}": 1.0 for letter in "hgfedcba"}, {})
+    log.write({f"{group}/{letter}": 1.0 for group in ("train", "rollout") for letter in "hgfedcba"}, {})
+    log.close()
+    head = (tmp_path / "steps" / "progress_task0.csv").read_text().splitlines()[0]
+    assert head == ",".join(f"{group}/{letter}" for group in ("train", "rollout") for letter in "abcdefgh")
