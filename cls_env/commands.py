@@ -8,9 +8,9 @@ from pathlib import Path
 
 from cls_env.command_line import DEBUG_HELP
 from cls_env.datasets import DATASETS
-from cls_env.datasets.downloads import DATA_VARIABLE, data_folder
+from cls_env.datasets.places import CACHE_VARIABLE, DATA_VARIABLE, data_folder
 from cls_env.datasets.publishing import PublishedSet
-from cls_env.datasets.store import CACHE_VARIABLE, StoreEntry, cache_folder, clear_stores, list_stores
+from cls_env.datasets.store import StoreEntry, cache_folder, clear_stores, list_stores
 from cls_env.naming import lookup
 from cls_env.pages import write_pages
 

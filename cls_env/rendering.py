@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +93,12 @@ class HumanWindow:
 
 @cache
 def _font():  # type: ignore[no-untyped-def]  # PIL is imported when first needed
-    import matplotlib
     from PIL import ImageFont
 
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), 13)
+    found = find_spec("matplotlib")  # not imported, since it refuses to be where its backend is missing
+    assert found is not None and found.origin is not None
+    fonts = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+    return ImageFont.truetype(str(fonts / "DejaVuSans.ttf"), 13)
 
 
 def _shortened(text: str) -> str:

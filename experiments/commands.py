@@ -8,7 +8,9 @@ from typing import Any
 
 import tyro
 
+from cls_env import TaskStream
 from cls_env.command_line import DEBUG_HELP
+from cls_env.datasets.load_report import report_lines
 from cls_env.naming import lookup
 from experiments.building import check, make_stream, task_images
 from experiments.catalogue import methods_table, modules_table, objectives_table, unfit_lines
@@ -49,6 +51,7 @@ def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = Fals
     with folder.owned():
         stream = make_stream(config)
         show(stream_table(stream, classes_named=2))
+        _show_left_out(stream)
         total = sum(task_images(config, stream, task.index) for task in stream.tasks)
         with progress_bar() as progress:
             bar = progress.add_task(f"{config.objective} on {config.data_name}, images", total=total)
@@ -117,8 +120,15 @@ def stream_command(config: RunConfig) -> None:
     """
     stream = make_stream(config)
     show(stream_table(stream))
+    _show_left_out(stream)
     say(f"images SHA-256 {stream.dataset.images_sha256}")
     say(f"stream SHA-256 {stream.fingerprint}")
+
+
+def _show_left_out(stream: TaskStream) -> None:
+    """What loading the images left out, and what is remarkable about them."""
+    for line in report_lines(stream.dataset.left_out, stream.dataset.remarks):
+        say(line, highlight=False)
 
 
 def presets_command() -> None:

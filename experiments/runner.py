@@ -82,7 +82,7 @@ def run_owned(
         model.save(folder.model)  # the last of a task's files: it says how far the run has come
     seconds, peak = time.perf_counter() - started, peak_bytes(model.device)
     metrics = summary(folder, stream) | policy_measures(model.policy, initial)
-    if config.validation_fraction:
+    if stream.has_validation:
         metrics["validation_accuracy"] = validation_accuracy(model, stream)
     metrics |= {
         "peak_memory_bytes": peak,

@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from cls_env.datasets.archives import ARCHIVE_SUFFIXES
-from cls_env.datasets.places import DATA_VARIABLE, data_folder
-
-__all__ = ["DATA_VARIABLE", "data_folder", "first_existing"]
 
 
 def first_existing(name: str, root: Path, wanted: tuple[str, ...], advice: str = "") -> Path:

@@ -28,8 +28,6 @@ from cls_env.datasets.load_report import LoadReport
 from cls_env.datasets.places import CACHE_VARIABLE, cache_root
 from cls_env.datasets.store_build import FORMAT, ON_ERROR, StoreOptions, build_store
 
-__all__ = ["CACHE_VARIABLE", "FORMAT", "StoreOptions", "StoredDataset", "open_store", "stored"]
-
 MOST_NAME_BYTES = 80
 MakeListing = Callable[[Path, LoadReport], Listing]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,3 +93,23 @@ def test_pretraining_writes_weights_and_card(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "vit_micro_patch8_32.json").read_text()) == card
     again = pretrain(replace(config, out=tmp_path / "again"))
     assert card["sha256"] == again["sha256"] and 0 <= card["test_accuracy"] < 0.1
+
+
+def test_stream_says_what_was_left_out(image_tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    tree = Path(shutil.copytree(image_tree, tmp_path / "tree"))
+    (tree / "train" / "cat" / "notes.txt").write_text("x")
+    shutil.copytree(tree / "test", tree / "val")
+    assert main(["stream", "--dataset", "folder", "--root", str(tree), "--num-tasks", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert "left out: 1 files that are no images (.txt)\n" in printed and "validation" in printed
+
+
+def test_validation_folder_is_tested_on(image_tree: Path, tmp_path: Path) -> None:
+    tree = Path(shutil.copytree(image_tree, tmp_path / "tree"))
+    shutil.copytree(tree / "test", tree / "val")
+    words = (
+        f"--dataset folder --root {tree} --num-tasks 2 --epochs 1 --batch-size 4 --device cpu --out {tmp_path / 'run'}"
+    )
+    assert main(["run", *words.split()]) == 0
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["validation_accuracy"] == metrics["final_accuracy"]  # the same images
