@@ -113,8 +113,8 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     function does so: `evaluate_policy(model, envs, n_eval_episodes=cls_env.evaluation_episodes(envs))`. In the native
     vector environment each `reset()` begins a new pass. Where its last batch has more places than images are left, the
     places before them are filled up; `info["padding"]` marks the images that fill, and they are not counted in
-    `num_episodes` and `total_regret`. An environment warns where it can see that an evaluation does not see each image
-    once.
+    `num_episodes` and `total_regret`. Single environments that begin to evaluate side by side without shares are
+    refused; in worker processes, and where an evaluation ends before each image was answered, there is a warning.
 
     ## Information
 
@@ -288,19 +288,23 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
         Args:
             seed: Seeds the order of the training images, and begins a new pass.
             options: `{"task": t}` or `{"task": [t, u]}` moves the stream.
+
+        Raises:
+            ValueError: An option is unknown or out of range; or several environments begin to evaluate side by side,
+                and each would show all images.
         """
         number = int(seed) if isinstance(seed, np.integer) else seed
         super().reset(seed=number)
         first, unanswered = self._episode is None, self._episode is not None and self._action is None
         self._source.begin(number, options)
+        if first and self._source.evaluates and self._image_share is None:
+            WATCH.begins(self)
         if unanswered and self._source.evaluates:
             self._source.warn_of_early_end(spare=0 if self._image_share is None else 1)
             if self._image_share is not None:
                 self._source.begin_pass()
         self._episode = self._source.draw(1, self.np_random)
         self._action = None
-        if first and self._source.evaluates and self._image_share is None:
-            WATCH.begins(self)
         if self._window is not None:
             self._window.show(self._frame())
         return self._episode.images[0].copy(), self._info()
@@ -314,6 +318,7 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
 
     def close(self) -> None:
         """Close the window, if there is one."""
+        WATCH.forget(self)
         if self._window is not None:
             self._window.close()
 
@@ -346,6 +351,7 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
         """
         total = self._source.share_out(index, count)
         self._image_share = int(index), int(count)
+        WATCH.forget(self)
         return total
 
     @property

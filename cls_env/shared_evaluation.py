@@ -43,14 +43,17 @@ def evaluation_episodes(envs: Any) -> int:
 
 def _share_in_sb3(envs: Any) -> int:
     base = envs.unwrapped
-    if any(base._options):
-        envs.reset()
+    options_wait = any(base._options)
     native = getattr(base, "venv", None)
     if isinstance(native, gym.vector.VectorEnv):
+        if options_wait:
+            envs.reset()
         return evaluation_episodes(native)
-    count = envs.num_envs
-    totals = [envs.env_method("share_images", index, count, indices=[index])[0] for index in range(count)]
-    return _one_of(totals)
+    for index in range(envs.num_envs):
+        envs.env_method("share_images", index, envs.num_envs, indices=[index])
+    if options_wait:
+        envs.reset()
+    return _one_of(envs.get_attr("epoch_length"))
 
 
 def _share_in_gymnasium(envs: gym.vector.VectorEnv[Any, Any, Any]) -> int:
@@ -78,10 +81,10 @@ class Shown(Protocol):
 
 
 class EvaluationWatch:
-    """Warns where several single environments walk through one validation or test split side by side.
+    """Notices several single environments that walk through one validation or test split side by side.
 
     Each shows all of the images, so an evaluation that counts episodes over all environments sees some images several
-    times and others never. Environments in worker processes don't see one another, and are warned of each by itself.
+    times and others never. Environments in worker processes don't see one another; each says so by itself.
     """
 
     def __init__(self) -> None:
@@ -89,19 +92,31 @@ class EvaluationWatch:
         self._warned: set[tuple[object, ...]] = set()
 
     def begins(self, member: Shown) -> None:
-        """Note that an environment without a share shows the first image of a split."""
+        """Note that an environment without a share is about to show the first image of a split.
+
+        Raises:
+            ValueError: Another one shows the first image of the same split at this moment.
+        """
         alike = [other for other in self._members if other is not member and other.shows == member.shows]
-        self._members.add(member)
-        beside = any(other.waits_for_first_answer for other in alike)
-        in_worker = multiprocessing.parent_process() is not None
-        if (beside or in_worker) and member.shows not in self._warned:
-            self._warned.add(member.shows)
-            which = "several environments show" if beside else "an environment in a worker process shows"
-            gym.logger.warn(
-                f"{which} all images of a split that is for evaluation; an evaluation by several environments together "
-                "sees some images several times and others never, unless they are shared out: "
-                "n_eval_episodes=cls_env.evaluation_episodes(envs)"
+        if any(other.waits_for_first_answer for other in alike):
+            raise ValueError(
+                "several environments are about to evaluate on the same images, and each would show all of them: an "
+                "evaluation by all together sees some images several times and others never. Share the images out: "
+                "n_eval_episodes=cls_env.evaluation_episodes(envs); or say of each environment that it shows all "
+                "images by itself: env.unwrapped.share_images(0, 1)"
             )
+        self._members.add(member)
+        if multiprocessing.parent_process() is not None and member.shows not in self._warned:
+            self._warned.add(member.shows)
+            gym.logger.warn(
+                "an environment in a worker process shows all images of a split that is for evaluation; an evaluation "
+                "by several such environments together sees some images several times and others never, unless they "
+                "are shared out: n_eval_episodes=cls_env.evaluation_episodes(envs)"
+            )
+
+    def forget(self, member: Shown) -> None:
+        """Forget an environment, which has a share now or is closed."""
+        self._members.discard(member)
 
 
 WATCH = EvaluationWatch()

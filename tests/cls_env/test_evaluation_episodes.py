@@ -76,6 +76,15 @@ def test_single_environments_share_the_images_out(uneven: TaskStream, count: int
     assert sorted(policy.seen) == images_of(uneven)
 
 
+@pytest.mark.parametrize("native", [False, True])
+def test_options_that_wait_are_applied_first(uneven: TaskStream, native: bool) -> None:
+    vector = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=4, dataset=uneven, split="test", task=TASKS)
+    envs, policy = GymnasiumVecEnv(vector) if native else single_envs(DummyVecEnv, uneven, 4), Counting()
+    envs.set_options({"task": [0, 2]})
+    policy.evaluate(envs, evaluation_episodes(envs))
+    assert sorted(policy.seen) == images_of(uneven, [0, 2])
+
+
 def test_environments_in_processes_share_the_images_out(uneven: TaskStream) -> None:
     envs, policy = single_envs(SubprocVecEnv, uneven, 2), Counting()
     try:
@@ -143,9 +152,9 @@ def test_gymnasiums_vectors_share_the_images_out(uneven: TaskStream, mode: str) 
         envs.close()
 
 
-def test_unshared_environments_say_so(uneven: TaskStream) -> None:
+def test_unshared_environments_are_refused(uneven: TaskStream) -> None:
     envs = single_envs(DummyVecEnv, uneven, 4)
-    with pytest.warns(UserWarning, match="several environments show all images .*evaluation_episodes"):
+    with pytest.raises(ValueError, match=r"several environments are about to evaluate on the same images.*Share"):
         envs.reset()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -166,6 +175,19 @@ process.join()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
+def test_environments_that_show_all_images_each_say_so(uneven: TaskStream) -> None:
+    first, second = (ClassIncrementalEnv(uneven, split="test") for _ in range(2))
+    first.reset()
+    with pytest.raises(ValueError, match="several environments"):
+        second.reset()
+    second.share_images(0, 1)
+    assert second.reset()[1]["image_index"] == first.reset()[1]["image_index"] - 1
+    third, fourth = (ClassIncrementalEnv(uneven, split="test", task=2) for _ in range(2))
+    third.reset()
+    third.close()
+    fourth.reset()
+
+
 def test_environment_in_a_process_says_so() -> None:
     done = subprocess.run([sys.executable, "-c", IN_A_PROCESS], capture_output=True, text=True, check=True)
     assert "an environment in a worker process shows all images" in done.stderr
