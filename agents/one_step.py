@@ -97,8 +97,12 @@ class OneStepAlgorithm(SavedAgent, ABC):
         device: `"auto"`, `"cpu"`, `"cuda"`.
         _init_setup_model: Whether to build the policy at once, as in SB3.
 
+    Attributes:
+        class_names: The name of each action, in order, so that `agent.class_names[action]` names a prediction; also
+            after `load` without an environment. None where the environment has no `action_names`.
+
     Raises:
-        ValueError: An argument is unknown or out of range, or does not fit the environment.
+        ValueError: An argument is unknown, of a wrong type or out of range, or does not fit the environment.
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"ViTPolicy": ViTPolicy}
@@ -199,7 +203,7 @@ class OneStepAlgorithm(SavedAgent, ABC):
         Args:
             env: As the constructor takes it. Its classes (`action_names`, where it has them) must be those that were
                 learned, in the same order.
-            force_reset: Reset before training.
+            force_reset: As in SB3; `learn` resets in any case.
             match_classes: Match classes by name instead of refusing another order: everything that the agent keeps for
                 each class moves to the place that the environment gives the class. The environment may have further
                 classes, and must have all that the agent has seen.

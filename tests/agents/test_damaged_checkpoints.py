@@ -89,7 +89,7 @@ def test_a_part_that_is_missing(kind: str, part: str, saved: dict[str, Path], tm
 def test_tensors_that_do_not_fit(kind: str, part: str, saved: dict[str, Path], tmp_path: Path) -> None:
     with zipfile.ZipFile(saved[kind]) as archive:
         tensors = load(archive.read(part))
-    name = next(iter(tensors))
+    name = min(name for name in tensors if not name.endswith("num_batches_tracked"))  # which old files may lack
     for changed in (
         {},
         {key: tensor for key, tensor in tensors.items() if key != name},
