@@ -28,10 +28,14 @@ SMALL = ["--dataset", "digits", "--num-tasks", "2", "--epochs", "5", "--max-per-
 OWN_LOSS = """
 from agents.objectives import cross_entropy, register_objective
 
+class Odd(Exception):
+    def __init__(self, first, second):  # so that it can't be copied to another process
+        super().__init__(f"{first}\\n{second}")
+
 @register_objective("breaks")
 def breaks(logits, action_rewards, progress):
     if len(logits) > 2:
-        raise RuntimeError("two\\nlines")
+        raise Odd("two", "lines")
     return cross_entropy(logits, action_rewards)
 """
 
@@ -196,7 +200,7 @@ def test_an_error_within_a_worker_is_one_line(tmp_path: Path) -> None:
     entries = objective_entries(CompareConfig(objectives=("breaks",), label_noise=(0.0,), seeds=(0,), **settings))
     with pytest.raises(RunFailedError) as failed:
         run_all(entries, tmp_path / "runs", workers=1)
-    assert str(failed.value) == f"the run {entries[0].config.name} failed: RuntimeError: two lines"
+    assert str(failed.value) == f"the run {entries[0].config.name} failed: Odd: two lines"
 
 
 def test_divergence_of_another_librarys_algorithm_is_told_as_such(tmp_path: Path) -> None:
