@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 import torch
 
-from cls_env.command_line import described
+from cls_env.command_line import described, one_line
 from cls_env.processes import end_with
 from experiments.building import check, make_agent, make_stream, task_images
 from experiments.config import RunConfig, Settings, shared_settings
@@ -28,6 +28,7 @@ from experiments.results import RunFolder, places_of
 from experiments.runner import Listener, run
 
 if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
     from multiprocessing.queues import Queue
 
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -152,28 +153,37 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None, 
                 with suppress(Empty):
                     progress.advance(bar, images.get(timeout=SECONDS_BETWEEN_LOOKS))
 
+        def tell(done: int) -> None:
+            progress.update(bar, description=f"{done} of {len(entries)} runs")
+
         Thread(target=show, daemon=True).start()
+        others = set(multiprocessing.active_children())
         try:
             with ProcessPoolExecutor(min(count, len(entries)), context, _begin_worker, (os.getpid(), images)) as pool:
                 futures = {
                     pool.submit(_work, job.run, entry.config, place): entry
                     for entry, place in zip(entries, places, strict=True)
                 }
-                _follow(futures, pool, lambda done: progress.update(bar, description=f"{done} of {len(entries)} runs"))
+                _follow(futures, pool, tell, others)
         finally:
             over.set()
         progress.update(bar, completed=total)
     return pd.DataFrame([_row(entry, place) for entry, place in zip(entries, places, strict=True)])
 
 
-def _follow(futures: Mapping[Future[None], Entry], pool: ProcessPoolExecutor, on_done: Callable[[int], object]) -> None:
-    """Wait for all runs, and stop at the first that fails."""
+def _follow(
+    futures: Mapping[Future[None], Entry],
+    pool: ProcessPoolExecutor,
+    on_done: Callable[[int], object],
+    others: Set[BaseProcess],
+) -> None:
+    """Wait for all runs, and stop at the first that fails; at Ctrl-C end the workers, and no others of the children."""
     try:
         for done, future in enumerate(as_completed(futures), start=1):
             _raise_failure(future, futures[future], pool)
             on_done(done)
     except KeyboardInterrupt:
-        for worker in multiprocessing.active_children():  # else they would be waited for
+        for worker in set(multiprocessing.active_children()) - others:  # else the pool waits for their runs
             worker.terminate()
         raise
 
@@ -234,7 +244,10 @@ def _work(run_one: Callable[[Any, RunFolder, Listener], Any], config: RunConfig,
             _reports[0].put(waiting)
             waiting = 0
 
-    run_one(config, RunFolder(place), report)
+    try:
+        run_one(config, RunFolder(place), report)
+    except Exception as error:  # in words, since not every error can be handed over to another process
+        raise RunFailedError(described(error)) from error
     _reports[0].put(waiting)
 
 
@@ -248,7 +261,7 @@ def _raise_failure(future: Future[None], entry: Entry, pool: ProcessPoolExecutor
             "a process that carried out runs was ended from outside, perhaps for want of memory; finished runs are "
             "kept: give the same command again, with fewer --workers"
         ) from error
-    raise RunFailedError(f"the run {entry.config.name} failed: {described(error)}") from error
+    raise RunFailedError(f"the run {entry.config.name} failed: {one_line(error)}") from error
 
 
 LEARNING = Job(run, _images, _try_agents)
