@@ -82,4 +82,8 @@ def check_config_arguments(name: str, config_class: type[PeftConfig], arguments:
             )
         if argument == "use_asa":
             raise ValueError("use_asa would do nothing: it acts by a call after each step, which no learner here makes")
-        check_value(f"{argument} of {name}", value, lookup(f"argument of {name}", argument, known))
+        declared = lookup(f"argument of {name}", argument, known)
+        # peft declares int where it takes any number, as for lora_alpha.
+        check_value(
+            f"{argument} of {name}", value, str(getattr(declared, "__name__", declared)).replace("int", "float")
+        )

@@ -93,7 +93,8 @@ def load_folder(
         raise ValueError("a listed split needs both train_list and test_list")
     if sum((with_domains, drawn is not None, train_list is not None)) > 1:
         raise ValueError("choose one of domains, test_fraction and train_list with test_list")
-    lists = [expanded(file) for file in (train_list, test_list) if file is not None]
+    named = {"train_list": train_list, "test_list": test_list}
+    lists = [expanded(file, name) for name, file in named.items() if file is not None]
     for file in lists:
         if not file.exists():
             raise FileNotFoundError(f"the list {file} does not exist")

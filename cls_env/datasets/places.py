@@ -30,15 +30,19 @@ def data_folder(name: str, root: str | Path | None) -> Path:
     return _folder(DATA_VARIABLE, user_data_path) / name if root is None else expanded(root)
 
 
-def expanded(path: str | Path) -> Path:
+def expanded(path: str | Path, name: str = "a path") -> Path:
     """A path with `~` replaced by the home folder.
+
+    Args:
+        path: As it was given.
+        name: Of the argument, for the message.
 
     Raises:
         ValueError: It is not a path.
         OSError: There is no home folder.
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise ValueError(f"a path is text or a Path, not {path!r}")
+        raise ValueError(f"{name} must be text or a Path, not {path!r}")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

@@ -156,7 +156,7 @@ def build_store(room: Path, name: str, listing: Listing, options: StoreOptions, 
         "domain_names": listing.domain_names,
         "images_sha256": build.digest.hexdigest(),
     }
-    (folder / "store.json").write_text(json.dumps(card, indent=1, ensure_ascii=False), encoding="utf-8")
+    (folder / "store.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
     for file in folder.iterdir():
         with file.open("rb") as stream:
             os.fsync(stream.fileno())

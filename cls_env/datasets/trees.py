@@ -66,7 +66,7 @@ def open_tree(root: str | Path) -> Tree:
         FileNotFoundError: There is nothing at `root`.
         ValueError: It is a file of another kind, or a damaged archive.
     """
-    place = expanded(root).absolute()
+    place = expanded(root, "root").absolute()
     if place.is_dir():
         return FolderTree(place)
     if not place.exists():

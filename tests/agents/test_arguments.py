@@ -398,5 +398,5 @@ def test_definitions_of_ones_own_that_fail_are_named() -> None:
             make_objective("broken")
     finally:
         OBJECTIVES.pop("broken")
-    with pytest.raises(ValueError, match=r"method 'replay:size=2.5': size is a whole number"):
+    with pytest.raises(ValueError, match=r"method 'replay:size=2.5': size of method 'replay' must be a whole number"):
         make_method("replay:size=2.5")

@@ -217,7 +217,7 @@ def test_what_a_method_declares_holds(declared: str, allowed: list[str], refused
     [
         ("lorra", "unknown PEFT module 'lorra'; did you mean 'lora'"),
         ("all", "unknown PEFT module 'all'"),
-        ("lora:r=abc", "r of PEFT module 'lora' must be a number"),
+        ("lora:r=abc", "r of PEFT module 'lora' must be a whole number"),
         ("prompt-tuning", "does not fit a ViT"),
         (None, "a name is asked for"),
     ],

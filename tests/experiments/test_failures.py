@@ -170,7 +170,7 @@ def test_measures_written_anew_are_those_that_were_lost(finished: RunFolder) -> 
 def test_a_run_that_diverged_is_not_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = ["--out", str(tmp_path / "run")]
     code, line = answer_of(["run", *SMALL, "--epochs", "1", "--learning-rate", "1e5", *place], capsys)
-    assert code == 2 and "learning diverged: " in line and "at learning rate 100000" in line
+    assert code == 2 and "training diverged at gradient step 1 of task 0 with learning rate 100000: " in line
     assert not (tmp_path / "run" / "metrics.json").exists()
 
 

@@ -25,7 +25,8 @@ def test_a_method_that_does_not_fit_is_refused_with_the_reason(name: str) -> Non
     [
         ("lorra", r"unknown PEFT module 'lorra'; did you mean 'lora'"),
         ("lora:8", r"name:key=value"),
-        ("lora:r=abc", r"r of PEFT module 'lora' must be a number, not 'abc'"),
+        ("lora:r=abc", r"r of PEFT module 'lora' must be a whole number, not 'abc'"),
+        ("lora:r=2.5", r"r of PEFT module 'lora' must be a whole number, not 2\.5"),
         ("lora:scale=False", r"scale of PEFT module 'lora' must be true or false, not 'False'"),
         ("prefix:compensatory=yes", r"compensatory of PEFT module 'prefix' must be true or false, not 'yes'"),
         ("lora:blocks=3", r"unknown argument of PEFT module 'lora' 'blocks'. Known: r, scale, targets"),
@@ -46,8 +47,8 @@ def test_what_is_no_module_is_refused(specification: Any, message: str) -> None:
         check_peft_module(specification)
 
 
-@pytest.mark.parametrize("specification", ["lora:r=2.5", "hra:r=2.5", "lora:bias=al", "lora:target_parameters=x"])
+@pytest.mark.parametrize("specification", ["lora:r=0", "hra:r=2.5", "lora:bias=al", "lora:target_parameters=x"])
 def test_values_that_fail_within_peft_are_named(specification: str, make_vit: Callable[..., nn.Module]) -> None:
     check_peft_module(specification)
-    with pytest.raises(ValueError, match=f"PEFT module {specification!r}: |whole rank of at least 1, not 2.5"):
+    with pytest.raises(ValueError, match=f"PEFT module {specification!r}: |whole rank of at least 1, not 0"):
         add_peft_module(specification, make_vit(), (0,), 0)

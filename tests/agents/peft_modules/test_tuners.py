@@ -248,7 +248,7 @@ def test_weights_that_are_not_finite_are_not_merged(make_vit: MakeViT) -> None:
     [
         ("adapter:bottleneck=0", (0,), "bottleneck is a whole number of at least 1"),
         ("prefix:length=-1", (0,), "length is a whole number of at least 1"),
-        ("vpt:length=2.5", (0,), "length is a whole number of at least 1"),
+        ("vpt:length=2.5", (0,), "length of PEFT module 'vpt' must be a whole number"),
         ("prefix", (3,), "block 3 is out of range: the model has 3 blocks"),
         ("adapter", (), "at least one transformer block"),
         ("ssf:targets=norm", (0,), "unknown place in a block 'norm'"),
