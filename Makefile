@@ -1,8 +1,8 @@
-# make quickstart: set up .venv and run the main job; make test: set up and pass the tests.
+# make quickstart: set up .venv and run the main job; make test: set up and pass the tests; make coverage: with coverage.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test figures clean
+.PHONY: quickstart test coverage clean
 
 quickstart: .venv/experiments
 	$(BIN)/python -m experiments compare
@@ -11,7 +11,10 @@ test: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest -n 2 --dist worksteal
+
+coverage: .venv/dev
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term
 
 .venv/experiments .venv/dev: pyproject.toml
 	@echo "setting up .venv; PyTorch is large, so this takes some minutes"
