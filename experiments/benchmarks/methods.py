@@ -17,6 +17,7 @@ from experiments.summary import state_bytes
 TASKS = (5, 20, 50)
 BATCH = 32
 BATCHES = 6
+TEST_IMAGES = 256
 CLASSES_PER_TASK = 2
 IMAGES_PER_CLASS = 16
 
@@ -77,7 +78,7 @@ def _learning(agent: EPG) -> Side:
 
 
 def _testing(agent: EPG) -> Side:
-    images = torch.from_numpy(agent.observation_space.sample()).expand(256, -1, -1, -1)
+    images = torch.from_numpy(agent.observation_space.sample()).expand(TEST_IMAGES, -1, -1, -1)
 
     def side() -> int:
         agent.policy.set_training_mode(False)

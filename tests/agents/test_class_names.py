@@ -323,10 +323,10 @@ def test_every_kind_of_environment_is_read() -> None:
         "native": lambda: GymnasiumVecEnv(native),
         "wrapped native": lambda: VecMonitor(GymnasiumVecEnv(RecordEpisodeStatistics(native))),
         "sync": lambda: GymnasiumVecEnv(SyncVectorEnv([single] * 2, autoreset_mode=AutoresetMode.SAME_STEP)),
-        "async": lambda: GymnasiumVecEnv(AsyncVectorEnv([single] * 2, autoreset_mode=AutoresetMode.SAME_STEP)),
+        "async": lambda: GymnasiumVecEnv(AsyncVectorEnv([single], autoreset_mode=AutoresetMode.SAME_STEP)),
         "dummy": lambda: DummyVecEnv([single] * 2),
         "wrapped dummy": lambda: DummyVecEnv([lambda: gym.wrappers.TransformReward(single(), lambda reward: reward)]),
-        "subprocesses": lambda: SubprocVecEnv([single] * 2, start_method="spawn"),
+        "subprocesses": lambda: SubprocVecEnv([single], start_method="spawn"),
     }
     for kind, make in kinds.items():
         env = make()

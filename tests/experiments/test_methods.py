@@ -170,6 +170,7 @@ def test_contenders_of_the_study() -> None:
 
 def test_small_study_from_runs_to_figures(image_zip: Path, tmp_path: Path) -> None:
     small = ["--dataset", "folder", "--root", str(image_zip), "--epochs", "1", "--batch-size", "4", "--device", "cpu"]
+    small += ["--workers", "1"]
     methods = ["--methods", "sequential", "lae", "ncm", "--objectives", "ce", "aepg", "--tasks", "1", "2"]
     places = ["--out", str(tmp_path / "out"), "--runs", str(tmp_path / "runs")]
     assert main(["study", "methods", *small, *methods, "--seeds", "0", "1", *places]) == 0
@@ -202,6 +203,7 @@ def test_front_of_what_no_other_beats() -> None:
 def test_cost_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "TASKS", (2, 3))
     monkeypatch.setattr(benchmark, "BATCHES", 1)
+    monkeypatch.setattr(benchmark, "TEST_IMAGES", 16)
     rows = {row.row: row for row in benchmark.benchmark_methods(1)}
     for name, method in METHODS.items():
         for tasks in (2, 3):

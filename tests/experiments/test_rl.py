@@ -29,6 +29,8 @@ def command(out: Path, *words: str) -> list[str]:
         "5",
         "--device",
         "cpu",
+        "--workers",
+        "1",
         "--tests-per-task",
         "2",
         "--gradient-draws",

@@ -39,7 +39,7 @@ def small(image_zip: Path) -> list[str]:
         "--device",
         "cpu",
         "--workers",
-        "2",
+        "1",
         "--seeds",
         "0",
         "1",
