@@ -263,6 +263,7 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
         Raises:
             InvalidAction: The action is not an integer in 0 ... K - 1.
             ResetNeeded: No episode has begun, or the last one has ended.
+            ValueError: Another environment evaluates on the same images side by side with this one.
         """
         if self._episode is None:
             raise ResetNeeded("call reset() before step()")
@@ -273,6 +274,8 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
                 f"{action!r} ({type(action).__name__}) is not an action: it must be an integer in "
                 f"0 ... {self._source.action_space.n - 1}"
             )
+        if self._source.evaluates and self._image_share is None:
+            WATCH.check_step(self)
         self._action = np.int64(action)
         actions = np.array([action], dtype=np.int64)
         rewards, outcome = self._source.finish(self._episode, actions)
@@ -290,15 +293,14 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
             options: `{"task": t}` or `{"task": [t, u]}` moves the stream.
 
         Raises:
-            ValueError: An option is unknown or out of range; or several environments begin to evaluate side by side,
-                and each would show all images.
+            ValueError: An option is unknown or out of range.
         """
         number = int(seed) if isinstance(seed, np.integer) else seed
         super().reset(seed=number)
         first, unanswered = self._episode is None, self._episode is not None and self._action is None
         self._source.begin(number, options)
         if first and self._source.evaluates and self._image_share is None:
-            WATCH.begins(self)
+            WATCH.add(self)
         if unanswered and self._source.evaluates:
             self._source.warn_of_early_end(spare=0 if self._image_share is None else 1)
             if self._image_share is not None:
@@ -369,14 +371,9 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
         return self._source.epoch_length
 
     @property
-    def shows(self) -> tuple[object, ...]:
-        """What tells two environments on one split apart: stream, split and tasks."""
-        return self._source.shows
-
-    @property
-    def waits_for_first_answer(self) -> bool:
-        """Whether an image is on display and none was answered yet."""
-        return self._episode is not None and self._action is None and self.num_episodes == 0
+    def image_selection(self) -> tuple[object, ...]:
+        """Stream fingerprint, split and current tasks: equal where two environments show the same images."""
+        return self._source.image_selection
 
     @property
     def action_names(self) -> tuple[str, ...]:

@@ -116,8 +116,8 @@ class EpisodeSource:
         return int(self._order.info(np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))["epoch_length"][0])
 
     @property
-    def shows(self) -> tuple[object, ...]:
-        """What tells two sources apart: stream, split and tasks."""
+    def image_selection(self) -> tuple[object, ...]:
+        """Stream fingerprint, split and current tasks: equal where two sources show the same images."""
         return self.stream.fingerprint, self._split, self._order.tasks
 
     def share_out(self, index: int, count: int) -> int:

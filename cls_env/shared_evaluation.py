@@ -1,4 +1,4 @@
-"""How several environments evaluate on one split together: each image once, by one of them."""
+"""Evaluation on one split by several environments: each image is counted once."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import gymnasium as gym
 
 
 def evaluation_episodes(envs: Any) -> int:
-    """The episodes that an evaluation takes to see each validation or test image of the current tasks once.
+    """Split the evaluation images among the environments, and return how many episodes see each image once.
 
         accuracy, _ = evaluate_policy(model, envs, n_eval_episodes=evaluation_episodes(envs))
 
-    Several single environments, in stable-baselines3's `DummyVecEnv` or `SubprocVecEnv` or in Gymnasium's
-    `SyncVectorEnv` or `AsyncVectorEnv`, would each show all images. This function shares the images out among them, so
-    that the episodes which `evaluate_policy` counts are each image once. The native vector environment needs no shares.
-
-    Options that wait in stable-baselines3's `VecEnv`, set by `set_options`, are applied first, by a reset.
+    Without it, each of several single environments iterates over all images. This function gives each of them its
+    share, so that the episodes that `evaluate_policy` counts contain each image once. It works for stable-baselines3's
+    `DummyVecEnv` and `SubprocVecEnv` and for Gymnasium's `SyncVectorEnv` and `AsyncVectorEnv`. The native vector
+    environment needs no shares. The next reset begins a new pass. If options set by stable-baselines3's `set_options`
+    are pending, this function resets the environments to apply them.
 
     Args:
         envs: An environment of this package over a validation or test split, wrapped or not; several of them in one of
@@ -28,17 +28,16 @@ def evaluation_episodes(envs: Any) -> int:
         The number of images of the current tasks.
 
     Raises:
-        ValueError: The environments show training images, which come in a shuffle, or are none of this package.
+        ValueError: The environments use training images, belong to another package, or have different tasks.
     """
-    try:
-        if hasattr(envs, "env_method"):
-            return _share_in_sb3(envs)
-        if isinstance(envs, gym.vector.VectorEnv) and not hasattr(envs.unwrapped, "share_images"):
-            return _share_in_gymnasium(envs)
-        total: int = envs.unwrapped.share_images(0, 1)
-        return total
-    except AttributeError as error:
-        raise ValueError(f"{envs} holds no environments of this package: {error}") from error
+    if hasattr(envs, "env_method"):
+        return _share_in_sb3(envs)
+    if isinstance(envs, gym.vector.VectorEnv) and not hasattr(envs.unwrapped, "share_images"):
+        return _share_in_gymnasium(envs)
+    if not hasattr(envs.unwrapped, "share_images"):
+        raise _not_ours(envs)
+    total: int = envs.unwrapped.share_images(0, 1)
+    return total
 
 
 def _share_in_sb3(envs: Any) -> int:
@@ -49,74 +48,88 @@ def _share_in_sb3(envs: Any) -> int:
         if options_wait:
             envs.reset()
         return evaluation_episodes(native)
+    if not envs.has_attr("share_images"):
+        raise _not_ours(envs)
     for index in range(envs.num_envs):
         envs.env_method("share_images", index, envs.num_envs, indices=[index])
     if options_wait:
         envs.reset()
-    return _one_of(envs.get_attr("epoch_length"))
+    return _common_total(envs.get_attr("epoch_length"))
 
 
 def _share_in_gymnasium(envs: gym.vector.VectorEnv[Any, Any, Any]) -> int:
     base: Any = envs.unwrapped
+    if not all(base.call("has_wrapper_attr", "image_share")):
+        raise _not_ours(envs)
     base.set_attr("image_share", [(index, base.num_envs) for index in range(base.num_envs)])
-    return _one_of(list(base.get_attr("epoch_length")))
+    return _common_total(list(base.get_attr("epoch_length")))
 
 
-def _one_of(totals: list[int]) -> int:
+def _not_ours(envs: Any) -> ValueError:
+    return ValueError(f"evaluation_episodes needs environments of cls_env, not {envs}")
+
+
+def _common_total(totals: list[int]) -> int:
     if len(set(totals)) > 1:
-        raise ValueError(f"the environments show different tasks, of {', '.join(map(str, totals))} images")
+        raise ValueError(f"the environments have different tasks, with {', '.join(map(str, totals))} images")
     return int(totals[0])
 
 
-class Shown(Protocol):
-    """What is told apart of environments on one split."""
+class EvaluationEnv(Protocol):
+    """What `EvaluationWatch` reads of an environment."""
 
     @property
-    def shows(self) -> tuple[object, ...]:
-        """Stream, split and tasks."""
+    def image_selection(self) -> tuple[object, ...]:
+        """Stream fingerprint, split and current tasks."""
 
     @property
-    def waits_for_first_answer(self) -> bool:
-        """Whether it shows an image, and none was answered yet."""
+    def num_episodes(self) -> int:
+        """The episodes finished since construction."""
 
 
 class EvaluationWatch:
-    """Notices several single environments that walk through one validation or test split side by side.
+    """Notices several single environments that step through one validation or test split side by side.
 
-    Each shows all of the images, so an evaluation that counts episodes over all environments sees some images several
-    times and others never. Environments in worker processes don't see one another; each says so by itself.
+    Each iterates over all of the images. An evaluation that counts the episodes of all environments then counts some
+    images several times and misses others. Environments in different worker processes do not know of one another, so
+    each one warns.
     """
 
     def __init__(self) -> None:
         self._members: WeakSet[Any] = WeakSet()
         self._warned: set[tuple[object, ...]] = set()
 
-    def begins(self, member: Shown) -> None:
-        """Note that an environment without a share is about to show the first image of a split.
+    def add(self, env: EvaluationEnv) -> None:
+        """Watch an environment that iterates over all images of an evaluation split."""
+        self._members.add(env)
+        if multiprocessing.parent_process() is not None and env.image_selection not in self._warned:
+            self._warned.add(env.image_selection)
+            gym.logger.warn(
+                "this environment runs in a worker process and iterates over the whole evaluation split. If several "
+                "workers evaluate together, some images are counted several times and others never. Use "
+                "n_eval_episodes=cls_env.evaluation_episodes(envs)"
+            )
+
+    def check_step(self, env: EvaluationEnv) -> None:
+        """Refuse the first step of an environment where another one has just made its own first step.
 
         Raises:
-            ValueError: Another one shows the first image of the same split at this moment.
+            ValueError: Another environment, over the same images, has finished one episode.
         """
-        alike = [other for other in self._members if other is not member and other.shows == member.shows]
-        if any(other.waits_for_first_answer for other in alike):
+        if env.num_episodes > 0:
+            return
+        others = [other for other in self._members if other is not env and other.num_episodes == 1]
+        if any(other.image_selection == env.image_selection for other in others):
             raise ValueError(
-                "several environments are about to evaluate on the same images, and each would show all of them: an "
-                "evaluation by all together sees some images several times and others never. Share the images out: "
-                "n_eval_episodes=cls_env.evaluation_episodes(envs); or say of each environment that it shows all "
-                "images by itself: env.unwrapped.share_images(0, 1)"
-            )
-        self._members.add(member)
-        if multiprocessing.parent_process() is not None and member.shows not in self._warned:
-            self._warned.add(member.shows)
-            gym.logger.warn(
-                "an environment in a worker process shows all images of a split that is for evaluation; an evaluation "
-                "by several such environments together sees some images several times and others never, unless they "
-                "are shared out: n_eval_episodes=cls_env.evaluation_episodes(envs)"
+                "several environments evaluate the same split, and each iterates over all images: evaluate_policy "
+                "would count some images several times and miss others. Call evaluate_policy with "
+                "n_eval_episodes=cls_env.evaluation_episodes(envs) to split the images among the environments. If "
+                "each environment is meant to iterate over all images, call env.unwrapped.share_images(0, 1) on each"
             )
 
-    def forget(self, member: Shown) -> None:
-        """Forget an environment, which has a share now or is closed."""
-        self._members.discard(member)
+    def forget(self, env: EvaluationEnv) -> None:
+        """Stop watching an environment, because it has a share now or is closed."""
+        self._members.discard(env)
 
 
 WATCH = EvaluationWatch()

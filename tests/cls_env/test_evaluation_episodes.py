@@ -152,14 +152,15 @@ def test_gymnasiums_vectors_share_the_images_out(uneven: TaskStream, mode: str) 
         envs.close()
 
 
-def test_unshared_environments_are_refused(uneven: TaskStream) -> None:
-    envs = single_envs(DummyVecEnv, uneven, 4)
-    with pytest.raises(ValueError, match=r"several environments are about to evaluate on the same images.*Share"):
-        envs.reset()
+@pytest.mark.parametrize("kind", [DummyVecEnv, lambda made: VecMonitor(DummyVecEnv(made))])
+def test_unshared_environments_are_refused(uneven: TaskStream, kind: Any) -> None:
+    envs, policy = single_envs(kind, uneven, 4), Counting()
+    with pytest.raises(ValueError, match=r"several environments evaluate the same split.*evaluation_episodes\(envs\)"):
+        policy.evaluate(envs, 30)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        evaluation_episodes(envs)
-        envs.reset()
+        assert policy.evaluate(envs, evaluation_episodes(envs)) == pytest.approx(1 / 6)  # the message's own way out
+    assert sorted(policy.seen) == images_of(uneven)
 
 
 IN_A_PROCESS = """
@@ -178,19 +179,33 @@ process.join()
 def test_environments_that_show_all_images_each_say_so(uneven: TaskStream) -> None:
     first, second = (ClassIncrementalEnv(uneven, split="test") for _ in range(2))
     first.reset()
+    second.reset()
+    first.step(0)
+    first.reset()
     with pytest.raises(ValueError, match="several environments"):
-        second.reset()
+        second.step(0)
     second.share_images(0, 1)
-    assert second.reset()[1]["image_index"] == first.reset()[1]["image_index"] - 1
+    assert second.reset()[1]["image_index"] == uneven.tasks[0].test_indices[0]
     third, fourth = (ClassIncrementalEnv(uneven, split="test", task=2) for _ in range(2))
     third.reset()
+    third.step(0)
     third.close()
     fourth.reset()
+    fourth.step(0)
+
+
+def test_an_environment_that_was_only_looked_at_is_no_trouble(uneven: TaskStream) -> None:
+    looked_at = ClassIncrementalEnv(uneven, split="test", task=TASKS)
+    looked_at.reset()
+    policy = Counting()
+    policy.evaluate(single_envs(DummyVecEnv, uneven, 1), 30)
+    assert sorted(policy.seen) == images_of(uneven)
+    looked_at.step(0)
 
 
 def test_environment_in_a_process_says_so() -> None:
     done = subprocess.run([sys.executable, "-c", IN_A_PROCESS], capture_output=True, text=True, check=True)
-    assert "an environment in a worker process shows all images" in done.stderr
+    assert "runs in a worker process and iterates over the whole" in done.stderr
 
 
 def test_environments_one_after_the_other_are_no_cause_to_warn(uneven: TaskStream) -> None:
@@ -225,8 +240,18 @@ def test_training_images_are_not_shared_out(uneven: TaskStream) -> None:
     for arguments in ({}, {"task_schedule": 5}):
         with pytest.raises(ValueError, match="training images come in a shuffle"):
             evaluation_episodes(ClassIncrementalEnv(uneven, **arguments))
-    with pytest.raises(ValueError, match="holds no environments of this package"):
+    with pytest.raises(ValueError, match="needs environments of cls_env"):
         evaluation_episodes(gym.make("CartPole-v1"))
+    for vectorization in ("sync", "async"):
+        foreign = gym.make_vec("CartPole-v1", num_envs=2, vectorization_mode=vectorization)
+        with pytest.raises(ValueError, match="needs environments of cls_env"):
+            evaluation_episodes(foreign)
+        foreign.close()
+    for kind in (DummyVecEnv, SubprocVecEnv):
+        foreign = make_vec_env("CartPole-v1", 2, vec_env_cls=kind)
+        with pytest.raises(ValueError, match="needs environments of cls_env"):
+            evaluation_episodes(foreign)
+        foreign.close()
     env = ClassIncrementalEnv(uneven, split="test")
     for share, message in (((2, 2), "of 2 shares there is none with index 2"), ((0, 0), "count must be a whole")):
         with pytest.raises(ValueError, match=message):
