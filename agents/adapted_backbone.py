@@ -55,8 +55,8 @@ def adapt_backbone(config: PolicyConfig, observation_space: spaces.Space[Any]) -
     channels = observation_space.shape[0 if channels_first else 2]
     if channels not in CHANNELS:
         raise ValueError(
-            f"the ViT sees grey or RGB images of 1 or 3 channels, and these have {channels}, as stacked frames "
-            "(VecFrameStack) or an alpha channel give: leave out the wrapper that adds channels"
+            f"images must have 1 or 3 channels, not {channels}: remove wrappers that add channels, such as "
+            "VecFrameStack, and alpha channels"
         )
     height, width = observation_space.shape[1:] if channels_first else observation_space.shape[:2]
     size = _image_size((height, width), config.input_size)

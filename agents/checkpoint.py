@@ -217,8 +217,8 @@ def load_weights(path: str | Path, policy: ViTPolicy) -> None:
         load_module_tensors(policy, read_tensors(file, _MODULE), f"{_MODULE} in {file}")
     elif lost := module_tensors(policy):
         raise ValueError(
-            f"{file} holds no {_MODULE} with the {len(lost)} tensors of peft {policy.config.peft!r}: an older version "
-            "saved it without them, so the agent must be trained again"
+            f"{file} was saved by an older version, without {_MODULE} and the {len(lost)} tensors of peft "
+            f"{policy.config.peft!r}: train the agent again"
         )
 
 

@@ -79,7 +79,7 @@ class ClassMemory(BaseAlgorithm):
         names = class_names_of(env)
         if self.class_names is None or names is None:
             who = "the agent" if self.class_names is None else "the environment"
-            raise ValueError(f"match_classes=True compares the names of classes, and {who} does not know them")
+            raise ValueError(f"match_classes=True needs the names of classes, and {who} has none")
         return new_positions(self.class_names, names, self.policy.head.actions.tolist())
 
     def _remap_actions(self, new_index: Tensor, num_actions: int) -> None:
@@ -130,5 +130,5 @@ def checked_actions(env: VecEnv) -> gym.spaces.Discrete:
     """
     space = env.action_space
     if not isinstance(space, gym.spaces.Discrete) or space.start != 0:
-        raise ValueError(f"the actions must be Discrete, counted from 0, not {space}")
+        raise ValueError(f"the action space must be Discrete with start=0, not {space}")
     return space

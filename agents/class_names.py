@@ -23,21 +23,24 @@ def check_same_classes(learned: Sequence[str], given: Sequence[str], way_out: st
     """
     if tuple(learned) != tuple(given):
         raise ValueError(
-            f"the environment has other classes than the agent has learned, or the same in another order: "
-            f"{differences(learned, given)}; {way_out}"
+            f"the classes of the environment and of the agent differ, or their order: {differences(learned, given)}; "
+            f"{way_out}"
         )
 
 
 def differences(learned: Sequence[str], given: Sequence[str]) -> str:
     """Where the names of two action spaces differ, in words."""
     places = [place for place, pair in enumerate(zip(learned, given, strict=False)) if pair[0] != pair[1]]
-    moved = [f"action {place} is {given[place]!r} and not {learned[place]!r}" for place in places[:MOST_NAMED]]
+    moved = [
+        f"action {place} is {given[place]!r} in the environment and {learned[place]!r} in the agent"
+        for place in places[:MOST_NAMED]
+    ]
     parts = [", ".join(moved) + (", ..." if len(places) > MOST_NAMED else "")] if moved else []
     for verb, names, others in (("lacks", learned, given), ("adds", given, learned)):
         if found := [name for name in names if name not in set(others)]:
             parts.append(f"the environment {verb} {_listed(found)}")
     if len(learned) != len(given):
-        parts.append(f"its action space has {len(given)} actions and not {len(learned)}")
+        parts.append(f"the environment has {len(given)} actions and the agent {len(learned)}")
     return "; ".join(parts)
 
 
@@ -58,7 +61,7 @@ def new_positions(learned: Sequence[str], given: Sequence[str], seen: Sequence[i
     for names in (learned, given):
         if len(set(names)) < len(names):
             twice = sorted({name for name in names if list(names).count(name) > 1})
-            raise ValueError(f"classes can't be matched by name where a name stands for two: {_listed(twice)}")
+            raise ValueError(f"match_classes=True needs unique class names; these occur twice: {_listed(twice)}")
     if lost := [learned[action] for action in seen if learned[action] not in set(given)]:
         raise ValueError(f"the environment lacks classes that the agent has learned: {_listed(lost)}")
     place = {name: index for index, name in enumerate(given)}

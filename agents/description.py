@@ -111,7 +111,9 @@ def check_savable(description: Mapping[str, Any]) -> None:
         try:
             json.dumps(value)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{name} can't be saved, since JSON holds no {type(value).__name__}: {value!r}") from error
+            raise ValueError(
+                f"{name} can't be saved: a value of type {type(value).__name__} is not JSON serializable: {value!r}"
+            ) from error
 
 
 def _is_count(value: Any) -> bool:

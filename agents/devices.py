@@ -12,7 +12,7 @@ def checked_device(device: torch.device | str) -> torch.device | str:
         device: `"auto"`, which takes a GPU where there is one, or a device of PyTorch.
 
     Raises:
-        ValueError: There is no such device, or the text names none.
+        ValueError: The CUDA device is missing, or the text names no device.
     """
     if isinstance(device, str) and device == "auto":
         return device

@@ -20,7 +20,10 @@ LARGEST_PLAIN_PARAMETER = 10.0
 
 
 class DivergedError(ValueError):
-    """Training diverged; the message says at which gradient step of which task, and with which learning rate."""
+    """Training diverged.
+
+    The message names the cause and, for the algorithms of this package, gradient step, task and learning rate.
+    """
 
 
 class DivergenceWatch:

@@ -87,7 +87,8 @@ def test_tasks(
             `predictions`, `entropy`, `confidence` and `log_likelihood`.
 
     Raises:
-        ValueError: The policy learned other classes than the environment shows, or the same in another order.
+        ValueError: The policy learned other classes than the environment shows, or the same in another order; or the
+            environment shows training images, or no labels.
         DivergedError: The policy scores a seen class with NaN.
     """
     learned, given = getattr(policy, "class_names", None), getattr(env.unwrapped, "action_names", None)
@@ -98,6 +99,11 @@ def test_tasks(
 
 def _test_task(policy: Classifier, env: VectorEnv[Any, Any, Any], task: int, task_named: bool) -> TaskTest:
     images, info = env.reset(options={"task": task})
+    if missing := {"padding", "label"} - set(info):
+        raise ValueError(
+            "test_tasks needs an environment with split='test' or 'validation' and feedback='full': "
+            f"info has no {' and no '.join(sorted(missing))}"
+        )
     remaining = int(info["epoch_length"][0])
     batches: list[dict[str, NDArray[Any]]] = []
     policy.set_training_mode(False)

@@ -79,8 +79,8 @@ class ViTFeatures(BaseFeaturesExtractor):
         largest = observations.max().item()
         if largest > 1:
             raise ValueError(
-                f"float images must be in [0, 1], and these reach {largest:g}: leave normalize_images=True, with which "
-                "stable-baselines3 divides by 255, or hand on uint8"
+                f"float images must be in [0, 1], but the largest value is {largest:g}: keep normalize_images=True, or "
+                "use uint8 images"
             )
         self._range_is_known = largest > 0
 

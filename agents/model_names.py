@@ -22,7 +22,7 @@ def timm_name(model: str) -> str:
     name = place.removeprefix(_OWNER)
     if not known or "/" in name or (colon and name == place):
         raise ValueError(
-            f"model {model!r} is not of timm's own collection: download its weights and give them as weights=FILE, "
-            "with timm's name of the architecture as model"
+            f"model {model!r} is not one of timm's models: download its weights and pass them as weights=FILE, with "
+            "timm's name of the architecture as model"
         )
     return name

@@ -53,8 +53,8 @@ class OnePass:
         for mask in (info.task_mask, info.action_mask):
             if (mask[:length] != mask[0]).any():
                 raise ValueError(
-                    "the environments are set to different tasks, so that no one pass shows the images of all: set the "
-                    "same options for all of them"
+                    "the environments have different tasks, but learning needs one pass over the images of all tasks: "
+                    "set the same task for all environments"
                 )
         while True:
             rows = np.arange(min(self._env.num_envs, length - passed))

@@ -134,7 +134,9 @@ class OneStepAlgorithm(SavedAgent, ABC):
         self.crop_scale = None if crop_scale is None else pair_of_numbers("crop_scale", crop_scale)
         self.cache_features = truth_value("cache_features", cache_features)
         if self.cache_features and self.crop_scale is not None:
-            raise ValueError("cache_features keeps one view of each image, but crop_scale draws a new one each time")
+            raise ValueError(
+                "cache_features=True and crop_scale can't be combined: crops change the features of an image each time"
+            )
         self._feature_cache = FeatureCache()
         self._largest_reward: float | None = None
         self.precision = word("precision", precision)
@@ -337,8 +339,8 @@ class OneStepAlgorithm(SavedAgent, ABC):
         if new:
             if self.policy.method.looks_through_tasks and info.epoch_length is None:
                 raise ValueError(
-                    f"{self.policy.config.method} looks through the images of a task, and the environment does not say "
-                    "how many there are, info['epoch_length']"
+                    f"method {self.policy.config.method!r} reads all images of a task and needs their number, "
+                    "info['epoch_length'], which the environment does not provide"
                 )
             self._feature_cache.forget()
             self.policy.begin_task(task.classes, freeze_peft=index > 0 and self.freeze_fraction > 0, task=task)
@@ -393,9 +395,8 @@ class OneStepAlgorithm(SavedAgent, ABC):
         loss = self._update(batches, logits, action_rewards, progress)
         self._n_updates += 1
         if log:
-            task = max(self._current_task["tasks"], default=0) if self._current_task else 0
             known = action_rewards if self.knows_all_rewards else None
-            log_update(self, task, progress, loss, logits.detach(), known)
+            log_update(self, self._task_number, progress, loss, logits.detach(), known)
         return True
 
     def _collect(self, progress: float, listener: BaseCallback) -> tuple[list[Batch], Tensor, Tensor] | None:
@@ -442,8 +443,8 @@ class OneStepAlgorithm(SavedAgent, ABC):
         for what, mask in (("classes", info.action_mask), ("tasks", info.task_mask)):
             if set(np.flatnonzero(mask.any(axis=0))) - set(self._current_task[what]):
                 raise ValueError(
-                    f"the environment went on to new {what} within a learn call: set the task before each call, and "
-                    "learn from no more images than an online stream has for it"
+                    f"the environment moved on to new {what} during learn: set the task before each call of learn, "
+                    "and let total_timesteps be at most the images of the task where scenario='online'"
                 )
         return self._batch(self._last_obs, info, self._view)
 

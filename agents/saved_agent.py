@@ -66,7 +66,7 @@ class SavedAgent(ClassMemory):
         The file names the classes and holds the hashes of the stream. The frozen backbone is named with its hash, not
         copied. The optimizer is not saved, since every task renews it: a checkpoint taken within a task goes on with a
         fresh one, an unfrozen PEFT module and the random numbers of the task's beginning.
-        A learning-rate schedule or an objective given as a function, and an optimizer or a policy of one's own, are
+        A learning-rate schedule or an objective given as a function, and an optimizer or a policy class of yours, are
         code, which is not saved either: pass them to `load` again.
 
         Args:
@@ -79,7 +79,7 @@ class SavedAgent(ClassMemory):
                 JSON can't hold.
         """
         if exclude is not None or include is not None or isinstance(path, io.IOBase):
-            raise ValueError("save writes one file of a fixed form: give a path, and neither exclude nor include")
+            raise ValueError("save() needs the path of a file; file objects, exclude and include are not supported")
         description = {
             "algorithm": type(self).__name__,
             **{name: _unless_code(getattr(self, name)) for name in self.own_arguments},

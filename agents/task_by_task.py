@@ -33,7 +33,7 @@ class CurrentActions(spaces.Discrete):
         self._allowed = allowed
 
     def sample(self, mask: Any = None, probability: Any = None) -> np.int64:
-        """One of the allowed actions; a mask or probabilities of one's own count as for `Discrete`."""
+        """One of the allowed actions; with a mask or probabilities, as `Discrete` does it."""
         if mask is not None or probability is not None:
             return super().sample(mask, probability)
         return self._allowed[self.np_random.integers(len(self._allowed))]
@@ -76,11 +76,13 @@ class TaskByTask(ApplyOptions):
         assert isinstance(space, spaces.Discrete)
         self._check_classes(policy)
         super()._on_training_start()
-        actions = np.flatnonzero(observation_info(self.training_env, int(space.n)).action_mask.any(axis=0))
+        info = observation_info(self.training_env, int(space.n))
+        actions, task = np.flatnonzero(info.action_mask.any(axis=0)), int(info.task.max())
         first = not policy.met_actions.numel()
         policy.choose_among(actions.tolist())
         self._policy = policy
         self._begun = self.num_timesteps
+        self._task = task
         self._require_gradients(first or self.freeze_fraction == 0)
         if isinstance(self.model, OffPolicyAlgorithm):
             seed = int(space.np_random.integers(2**31))
@@ -96,9 +98,11 @@ class TaskByTask(ApplyOptions):
     def _on_training_end(self) -> None:
         largest = largest_size([tensor for tensor in self._policy.parameters() if tensor.is_floating_point()])
         if not isfinite(largest):
+            rate = self.model.policy.optimizer.param_groups[0]["lr"]
             raise DivergedError(
                 "training diverged: the parameters hold NaN or infinity after "
-                f"{self.model.num_timesteps - self._begun} steps of the task; lower the learning rate"
+                f"{self.model.num_timesteps - self._begun} steps of task {self._task} with learning "
+                f"rate {rate:g}; lower the learning rate"
             )
 
     def _check_classes(self, policy: TaskPolicy) -> None:

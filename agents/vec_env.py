@@ -17,6 +17,8 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvO
 
 from cls_env.arguments import as_plain
 
+INFO_LIST = "infos must be a dict of arrays, as Gymnasium's vector environments give them: remove DictInfoToList"
+
 
 class GymnasiumVecEnv(VecEnv):
     """stable-baselines3's view of a Gymnasium `VectorEnv` that resets within the step.
@@ -53,7 +55,7 @@ class GymnasiumVecEnv(VecEnv):
         seeds: Any = None if self._seeds[0] is None else list(self._seeds)
         observations, info = self.venv.reset(seed=seeds, options=self._common_options() or None)
         if not isinstance(info, dict):
-            raise ValueError("infos must be Gymnasium's dict of arrays: take off the wrapper that makes a list of them")
+            raise ValueError(INFO_LIST)
         self.batch_info = info
         self._reset_seeds()
         self._reset_options()
@@ -90,7 +92,7 @@ class GymnasiumVecEnv(VecEnv):
         """
         if pending := pending_settings(self):
             raise ValueError(
-                f"the environment was not reset after it was given {pending}, so they have no effect yet: reset it, "
+                f"the environment was given {pending} and not reset since, so they have no effect yet: call reset(), "
                 "learn with reset_num_timesteps=True, or pass callback=agents.ApplyOptions() to learn"
             )
         self._actions = actions
@@ -174,15 +176,15 @@ class GymnasiumVecEnv(VecEnv):
             raise ValueError(f"options are a dict, or a list of {self.num_envs} dicts, not {options!r}")
         if any(each != options[0] for each in options):
             raise ValueError(
-                "a native vector env takes the same options for all its environments, and these differ; use SB3's "
-                "DummyVecEnv, where each environment has options of its own"
+                "all environments of a native vector environment must have the same options; for different options, "
+                "use stable-baselines3's DummyVecEnv"
             )
         return self._options[0]
 
     def _refuse_part(self, indices: VecEnvIndices) -> None:
         if len(list(self._get_indices(indices))) != self.num_envs:
             raise ValueError(
-                "a native vector env is one object: its attributes and methods are not to be had one by one"
+                "a native vector environment has no single environments: leave indices out, or name all of them"
             )
 
 
@@ -246,9 +248,7 @@ def observation_info(env: VecEnv, num_actions: int) -> ObservationInfo:
     """
     base = env.unwrapped
     if isinstance(base, GymnasiumVecEnv) and not isinstance(base.batch_info, dict):
-        raise ValueError(
-            "the vector env gives infos as a list (DictInfoToList); agents read the dict of arrays: unwrap it"
-        )
+        raise ValueError(INFO_LIST)
     info = base.batch_info if isinstance(base, GymnasiumVecEnv) else _stacked(base.reset_infos)
     count = env.num_envs
     return ObservationInfo(
@@ -268,7 +268,9 @@ def check_rewards(rewards: NDArray[np.floating[Any]]) -> None:
         ValueError: One is NaN or infinite.
     """
     if not np.isfinite(rewards).all():
-        raise ValueError("the environment pays rewards that are NaN or infinite: see what its wrappers make of them")
+        raise ValueError(
+            "the environment returned rewards that are NaN or infinite: check its rewards and its wrappers"
+        )
 
 
 def _rows(batch: dict[str, Any], count: int) -> list[dict[str, Any]]:

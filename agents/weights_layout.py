@@ -50,7 +50,8 @@ def _chosen(prefixes: list[str], source: str) -> str:
     kept = [prefix for prefix in kept if AVERAGED in re.split(r"[._]", prefix)] or kept
     if len(kept) > 1:
         raise ValueError(
-            f"{source} holds the model several times, under {', '.join(map(repr, sorted(kept)))}: save one of them"
+            f"{source} contains several copies of the model, with the prefixes {', '.join(map(repr, sorted(kept)))}: "
+            "save a file with one of them"
         )
     return kept[0]
 

@@ -109,12 +109,14 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     400
 
     Several single environments, in stable-baselines3's `DummyVecEnv` and `SubprocVecEnv` or Gymnasium's
-    `SyncVectorEnv` and `AsyncVectorEnv`, each show all images unless the images are shared out among them. The same
-    function does so: `evaluate_policy(model, envs, n_eval_episodes=cls_env.evaluation_episodes(envs))`. In the native
-    vector environment each `reset()` begins a new pass. Where its last batch has more places than images are left, the
-    places before them are filled up; `info["padding"]` marks the images that fill, and they are not counted in
-    `num_episodes` and `total_regret`. Single environments that begin to evaluate side by side without shares are
-    refused; in worker processes, and where an evaluation ends before each image was answered, there is a warning.
+    `SyncVectorEnv` and `AsyncVectorEnv`, would each iterate over all images. The same function splits the images among
+    them: `evaluate_policy(model, envs, n_eval_episodes=cls_env.evaluation_episodes(envs))`. Without it, environments
+    that evaluate side by side in one process raise an error, and environments in worker processes warn. There is also
+    a warning where an evaluation ended before it covered all images.
+
+    In the native vector environment each `reset()` begins a new pass. If the last batch of a pass has more slots than
+    images, the first slots repeat earlier images. `info["padding"]` is True for these, and `num_episodes` and
+    `total_regret` do not count them.
 
     ## Information
 
@@ -131,8 +133,8 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     | `epoch_length`   | int             | images in one pass over the current tasks                            |
     | `task_changed`   | bool            | with a schedule only: whether the most probable task is another one  |
     |                  |                 | than at the episode before                                           |
-    | `padding`        | bool            | in validation and test splits only: whether the image only fills up  |
-    |                  |                 | a batch of the vector environment                                    |
+    | `padding`        | bool            | in validation and test splits only: whether the image only fills a   |
+    |                  |                 | batch, or a share without images, and is not counted                 |
     | `image_index`    | int             | the row of the image in its split, with full feedback only           |
     | `label`          | int             | the label, with full feedback only                                   |
     | `action_rewards` | float32, (A,)   | R(x, .), the reward of every action, with full feedback only         |
@@ -147,8 +149,8 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     |                  |                 | it; False when abstaining                                            |
 
     The regret is the best expected reward of all actions less that of the action taken, expected being without reward
-    noise. With bandit feedback nothing is told that the reward does not tell: `is_success` is left out with a reward
-    matrix of one's own and with reward noise, `regret` with abstention too. The experimenter has the properties
+    noise. With bandit feedback, `info` holds nothing that the reward does not reveal: `is_success` is left out with a
+    custom reward matrix and with reward noise, `regret` also with abstention. The experimenter has the properties
     `total_regret` and `num_episodes` of the unwrapped environment, whatever the feedback, as with bsuite's
     `bsuite_info`.
 
@@ -181,7 +183,7 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     together, such as a schedule with a task to begin with; `gymnasium.error.InvalidAction` an action outside the space
     or of another type.
 
-    `copy.deepcopy(env)` goes on where the environment is, with the same order and random numbers; a pickle makes a new
+    `copy.deepcopy(env)` copies the full state: the copy shows the same images in the same order. A pickle makes a new
     environment of the same arguments.
 
     ## Vectorized environment
@@ -191,9 +193,8 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
 
     | Wrapper                                     | On the native environment                                       |
     |---------------------------------------------|-----------------------------------------------------------------|
-    | `RecordEpisodeStatistics`, `ClipReward`,    | work; `NormalizeReward` divides by the running deviation of the |
-    | `TransformReward`, `NormalizeReward`,       | rewards, which are the returns                                  |
-    | `TransformAction`, `DictInfoToList`         |                                                                 |
+    | `RecordEpisodeStatistics`, `ClipReward`, `TransformReward`, `TransformAction`, `DictInfoToList` | work |
+    | `NormalizeReward` | works; it divides by the running deviation of the rewards, which are the returns |
     | `RecordVideo`                               | works with `video_length`; an episode by itself is one frame,   |
     |                                             | of the image and not yet of the choice: for that record the     |
     |                                             | single environment                                              |
@@ -339,7 +340,7 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
         return copy_environment(self, memo)
 
     def share_images(self, index: int, count: int) -> int:
-        """Show one of `count` shares of the validation or test images only; `cls_env.evaluation_episodes` calls this.
+        """Show only one of `count` shares of the validation or test images; `cls_env.evaluation_episodes` calls this.
 
         Args:
             index: Which share, 0 ... count - 1.
@@ -358,7 +359,7 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
 
     @property
     def image_share(self) -> tuple[int, int] | None:
-        """Index and number of the share of images; set where only attributes can be set, as in Gymnasium's vectors."""
+        """`(index, count)` of `share_images`, or None; can be set, for Gymnasium's vector environments."""
         return self._image_share
 
     @image_share.setter

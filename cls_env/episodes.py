@@ -128,7 +128,7 @@ class EpisodeSource:
         """
         total = whole_number("count", count, 1)
         if whole_number("index", index, 0) >= total:
-            raise ValueError(f"of {total} shares there is none with index {index}")
+            raise ValueError(f"index must be in 0 ... {total - 1}, not {index}")
         self._answered = 0
         return self._order.share_out(int(index), total)
 
@@ -161,7 +161,7 @@ class EpisodeSource:
         self._answered = 0
 
     def warn_of_early_end(self, spare: int = 0) -> None:
-        """Say so where an evaluation begins and the one before did not answer each image.
+        """Warn where an evaluation begins and the previous one did not cover all images.
 
         Args:
             spare: How many answers beyond the last pass mean nothing: where environments of unequal shares step
@@ -169,9 +169,9 @@ class EpisodeSource:
         """
         if spare < self._answered < self._order.pass_length:
             gym.logger.warn(
-                f"an evaluation begins, but the one before answered only {self._answered} of "
-                f"{self._order.pass_length} {self._split} images: n_eval_episodes=cls_env.evaluation_episodes(env) "
-                "answers each once"
+                f"the previous evaluation covered only {self._answered} of {self._order.pass_length} {self._split} "
+                "images; evaluate_policy covers each image once with "
+                "n_eval_episodes=cls_env.evaluation_episodes(env)"
             )
             self._answered = 0
 
@@ -254,5 +254,7 @@ def make_source(dataset: Dataset | TaskStream, **arguments: Any) -> EpisodeSourc
             lookup("argument of the environment", name, known)
         dataset = TaskStream(dataset, **arguments)
     elif arguments:
-        raise ValueError(f"a TaskStream is complete: drop {', '.join(arguments)}, or give the image set in its place")
+        raise ValueError(
+            f"{', '.join(arguments)} can't be combined with a TaskStream: give them to TaskStream, or pass a dataset"
+        )
     return EpisodeSource(dataset, **source_arguments)

@@ -57,7 +57,7 @@ def parse_specification(specification: str) -> tuple[str, dict[str, Any]]:
     ('lora', {'r': 8, 'targets': 'qkv'})
     """
     if not isinstance(specification, str):
-        raise ValueError(f"a name is asked for, with arguments or without (name:key=value), not {specification!r}")
+        raise ValueError(f"expected text, 'name' or 'name:key=value,key=value', not {specification!r}")
     name, colon, rest = specification.partition(":")
     pairs = [part.partition("=") for part in re.split(r",(?![^\[{]*[\]}])", rest) if part]
     if (colon and not pairs) or not all(key and equals for key, equals, _ in pairs):

@@ -13,6 +13,10 @@ from cls_env.tasks.schedule import TaskSchedule, make_schedule
 
 Indices = NDArray[np.int64]
 Masks = NDArray[np.int8]
+TRAINING_IMAGES = (
+    "evaluation_episodes and share_images need split='validation' or split='test'; this environment shows training "
+    "images in random order"
+)
 
 
 class Drawn(NamedTuple):
@@ -184,7 +188,7 @@ class ChosenTasks:
     def share_out(self, index: int, count: int) -> int:
         """Show one of several shares of the images only, and begin a new pass."""
         if self._split == "train":
-            raise ValueError("training images come in a shuffle: only those of validation and test are shared out")
+            raise ValueError(TRAINING_IMAGES)
         self._share = index, count
         self.rewind()
         return len(self._rows)
@@ -279,7 +283,7 @@ class Scheduled:
         Raises:
             ValueError: Always.
         """
-        raise ValueError("training images come in a shuffle: only those of validation and test are shared out")
+        raise ValueError(TRAINING_IMAGES)
 
     def take(self, numbers: Indices, generator: np.random.Generator) -> Drawn:
         """The next images, each of the task that the schedule draws for its number."""

@@ -28,8 +28,8 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
     next ones; top-level `info` speaks of these, `info["final_obs"]` and `info["final_info"]` of the finished episodes.
     The images are not copied: the array that a step returns is the one that the next step puts into `final_obs`.
 
-    Over validation and test images each `reset()` begins a new pass. A pass ends with a batch: the places before its
-    last images are filled up, as `info["padding"]` says, so that the batches of a pass hold each image once beside.
+    With validation or test images, each `reset()` begins a new pass. If the last batch of a pass has more slots than
+    images, its first slots repeat earlier images, which `info["padding"]` marks. All others appear once in a pass.
 
     The batch shares one schedule too: it counts images, and a batch may straddle the boundary of two tasks. Images,
     tasks and rewards come in the same order whatever `num_envs` is. `action_masks()` is of shape (N, A);
@@ -147,7 +147,11 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
         return copy_environment(self, memo)
 
     def share_images(self, index: int, count: int) -> int:
-        """Show one of `count` shares of the validation or test images only, as `ClassIncrementalEnv.share_images`."""
+        """Show only one of `count` shares of the validation or test images, as `ClassIncrementalEnv.share_images`.
+
+        Raises:
+            ValueError: There is no such share, or the split is for training.
+        """
         return self._source.share_out(index, count)
 
     @property

@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return answer(_carry_out, arguments, (*INPUT_ERRORS, RunFailedError))
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print("interrupted; if the command saves its progress, running it again resumes it", file=sys.stderr)
         return 130
 
 

@@ -99,7 +99,7 @@ def _check_ranges(config: RunConfig) -> None:
     if config.crop_fraction is not None and not 0 < config.crop_fraction <= 1:
         raise ValueError(f"crop_fraction is a share of the side in (0, 1], not {config.crop_fraction}")
     if any(not 0 <= beta < 1 for beta in config.adam_betas):
-        raise ValueError(f"adam_betas are two memories in [0, 1), not {config.adam_betas}")
+        raise ValueError(f"adam_betas must be two numbers in [0, 1), not {config.adam_betas}")
     if not 0 <= config.freeze_fraction <= 1:
         raise ValueError(f"freeze_fraction is a share of the steps in [0, 1], not {config.freeze_fraction}")
     if not 0 < config.crop_scale[0] <= config.crop_scale[1] <= 1:

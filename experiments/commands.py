@@ -19,7 +19,7 @@ from experiments.config import RunConfig
 from experiments.display import stream_table
 from experiments.figures import comparison_figures, final_accuracies
 from experiments.idle import refuse_idle
-from experiments.outcome import Places, carry_out, keep_figures, show_dry
+from experiments.outcome import Places, carry_out, check_comparison, keep_figures, show_plan
 from experiments.ownership import owned
 from experiments.presets import PRESETS, Preset
 from experiments.pretrain import PretrainConfig, check_pretraining, pretrain
@@ -45,7 +45,7 @@ def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = Fals
     check(config)
     refuse_idle(config, RunConfig(), [entry])
     if dry_run:
-        show_dry([entry])
+        show_plan([entry])
         return
     folder = RunFolder(out or place_of(config, Path("results/run")))
     with folder.owned():
@@ -91,7 +91,8 @@ def bounds_command(
     entries = bounds_entries(config)
     refuse_idle(config, BoundsConfig(), entries)
     if dry_run:
-        show_dry(entries, "sequential")
+        check_comparison(entries, "sequential", workers)
+        show_plan(entries)
         return
     folder = out or Path("results/bounds") / config.data_name
     with owned(folder):
@@ -218,7 +219,8 @@ def _compare(config: CompareConfig, default: CompareConfig, folder: Path, worker
     baseline = (*config.objectives, "")[0]
     refuse_idle(config, default, entries)
     if dry_run:
-        show_dry(entries, baseline)
+        check_comparison(entries, baseline, workers)
+        show_plan(entries)
         return
     with owned(folder):
         runs = carry_out(entries, baseline, Places(tables=folder, runs=folder / "runs", workers=workers))

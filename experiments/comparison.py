@@ -132,11 +132,8 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None, 
         ValueError: A configuration is impossible; nothing has been run.
         RunFailedError: A run failed; the finished ones are kept, and the same command goes on from there.
     """
-    if workers is not None and workers < 1:
-        raise ValueError(f"--workers must be at least 1, not {workers}")
-    names = [entry.config.name for entry in entries]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise ValueError(f"{sorted(twice)[0]} is named twice; name each objective, label noise and seed once")
+    check_workers(workers)
+    check_different(entries)
     job = job or LEARNING
     job.refuse(entries)
     total = sum(job.images(entry.config) for entry in entries)
@@ -169,6 +166,27 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None, 
             over.set()
         progress.update(bar, completed=total)
     return pd.DataFrame([_row(entry, place) for entry, place in zip(entries, places, strict=True)])
+
+
+def check_workers(workers: int | None) -> None:
+    """Check a number of runs at once.
+
+    Raises:
+        ValueError: It is below 1.
+    """
+    if workers is not None and workers < 1:
+        raise ValueError(f"--workers must be at least 1, not {workers}")
+
+
+def check_different(entries: Sequence[Entry]) -> None:
+    """Check that no two runs are equal.
+
+    Raises:
+        ValueError: Two are.
+    """
+    names = [entry.config.name for entry in entries]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"{sorted(twice)[0]} is named twice; name each objective, label noise and seed once")
 
 
 def _follow(
@@ -258,8 +276,8 @@ def _raise_failure(future: Future[None], entry: Entry, pool: ProcessPoolExecutor
     pool.shutdown(wait=False, cancel_futures=True)
     if isinstance(error, BrokenProcessPool):
         raise RunFailedError(
-            "a process that carried out runs was ended from outside, perhaps for want of memory; finished runs are "
-            "kept: give the same command again, with fewer --workers"
+            "a worker process was killed, possibly because memory ran out. Finished runs are kept. Run the same "
+            "command again with fewer --workers"
         ) from error
     raise RunFailedError(f"the run {entry.config.name} failed: {one_line(error)}") from error
 

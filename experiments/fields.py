@@ -38,7 +38,7 @@ def fitted(name: str, value: Any, hint: Any) -> Any:
     ((0, 1), 3)
     >>> fitted("objectives", "ce", tuple[str, ...])
     Traceback (most recent call last):
-    ValueError: objectives must be several values, as in a list, not 'ce'
+    ValueError: objectives must be a list, not 'ce'
     """
     arms = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     words = [each for arm in arms if get_origin(arm) is Literal for each in get_args(arm)]
@@ -50,7 +50,7 @@ def fitted(name: str, value: Any, hint: Any) -> Any:
     for arm in arms:
         if arm in _CHECKS:
             return _CHECKS[arm](name, value)
-    wanted = [*words, *["several values, as in a list"] * bool(several)]
+    wanted = [*words, *["a list"] * bool(several)]
     raise ValueError(f"{name} must be {' or '.join(wanted)}, not {value!r}")
 
 

@@ -1,4 +1,4 @@
-"""Options that would change nothing are refused: whoever gives one expects it to."""
+"""Options that have no effect are refused: whoever gives one expects an effect."""
 
 from __future__ import annotations
 
@@ -20,16 +20,24 @@ class Use(NamedTuple):
     """Where a setting changes what is computed.
 
     Attributes:
-        reaches: Whether it does so in a run.
-        whom: Such runs, in words.
+        applies_to: Whether it does so in a run.
+        condition: What such a run has, in words.
     """
 
-    reaches: Callable[[RunConfig], bool]
-    whom: str
+    applies_to: Callable[[RunConfig], bool]
+    condition: str
 
 
 def _learns(run: RunConfig) -> bool:
     return lookup("method", parse_specification(run.method)[0], METHODS).learns_by_gradient
+
+
+def _trains_backbone(run: RunConfig) -> bool:
+    """Whether anything learns beside the head: a PEFT module, the backbone, or what a method adds."""
+    return parse_specification(run.peft)[0] != "none" or parse_specification(run.method)[0] not in (
+        "sequential",
+        "linear-probe",
+    )
 
 
 def _has_parts_in_blocks(run: RunConfig) -> bool:
@@ -42,7 +50,11 @@ _LEARNING = Use(_learns, "methods that learn by gradients")
 
 USES: dict[str, Use] = {
     **dict.fromkeys(("optimizer", "learning_rate", "rate_milestones", "weight_decay"), _LEARNING),
-    **dict.fromkeys(("freeze_fraction", "augment", "cache_features"), _LEARNING),
+    **dict.fromkeys(("augment", "cache_features"), _LEARNING),
+    "freeze_fraction": Use(
+        lambda run: _learns(run) and _trains_backbone(run) and run.num_tasks != 1,
+        "several tasks, and a PEFT module that learns by gradients",
+    ),
     "momentum": Use(lambda run: _learns(run) and run.optimizer == "sgd", "--optimizer sgd"),
     "adam_betas": Use(lambda run: _learns(run) and run.optimizer == "adam", "--optimizer adam"),
     "crop_scale": Use(lambda run: _learns(run) and augments(run), "--augment yes, or auto on photographs"),
@@ -72,13 +84,13 @@ def refuse_idle(config: Settings, default: Settings, entries: Sequence[Entry]) -
             continue
         runs = [entry.config for entry in entries if _same(getattr(entry.config, name), value)]
         if not runs:
-            raise ValueError(f"{_option(name, value)} changes nothing: this command sets it for each run by itself")
+            raise ValueError(f"{_option(name, value)} has no effect: this command sets it for each run")
         if name not in USES:
             continue
         for run in runs:
             check(run)  # from here on all names are known
-        if not any(USES[name].reaches(run) for run in runs):
-            raise ValueError(f"{_option(name, value)} changes nothing: it goes with {USES[name].whom}; drop it")
+        if not any(USES[name].applies_to(run) for run in runs):
+            raise ValueError(f"{_option(name, value)} has no effect: it is used only with {USES[name].condition}")
 
 
 def _same(first: Any, second: Any) -> bool:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from agents.methods import NO_OBJECTIVE
 from experiments.building import check
-from experiments.comparison import Entry, Job, kinds, run_all
+from experiments.comparison import Entry, Job, check_different, check_workers, kinds, run_all
 from experiments.display import compute, plan_lines
 from experiments.figures import save_figures
 from experiments.plan import make_plan
@@ -62,7 +62,7 @@ def carry_out(
         ValueError: There is nothing to run, the baseline is not among the contenders, or a run is impossible.
         RunFailedError: A run failed; the finished ones are kept.
     """
-    refuse_empty(entries, baseline)
+    check_comparison(entries, baseline, places.workers)
     runs = run_all(entries, places.runs, places.workers, job)
     command = f"python -m experiments {shlex.join(sys.argv[1:])}"
     table = write_report(runs, baseline, places.tables, command, measures, introduction)
@@ -74,35 +74,30 @@ def carry_out(
     return runs
 
 
-def refuse_empty(entries: Sequence[Entry], baseline: str) -> None:
-    """See that there are runs, and that the differences have something to be taken to.
+def check_comparison(entries: Sequence[Entry], baseline: str, workers: int | None) -> None:
+    """Check the runs of a comparison as a whole, before any work.
+
+    Args:
+        entries: The runs.
+        baseline: The contender from which the others are subtracted.
+        workers: Runs at once; None for as many as fit.
 
     Raises:
-        ValueError: There are none, or the baseline is missing.
+        ValueError: There are no runs, two are equal, the baseline is missing, or `workers` is below 1.
     """
+    check_workers(workers)
     if not entries:
         raise ValueError("nothing to compare: give at least one objective, one seed, and one value of all that varies")
     contenders = list(dict.fromkeys(entry.contender for entry in entries))
     if baseline not in contenders:
         raise ValueError(f"differences are taken to {baseline!r}: name it too, beside {', '.join(contenders)}")
+    check_different(entries)
 
 
 def keep_figures(figures: dict[str, Figure], folder: Path) -> None:
     """Save figures, and say where."""
     for file in save_figures(figures, folder):
         say(f"figure {file}")
-
-
-def show_dry(entries: Sequence[Entry], baseline: str | None = None) -> None:
-    """What `--dry-run` shows, once it is seen that the runs are possible.
-
-    Args:
-        entries: The runs.
-        baseline: The contender from whom the others are subtracted, where they are compared.
-    """
-    if baseline is not None:
-        refuse_empty(entries, baseline)
-    show_plan(entries)
 
 
 def show_plan(entries: Sequence[Entry]) -> None:

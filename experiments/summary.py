@@ -44,8 +44,8 @@ def refuse_absurd(metrics: Mapping[str, Any], learning_rate: float) -> None:
         values = np.ravel(np.array([] if value is None else value, dtype=float))
         if not np.isfinite(values).all() or (name == "nll" and (values > LARGEST_NLL).any()):
             raise ValueError(
-                f"learning diverged: {name} is {value} at learning rate {learning_rate:g}, which is no result; give a "
-                "smaller --learning-rate"
+                f"training diverged: {name} is {value} with learning rate {learning_rate:g}; use a smaller "
+                "--learning-rate"
             )
 
 

@@ -60,7 +60,7 @@ METHODS: dict[str, type[Method]] = {
 
 
 def register_method(name: str) -> Callable[[Definition], Definition]:
-    """A decorator that names a method of one's own, so that `ViTPolicy` and the command line find it.
+    """A decorator that names a method of yours, so that `ViTPolicy` and the command line find it.
 
     Args:
         name: Any word without a colon.

@@ -101,7 +101,7 @@ OBJECTIVES: dict[str, Callable[..., Any]] = {
 
 
 def register_objective(name: str) -> Callable[[Definition], Definition]:
-    """A decorator that names an objective of one's own, so that `EPG` and the command line find it.
+    """A decorator that names an objective of yours, so that `EPG` and the command line find it.
 
     Args:
         name: Any word without a colon.

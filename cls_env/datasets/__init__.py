@@ -29,7 +29,7 @@ DEFAULT_TASKS = 5
 
 
 def register_dataset(name: str, loader: str | Loader, **about: Any) -> DatasetCard:
-    """Make an image set of one's own known by name, to `load_dataset` and `gym.make`; an earlier one is replaced.
+    """Make a dataset of yours known by name, to `load_dataset` and `gym.make`; an earlier one is replaced.
 
     Args:
         name: By which it will be asked for.
@@ -70,7 +70,7 @@ def load_dataset(name: str, /, **options: Any) -> ImageDataset:
             them.
     """
     loader = lookup("dataset", name, DATASETS).load_function()
-    # NumPy's numbers only: a loader of one's own may want arrays.
+    # NumPy's numbers only: a user's loader may want arrays.
     given = {key: as_plain(value) if np.ndim(value) == 0 else value for key, value in options.items()}
     call_arguments(f"dataset {name!r}", loader, given, ())
     try:

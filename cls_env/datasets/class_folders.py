@@ -76,9 +76,9 @@ def class_groups(
     inside = [path for path in below if path.parts[0] not in excluded]
     unread = [
         Problem(
-            f"images in a format that is not read ({path.suffix.lower()})",
+            f"images in an unsupported format ({path.suffix.lower()})",
             f"{tree.root / base / path}",
-            f"the format {path.suffix.lower()} is not read",
+            f"the image format {path.suffix.lower()} is not supported",
         )
         for path in inside
         if path.suffix.lower() in OTHER_IMAGE_SUFFIXES
@@ -86,7 +86,7 @@ def class_groups(
     report.refuse(unread, "Convert these images to PNG or JPEG")
     others = [path for path in inside if path.suffix.lower() not in IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES]
     for suffix, count in sorted(Counter(path.suffix.lower() or "no suffix" for path in others).items()):
-        report.leave_out(f"files that are no images ({suffix})", count)
+        report.leave_out(f"files that are not images ({suffix})", count)
     images = [path for path in inside if path.suffix.lower() in IMAGE_SUFFIXES]
     if level == LEAF:
         groups = _leaves(images, place, report)
@@ -116,8 +116,8 @@ def _sort_into(
     report.leave_out("images outside of the class folders", outside)
     if deeper:
         report.remarks[
-            "lie in folders within their class folder, which name no classes (leaf_classes=True makes each folder "
-            "that holds images a class)"
+            "in subfolders of a class folder, whose names are not used (leaf_classes=True makes each folder that "
+            "holds images a class)"
         ] += deeper
 
 

@@ -26,7 +26,7 @@ SYSTEM_NAMES = frozenset(
 )
 HIDDEN = "hidden files and folders"
 SYSTEM = "thumbnails and system files (@eaDir, Thumbs.db ...)"
-LOOPS = "links to a folder that holds them"
+LOOPS = "links to a parent folder"
 
 
 @dataclass(frozen=True)

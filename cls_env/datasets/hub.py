@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from cls_env.arguments import whole_number
+from cls_env.command_line import one_line
 from cls_env.datasets.class_folders import CLASS_SORTS, sort_names
 from cls_env.datasets.decoding import DEPTH, MOST_PIXELS, Facts, upright
 from cls_env.datasets.listing import Listing, Row, split_by_seed
@@ -118,7 +119,7 @@ def load_hub(
     try:
         found = datasets.load_dataset(path, revision=revision)
     except Exception as error:  # the hub's client has many kinds: no network, no such set, no such revision, ...
-        raise ValueError(f"datasets.load_dataset can't give {path!r}: {_one_line(error)}") from error
+        raise ValueError(f"datasets.load_dataset can't give {path!r}: {one_line(error)}") from error
     wanted = _splits(path, list(found), train_split, test_split, validation_split, drawn is not None)
     features = found[train_split].features
     images = image_column or _only(path, features, datasets.Image, "image")
@@ -133,7 +134,7 @@ def load_hub(
         splits = {name: found[name].cast_column(images, datasets.Image(decode=False)) for name in wanted.values()}
         prints = [splits[name]._fingerprint for name in wanted.values()]
     except Exception as error:  # another schema in a split, a column that holds no images, ...
-        raise ValueError(f"{path}: column {images!r} can't be read as images: {_one_line(error)}") from error
+        raise ValueError(f"{path}: column {images!r} can't be read as images: {one_line(error)}") from error
 
     def make_listing(room: Path, report: LoadReport) -> Listing:
         reader = HubReader(splits, images)
@@ -250,7 +251,3 @@ def _only(path: str, features: Any, kind: type, what: str) -> str:
             f"{', '.join(features)}); name one by {what}_column"
         )
     return columns[0]
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -51,7 +51,7 @@ class ImageDataset:
         validation_rows: Rows of the training images that the set itself holds out for validation, int64, ascending;
             None where it has no validation split.
         left_out: How many files or folders loading left out, by kind.
-        remarks: How many images a remark of the loader concerns, by the remark.
+        remarks: Remarks of the loader, such as transparent images, each with the number of images.
 
     Raises:
         ValueError: Shapes, dtypes, labels or names do not fit together.

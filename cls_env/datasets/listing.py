@@ -159,7 +159,7 @@ def split_by_lists(
         found = []
         for line, row in listed_files(lines, known):
             if row is None:
-                raise ValueError(f"{where}: the {split} list names {line!r}, but there is no such image, or several")
+                raise ValueError(f"{where}: the {split} list contains {line!r}, which matches no image or several")
             if row.reference in taken:
                 raise ValueError(f"{where}: {row.reference!r} is named twice, the second time in the {split} list")
             taken.add(row.reference)

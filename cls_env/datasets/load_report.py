@@ -60,7 +60,7 @@ class LoadReport:
         if not self.skip:
             named = "; ".join(map(str, problems[:MOST_NAMED]))
             more = f"; and {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
-            raise ValueError(f"{named}{more}. {remedy}, or leave such files out and count them with on_error='skip'")
+            raise ValueError(f"{named}{more}. {remedy}, or pass on_error='skip' to leave such files out and count them")
         for problem in problems:
             self.left_out[problem.kind] += 1
             self.skipped.append(str(problem))
@@ -74,28 +74,28 @@ class LoadReport:
             bit_depth: Of 16-bit images, as was asked for.
         """
         for fact, remark in (
-            (TRANSPARENT, f"are transparent and were laid on a {background} background"),
-            (FIRST_FRAME, "have several frames, of which the first was taken"),
-            (UNREADABLE_METADATA, "have metadata that can't be read in full; their pixels were taken"),
+            (TRANSPARENT, f"transparent, shown on the background {background}"),
+            (FIRST_FRAME, "several frames, of which the first was taken"),
+            (UNREADABLE_METADATA, "metadata that can't be read in full; the pixels were taken"),
         ):
             if facts[fact]:
                 self.remarks[remark] += facts[fact]
         bits = {int(fact.removeprefix(BITS)): count for fact, count in facts.items() if fact.startswith(BITS)}
         if bits and bit_depth == DEPTH and 0 < max(bits) <= FEW_BITS:
-            dark = f"have 16 bits, of which none uses more than {max(bits)}: bit_depth={max(bits)} makes them brighter"
+            dark = f"16 bits, of which only {max(bits)} are used; bit_depth={max(bits)} makes them brighter"
             self.remarks[dark] += sum(bits.values())
         if bits and max(bits) > bit_depth:
-            lost = f"have values above bit_depth={bit_depth}, which became white"
+            lost = f"values above bit_depth={bit_depth}, which became white"
             self.remarks[lost] += sum(count for used, count in bits.items() if used > bit_depth)
 
 
 def report_lines(left_out: Mapping[str, int], remarks: Mapping[str, int]) -> list[str]:
     """What is left out and what is remarkable, a line for each kind.
 
-    >>> report_lines({"hidden files and folders": 2}, {"have several frames, of which the first was taken": 1})
-    ['left out: 2 hidden files and folders', '1 images have several frames, of which the first was taken']
+    >>> report_lines({"hidden files and folders": 2}, {"several frames, of which the first was taken": 1})
+    ['left out: 2 hidden files and folders', '1 image: several frames, of which the first was taken']
     """
     return [
         *(f"left out: {count:,} {kind}" for kind, count in left_out.items()),
-        *(f"{count:,} images {remark}" for remark, count in remarks.items()),
+        *(f"{count:,} image{'s' * (count != 1)}: {remark}" for remark, count in remarks.items()),
     ]

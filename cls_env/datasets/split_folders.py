@@ -101,7 +101,7 @@ def refuse_split_folders(tree: Tree, top: str) -> None:
         return  # classes that happen to be named so
     names = sorted(splits, key=lambda name: _ORDER.index(splits[name]))
     named = f"{', '.join(names[:-1])} and {names[-1]}"
-    raise ValueError(f"{tree.root} is split already, into {named}: drop test_fraction or the lists")
+    raise ValueError(f"{tree.root} already has split folders, {named}: remove test_fraction or the lists of files")
 
 
 def entered_folder(tree: Tree, top: str, level: int) -> str:

@@ -105,7 +105,7 @@ def task_sizes(
     if num_tasks is None:
         return _growing_sizes(num_classes, init_classes, increment)
     if init_classes is not None or increment is not None:
-        raise ValueError("num_tasks and increment are two ways to split the classes into tasks: give one of them")
+        raise ValueError("num_tasks can't be combined with init_classes or increment: remove num_tasks or the others")
     if isinstance(num_tasks, int | np.integer):
         return _equal_sizes(num_classes, num_tasks)
     if sum(num_tasks) != num_classes or min(num_tasks, default=0) < 1:

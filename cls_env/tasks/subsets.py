@@ -47,7 +47,7 @@ def training_rows(
         raise ValueError(f"validation_fraction is a share in [0, 1), not {validation_fraction}")
     if validation_fraction and own_validation is not None:
         raise ValueError(
-            f"the images have a validation split of their own, of {len(own_validation)}: drop "
+            f"the dataset has its own validation split, of {len(own_validation)} images: remove "
             f"validation_fraction={validation_fraction}"
         )
     if max_per_class is not None and max_per_class < 1:

@@ -11,7 +11,7 @@ from experiments.building import check
 from experiments.comparison import Entry
 from experiments.files import reading, replace_file
 from experiments.idle import refuse_idle
-from experiments.outcome import Places, carry_out, keep_figures, refuse_empty
+from experiments.outcome import Places, carry_out, check_comparison, keep_figures
 from experiments.ownership import owned
 from experiments.results import place_of
 from experiments.rl.algorithms import ALGORITHMS, find_algorithm
@@ -44,7 +44,7 @@ def rl_command(config: RlConfig, out: Path | None = None, workers: int | None = 
     baseline = (*config.algorithms, "")[0]
     refuse_idle(config, RlConfig(), entries)
     if dry_run:
-        refuse_empty(entries, baseline)
+        check_comparison(entries, baseline, workers)
         _show(entries)
         return
     folder = out or Path("results/rl") / config.data_name

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from cls_env.naming import lookup
 from experiments.comparison import Entry
-from experiments.outcome import refuse_empty
+from experiments.outcome import check_comparison
 from experiments.report import summary_table
 from experiments.studies.figures import differences, heat_map
 from experiments.studies.study import Study, StudyConfig, by_noise, crossed
@@ -77,7 +77,7 @@ def attempts(config: AttemptsConfig) -> list[Entry]:
     """
     if shared := set(config.seeds) & set(config.fresh_seeds):
         raise ValueError(f"seed {min(shared)} is not fresh: it is a development seed too; give other --fresh-seeds")
-    refuse_empty(contend(config, config.finalists, config.fresh_seeds), BASELINE)
+    check_comparison(contend(config, config.finalists, config.fresh_seeds), BASELINE, None)
     return contend(config, config.attempts, config.seeds)
 
 

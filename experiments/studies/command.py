@@ -15,7 +15,7 @@ from rich.table import Table
 
 from experiments.files import replace_file, write_text
 from experiments.idle import refuse_idle
-from experiments.outcome import Places, carry_out, keep_figures, show_dry
+from experiments.outcome import Places, carry_out, check_comparison, keep_figures, show_plan
 from experiments.ownership import owned
 from experiments.report import LEGEND, latex, markdown, rich_tables
 from experiments.studies import STUDIES
@@ -48,7 +48,8 @@ def study_command(study: Study[Any]) -> Callable[..., None]:
         refuse_idle(config, study.config, entries)
         _introduce(study)
         if dry_run:
-            show_dry(entries, study.baseline)
+            check_comparison(entries, study.baseline, workers)
+            show_plan(entries)
             if study.then:
                 say("what follows depends on these runs")
             return

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.comparison import Entry
-from experiments.outcome import refuse_empty
+from experiments.outcome import check_comparison
 from experiments.studies.figures import against, differences, points
 from experiments.studies.study import OBJECTIVES, Study, StudyConfig, by_noise, by_objective, crossed
 
@@ -43,7 +43,7 @@ def tuning_entries(config: RatesConfig) -> list[Entry]:
         raise ValueError(f"tuning_fraction is a share of the training images in (0, 1), not {config.tuning_fraction}")
     if shared := set(config.seeds) & set(config.tuning_seeds):
         raise ValueError(f"seed {min(shared)} is to tune and to compare; give other --tuning-seeds")
-    refuse_empty(crossed(config, by_noise(config, config.label_noise), by_objective(config.objectives)), "ce")
+    check_comparison(crossed(config, by_noise(config, config.label_noise), by_objective(config.objectives)), "ce", None)
     conditions = {
         f"{noise}, rate {rate:g}": {**setting, "learning_rate": rate, "validation_fraction": config.tuning_fraction}
         for noise, setting in by_noise(config, config.label_noise).items()

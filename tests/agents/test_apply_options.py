@@ -133,7 +133,7 @@ def test_options_that_would_be_passed_over_are_refused(name: str, make_vec: Make
     env = VecMonitor(GymnasiumVecEnv(make_vec(4)))
     model = algorithm("CnnPolicy", env, policy_kwargs=VIT, device="cpu", **arguments).learn(8)
     model.get_env().set_options({"task": 1})
-    message = r"was not reset after it was given the options {'task': 1}, .*reset_num_timesteps=True.*ApplyOptions\(\)"
+    message = r"was given the options {'task': 1} and not reset since, .*reset_num_timesteps=True.*ApplyOptions\(\)"
     with pytest.raises(ValueError, match=message) as error:
         model.learn(8, reset_num_timesteps=False)
     assert "\n" not in str(error.value)

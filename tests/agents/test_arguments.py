@@ -139,7 +139,7 @@ def test_a_checkpoint_in_the_middle_of_training(make_vec: MakeVec, tmp_path: Pat
         ({"policy_kwargs": {"optimizer_kwargs": {"betas": 3}}}, "Adam does not take optimizer_kwargs"),
         (
             {"policy_kwargs": {"optimizer_kwargs": {"eps": 1 + 0j}}},
-            r"optimizer_kwargs.eps can't be saved, since JSON holds no complex: \(1\+0j\)",
+            r"optimizer_kwargs.eps can't be saved: a value of type complex is not JSON serializable: \(1\+0j\)",
         ),
         ({"objective": 3}, "objective must be text, not 3"),
         ({"objective": np.array(["ce", "epg"])}, "objective must be text"),
@@ -169,8 +169,8 @@ def test_wrong_arguments_are_named_before_training(given: dict[str, Any], messag
         ("crop_fraction", 0, r"crop_fraction is a share of the side in \(0, 1\], not 0"),
         ("crop_fraction", 1.1, r"crop_fraction is a share of the side in \(0, 1\], not 1.1"),
         ("crop_fraction", "1", "crop_fraction must be a number"),
-        ("peft", 3, "peft: a name is asked for.*, not 3"),
-        ("method", None, "method: a name is asked for.*, not None"),
+        ("peft", 3, "peft: expected text, 'name'.*, not 3"),
+        ("method", None, "method: expected text, 'name'.*, not None"),
         ("blocks", (-1,), r"blocks are indices of transformer blocks, as in \(0, 1, 2\), not \(-1,\)"),
         ("blocks", (True,), "blocks are indices of transformer blocks"),
         ("blocks", np.array([0.5]), "blocks are indices of transformer blocks"),
@@ -315,9 +315,9 @@ def test_an_optimizer_that_is_a_function_is_saved_without_a_name(make_vec: MakeV
 def test_what_json_cannot_hold_is_named_at_save(make_vec: MakeVec, tmp_path: Path) -> None:
     agent = EPG("ViTPolicy", make_vec(8), **ALIKE)
     agent.freeze_fraction = np.float32(0.5)  # behind the constructor's back
-    with pytest.raises(ValueError, match=r"freeze_fraction can't be saved, since JSON holds no float32"):
+    with pytest.raises(ValueError, match=r"freeze_fraction can't be saved: a value of type float32 is not JSON"):
         agent.save(tmp_path / "agent")
-    with pytest.raises(ValueError, match=r"a\.b can't be saved, since JSON holds no object"):
+    with pytest.raises(ValueError, match=r"a\.b can't be saved: a value of type object is not JSON"):
         save_checkpoint(tmp_path / "agent", agent.policy, {"a": {"b": object()}})
     assert list(tmp_path.iterdir()) == []
 
@@ -384,7 +384,7 @@ def test_actions_that_are_no_counted_classes(make_vec: MakeVec) -> None:
         spaces.MultiDiscrete([6] * 8, start=[1] * 8),
         spaces.Discrete(6, start=1),
     )
-    with pytest.raises(ValueError, match=r"the actions must be Discrete, counted from 0, not Discrete\(6, start=1\)"):
+    with pytest.raises(ValueError, match=r"the action space must be Discrete with start=0, not Discrete\(6, start=1\)"):
         EPG("ViTPolicy", shifted, **ALIKE)
 
 

@@ -128,7 +128,7 @@ class Lost(gym.vector.VectorWrapper):
 def test_rewards_that_are_no_numbers_are_the_environments_fault(kind: Any, make_vec: MakeVec) -> None:
     """Predicted rewards would have passed over them, as over those of actions that were not chosen."""
     agent = kind("ViTPolicy", Lost(make_vec(8), told=kind is EPG), **ALIKE)
-    with pytest.raises(ValueError, match="the environment pays rewards that are NaN or infinite"):
+    with pytest.raises(ValueError, match="the environment returned rewards that are NaN or infinite"):
         agent.learn(32)
 
 

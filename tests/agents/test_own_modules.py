@@ -219,7 +219,7 @@ def test_what_a_method_declares_holds(declared: str, allowed: list[str], refused
         ("all", "unknown PEFT module 'all'"),
         ("lora:r=abc", "r of PEFT module 'lora' must be a whole number"),
         ("prompt-tuning", "does not fit a ViT"),
-        (None, "a name is asked for"),
+        (None, "expected text, 'name'"),
     ],
 )
 def test_a_declaration_that_names_no_module_is_refused(declared: Any, message: str) -> None:

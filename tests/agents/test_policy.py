@@ -260,7 +260,7 @@ def test_backbone_stays_in_eval_mode() -> None:
         ({"blocks": "all"}, r"blocks are indices of transformer blocks, as in \(0, 1, 2\), not 'all'"),
         ({"blocks": (0.5,)}, r"blocks are indices of transformer blocks"),
         ({"blocks": 3}, r"blocks are indices of transformer blocks"),
-        ({"peft": None}, "name is asked for"),
+        ({"peft": None}, "expected text, 'name'"),
         ({"blocks": ()}, "at least one transformer block"),
         ({"modle": "x"}, "unknown policy argument 'modle'; did you mean 'model'"),
         ({"model": "resnet18", "pretrained": False}, "no transformer blocks"),

@@ -91,5 +91,5 @@ def test_an_algorithm_without_tasks_goes_through_a_schedule(make_vec: MakeVec) -
 
 def test_epg_asks_for_one_task_a_call(make_vec: MakeVec) -> None:
     agent = EPG("ViTPolicy", make_vec(8, task_schedule=16), batch_size=8, seed=0, device="cpu")
-    with pytest.raises(ValueError, match="went on to new classes within a learn call"):
+    with pytest.raises(ValueError, match="moved on to new classes during learn"):
         agent.learn(48)

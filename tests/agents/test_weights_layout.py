@@ -120,7 +120,7 @@ def test_what_does_not_fit_is_told_without_the_prefix(vit: nn.Module, tmp_path: 
 def test_a_model_that_is_there_twice_is_refused(vit: nn.Module, tmp_path: Path) -> None:  # noqa: F811
     tensors = dict(vit.state_dict())
     torch.save(under("left.", tensors) | under("right.", other(tensors)), tmp_path / "twins.pth")
-    with pytest.raises(ValueError, match=r"holds the model several times, under 'left.', 'right.': save one of them"):
+    with pytest.raises(ValueError, match=r"several copies of the model, with the prefixes 'left.', 'right.': save"):
         create_backbone(VIT, True, (32, 32), 0, str(tmp_path / "twins.pth"))
 
 

@@ -42,7 +42,7 @@ def test_ink_on_a_transparent_ground_stays(tmp_path: Path, mode: str, capsys: py
     white = load_dataset("folder", root=root, image_size=16, test_fraction=0.25)
     assert {int(value) for value in np.unique(white.train_images)} == {0, 255}
     assert len(np.unique(white.train_images[:].reshape(6, -1), axis=0)) == 2
-    assert "8 images are transparent and were laid on a white background" in capsys.readouterr().err
+    assert "8 images: transparent, shown on the background white" in capsys.readouterr().err
     grey = load_dataset("folder", root=root, image_size=16, test_fraction=0.25, background="#404040")
     assert int(grey.train_images[0, 0, 0, 0]) == 0x40
     with pytest.raises(ValueError, match="background must be a colour such as 'white' or '#202020', not 'whitish'"):
@@ -131,13 +131,13 @@ def test_sixteen_bits_of_which_few_are_used_are_said_and_scaled(
     root = folders(tmp_path / "set", ".png", twelve_bits)
     dark = load_dataset("folder", root=root, image_size=16, test_fraction=0.25)
     assert dark.train_images[:].max() == 15
-    remark = "have 16 bits, of which none uses more than 12: bit_depth=12 makes them brighter"
+    remark = "16 bits, of which only 12 are used; bit_depth=12 makes them brighter"
     assert dark.remarks == {remark: 8} and f"8 images {remark}" in capsys.readouterr().err
     scaled = load_dataset("folder", root=root, image_size=16, test_fraction=0.25, bit_depth=12)
     assert scaled.train_images[:].max() == 255 and len(np.unique(scaled.train_images[:])) > 100
     assert scaled.remarks == {}
     clipped = load_dataset("folder", root=root, image_size=16, test_fraction=0.25, bit_depth=10)
-    assert clipped.remarks == {"have values above bit_depth=10, which became white": 8}
+    assert clipped.remarks == {"values above bit_depth=10, which became white": 8}
     with pytest.raises(ValueError, match="bit_depth is the number of bits in use, 8 to 16, not 17"):
         load_dataset("folder", root=root, test_fraction=0.25, bit_depth=17)
 
@@ -157,7 +157,7 @@ def test_further_frames_are_said(tmp_path: Path) -> None:
             frames = [Image.new("RGB", (8, 8), (shade, 0, 0)) for shade in (200, 100)]
             frames[0].save(tmp_path / name / f"{index}.gif", save_all=True, append_images=frames[1:])
     dataset = load_dataset("folder", root=tmp_path, image_size=8, test_fraction=0.25)
-    assert dataset.remarks == {"have several frames, of which the first was taken": 8}
+    assert dataset.remarks == {"several frames, of which the first was taken": 8}
     assert int(dataset.train_images[0, 0, 0, 0]) > 180
 
 

@@ -161,7 +161,7 @@ def test_step_before_reset_is_refused(stream: TaskStream) -> None:
         ({"feedback": "bandid"}, "did you mean 'bandit'"),
         ({"reward_matrix": np.eye(5)}, r"shape \(6, 6\)"),
         ({"reward_matrix": np.full((6, 6), np.nan)}, "finite"),
-        ({"num_tasks": 2}, "a TaskStream is complete: drop num_tasks"),
+        ({"num_tasks": 2}, "num_tasks can't be combined with a TaskStream"),
     ],
 )
 def test_bad_arguments_are_named(stream: TaskStream, arguments: dict[str, object], message: str) -> None:

@@ -55,7 +55,7 @@ def test_validation_folder_is_the_validation_split(tmp_path: Path, name: str) ->
     assert [task["validation_images"] for task in stream.describe()["tasks"]] == [4, 4]
     env = ClassIncrementalEnv(stream, split="validation", task=[0, 1])
     assert {int(env.reset()[0][0, 0, 0]) for _ in range(8)} == set(range(16, 24))
-    with pytest.raises(ValueError, match="have a validation split of their own, of 8: drop validation_fraction"):
+    with pytest.raises(ValueError, match="has its own validation split, of 8 images: remove validation_fraction"):
         TaskStream(dataset, 2, validation_fraction=0.5)
 
 
@@ -93,16 +93,16 @@ def test_two_folders_for_one_split_are_refused(tmp_path: Path) -> None:
 )
 def test_splits_are_no_classes(tmp_path: Path, top: str, splits: tuple[str, ...]) -> None:
     root = split_tree(tmp_path / "set" / top, *splits)
-    with pytest.raises(ValueError, match=f"is split already, into {splits[0]}.*: drop test_fraction or the lists"):
+    with pytest.raises(ValueError, match=f"already has split folders, {splits[0]}.*: remove test_fraction"):
         load_dataset("folder", root=tmp_path / "set", test_fraction=0.25)
     (tmp_path / "list.txt").write_text(f"{splits[0]}/cat/0.png\n")
     lists = {"train_list": tmp_path / "list.txt", "test_list": tmp_path / "list.txt"}
-    with pytest.raises(ValueError, match="is split already"):
+    with pytest.raises(ValueError, match="already has split folders"):
         load_dataset("folder", root=tmp_path / "set", **lists)
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as writer:
         for file in root.rglob("*.png"):
             writer.write(file, file.relative_to(tmp_path / "set"))
-    with pytest.raises(ValueError, match="is split already"):
+    with pytest.raises(ValueError, match="already has split folders"):
         load_dataset("folder", root=tmp_path / "set.zip", test_fraction=0.25)
 
 
@@ -189,7 +189,7 @@ def test_a_line_names_no_other_file_than_its_own(flat: Path, tmp_path: Path) -> 
     """Where 'great cat/0.png' is not there, 'cat/0.png' is not meant."""
     (tmp_path / "train.txt").write_text("cat/0.png\ngreat cat/0.png\n")
     (tmp_path / "test.txt").write_text("cat/1.png\n")
-    with pytest.raises(ValueError, match=r"the train list names 'great cat/0\.png', but there is no such image"):
+    with pytest.raises(ValueError, match=r"the train list contains 'great cat/0\.png', which matches no image"):
         load_dataset("folder", root=flat, train_list=tmp_path / "train.txt", test_list=tmp_path / "test.txt")
 
 

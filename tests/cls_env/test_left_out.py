@@ -191,9 +191,11 @@ def test_suffixes_that_windows_gives_are_taken(tree: Path) -> None:
 def test_images_of_formats_that_are_not_read_are_named(tree: Path) -> None:
     for name in ("a.heic", "b.HEIC", "c.svg"):
         (tree / "train" / "cat" / name).write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"cat/a\.heic: the format \.heic is not read;.*Convert these images to PNG"):
+    with pytest.raises(
+        ValueError, match=r"cat/a\.heic: the image format \.heic is not supported;.*Convert these images to PNG"
+    ):
         load(tree)
-    kind = "images in a format that is not read"
+    kind = "images in an unsupported format"
     assert load(tree, on_error="skip").left_out == {f"{kind} (.heic)": 2, f"{kind} (.svg)": 1}
 
 
@@ -207,9 +209,9 @@ def test_everything_passed_over_is_counted_and_said(tree: Path, capsys: pytest.C
     assert dataset.left_out == {
         HIDDEN: 3,
         SYSTEM: 2,
-        "files that are no images (.txt)": 1,
-        "files that are no images (.zip)": 1,
-        "files that are no images (no suffix)": 1,
+        "files that are not images (.txt)": 1,
+        "files that are not images (.zip)": 1,
+        "files that are not images (no suffix)": 1,
         "images outside of the class folders": 4,
         "images in the folder 'unlabelled', which is no split": 4,
     }

@@ -164,7 +164,7 @@ def test_noise_of_no_size_changes_nothing(stream: TaskStream) -> None:
         ("gaussian:deviation=wide", "deviation .* must be a number, not 'wide'"),
         ("flip:probability=1.5", r"reward_noise 'flip:probability=1.5': probability must be in \[0, 1\], not 1.5"),
         ("flip:", "name:key=value"),
-        (0.1, "a name is asked for"),
+        (0.1, "expected text, 'name'"),
     ],
 )
 def test_noise_that_is_none_is_refused(stream: TaskStream, noise: Any, message: str) -> None:

@@ -130,7 +130,7 @@ def test_listed_split(flat: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'apple/train_0\.png' is named twice, the second time in the test list"):
         load_dataset("folder", root=flat, train_list=lists["train"], test_list=lists["test"])
     lists["test"].write_text("apple/nowhere.png\n")
-    with pytest.raises(ValueError, match=r"the test list names 'apple/nowhere\.png', but there is no such image"):
+    with pytest.raises(ValueError, match=r"the test list contains 'apple/nowhere\.png', which matches no image"):
         load_dataset("folder", root=flat, train_list=lists["train"], test_list=lists["test"])
 
 
@@ -195,7 +195,7 @@ def test_lists_tell_deep_files_of_one_name_apart(flat: Path, tmp_path: Path) -> 
 
 
 def test_split_tree_is_not_split_again(image_tree: Path) -> None:
-    with pytest.raises(ValueError, match="is split already, into train and test"):
+    with pytest.raises(ValueError, match="already has split folders, train and test"):
         load_dataset("folder", root=image_tree, test_fraction=0.5)
 
 

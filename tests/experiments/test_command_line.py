@@ -101,7 +101,7 @@ def test_stream_says_what_was_left_out(image_tree: Path, tmp_path: Path, capsys:
     shutil.copytree(tree / "test", tree / "val")
     assert main(["stream", "--dataset", "folder", "--root", str(tree), "--num-tasks", "2"]) == 0
     printed = capsys.readouterr().out
-    assert "left out: 1 files that are no images (.txt)\n" in printed and "validation" in printed
+    assert "left out: 1 files that are not images (.txt)\n" in printed and "validation" in printed
 
 
 def test_validation_folder_is_tested_on(image_tree: Path, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_interrupted_imports_leave_no_traceback(
     monkeypatch.delitem(sys.modules, "experiments.commands")
     monkeypatch.setattr(sys, "meta_path", [_Interrupt(), *sys.meta_path])
     assert main(["stream"]) == 130
-    assert capsys.readouterr().err == "stopped; the same command goes on from here\n"
+    assert capsys.readouterr().err == "interrupted; if the command saves its progress, running it again resumes it\n"
 
 
 def test_a_reader_that_goes_away_and_a_backend_that_is_not_there_are_no_trouble() -> None:
@@ -179,7 +179,7 @@ def test_a_run_that_diverged_is_not_finished(tmp_path: Path, capsys: pytest.Capt
 )
 def test_absurd_measures_are_refused(measures: dict[str, object]) -> None:
     refuse_absurd({"train_entropy": None, "nll": 30.0, "accuracy_curve": [0.5]}, 1.0)
-    with pytest.raises(ValueError, match=rf"learning diverged: {next(iter(measures))} is .* at learning rate 0\.5"):
+    with pytest.raises(ValueError, match=rf"training diverged: {next(iter(measures))} is .* with learning rate 0\.5"):
         refuse_absurd({"final_accuracy": 0.5} | measures, 0.5)
 
 

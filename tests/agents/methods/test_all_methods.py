@@ -210,8 +210,8 @@ class Without(gym.vector.VectorWrapper):
 @pytest.mark.parametrize(
     ("method", "key", "message"),
     [
-        ("ncm", "epoch_length", r"ncm looks through the images of a task.*info\['epoch_length'\]"),
-        ("inflora", "epoch_length", r"inflora looks through the images of a task.*info\['epoch_length'\]"),
+        ("ncm", "epoch_length", r"method 'ncm' reads all images of a task.*info\['epoch_length'\]"),
+        ("inflora", "epoch_length", r"method 'inflora' reads all images of a task.*info\['epoch_length'\]"),
         ("coda-prompt", "task_mask", r"needs info\['task_mask'\] to count them"),
     ],
 )

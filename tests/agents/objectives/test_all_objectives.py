@@ -147,7 +147,7 @@ def test_entropy_is_log_of_the_number_of_equal_actions() -> None:
         ("aepg:tau=-6", r"tau must be at least 0 and finite, not -6"),
         ("naepg:tau=NaN", r"tau must be at least 0"),
         ("aepg-geometric:tau=Infinity", r"tau must be at least 0 and finite"),
-        (None, r"name is asked for.*not None"),
+        (None, r"expected text, 'name'.*not None"),
         (Reinforce, r"Reinforce is a class: give one of its instances"),
         ("ce:gamma=1", r"objective 'ce' has no argument, and so no 'gamma'"),
     ],

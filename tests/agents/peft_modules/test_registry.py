@@ -38,7 +38,7 @@ def test_a_method_that_does_not_fit_is_refused_with_the_reason(name: str) -> Non
         ("hra:targets=3", r"targets of PEFT module 'hra' must be a word, not 3"),
         ("lora:lora_dropout=0.1", r"lora_dropout would do nothing"),
         ("adamss:use_asa=true", r"use_asa would do nothing"),
-        (None, r"name is asked for.*not None"),
+        (None, r"expected text, 'name'.*not None"),
         ("none:r=2", r"PEFT module 'none' has no argument, and so no 'r'"),
     ],
 )
