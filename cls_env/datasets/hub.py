@@ -146,7 +146,7 @@ def load_hub(
             return split_by_seed(reader, train, names, *drawn)
         validation = rows[wanted["validation"]] if "validation" in wanted else ()
         if test_split is None and SPLIT_NAMES.get(wanted["test"].casefold()) == "validation":
-            remark = f"of the split {wanted['test']!r} are the test split, since there is no other"
+            remark = f"of the split {wanted['test']!r}, used as the test split, since there is no other"
             report.remarks[remark] += len(rows[wanted["test"]])
         return Listing(reader, train, rows[wanted["test"]], names, validation=validation)
 

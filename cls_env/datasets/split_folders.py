@@ -53,7 +53,7 @@ def split_folders(tree: Tree, report: LoadReport) -> tuple[str, dict[str, str]]:
         folders["test"] = folders.pop("validation")
         place = PurePosixPath(top) / folders["test"]
         images = (path for path in map(PurePosixPath, tree.contents.files) if path.suffix.lower() in IMAGE_SUFFIXES)
-        remark = f"of the folder {folders['test']!r} are the test split, since there is no other"
+        remark = f"of the folder {folders['test']!r}, used as the test split, since there is no other"
         report.remarks[remark] += sum(path.is_relative_to(place) for path in images)
     for split in ("train", "test"):
         if split not in folders:

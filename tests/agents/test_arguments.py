@@ -368,11 +368,12 @@ def test_a_gpu_that_is_not_there(device: Any, make_vec: MakeVec, tmp_path: Path)
 def test_stacked_frames_are_named(stream: TaskStream) -> None:
     env = VecFrameStack(DummyVecEnv([lambda: gym.make("cls_env/ClassIncremental-v0", dataset=stream)]), 2)
     with pytest.raises(
-        ValueError, match=r"images of 1 or 3 channels, and these have 6, as stacked frames \(VecFrameStack\)"
+        ValueError,
+        match=r"images must have 1 or 3 channels, not 6: remove wrappers that add channels, such as VecFrameStack",
     ):
         EPG("ViTPolicy", env, **ALIKE)
     for channels in (2, 4):
-        with pytest.raises(ValueError, match=f"and these have {channels}"):
+        with pytest.raises(ValueError, match=f"1 or 3 channels, not {channels}"):
             ViTFeatures(spaces.Box(0, 255, (32, 32, channels), np.uint8))
     assert ViTFeatures(spaces.Box(0, 255, (32, 32, 1), np.uint8))(torch.zeros(1, 32, 32, 1, dtype=torch.uint8)).shape
 

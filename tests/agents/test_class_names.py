@@ -97,7 +97,7 @@ def test_classes_are_matched_by_name(name: str, six: ImageDataset, eight: ImageD
     agent = learn(AGENTS[name](env_of(six, [2, 0, 5, 3, 1, 4], 3), **ALIKE), range(2), 40)
     agent.save(tmp_path / "agent")
     kind = type(agent)
-    with pytest.raises(ValueError, match="classes of the environment and of the agent differ has learned") as error:
+    with pytest.raises(ValueError, match="classes of the environment and of the agent differ") as error:
         kind.load(tmp_path / "agent", env_of(eight, **OTHER), device="cpu")
     assert "\n" not in str(error.value)
     loaded = kind.load(tmp_path / "agent", env_of(eight, **OTHER), device="cpu", match_classes=True)
@@ -185,8 +185,14 @@ def test_the_checkpoint_names_the_classes_without_an_environment(six: ImageDatas
 @pytest.mark.parametrize(
     ("order", "message"),
     [
-        ([1, 0, 2, 3, 4, 5], "action 0 is {1!r} and not {0!r}, action 1 is {0!r} and not {1!r}; give an environment"),
-        ([5, 4, 3, 2, 1, 0], "action 0 is # and not #, action 1 is # and not #, action 2 is # and not #, ...; give"),
+        (
+            [1, 0, 2, 3, 4, 5],
+            "action 0 is {1!r} in the environment and {0!r} in the agent, action 1 is {0!r} in the environment and # in the agent; give",
+        ),
+        (
+            [5, 4, 3, 2, 1, 0],
+            "action 0 is # in the environment and # in the agent, action 1 is # in the agent, ...; give",
+        ),
     ],
 )
 def test_another_order_is_refused_with_what_differs(
@@ -203,14 +209,16 @@ def test_another_order_is_refused_with_what_differs(
             act()
     agent.learn(8)  # on the environment that it still has
     agent.get_env().venv = env_of(six, order, 3)  # behind its back
-    with pytest.raises(ValueError, match="classes of the environment and of the agent differ has learned"):
+    with pytest.raises(ValueError, match="classes of the environment and of the agent differ"):
         agent.learn(8)
 
 
 def test_missing_and_further_classes_are_named(six: ImageDataset, eight: ImageDataset) -> None:
     names = six.class_names
     agent = EPG("ViTPolicy", env_of(eight, list(range(8)), 4), "ce", **ALIKE).learn(8)
-    with pytest.raises(ValueError, match=f"lacks {re.escape(repr(eight.class_names[6]))}, .*; its action space has 6"):
+    with pytest.raises(
+        ValueError, match=f"lacks {re.escape(repr(eight.class_names[6]))}, .*; the environment has 6 actions"
+    ):
         agent.set_env(env_of(six, list(range(6)), 3))
     fewer = EPG("ViTPolicy", env_of(six, list(range(6)), 3), "ce", **ALIKE).learn(8)
     with pytest.raises(ValueError, match=f"the environment adds {re.escape(repr(eight.class_names[6]))}"):
@@ -276,7 +284,7 @@ def test_checkpoints_of_before_load_and_learn_the_names(six: ImageDataset, tmp_p
         loaded.set_env(env_of(six, list(range(6)), 3), match_classes=True)
     loaded.learn(8)
     assert loaded.policy.tasks_begun == 1 and loaded.class_names == six.class_names
-    with pytest.raises(ValueError, match="classes of the environment and of the agent differ has learned"):
+    with pytest.raises(ValueError, match="classes of the environment and of the agent differ"):
         loaded.set_env(env_of(six, [1, 0, 2, 3, 4, 5], 3))
 
 
@@ -284,9 +292,7 @@ def test_tests_on_another_order_are_refused(six: ImageDataset, tmp_path: Path) -
     EPG("ViTPolicy", env_of(six, list(range(6)), 3), "ce", **ALIKE).learn(8).save(tmp_path / "agent")
     policy = EPG.load(tmp_path / "agent", device="cpu").policy
     run_tests(policy, env_of(six, list(range(6)), 3, split="test"), [0])
-    with pytest.raises(
-        ValueError, match=r"classes of the environment and of the agent differ has learned.*test on the classes"
-    ):
+    with pytest.raises(ValueError, match=r"classes of the environment and of the agent differ.*test on the classes"):
         run_tests(policy, env_of(six, [1, 0, 2, 3, 4, 5], 3, split="test"), [0])
 
 
@@ -360,11 +366,9 @@ def test_sb3s_own_algorithms_note_the_names(algorithm: str, six: ImageDataset, t
     other = GymnasiumVecEnv(env_of(six, [5, 4, 3, 2, 1, 0], 3))
     loaded = type(model).load(tmp_path / "model", other, device="cpu")
     assert tuple(loaded.class_names) == six.class_names
-    with pytest.raises(
-        ValueError, match=r"classes of the environment and of the agent differ has learned.*action 0 is"
-    ):
+    with pytest.raises(ValueError, match=r"classes of the environment and of the agent differ.*action 0 is"):
         loaded.learn(8, callback=TaskByTask())
     loaded.set_env(GymnasiumVecEnv(env_of(six, list(range(6)), 3)))
     loaded.learn(8, callback=TaskByTask())
-    with pytest.raises(ValueError, match="other classes"):
+    with pytest.raises(ValueError, match="classes of the environment and of the agent differ"):
         run_tests(loaded.policy, env_of(six, [5, 4, 3, 2, 1, 0], 3, split="test"), [0])

@@ -167,7 +167,7 @@ def test_an_entry_of_another_kind(entry: str, value: Any, saved: dict[str, Path]
         ("model", 3, "model must be text"),
         ("blocks", "all", "blocks are indices"),
         ("blocks", None, "blocks are indices"),
-        ("peft", None, "peft: a name"),
+        ("peft", None, "peft: expected text"),
         ("head_seed", "x", "head_seed must be"),
         ("pretrained", "yes", "pretrained must be"),
         ("smell", 1, "entries unknown here: smell"),

@@ -382,14 +382,14 @@ def _one_tensor_less(file: Path) -> dict[str, bytes]:
 
 
 def test_save_refuses_what_it_would_ignore(make_agent: Callable[..., EPG], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="neither exclude nor include"):
+    with pytest.raises(ValueError, match="exclude and include are not supported"):
         make_agent().save(tmp_path / "agent", exclude=["policy"])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_env_of_another_shape_is_refused_on_load(make_agent: Callable[..., EPG], tmp_path: Path) -> None:
     make_agent().learn(8).save(tmp_path / "agent")
-    with pytest.raises(ValueError, match="space"):
+    with pytest.raises(ValueError, match="the environment has 50 actions and the agent 6"):
         EPG.load(tmp_path / "agent", gym.make_vec("cls_env/SplitGlyphs-v0", num_envs=8), device="cpu")
 
 

@@ -147,5 +147,7 @@ def test_what_does_not_fit_is_refused(space: spaces.Box, entries: dict[str, Any]
 def test_pixels_of_0_to_255_as_floats_are_refused(make_vec: MakeVec) -> None:
     """With normalize_images=False stable-baselines3 hands them on so, and they were multiplied by 255."""
     model = make(A2C, make_vec(8), "CnnPolicy", normalize_images=False)
-    with pytest.raises(ValueError, match=r"float images must be in \[0, 1\], and these reach .*normalize_images=True"):
+    with pytest.raises(
+        ValueError, match=r"float images must be in \[0, 1\], but the largest value is .*normalize_images=True"
+    ):
         model.learn(16)

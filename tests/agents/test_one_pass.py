@@ -59,5 +59,5 @@ def test_different_tasks_are_refused(stream: TaskStream) -> None:
     """The images of one of them alone would be looked through."""
     env = DummyVecEnv([lambda: gym.make("cls_env/ClassIncremental-v0", dataset=stream)] * 2)
     env.set_options([{"task": 0}, {"task": 1}])
-    with pytest.raises(ValueError, match="the environments are set to different tasks"):
+    with pytest.raises(ValueError, match="the environments have different tasks"):
         looked_at(OnePass(env, 6))

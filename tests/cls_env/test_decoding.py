@@ -132,7 +132,7 @@ def test_sixteen_bits_of_which_few_are_used_are_said_and_scaled(
     dark = load_dataset("folder", root=root, image_size=16, test_fraction=0.25)
     assert dark.train_images[:].max() == 15
     remark = "16 bits, of which only 12 are used; bit_depth=12 makes them brighter"
-    assert dark.remarks == {remark: 8} and f"8 images {remark}" in capsys.readouterr().err
+    assert dark.remarks == {remark: 8} and f"8 images: {remark}" in capsys.readouterr().err
     scaled = load_dataset("folder", root=root, image_size=16, test_fraction=0.25, bit_depth=12)
     assert scaled.train_images[:].max() == 255 and len(np.unique(scaled.train_images[:])) > 100
     assert scaled.remarks == {}

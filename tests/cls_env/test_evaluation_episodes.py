@@ -223,7 +223,7 @@ def test_evaluation_of_too_few_episodes_says_so(uneven: TaskStream, native: bool
     envs = GymnasiumVecEnv(vector) if native else single_envs(DummyVecEnv, uneven, 1)
     policy = Counting()
     policy.evaluate(envs, 10)
-    with pytest.warns(UserWarning, match=r"answered only 1\d of 30 test images"):
+    with pytest.warns(UserWarning, match=r"covered only 1\d of 30 test images"):
         policy.evaluate(envs, 10)
 
 

@@ -72,7 +72,7 @@ def test_validation_folder_is_the_test_split_where_there_is_no_other(
 ) -> None:
     dataset = load_dataset("folder", root=split_tree(tmp_path, "train", "valid"), image_size=8)
     assert len(dataset.test_labels) == 8 and dataset.validation_rows is None
-    assert "8 images of the folder 'valid' are the test split, since there is no other" in capsys.readouterr().err
+    assert "8 images: of the folder 'valid', used as the test split, since there is no other" in capsys.readouterr().err
 
 
 def test_two_folders_for_one_split_are_refused(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def deep_tree(root: Path) -> Path:
 def test_deeper_trees_are_said_and_leaves_can_be_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dataset = load_dataset("folder", root=deep_tree(tmp_path), test_fraction=0.25)
     assert dataset.class_names == ("photo", "sketch")
-    assert "16 images lie in folders within their class folder" in capsys.readouterr().err
+    assert "16 images: in subfolders of a class folder" in capsys.readouterr().err
     leaves = load_dataset("folder", root=tmp_path, test_fraction=0.25, leaf_classes=True)
     assert leaves.class_names == ("photo/cat", "photo/dog", "sketch/cat", "sketch/dog") and leaves.remarks == {}
 

@@ -191,9 +191,7 @@ def test_suffixes_that_windows_gives_are_taken(tree: Path) -> None:
 def test_images_of_formats_that_are_not_read_are_named(tree: Path) -> None:
     for name in ("a.heic", "b.HEIC", "c.svg"):
         (tree / "train" / "cat" / name).write_bytes(b"x")
-    with pytest.raises(
-        ValueError, match=r"cat/a\.heic: the image format \.heic is not supported;.*Convert these images to PNG"
-    ):
+    with pytest.raises(ValueError, match=r"cat/a\.heic: the image format \.heic is not supported;.*Convert these"):
         load(tree)
     kind = "images in an unsupported format"
     assert load(tree, on_error="skip").left_out == {f"{kind} (.heic)": 2, f"{kind} (.svg)": 1}

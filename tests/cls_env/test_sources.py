@@ -184,7 +184,7 @@ def test_lists_tell_deep_files_of_one_name_apart(flat: Path, tmp_path: Path) -> 
     dataset = load_dataset("folder", root=flat, train_list=train, test_list=test)
     assert dataset.train_labels.tolist() == [0, 2] and dataset.test_labels.tolist() == [0]
     for wrong, message in (
-        ("deep/train_0.png", "no such image, or several"),
+        ("deep/train_0.png", "which matches no image or several"),
         ("apple/deep/train_0.png\napple/deep/train_0.png", "is named twice"),
         ("cat/deep/train_0.png", "the train list names no image of class 'apple'"),
         ("", "the train list names no image"),
