@@ -298,10 +298,10 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
         """
         number = int(seed) if isinstance(seed, np.integer) else seed
         super().reset(seed=number)
-        first, unanswered = self._episode is None, self._episode is not None and self._action is None
+        unanswered = self._episode is not None and self._action is None
         self._source.begin(number, options)
-        if first and self._source.evaluates and self._image_share is None:
-            WATCH.add(self)
+        if self._source.evaluates and self._image_share is None:
+            WATCH.note_reset(self)
         if unanswered and self._source.evaluates:
             self._source.warn_of_early_end(spare=0 if self._image_share is None else 1)
             if self._image_share is not None:
@@ -342,6 +342,9 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
     def share_images(self, index: int, count: int) -> int:
         """Show only one of `count` shares of the validation or test images; `cls_env.evaluation_episodes` calls this.
 
+        The environment keeps its share until this is called again; `share_images(0, 1)` shows all images. A new share
+        needs a reset before the next step.
+
         Args:
             index: Which share, 0 ... count - 1.
             count: How many environments share the images out.
@@ -352,8 +355,11 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
         Raises:
             ValueError: There is no such share, or the split is for training.
         """
+        before = self._source.share
         total = self._source.share_out(index, count)
-        self._image_share = int(index), int(count)
+        self._image_share = self._source.share
+        if self._image_share != before:
+            self._episode = None  # the image on display belongs to the share before
         WATCH.forget(self)
         return total
 

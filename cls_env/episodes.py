@@ -106,6 +106,7 @@ class EpisodeSource:
         self._order = make_order(stream, split, task, task_schedule, task_blur, action_masks)
         self._shown = 0
         self._answered = 0
+        self.share = 0, 1
         self._noise_generator: np.random.Generator | None = None
         self.num_episodes = 0
         self.total_regret = 0.0
@@ -121,7 +122,7 @@ class EpisodeSource:
         return self.stream.fingerprint, self._split, self._order.tasks
 
     def share_out(self, index: int, count: int) -> int:
-        """Show one of several shares of an evaluation split only; how many images all shares have together.
+        """Show only one of several shares of an evaluation split; how many images all shares have together.
 
         Raises:
             ValueError: There is no such share, or the split is for training.
@@ -129,8 +130,12 @@ class EpisodeSource:
         total = whole_number("count", count, 1)
         if whole_number("index", index, 0) >= total:
             raise ValueError(f"index must be in 0 ... {total - 1}, not {index}")
-        self._answered = 0
-        return self._order.share_out(int(index), total)
+        before = self.share
+        images = self._order.share_out(int(index), total)
+        self.share = int(index), total
+        if self.share != before:
+            self._answered = 0
+        return images
 
     @property
     def action_names(self) -> tuple[str, ...]:

@@ -186,11 +186,12 @@ class ChosenTasks:
         return len(self._queue)
 
     def share_out(self, index: int, count: int) -> int:
-        """Show one of several shares of the images only, and begin a new pass."""
+        """Show only one of several shares of the images; another share than before begins a new pass."""
         if self._split == "train":
             raise ValueError(TRAINING_IMAGES)
-        self._share = index, count
-        self.rewind()
+        if self._share != (index, count):
+            self._share = index, count
+            self.rewind()
         return len(self._rows)
 
     def take(self, numbers: Indices, generator: np.random.Generator) -> Drawn:

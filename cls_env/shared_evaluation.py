@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import gymnasium as gym
 
@@ -17,8 +18,9 @@ def evaluation_episodes(envs: Any) -> int:
     Without it, each of several single environments iterates over all images. This function gives each of them its
     share, so that the episodes that `evaluate_policy` counts contain each image once. It works for stable-baselines3's
     `DummyVecEnv` and `SubprocVecEnv` and for Gymnasium's `SyncVectorEnv` and `AsyncVectorEnv`. The native vector
-    environment needs no shares. The next reset begins a new pass. If options set by stable-baselines3's `set_options`
-    are pending, this function resets the environments to apply them.
+    environment needs no shares. Each environment keeps its share; `env.unwrapped.share_images(0, 1)` shows all images
+    again. If options set by stable-baselines3's `set_options` are pending, this function resets the environments to
+    apply them.
 
     Args:
         envs: An environment of this package over a validation or test split, wrapped or not; several of them in one of
@@ -54,25 +56,31 @@ def _share_in_sb3(envs: Any) -> int:
         envs.env_method("share_images", index, envs.num_envs, indices=[index])
     if options_wait:
         envs.reset()
-    return _common_total(envs.get_attr("epoch_length"))
+    _check_alike(envs.get_attr("image_selection"))
+    return int(envs.get_attr("epoch_length")[0])
 
 
 def _share_in_gymnasium(envs: gym.vector.VectorEnv[Any, Any, Any]) -> int:
     base: Any = envs.unwrapped
     if not all(base.call("has_wrapper_attr", "image_share")):
         raise _not_ours(envs)
+    _check_alike(base.get_attr("image_selection"))
     base.set_attr("image_share", [(index, base.num_envs) for index in range(base.num_envs)])
-    return _common_total(list(base.get_attr("epoch_length")))
+    return int(base.get_attr("epoch_length")[0])
 
 
 def _not_ours(envs: Any) -> ValueError:
     return ValueError(f"evaluation_episodes needs environments of cls_env, not {envs}")
 
 
-def _common_total(totals: list[int]) -> int:
-    if len(set(totals)) > 1:
-        raise ValueError(f"the environments have different tasks, with {', '.join(map(str, totals))} images")
-    return int(totals[0])
+def _check_alike(selections: Sequence[tuple[object, ...]]) -> None:
+    """See that all environments show the images of the same tasks of one stream."""
+    for name, values in zip(("streams", "splits", "tasks"), zip(*selections, strict=True), strict=True):
+        if len(set(values)) > 1:
+            shown = ", ".join(str(value)[:12] for value in dict.fromkeys(values))
+            raise ValueError(
+                f"the environments of one evaluation must show the same images, but their {name} differ: {shown}"
+            )
 
 
 class EvaluationEnv(Protocol):
@@ -81,6 +89,10 @@ class EvaluationEnv(Protocol):
     @property
     def image_selection(self) -> tuple[object, ...]:
         """Stream fingerprint, split and current tasks."""
+
+    @property
+    def images_sha256(self) -> str:
+        """SHA-256 of the pixels."""
 
     @property
     def num_episodes(self) -> int:
@@ -96,12 +108,14 @@ class EvaluationWatch:
     """
 
     def __init__(self) -> None:
-        self._members: WeakSet[Any] = WeakSet()
+        self._episodes_at_reset: WeakKeyDictionary[Any, WeakKeyDictionary[Any, int]] = WeakKeyDictionary()
         self._warned: set[tuple[object, ...]] = set()
 
-    def add(self, env: EvaluationEnv) -> None:
-        """Watch an environment that iterates over all images of an evaluation split."""
-        self._members.add(env)
+    def note_reset(self, env: EvaluationEnv) -> None:
+        """Note how far each environment is when this one, which iterates over all images, is reset."""
+        self._episodes_at_reset.setdefault(env, WeakKeyDictionary())
+        others = WeakKeyDictionary({other: other.num_episodes for other in self._episodes_at_reset})
+        self._episodes_at_reset[env] = others
         if multiprocessing.parent_process() is not None and env.image_selection not in self._warned:
             self._warned.add(env.image_selection)
             gym.logger.warn(
@@ -111,25 +125,30 @@ class EvaluationWatch:
             )
 
     def check_step(self, env: EvaluationEnv) -> None:
-        """Refuse the first step of an environment where another one has just made its own first step.
+        """Refuse to step an environment side by side with another one.
 
         Raises:
-            ValueError: Another environment, over the same images, has finished one episode.
+            ValueError: Another environment has stepped exactly once, over the same images, since this one was reset.
         """
-        if env.num_episodes > 0:
-            return
-        others = [other for other in self._members if other is not env and other.num_episodes == 1]
-        if any(other.image_selection == env.image_selection for other in others):
-            raise ValueError(
-                "several environments evaluate the same split, and each iterates over all images: evaluate_policy "
-                "would count some images several times and miss others. Call evaluate_policy with "
-                "n_eval_episodes=cls_env.evaluation_episodes(envs) to split the images among the environments. If "
-                "each environment is meant to iterate over all images, call env.unwrapped.share_images(0, 1) on each"
-            )
+        before: Mapping[Any, int] = self._episodes_at_reset.get(env, {})
+        for other in self._episodes_at_reset:
+            if (
+                other.num_episodes - before.get(other, 0) == 1
+                and other is not env
+                and other.image_selection == env.image_selection
+                and other.images_sha256 == env.images_sha256
+            ):
+                raise ValueError(
+                    "several environments evaluate the same split, and each iterates over all images: evaluate_policy "
+                    "would count some images several times and miss others. Call evaluate_policy with "
+                    "n_eval_episodes=cls_env.evaluation_episodes(envs) to split the images among the environments. If "
+                    "each environment is meant to iterate over all images, call env.unwrapped.share_images(0, 1) on "
+                    "each"
+                )
 
     def forget(self, env: EvaluationEnv) -> None:
         """Stop watching an environment, because it has a share now or is closed."""
-        self._members.discard(env)
+        self._episodes_at_reset.pop(env, None)
 
 
 WATCH = EvaluationWatch()

@@ -152,7 +152,11 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
         Raises:
             ValueError: There is no such share, or the split is for training.
         """
-        return self._source.share_out(index, count)
+        before = self._source.share
+        total = self._source.share_out(index, count)
+        if self._source.share != before:
+            self._episodes = None  # the images on display belong to the share before
+        return total
 
     @property
     def epoch_length(self) -> int:

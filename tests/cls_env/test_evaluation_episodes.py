@@ -12,10 +12,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor
 
 import cls_env
@@ -161,6 +162,101 @@ def test_unshared_environments_are_refused(uneven: TaskStream, kind: Any) -> Non
         warnings.simplefilter("error")
         assert policy.evaluate(envs, evaluation_episodes(envs)) == pytest.approx(1 / 6)  # the message's own way out
     assert sorted(policy.seen) == images_of(uneven)
+
+
+def used(stream: TaskStream, **arguments: Any) -> ClassIncrementalEnv:
+    """An environment that has been used by itself, as `check_env` does."""
+    env = ClassIncrementalEnv(stream, split="test", **({"task": TASKS} | arguments))
+    env.reset()
+    env.step(0)
+    return env
+
+
+@pytest.mark.parametrize("kind", ["used", "copied", "moved", "evaluated"])
+def test_environments_that_were_used_before_are_refused_side_by_side(uneven: TaskStream, kind: str) -> None:
+    first, second = used(uneven, task=0 if kind == "moved" else TASKS), used(uneven)
+    if kind == "copied":
+        second = copy.deepcopy(first)
+    if kind == "evaluated":
+        first, second = (ClassIncrementalEnv(uneven, split="test", task=TASKS) for _ in range(2))
+        for env in (first, second):
+            Counting().evaluate(DummyVecEnv([lambda env=env: Monitor(env)]), 30)
+    envs, policy = DummyVecEnv([lambda: Monitor(first), lambda: Monitor(second)]), Counting()
+    if kind == "moved":
+        envs.set_options({"task": TASKS})
+        envs.reset()
+    with pytest.raises(ValueError, match="several environments evaluate the same split"):
+        policy.evaluate(envs, 30)
+    policy.evaluate(envs, evaluation_episodes(envs))
+    assert sorted(policy.seen) == images_of(uneven)
+
+
+def test_environments_of_other_images_may_stand_side_by_side(glyphs: cls_env.ImageDataset) -> None:
+    arrays = (glyphs.train_images, glyphs.train_labels, glyphs.test_images, glyphs.test_labels)
+    for change in (0, 255):
+        images = [part ^ np.uint8(change) if part.ndim == 4 else part for part in arrays]
+        stream = TaskStream(cls_env.from_arrays(images[0], images[1], images[2], images[3]), 3, seed=1)
+        env = ClassIncrementalEnv(stream, split="test", task=TASKS)
+        env.reset()
+        if change == 0:
+            other = env
+    other.step(0)
+    env.step(0)
+
+
+@pytest.mark.parametrize("kind", ["single", "one in a VecEnv", "native"])
+def test_loops_of_ones_own_see_each_image_once(uneven: TaskStream, kind: str) -> None:
+    arguments = {"dataset": uneven, "split": "test", "task": TASKS}
+    seen: list[int] = []
+    if kind == "native":
+        envs = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=8, **arguments)
+        _, info = envs.reset()
+        while len(seen) < evaluation_episodes(envs):
+            seen += info["image_index"][~info["padding"]].tolist()
+            info = envs.step(np.zeros(8, dtype=np.int64))[4]
+    elif kind == "single":
+        env = gym.make("cls_env/ClassIncremental-v0", **arguments)
+        _, info = env.reset()
+        for _ in range(evaluation_episodes(env)):
+            seen.append(info["image_index"])
+            env.step(0)
+            _, info = env.reset()
+    else:
+        one = single_envs(DummyVecEnv, uneven, 1)
+        one.reset()
+        for _ in range(evaluation_episodes(one)):
+            seen.append(one.reset_infos[0]["image_index"])
+            one.step([0])
+    assert sorted(seen) == sorted(row for task in uneven.tasks for row in task.test_indices.tolist())
+
+
+def test_a_new_share_needs_a_reset(uneven: TaskStream) -> None:
+    env = ClassIncrementalEnv(uneven, split="test", task=TASKS)
+    env.reset()
+    env.share_images(0, 3)
+    with pytest.raises(ResetNeeded):
+        env.step(0)
+    native = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=2, dataset=uneven, split="test").unwrapped
+    native.reset()
+    assert native.share_images(1, 3) == 10
+    with pytest.raises(ResetNeeded):
+        native.step(np.zeros(2, dtype=np.int64))
+
+
+def test_different_images_are_not_shared_out(uneven: TaskStream, glyphs: cls_env.ImageDataset) -> None:
+    def make(stream: TaskStream, task: int) -> Any:
+        return lambda: Monitor(ClassIncrementalEnv(stream, split="test", task=task))
+
+    with pytest.raises(ValueError, match=r"must show the same images, but their tasks differ: \(0,\), \(1,\)"):
+        evaluation_episodes(DummyVecEnv([make(uneven, 0), make(uneven, 1)]))
+    with pytest.raises(ValueError, match="but their streams differ"):
+        evaluation_episodes(DummyVecEnv([make(uneven, 0), make(TaskStream(glyphs, 3, seed=2), 0)]))
+    with pytest.raises(ValueError, match="but their tasks differ"):
+        evaluation_episodes(SyncVectorEnv([make(uneven, 0), make(uneven, 1)]))
+    envs = single_envs(DummyVecEnv, uneven, 2)
+    envs.set_options([{"task": 0}, {"task": 1}])
+    with pytest.raises(ValueError, match="but their tasks differ"):
+        evaluation_episodes(envs)
 
 
 IN_A_PROCESS = """
