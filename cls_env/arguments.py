@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+LARGEST_REWARD = float(np.finfo(np.float32).max)
+"""Rewards are float32."""
 
 
 def as_plain(value: Any) -> Any:
@@ -102,3 +106,63 @@ def word(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{name} must be text, not {value!r}")
     return str(value)
+
+
+def real_array(name: str, value: Any) -> NDArray[np.float64]:
+    """An argument that must be a real number, or an array of such.
+
+    Args:
+        name: Of the argument, for the message.
+        value: As it was given; nested lists, NumPy arrays and numbers are taken, text and complex numbers are not.
+
+    Returns:
+        float64, of the shape of the value.
+
+    Raises:
+        ValueError: It is something else, or its rows are of different lengths.
+
+    >>> real_array("costs", [1, 2.5])
+    array([1. , 2.5])
+    """
+    try:
+        given = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a regular array of numbers: {error}") from error
+    if given.dtype.kind not in "biuf" or np.ma.isMaskedArray(value):
+        raise ValueError(f"{name} must hold real numbers, not {value!r}")
+    return given.astype(np.float64)
+
+
+def finite_reward(name: str, value: Any) -> float:
+    """An argument that must be a reward: a number that float32 can hold.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    reward = number(name, value)
+    if not abs(reward) <= LARGEST_REWARD:
+        raise ValueError(f"{name} must be a finite number of at most {LARGEST_REWARD:.3g} in size, not {value!r}")
+    return reward
+
+
+def name_list(name: str, value: Any) -> tuple[str, ...]:
+    """An argument that must be a list of names, in order.
+
+    Args:
+        name: Of the argument, for the message.
+        value: A list, tuple or NumPy array of text or whole numbers. A set is refused, since its order changes from one
+            process to the next.
+
+    Raises:
+        ValueError: It is something else.
+
+    >>> name_list("domains", np.array(["photo", "sketch"]))
+    ('photo', 'sketch')
+    """
+    given = as_plain(value)
+    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
+        raise ValueError(f"{name} must be a list of names, not {value!r}")
+    for entry in given:
+        if isinstance(entry, bool) or not isinstance(entry, str | int):
+            raise ValueError(f"{name} must hold names, as text, not {entry!r}")
+    return tuple(map(str, given))

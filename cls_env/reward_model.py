@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cls_env.arguments import LARGEST_REWARD, finite_reward, real_array
 from cls_env.reward_noise import make_reward_noise
 from cls_env.rewards import Rewards, action_rewards, with_abstention, zero_one_rewards
 
@@ -45,11 +45,8 @@ class RewardModel:
         matrix = _checked_matrix(reward_matrix, tuple(class_names))
         self._num_classes, self._low, self._high = len(matrix), float(matrix.min()), float(matrix.max())
         self._noise = None if reward_noise is None else make_reward_noise(reward_noise)
-        if abstain_reward is not None and not _is_finite(abstain_reward):
-            raise ValueError(
-                f"abstain_reward must be a finite number, or None for no abstaining, not {abstain_reward!r}"
-            )
-        self.expected = matrix if abstain_reward is None else with_abstention(matrix, abstain_reward)
+        pays = None if abstain_reward is None else finite_reward("abstain_reward", abstain_reward)
+        self.expected = matrix if pays is None else with_abstention(matrix, pays)
         self._best: Rewards = self.expected.max(axis=1)
         self.tells_success = reward_matrix is None and reward_noise is None
         self.tells_regret = self.tells_success and abstain_reward is None
@@ -97,16 +94,16 @@ def _checked_matrix(given: RewardMatrix | None, class_names: tuple[str, ...]) ->
     count = len(class_names)
     if given is None:
         return zero_one_rewards(count)
+    matrix = real_array("reward_matrix", _called(given, class_names) if callable(given) else given)
+    if matrix.shape != (count, count):
+        raise ValueError(f"reward_matrix must be R[label, action] of shape ({count}, {count}), not {matrix.shape}")
+    if not (np.abs(matrix) <= LARGEST_REWARD).all():
+        raise ValueError(f"reward_matrix must hold finite numbers of at most {LARGEST_REWARD:.3g} in size")
+    return matrix.astype(np.float32)
+
+
+def _called(function: Callable[[tuple[str, ...]], ArrayLike], class_names: tuple[str, ...]) -> ArrayLike:
     try:
-        matrix = np.asarray(given(class_names) if callable(given) else given, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"reward_matrix must hold numbers: {error}") from error
-    if matrix.shape != (count, count) or not np.isfinite(matrix).all():
-        raise ValueError(
-            f"reward_matrix must hold a finite R[label, action] of shape ({count}, {count}), not shape {matrix.shape}"
-        )
-    return matrix
-
-
-def _is_finite(given: object) -> bool:
-    return isinstance(given, Real) and not isinstance(given, bool) and bool(np.isfinite(float(given)))
+        return function(class_names)
+    except Exception as error:
+        raise ValueError(f"reward_matrix, a function of the class names, failed: {error!r}") from error

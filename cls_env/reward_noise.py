@@ -10,6 +10,8 @@ import numpy as np
 from cls_env.naming import call_arguments, lookup, parse_specification
 from cls_env.rewards import Rewards
 
+LARGEST_DEVIATION = 1e36
+"""Noise of this deviation stays within float32."""
 RewardNoise = Callable[[Rewards, float, float, np.random.Generator], Rewards]
 
 
@@ -29,10 +31,10 @@ def gaussian(
         float32 of shape (N, K).
 
     Raises:
-        ValueError: The deviation is negative or not finite.
+        ValueError: The deviation is out of [0, `LARGEST_DEVIATION`].
     """
-    if not 0 <= deviation < np.inf:
-        raise ValueError(f"deviation must be a number of at least 0, not {deviation}")
+    if not 0 <= deviation <= LARGEST_DEVIATION:
+        raise ValueError(f"deviation must be in 0 ... {LARGEST_DEVIATION:g}, not {deviation}")
     return rewards + (deviation * generator.standard_normal(rewards.shape)).astype(np.float32)
 
 

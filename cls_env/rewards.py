@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cls_env.arguments import LARGEST_REWARD, real_array
+
 Rewards = NDArray[np.float32]
 
 
@@ -79,14 +81,11 @@ def cost_sensitive_rewards(costs: ArrayLike) -> Rewards:
     >>> cost_sensitive_rewards([1, 5]).tolist()
     [[0.0, -1.0], [-5.0, 0.0]]
     """
-    try:
-        given = np.asarray(costs, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"costs must be numbers, not {costs!r}") from error
+    given = real_array("costs", costs)
     if given.ndim not in (1, 2) or given.size == 0 or (given.ndim == 2 and given.shape[0] != given.shape[1]):
         raise ValueError(f"costs must be of shape (K, K), or (K,) for one cost of each class, not {given.shape}")
-    if not (np.isfinite(given).all() and (given >= 0).all()):
-        raise ValueError("costs must be finite and not negative: R is minus the cost")
+    if not ((given >= 0).all() and (given <= LARGEST_REWARD).all()):
+        raise ValueError(f"costs must be finite, not negative, and at most {LARGEST_REWARD:.3g}: R is minus the cost")
     if given.ndim == 1:
         given = given[:, None] * (1 - np.eye(len(given)))
     if np.diagonal(given).any():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspect import signature
+from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ __all__ = [
 
 DATASETS: dict[str, DatasetCard] = {card.name: card for card in BENCHMARKS}
 DEFAULT_TASKS = 5
+_NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
 def register_dataset(name: str, loader: str | Loader, **about: Any) -> DatasetCard:
@@ -73,10 +74,10 @@ def load_dataset(name: str, /, **options: Any) -> ImageDataset:
     # NumPy's numbers only: a user's loader may want arrays.
     given = {key: as_plain(value) if np.ndim(value) == 0 else value for key, value in options.items()}
     call_arguments(f"dataset {name!r}", loader, given, ())
-    try:
-        signature(loader).bind(**given)
-    except TypeError as error:
-        raise ValueError(f"dataset {name!r}: {error}; its arguments are {signature(loader)}") from error
+    parameters = signature(loader).parameters.values()
+    needed = [each.name for each in parameters if each.default is each.empty and each.kind in _NAMED]
+    if missing := [argument for argument in needed if argument not in given]:
+        raise ValueError(f"dataset {name!r} needs {' and '.join(missing)}")
     dataset = loader(**given)
     if not isinstance(dataset, ImageDataset):
         raise ValueError(f"the loader of dataset {name!r} must return an ImageDataset, not a {type(dataset).__name__}")

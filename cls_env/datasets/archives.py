@@ -23,6 +23,7 @@ from cls_env.datasets.contents import Contents, list_names
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
 UNCOMPRESSED_AT_ONCE = 2**20
+REPLACED = "earlier files of an archive, which a later one of the same name replaces"
 LONGEST_LINK = 4096
 ARCHIVE_ERRORS = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError)
 Version = tuple[int, ...]
@@ -114,6 +115,7 @@ class _Archive:
         folders: list[str],
         links: Mapping[str, str],
         problems: dict[str, str],
+        replaced: list[str],
     ) -> _Archive:
         """List an archive. A link to a file in it is that file; any other link is a problem.
 
@@ -123,6 +125,7 @@ class _Archive:
             folders: Plain names.
             links: Plain names, and the plain names that they lead to.
             problems: As in `Contents`.
+            replaced: Earlier members, by their names and places, of which a later one has the same name.
         """
         known = set(folders) | {str(parent) for name in files for parent in PurePosixPath(name).parents}
         linked = {name: _followed(name, links) for name in links}
@@ -135,7 +138,9 @@ class _Archive:
             elif target not in files:
                 problems[name] = f"it links to {links[name]!r}, which is not in the archive"
         members = files | {name: files[target] for name, target in linked.items() if target in files}
-        return cls(handle, members, list_names(members, folders, problems))
+        contents = list_names(members, folders, problems)
+        contents.passed_over.update(dict.fromkeys(replaced, REPLACED))
+        return cls(handle, members, contents)
 
 
 def _followed(name: str, links: Mapping[str, str]) -> str:
@@ -144,6 +149,12 @@ def _followed(name: str, links: Mapping[str, str]) -> str:
     while (name := links[name]) in links and name not in met:
         met.add(name)
     return name
+
+
+def _replaced(names: list[str]) -> list[str]:
+    """Names that come again, each with its place: only the last member of a name is read."""
+    last = {name: place for place, name in enumerate(names)}
+    return [f"{name} ({place})" for place, name in enumerate(names) if last[name] != place]
 
 
 def _plain(name: str) -> str:
@@ -189,7 +200,8 @@ def _opened_zip(file: Path, version: Version) -> _Archive:
                 links[name] = _target(name, stream.read(LONGEST_LINK).decode(errors="surrogateescape"))
     folders = [name for name, entry in named.items() if entry.is_dir()]
     files = {name: entry for name, entry in named.items() if not entry.is_dir()}
-    return _Archive.of(archive, files, folders, links, {})
+    replaced = _replaced([str(PurePosixPath(*entry.filename.split(separator))) for entry in entries])
+    return _Archive.of(archive, files, folders, links, {}, replaced)
 
 
 @lru_cache(maxsize=2)
@@ -197,6 +209,7 @@ def _opened_tar(file: Path, version: Version) -> _Archive:
     with _naming(file):
         archive = tarfile.open(file)  # noqa: SIM115  # stays open for the process: it is read file by file
         named = {_plain(member.name): member for member in archive.getmembers()}
+        replaced = _replaced([_plain(member.name) for member in archive.getmembers() if member.isfile()])
         stream: Any = archive.fileobj
         stream.seek(archive.offset)
         if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
@@ -206,4 +219,6 @@ def _opened_tar(file: Path, version: Version) -> _Archive:
     links |= {name: _target(name, entry.linkname) for name, entry in named.items() if entry.issym()}
     folders = [name for name, entry in named.items() if entry.isdir()]
     others = set(named) - set(files) - set(links) - set(folders)
-    return _Archive.of(archive, files, folders, links, dict.fromkeys(others, "it is neither a file nor a folder"))
+    return _Archive.of(
+        archive, files, folders, links, dict.fromkeys(others, "it is neither a file nor a folder"), replaced
+    )

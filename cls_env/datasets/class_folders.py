@@ -94,7 +94,7 @@ def class_groups(
         groups = _folders(tree, base, level, place, excluded)
         _sort_into(groups, images, level, report)
     if not groups:
-        raise ValueError(f"{place} is empty: it holds no class folders")
+        raise ValueError(f"{place} holds no class folders: the layout is <class>/<image>")
     for name, files in groups.items():
         if not files:
             raise ValueError(f"{place}: class {'/'.join(name)!r} holds no images; add some or remove the folder")

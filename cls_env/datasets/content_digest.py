@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -160,4 +161,5 @@ def _remember(record: Path, known: dict[str, str]) -> None:
         aside.write_text(json.dumps(known), encoding="utf-8")
         aside.replace(record)
     except OSError:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()

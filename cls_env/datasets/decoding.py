@@ -103,7 +103,7 @@ def upright(image: Image.Image, facts: Facts) -> Image.Image:
     16-bit grey that Pillow calls 32-bit is called so again. Where the EXIF block can't be read, the image is taken as
     it is.
     """
-    if image.format in ("GIF", "PNG", "TIFF", "WEBP") and getattr(image, "n_frames", 1) > 1:
+    if image.format in ("AVIF", "GIF", "PNG", "TIFF", "WEBP") and getattr(image, "n_frames", 1) > 1:
         facts[FIRST_FRAME] += 1
     image.load()
     if image.format == "PPM" and image.mode == "I":
@@ -179,9 +179,11 @@ def check_background(background: str) -> str:
         ValueError: It is none.
     """
     try:
-        ImageColor.getrgb(background)
+        channels = len(ImageColor.getrgb(background))
     except (ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"background must be a colour such as 'white' or '#202020', not {background!r}") from error
+    if channels != 3:
+        raise ValueError(f"background must be an opaque colour such as '#202020', not {background!r}")
     return background
 
 
@@ -204,7 +206,12 @@ def _eight_bits(image: Image.Image, bit_depth: int, facts: Facts) -> Image.Image
         return image
     values = np.asarray(image)
     facts[f"{BITS}{int(values.max()).bit_length()}"] += 1
-    return Image.fromarray((values >> (bit_depth - 8)).clip(max=255).astype(np.uint8))
+    grey = (values >> (bit_depth - 8)).clip(max=255).astype(np.uint8)
+    clear = image.info.get("transparency")
+    if not isinstance(clear, int):
+        return Image.fromarray(grey)
+    alpha = np.where(values == clear, 0, 255).astype(np.uint8)
+    return Image.merge("LA", [Image.fromarray(grey), Image.fromarray(alpha)])
 
 
 def _on_background(image: Image.Image, background: str, facts: Facts) -> Image.Image:

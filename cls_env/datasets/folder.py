@@ -96,8 +96,8 @@ def load_folder(
     named = {"train_list": train_list, "test_list": test_list}
     lists = [expanded(file, name) for name, file in named.items() if file is not None]
     for file in lists:
-        if not file.exists():
-            raise FileNotFoundError(f"the list {file} does not exist")
+        if not file.is_file():
+            raise FileNotFoundError(f"the list {file} {'is not a file' if file.exists() else 'does not exist'}")
 
     def make_listing(room: Path, report: LoadReport) -> Listing:
         files = tree.for_random_access(room)

@@ -43,6 +43,8 @@ def expanded(path: str | Path, name: str = "a path") -> Path:
     """
     if not isinstance(path, (str, os.PathLike)):
         raise ValueError(f"{name} must be text or a Path, not {path!r}")
+    if path == "":
+        raise ValueError(f"{name} must not be empty; '.' is the current folder")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

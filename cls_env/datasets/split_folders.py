@@ -80,7 +80,7 @@ def report_outside(tree: Tree, used: Iterable[str], report: LoadReport) -> None:
         inner = path.relative_to(base).parts if path.is_relative_to(base) else path.parts
         suffix = path.suffix.lower()
         if suffix not in IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES:
-            report.leave_out(f"files that are no images ({suffix or 'no suffix'})")
+            report.leave_out(f"files that are not images ({suffix or 'no suffix'})")
         elif len(inner) > 1:
             report.leave_out(f"images in the folder {inner[0]!r}, which is no split")
         else:
@@ -91,17 +91,27 @@ def refuse_split_folders(tree: Tree, top: str) -> None:
     """See that what would be classes are not the folders of splits.
 
     Raises:
-        ValueError: Two folders are named as splits are, and hold folders, not images.
+        ValueError: Folders are named as splits are, and most of their images lie in folders of their own.
     """
     splits = {name: SPLIT_NAMES[name.casefold()] for name in _inner(tree, top) if name.casefold() in SPLIT_NAMES}
-    if len(set(splits.values())) < 2:
-        return
-    holding = {str(PurePosixPath(file).parent) for file in tree.contents.files}
-    if any(str(PurePosixPath(top) / name) in holding for name in splits):
+    images = [path for path in map(PurePosixPath, tree.contents.files) if path.suffix.lower() in IMAGE_SUFFIXES]
+    holding = [name for name in splits if _holds_folders(images, PurePosixPath(top) / name)]
+    if not holding:
         return  # classes that happen to be named so
-    names = sorted(splits, key=lambda name: _ORDER.index(splits[name]))
-    named = f"{', '.join(names[:-1])} and {names[-1]}"
-    raise ValueError(f"{tree.root} already has split folders, {named}: remove test_fraction or the lists of files")
+    names = sorted(holding, key=lambda name: _ORDER.index(splits[name]))
+    if len(names) > 1:
+        named = f"{', '.join(names[:-1])} and {names[-1]}"
+        raise ValueError(f"{tree.root} already has split folders, {named}: remove test_fraction or the lists of files")
+    raise ValueError(
+        f"{tree.root}: the folder {names[0]!r} is named as a split is, and its images lie in folders of their own: "
+        f"give {names[0]!r} as root, or rename it if it is a class"
+    )
+
+
+def _holds_folders(images: Iterable[PurePosixPath], folder: PurePosixPath) -> bool:
+    """Whether more images lie in folders of a folder than in it."""
+    depths = [len(path.relative_to(folder).parts) for path in images if path.is_relative_to(folder)]
+    return sum(depth > 1 for depth in depths) > sum(depth == 1 for depth in depths)
 
 
 def entered_folder(tree: Tree, top: str, level: int) -> str:

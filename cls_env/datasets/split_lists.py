@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from unicodedata import normalize
 
-from cls_env.datasets.decoding import IMAGE_SUFFIXES
-
 Value = TypeVar("Value")
+_FILE = re.compile(r"[/\\]|\.[A-Za-z][A-Za-z0-9]{1,4}\b")
+"""A slash, or a suffix."""
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -50,7 +50,7 @@ def listed_files(lines: Sequence[str], known: Mapping[tuple[str, ...], Value]) -
 
     A line is a path, possibly in quotes, with a label before or after it, which is passed over; tab, comma, semicolon
     or blanks separate. Slashes may be backslashes. Empty lines are passed over, and so is a first line that is a
-    heading: it names no file, and nothing in it ends like an image's name.
+    heading: it names no image, and nothing in it looks like a path or a file.
 
     Args:
         lines: Of the list.
@@ -61,11 +61,23 @@ def listed_files(lines: Sequence[str], known: Mapping[tuple[str, ...], Value]) -
     """
     heading = True
     for line in filter(None, (normalize("NFC", line.strip()) for line in lines)):
-        fields = list(_fields(line))
-        found = next((value for each in fields if (value := _longest(known, each)) is not None), None)
-        if not (heading and found is None and not any(_is_image(each) for each in fields)):
-            yield line, found
+        if not heading or _FILE.search(line):
+            yield line, _named(known, line)
         heading = False
+
+
+def _named(known: Mapping[tuple[str, ...], Value | None], line: str) -> Value | None:
+    """What a line names; None where that is nothing, or several things."""
+    whole = _longest(known, line)
+    if whole is not None:
+        return whole
+    found = [value for field in _fields(line) if (value := _longest(known, field)) is not None]
+    pieces = re.split("[\t,;]", line)
+    before, _, last = line.rpartition(" ")
+    if _longest(known, before) is not None:
+        pieces.append(last)
+    others = [value for piece in pieces if (value := _longest(known, piece)) not in (None, *found[:1])]
+    return found[0] if found and not others else None
 
 
 def by_ending(paths: Mapping[str, Value]) -> dict[tuple[str, ...], Value | None]:
@@ -91,10 +103,6 @@ def _fields(line: str) -> Iterator[str]:
 
 def _parts(field: str) -> tuple[str, ...]:
     return PurePosixPath(field.strip().strip("\"'").replace("\\", "/")).parts
-
-
-def _is_image(field: str) -> bool:
-    return PurePosixPath(field.strip().strip("\"'")).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _longest(known: Mapping[tuple[str, ...], Value | None], field: str) -> Value | None:

@@ -100,7 +100,9 @@ def stored(
                     if not unchanged():
                         raise ValueError(f"{name}: files changed while they were read; load it again")
                     built.rename(place)
-    return open_store(place)
+    dataset = open_store(place)
+    object.__setattr__(dataset, "name", name)  # a set of equal contents and another name may have built it
+    return dataset
 
 
 def open_store(path: Path) -> StoredDataset:

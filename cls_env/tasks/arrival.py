@@ -33,7 +33,7 @@ def order_classes(given: str | Sequence[int] | None, num_classes: int, generator
     if isinstance(given, str):
         return lookup("class_order", given, {"natural": np.arange(num_classes)})
     order = np.asarray(given)
-    whole = order.ndim == 1 and np.issubdtype(order.dtype, np.integer)
+    whole = order.ndim == 1 and np.issubdtype(order.dtype, np.integer) and not any(isinstance(c, bool) for c in given)
     if not whole or not np.array_equal(np.sort(order), np.arange(num_classes)):
         raise ValueError(f"class_order must name each of 0 ... {num_classes - 1} once, not {as_plain(given)}")
     return order.astype(np.int64)

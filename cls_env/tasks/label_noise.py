@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cls_env.arguments import number, real_array
 from cls_env.naming import lookup
 
 Indices = NDArray[np.int64]
@@ -75,13 +76,9 @@ def as_noise(given: ArrayLike) -> float | NDArray[np.float64]:
     Raises:
         ValueError: It holds something else than numbers.
     """
-    try:
-        if given is None:
-            raise TypeError("there is no noise 'None': 0 is none")
-        noise = np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"label_noise must be a share, or a matrix of shares, not {given!r}") from error
-    return noise if noise.ndim else float(noise)
+    if np.ndim(given) == 0:
+        return number("label_noise", given)
+    return real_array("label_noise", given)
 
 
 def noise_rule(

@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from cls_env.arguments import name_list
 from cls_env.datasets import ImageDataset, from_arrays, load_dataset
 
 
@@ -50,8 +51,10 @@ def with_domains(dataset: ImageDataset, domains: Sequence[str] | None, seed: int
     Raises:
         ValueError: A name is unknown or given twice, or the set has no domains and no shifts are named.
     """
-    if domains is not None and (isinstance(domains, str) or not domains or len(set(domains)) < len(domains)):
-        raise ValueError(f"domains must be a list of different names, at least one, not {domains!r}")
+    if domains is not None:
+        domains = name_list("domains", domains)
+        if not domains or len(set(domains)) < len(domains):
+            raise ValueError(f"domains must be a list of different names, at least one, not {domains!r}")
     if dataset.domain_names:
         return dataset
     if domains is None:

@@ -80,8 +80,11 @@ def test_streams_take_numpy_values(arguments: dict[str, Any]) -> None:
         ({"seed": "x"}, "seed must be a whole number of at least 0, not 'x'"),
         ({"seed": -1}, "seed must be a whole number of at least 0, not -1"),
         ({"seed": None}, "seed must be a whole number of at least 0, not None"),
-        ({"label_noise": "0,2"}, "label_noise must be a share, or a matrix of shares, not '0,2'"),
-        ({"label_noise": None}, "label_noise must be a share, or a matrix of shares, not None"),
+        ({"label_noise": "0,2"}, "label_noise must be a number, not '0,2'"),
+        ({"label_noise": "0.1"}, "label_noise must be a number, not '0.1'"),
+        ({"label_noise": True}, "label_noise must be a number, not True"),
+        ({"class_order": [True, False, 2, 3, 4, 5]}, "class_order"),
+        ({"label_noise": None}, "label_noise must be a number, not None"),
         ({"max_per_class": 2.5}, r"max_per_class must be a whole number, not 2\.5"),
         ({"validation_fraction": "x"}, "validation_fraction must be a number, not 'x'"),
         ({"imbalance_factor": "x"}, "imbalance_factor must be a number, not 'x'"),
@@ -102,7 +105,7 @@ def test_wrong_arguments_of_a_stream_are_named(arguments: dict[str, Any], messag
         ({"split": 5}, "split must be text, not 5"),
         ({"feedback": ["full"]}, r"unknown feedback \['full'\]"),
         ({"task": "0"}, "task must be an index or a list of indices, not '0'"),
-        ({"reward_matrix": "x"}, "reward_matrix must hold numbers"),
+        ({"reward_matrix": "x"}, "reward_matrix must hold real numbers"),
         ({"reward_noise": 3}, "reward_noise 3: "),
         ({"task_schedule": "x"}, "task_schedule holds whole numbers"),
         ({"task_schedule": 3, "task_blur": True}, r"task_blur is a share in \[0, 1\], not True"),
@@ -150,7 +153,7 @@ def test_wrong_arguments_of_reset_are_named() -> None:
         (lambda: register_dataset(3, lambda: None), "the name of a dataset must be text, not 3"),
         (lambda: register_dataset("mine", 3), "a loader is a function, or its place as 'module:function', not 3"),
         (lambda: register_dataset("mine", "a:b", titel="x"), "card 'titel'; did you mean 'title'"),
-        (lambda: cls_env.cost_sensitive_rewards("x"), "costs must be numbers, not 'x'"),
+        (lambda: cls_env.cost_sensitive_rewards("x"), "costs must hold real numbers, not 'x'"),
         (lambda: cls_env.hierarchical_rewards(3), "paths must be a sequence with the path of each class, not 3"),
         (lambda: TaskSchedule(3), "task_schedule holds whole numbers"),
     ],
@@ -210,3 +213,40 @@ def test_without_a_home_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("CLS_ENV_CACHE", "~/x")
     with pytest.raises(OSError, match=r"~/x can't be found"):
         cache_root()
+
+
+EIGHT, LABELS = np.zeros((8, 8, 8, 3), dtype=np.uint8), np.arange(8) % 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"class_names": {"cat", "dog"}}, "class_names must be a list of names"),
+        ({"class_names": "ab"}, "class_names must be a list of names, not 'ab'"),
+        ({"class_names": {"a": 1, "b": 2}}, "class_names must be a list of names"),
+        ({"class_names": 5}, "class_names must be a list of names, not 5"),
+        ({"class_names": [None, "b"]}, "class_names must hold names, as text, not None"),
+        ({"class_names": [b"a", "b"]}, "class_names must hold names, as text, not b'a'"),
+        ({"class_names": []}, ""),
+        ({"test_images": EIGHT, "test_labels": LABELS, "test_fraction": 0.5}, "test_fraction=0.5 has no effect beside"),
+        ({"images": np.ma.masked_array(EIGHT)}, "images are a masked array"),
+        ({"labels": np.ma.masked_array(LABELS)}, "labels are a masked array"),
+        (
+            {"images": [np.zeros((8, 8, 3)), np.zeros((9, 8, 3))]},
+            "images must be one array, with all images of one size",
+        ),
+    ],
+)
+def test_wrong_arrays_are_named(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        cls_env.from_arrays(**({"images": EIGHT, "labels": LABELS} | arguments))
+
+
+def test_arrays_of_names_are_taken() -> None:
+    dataset = cls_env.from_arrays(EIGHT, LABELS, class_names=np.array(["cat", "dog"]))
+    assert dataset.class_names == ("cat", "dog")
+    shifts = np.array(["identity", "rotate-90"])
+    stream = cls_env.TaskStream(dataset, scenario="domain-incremental", domains=shifts)
+    assert len(stream.tasks) == 2
+    with pytest.raises(ValueError, match="domains must be a list of names"):
+        cls_env.TaskStream(dataset, scenario="domain-incremental", domains={"identity", "rotate-90"})

@@ -35,7 +35,7 @@ def test_arrays_that_do_not_fit_are_refused(changes: dict[str, np.ndarray], mess
 
 
 def test_arguments_that_a_loader_lacks_are_named() -> None:
-    with pytest.raises(ValueError, match=r"dataset 'folder': missing a required argument: 'root'"):
+    with pytest.raises(ValueError, match=r"dataset 'folder' needs root"):
         load_dataset("folder")
     with pytest.raises(ValueError, match=r"argument of dataset 'glyphs' 'classes'; did you mean 'num_classes'"):
         load_dataset("glyphs", classes=3)

@@ -146,7 +146,7 @@ def test_empty_class_is_named(tree: Path) -> None:
     [
         ([], FileNotFoundError, "has no folder 'train'"),
         (["train"], FileNotFoundError, "has no folder 'test'"),
-        (["train", "test"], ValueError, "train is empty"),
+        (["train", "test"], ValueError, "train holds no class folders"),
     ],
 )
 def test_wrong_layouts(tmp_path: Path, layout: list[str], error: type[Exception], message: str) -> None:

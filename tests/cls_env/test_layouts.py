@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import tarfile
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -209,3 +212,124 @@ def test_rows_of_domains_keep_their_order(tmp_path: Path) -> None:
     assert dataset.domain_names == ("9", "10") and dataset.train_domains is not None
     assert dataset.train_domains.tolist() == [0, 0, 1, 1] and dataset.train_labels.tolist() == [0, 1, 0, 1]
     assert np.array_equal(dataset.test_labels, dataset.train_labels)
+
+
+def test_stray_images_do_not_make_classes_of_splits(tmp_path: Path) -> None:
+    root = split_tree(tmp_path, "train", "test")
+    picture(root / "train" / "preview.png")
+    with pytest.raises(ValueError, match="already has split folders, train and test"):
+        load_dataset("folder", root=root, test_fraction=0.25)
+
+
+@pytest.mark.parametrize("other", ["unlabeled", "docs"])
+def test_a_single_split_beside_another_folder_is_no_class(tmp_path: Path, other: str) -> None:
+    root = split_tree(tmp_path, "train", other)
+    with pytest.raises(ValueError, match=r"the folder 'train' is named as a split is, .*: give 'train' as root, or"):
+        load_dataset("folder", root=root, test_fraction=0.25)
+    assert load_dataset("folder", root=root / "train", test_fraction=0.25).class_names == CLASSES
+
+
+def test_classes_may_be_named_as_splits_are(tmp_path: Path) -> None:
+    for name in ("train", "tram"):
+        for index in range(4):
+            picture(tmp_path / name / f"{index}.png")
+    picture(tmp_path / "train" / "more" / "0.png")
+    assert load_dataset("folder", root=tmp_path, test_fraction=0.25).class_names == ("train", "tram")
+
+
+@pytest.mark.parametrize("first", ["a/5.pgn", "a/5", "a/5.JPEGX,0", "a/5.heic", "5.heic", "a\\5"])
+def test_a_first_line_that_names_a_file_is_no_heading(tmp_path: Path, first: str) -> None:
+    root = tmp_path / "set"
+    for name in "ab":
+        for index in range(3):
+            picture(root / name / f"{index}.png", index)
+    train, test = tmp_path / "train.txt", tmp_path / "test.txt"
+    test.write_text("a/2.png\nb/2.png\n")
+    train.write_text(f"{first}\na/0.png\nb/0.png\n")
+    with pytest.raises(ValueError, match=r"the train list contains .*, which matches no image or several"):
+        load_dataset("folder", root=root, train_list=train, test_list=test)
+    for heading in ("image,label", "filename", "path\tclass", "Training images"):
+        train.write_text(f"{heading}\na/0.png\nb/0.png\n")
+        assert len(load_dataset("folder", root=root, train_list=train, test_list=test).train_labels) == 2
+
+
+def test_a_line_with_two_images_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    for name in ("a", "great cat", "cat"):
+        for index in range(3):
+            picture(root / name / f"{index}.png", index)
+    train, test = tmp_path / "train.txt", tmp_path / "test.txt"
+    test.write_text("a/2.png\ncat/2.png\ngreat cat/2.png\n")
+    for line in ("a/0.png a/1.png", "a/0.png,a/1.png", "a/0.png\t3\ta/1.png"):
+        train.write_text(f"{line}\ncat/0.png\ngreat cat/0.png\n")
+        with pytest.raises(ValueError, match="which matches no image or several"):
+            load_dataset("folder", root=root, train_list=train, test_list=test)
+    for great in (
+        "great cat/0.png",
+        "great cat/0.png 3",
+        "3,great cat/0.png",
+        "great cat/0.png\t3",
+        "x/great cat/0.png",
+    ):
+        train.write_text(f"a/0.png 1\ncat/0.png\n{great}\n")
+        dataset = load_dataset("folder", root=root, train_list=train, test_list=test)
+        assert dataset.train_labels.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_replaced_members_of_archives_are_counted(tmp_path: Path, kind: str) -> None:
+    root = split_tree(tmp_path / "set", "train", "test", count=2)
+    files = sorted(path for path in root.rglob("*.png"))
+    first = files[0].relative_to(root)
+    archive = tmp_path / f"set.{kind}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zipfile says so of the second member of a name
+        if kind == "zip":
+            with zipfile.ZipFile(archive, "w") as writer:
+                for file in files:
+                    writer.write(file, file.relative_to(root))
+                writer.write(files[1], first)
+                writer.write(files[1], f"./{first}")
+        else:
+            with tarfile.open(archive, "w") as packer:
+                for file in files:
+                    packer.add(file, file.relative_to(root))
+                packer.add(files[1], first)
+                packer.add(files[1], f"./{first}")
+    dataset = load_dataset("folder", root=archive, image_size=8)
+    assert dataset.left_out == {"earlier files of an archive, which a later one of the same name replaces": 2}
+    assert np.array_equal(dataset.test_images[0], dataset.test_images[1])
+
+
+def test_sixteen_bit_grey_may_be_transparent(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for name in "ab":
+            (tmp_path / split / name).mkdir(parents=True)
+            values = np.full((8, 8), 30_000, dtype=np.uint16)
+            values[0] = 1_000
+            Image.fromarray(values).save(tmp_path / split / name / "0.png", transparency=30_000)
+    dataset = load_dataset("folder", root=tmp_path, image_size=8)
+    assert dataset.train_images[0, 1].min() == 255 and dataset.train_images[0, 0].max() == 1_000 >> 8
+    assert dataset.remarks["transparent, shown on the background white"] == 4
+    with pytest.raises(ValueError, match="background must be an opaque colour such as '#202020', not '#20202080'"):
+        load_dataset("folder", root=tmp_path, background="#20202080")
+
+
+def test_a_store_of_equal_images_has_the_name_that_is_asked_for(tmp_path: Path) -> None:
+    first = split_tree(tmp_path / "my set", "train", "test")
+    second = tmp_path / "my_set"
+    shutil.copytree(first, second)
+    one, other = (load_dataset("folder", root=root, image_size=8) for root in (first, second))
+    assert one.path == other.path
+    assert (one.name, other.name) == ("folder:my set", "folder:my_set")
+
+
+def test_an_empty_root_is_not_the_current_folder() -> None:
+    with pytest.raises(ValueError, match=r"must not be empty; '\.' is the current folder"):
+        load_dataset("folder", root="")
+
+
+def test_a_list_that_is_a_folder_is_named(tmp_path: Path) -> None:
+    root = split_tree(tmp_path / "set", "train")
+    with pytest.raises(FileNotFoundError, match=r"the list .*set is not a file"):
+        load_dataset("folder", root=root / "train", train_list=root, test_list=root)

@@ -460,7 +460,7 @@ def test_domain_without_images_is_refused_by_name(split: str, name: str) -> None
         ({"domains": ["photo", "sketsch"]}, "unknown domain 'sketsch'; did you mean 'sketch'"),
         ({"domains": ["photo", "photo"]}, "different names"),
         ({"domains": []}, "at least one"),
-        ({"domains": "photo"}, "list of different names, at least one, not 'photo'"),
+        ({"domains": "photo"}, "domains must be a list of names, not 'photo'"),
         ({"dataset": hand_made()}, "hand-made has no domains of its own: name shifts"),
         ({"dataset": hand_made(), "domains": ["rotate-91"]}, "unknown domain shift 'rotate-91'; did you mean"),
         ({"dataset": hand_made(), "domains": ["identity", "identity"]}, "different names"),
