@@ -54,14 +54,10 @@ def check(config: RunConfig) -> None:
     if config.objective != NO_OBJECTIVE:
         make_objective(config.objective)
     check_peft_module(config.peft)
-    for name in PATHS:
-        if str(place := getattr(config, name)).startswith("~"):
-            raise ValueError(f"--{name.replace('_', '-')} {place}: there is no such home folder; give a whole path")
+    _check_paths(config)
     method = check_method(config.method, config.peft, config.objective)
     native_input_size(config.model)
     _check_ranges(config)
-    if config.weights is not None and not config.pretrained:
-        raise ValueError("--weights is a file to load, --no-pretrained asks for random weights: give one of them")
     if config.scenario == "online" and config.epochs != 1:
         raise ValueError(f"--scenario online shows each image once: give --epochs 1, not {config.epochs}")
     if config.scenario == "online" and method.learns_by_gradient and method.looks_through_tasks:
@@ -72,6 +68,16 @@ def check(config: RunConfig) -> None:
         raise ValueError("--noise-matrix says which labels are wrong: drop --label-noise")
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: torch sees no GPU here; use --device auto or cpu")
+
+
+def _check_paths(config: RunConfig) -> None:
+    for name in PATHS:
+        if str(place := getattr(config, name)).startswith("~"):
+            raise ValueError(f"--{name.replace('_', '-')} {place}: there is no such home folder; give a whole path")
+    if config.weights is not None and not config.pretrained:
+        raise ValueError("--weights is a file to load, --no-pretrained asks for random weights: give one of them")
+    if config.weights is not None and not Path(config.weights).is_file():
+        raise ValueError(f"--weights {config.weights}: there is no such file")
 
 
 def import_modules(names: Sequence[str]) -> None:

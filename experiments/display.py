@@ -9,6 +9,7 @@ from rich.table import Table
 
 from cls_env import TaskStream
 from experiments.plan import ASSUMED_RATES, Plan
+from experiments.terminal import printable
 
 
 def stream_table(stream: TaskStream, classes_named: int | None = None) -> Table:
@@ -37,7 +38,7 @@ def stream_table(stream: TaskStream, classes_named: int | None = None) -> Table:
         table.add_row(
             str(task["task"]),
             str(len(names)),
-            task["domain"] or listed,
+            printable(task["domain"] or listed),
             f"{task['train_images']:,}",
             f"{task['test_images']:,}",
             *[f"{task['validation_images']:,}"] * held_out,
@@ -56,7 +57,7 @@ def plan_lines(plan: Plan, precision: str) -> Iterator[Table | str]:
         tasks.add_column(column, no_wrap=column != "which")
     for index, task in enumerate(plan.tasks):
         counts = (task.train_images, task.validation_images, task.test_images, task.learned_images)
-        tasks.add_row(str(index), str(task.classes), task.content, *(f"{count:,}" for count in counts))
+        tasks.add_row(str(index), str(task.classes), printable(task.content), *(f"{count:,}" for count in counts))
     yield tasks
     frozen, learning, own, head = (plan.parameters[part] for part in ("backbone", "peft", "method", "head"))
     yield (

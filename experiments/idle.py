@@ -40,6 +40,15 @@ def _trains_backbone(run: RunConfig) -> bool:
     )
 
 
+def _has_head_only_steps(run: RunConfig) -> bool:
+    return _learns(run) and _trains_backbone(run) and run.num_tasks != 1
+
+
+def _has_frozen_steps(run: RunConfig) -> bool:
+    always = _learns(run) and not _trains_backbone(run)
+    return always or (_has_head_only_steps(run) and run.freeze_fraction > 0)
+
+
 def _has_parts_in_blocks(run: RunConfig) -> bool:
     name = parse_specification(run.method)[0]
     own = not METHODS[name].__module__.startswith("agents.")  # a method of the user's may do anything
@@ -50,10 +59,12 @@ _LEARNING = Use(_learns, "methods that learn by gradients")
 
 USES: dict[str, Use] = {
     **dict.fromkeys(("optimizer", "learning_rate", "rate_milestones", "weight_decay"), _LEARNING),
-    **dict.fromkeys(("augment", "cache_features"), _LEARNING),
-    "freeze_fraction": Use(
-        lambda run: _learns(run) and _trains_backbone(run) and run.num_tasks != 1,
-        "several tasks, and a PEFT module that learns by gradients",
+    "augment": _LEARNING,
+    "epochs": Use(lambda run: _learns(run) or run.scenario == "online", "methods that learn by gradients"),
+    "freeze_fraction": Use(_has_head_only_steps, "several tasks, and a PEFT module that learns by gradients"),
+    "cache_features": Use(
+        lambda run: _has_frozen_steps(run) and not augments(run),
+        "steps in which the head alone learns, on images that are not augmented",
     ),
     "momentum": Use(lambda run: _learns(run) and run.optimizer == "sgd", "--optimizer sgd"),
     "adam_betas": Use(lambda run: _learns(run) and run.optimizer == "adam", "--optimizer adam"),

@@ -176,7 +176,10 @@ class RunFolder:
         """
         file = self.path / "training_labels.csv"
         if not file.exists():
-            raise ValueError(f"{self.path} was begun by a version that kept no {file.name}; choose another --out")
+            raise ValueError(
+                f"{file} is missing, or an older version began this run: remove the folder {self.path}, and the same "
+                "command runs it anew"
+            )
         with self._reading(file):
             table = pd.read_csv(file, index_col="task")
             return [LabelFit(*map(int, row)) for row in table.itertuples(index=False)]
@@ -191,6 +194,17 @@ class RunFolder:
         files = [found[task] for task in sorted(filter(str.isdecimal, found), key=int)]
         tables = [self._read_step_log(file) for file in files if file.stat().st_size]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=LOGGED)
+
+    def read_step_log(self, task: int) -> pd.DataFrame | None:
+        """The rows of one task, none where nothing was learned by gradients; None where the file is missing.
+
+        Raises:
+            ValueError: The file is damaged.
+        """
+        file = self.steps / f"progress_task{task}.csv"
+        if not file.exists():
+            return None
+        return self._read_step_log(file) if file.stat().st_size else pd.DataFrame(columns=LOGGED)
 
     def _read_step_log(self, file: Path) -> pd.DataFrame:
         with self._reading(file):

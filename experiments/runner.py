@@ -23,6 +23,7 @@ from experiments.memory import peak_bytes, reset_peak
 from experiments.metrics import Matrix
 from experiments.protocol import protocol_card
 from experiments.results import RunFolder
+from experiments.resumption import damage
 from experiments.step_log import step_log
 from experiments.summary import policy_measures, refuse_absurd, summary
 from experiments.training_labels import LabelFit, label_fit
@@ -114,6 +115,8 @@ def _resume(config: RunConfig, folder: RunFolder, stream: TaskStream, fresh: EPG
             f"{folder.path} holds an agent of {done} tasks and results of {min(len(matrix), len(fits))}: remove it, "
             "and the same command runs it anew"
         )
+    if wrong := damage(matrix, [folder.read_step_log(task) for task in range(done)]):
+        raise ValueError(f"{folder.path} is damaged: {wrong}; remove the folder, and the same command runs it anew")
     return model, matrix, fits
 
 

@@ -28,6 +28,15 @@ def say(content: object, style: str | None = None, highlight: bool | None = None
     console.print(content, style=style, highlight=highlight, soft_wrap=True)
 
 
+def printable(text: str) -> str:
+    r"""Text in which characters that would steer the terminal are written as escapes.
+
+    >>> printable("\x1b[31mred\n")
+    '\\x1b[31mred\\n'
+    """
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def titled(name: str, rest: str) -> Text:
     """A line that begins with a name in bold."""
     return Text.assemble((name, "bold"), "  ", rest)

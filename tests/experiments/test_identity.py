@@ -234,6 +234,16 @@ def test_pretraining_out_of_range_is_refused_before_any_work(
         ("study learning-rate --learning-rate 1", "--learning-rate 1.0 has no effect: this command sets it"),
         ("study methods --method lae", "--method lae has no effect: this command sets it"),
         ("presets table1-10tasks --momentum 0.5", "--momentum 0.5 has no effect"),
+        ("run --peft none --freeze-fraction 0.1", "--freeze-fraction 0.1 has no effect: it is used only with several"),
+        ("run --num-tasks 1 --freeze-fraction 0.1", "--freeze-fraction 0.1 has no effect"),
+        ("run --augment yes --no-cache-features", "--no-cache-features has no effect"),
+        ("run --freeze-fraction 0 --no-cache-features", "--no-cache-features has no effect"),
+        ("run --method ncm --peft none --objective none --epochs 5", "--epochs 5 has no effect"),
+        ("run --weights nowhere.pth", "nowhere.pth: there is no such file"),
+        ("compare --workers 0", "--workers must be at least 1, not 0"),
+        ("compare --objectives ce ce", "is named twice"),
+        ("bounds --seeds 0 0", "is named twice"),
+        ("rl --algorithms epg epg", "is named twice"),
     ],
 )
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]])

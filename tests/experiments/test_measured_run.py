@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from importlib.util import find_spec
 from mmap import PAGESIZE, mmap
@@ -149,8 +150,37 @@ def test_a_part_of_a_run_without_what_the_measures_need_is_refused(config: RunCo
     (folder.path / "training_labels.csv").unlink()
     assert run(config, folder) == metrics  # a finished run is only read
     (folder.path / "metrics.json").unlink()
-    with pytest.raises(ValueError, match=r"begun by a version that kept no training_labels\.csv"):
+    with pytest.raises(ValueError, match=r"training_labels\.csv is missing, or an older version began this run"):
         run(config, folder)
+
+
+def test_a_run_with_damaged_results_does_not_go_on(config: RunConfig, tmp_path: Path) -> None:
+    whole = RunFolder(tmp_path / "whole")
+    run(config, whole)
+    (whole.path / "metrics.json").unlink()
+    log = whole.steps / "progress_task1.csv"
+    lines, matrix = log.read_text().splitlines(keepends=True), (whole.path / "accuracy_matrix.csv").read_text()
+    for name, content, message in (
+        ("steps/progress_task1.csv", None, "the step log of task 1 is missing"),
+        ("steps/progress_task1.csv", "".join(lines[: len(lines) // 2]), "the step log of task 1 lacks steps"),
+        ("steps/progress_task1.csv", "".join([lines[0], *lines[2:]]), "the step log of task 1 lacks steps"),
+        ("accuracy_matrix.csv", matrix.replace(",0", ",7", 1), r"the accuracy 7\S* of task 0 after task 0 is not in"),
+        (
+            "accuracy_matrix.csv",
+            matrix.replace(",,", ",0.5,", 1),
+            "the row of task 0 has accuracies of tasks that were not learned yet",
+        ),
+    ):
+        damaged = RunFolder(tmp_path / "damaged")
+        shutil.copytree(whole.path, damaged.path)
+        if content is None:
+            (damaged.path / name).unlink()
+        else:
+            assert content != (damaged.path / name).read_text()
+            (damaged.path / name).write_text(content)
+        with pytest.raises(ValueError, match=f"is damaged: {message}.*; remove the folder"):
+            run(config, damaged)
+        shutil.rmtree(damaged.path)
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can begin to measure anew")

@@ -1,0 +1,46 @@
+"""Whether the files of a run that goes on are whole, as far as its tasks are learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+PROGRESS = "train/progress"
+
+
+def damage(matrix: NDArray[np.float64], logs: Sequence[pd.DataFrame | None]) -> str:
+    """What is wrong with the results of learned tasks, in words; empty where nothing is.
+
+    Args:
+        matrix: Accuracies, a row for each learned task and a column for each task; NaN above the diagonal.
+        logs: The step log of each learned task; None where the file is missing, without rows where nothing was learned
+            by gradients.
+
+    >>> damage(np.array([[0.5, np.nan], [0.4, 7.0]]), [pd.DataFrame(), pd.DataFrame()])
+    'the accuracy 7.0 of task 1 after task 1 is not in [0, 1]'
+    >>> damage(np.array([[0.5, np.nan]]), [None])
+    'the step log of task 0 is missing'
+    """
+    for after, row in enumerate(matrix):
+        for task, accuracy in enumerate(row[: after + 1]):
+            if not 0 <= accuracy <= 1:
+                return f"the accuracy {accuracy} of task {task} after task {after} is not in [0, 1]"
+        if not np.isnan(row[after + 1 :]).all():
+            return f"the row of task {after} has accuracies of tasks that were not learned yet"
+    for task, log in enumerate(logs):
+        if log is None:
+            return f"the step log of task {task} is missing"
+        if len(log) and not _is_whole(log[PROGRESS].to_numpy(dtype=float)):
+            return f"the step log of task {task} lacks steps"
+    return ""
+
+
+def _is_whole(progress: NDArray[np.float64]) -> bool:
+    """Whether the shares of a task at its steps go from 0 to the last step before 1."""
+    between = np.diff(progress)
+    last = between.max(initial=0.0)
+    evenly = np.allclose(between, last, atol=1e-6)
+    return bool(progress[0] == 0 and evenly and (len(progress) == 1 or progress[-1] + last > 1 - 1e-6))
