@@ -80,7 +80,8 @@ def _given(path: str, ask: Callable[[], Any]) -> Any:
     try:
         return ask()
     except Exception as error:  # the hub's client has many kinds: no network, no such set, no such revision, ...
-        raise ValueError(f"datasets.load_dataset can't give {path!r}: {one_line(error)}") from error
+        within = type(error).__name__ == "DatasetGenerationError" and error.__cause__  # its own message says nothing
+        raise ValueError(f"datasets.load_dataset can't give {path!r}: {one_line(within or error)}") from error
 
 
 def _undecoded(datasets: Any, path: str, found: Any, images: str) -> dict[str, Any]:

@@ -25,13 +25,15 @@ def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
     remove_abandoned(parent, f".{name}-*{MARK}*")
     mark = f".{name}-{uuid4().hex[:16]}"
     lock, folder = parent / f"{mark}.lock", parent / f"{mark}{MARK}scratch"
-    with FileLock(lock):
-        folder.mkdir()
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    lock.unlink(missing_ok=True)
+    try:
+        with FileLock(lock):
+            folder.mkdir()
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        lock.unlink(missing_ok=True)
 
 
 def remove_abandoned(parent: Path, pattern: str = f".*{MARK}*") -> None:

@@ -225,6 +225,9 @@ def test_the_library_reads_a_folder_once_and_leaves_no_tables(
         assert again.path == first.path
         with pytest.raises(ValueError, match="has no split 'dev', only train, test"):
             load_dataset("huggingface", path=str(parquet), image_size=16, test_split="dev")
+    with pytest.raises(ValueError, match="unknown column"):
+        load_dataset("huggingface", path=str(parquet), label_column="nope")
+    assert not list((cache / "stores").glob(".huggingface-*"))
     assert load_dataset("huggingface", path=str(parquet), image_size=8).train_images.shape == (8, 8, 8, 3)
 
 
@@ -334,3 +337,29 @@ def test_labels_in_two_unicode_spellings_are_one_class(tmp_path: Path, as_number
         "b",
         composed,
     ]
+
+
+def test_a_set_of_the_hub_belongs_to_its_commit(parquet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commits = {name: shutil.copytree(parquet, tmp_path / name / "set") for name in ("old", "new")}
+    write(commits["new"], {"kind": [0, 1, 1, 0]}, datasets.Dataset.from_parquet(str(parquet / "test.parquet")).features)
+    read, asked = datasets.load_dataset, []
+
+    def fetch(path: str, revision: str | None) -> object:
+        asked.append((path, revision))
+        return read(str(commits[revision or "new"]))
+
+    monkeypatch.setattr(datasets, "load_dataset", fetch)
+    options = {"path": "someone/set", "image_size": 16, "test_fraction": 0.5}
+    old = load_dataset("huggingface", revision="old", **options)
+    new = load_dataset("huggingface", **options)
+    assert asked == [("someone/set", "old"), ("someone/set", None)] and old.name == new.name == "huggingface:set"
+    assert (len(old.train_images), len(new.train_images)) == (4, 2)
+    assert old.left_out == {"images of the unused split 'test'": 4}
+    assert load_dataset("huggingface", revision="new", **options).path == new.path
+
+
+def test_what_the_library_fails_at_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "set", {"label": ["a", "b"]})
+    write(tmp_path / "set", {"other": ["a", "b"]}, split="test")
+    with pytest.raises(ValueError, match=r"can't give '.*set': .*(column|other|label)"):
+        load_dataset("huggingface", path=str(tmp_path / "set"))
