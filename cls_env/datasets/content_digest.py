@@ -83,7 +83,7 @@ class SourceFiles:
         facts, states = self._looked_at
         digest = _digest([*facts, *_contents(self.roots, states)])
         if _can_be_trusted(states, started):
-            _remember(record, {"stamp": stamp, "digest": digest})
+            remember(record, {"stamp": stamp, "digest": digest})
         return digest
 
     def unchanged(self) -> bool:
@@ -153,8 +153,8 @@ def _remembered(record: Path) -> dict[str, str]:
         return {}
 
 
-def _remember(record: Path, known: dict[str, str]) -> None:
-    """Best effort: without the record the files are read again next time."""
+def remember(record: Path, known: dict[str, Any]) -> None:
+    """Write a record; best effort, since without it the files are read again next time."""
     aside = record.with_name(f".{record.name}.{os.getpid()}.tmp")
     try:
         record.parent.mkdir(parents=True, exist_ok=True)

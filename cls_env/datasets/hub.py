@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from PIL import Image
 
 from cls_env.arguments import whole_number
-from cls_env.command_line import one_line
 from cls_env.datasets.class_folders import CLASS_SORTS, sort_names
 from cls_env.datasets.decoding import DEPTH, MOST_PIXELS, Facts, upright
+from cls_env.datasets.hub_files import LocalSet
+from cls_env.datasets.hub_splits import asked_splits, choose_splits
+from cls_env.datasets.hub_tables import Columns, OpenSet, open_local, open_published
 from cls_env.datasets.listing import Listing, Row, split_by_seed
 from cls_env.datasets.load_report import LoadReport, Problem
+from cls_env.datasets.places import expanded
+from cls_env.datasets.scratch import scratch_folder
 from cls_env.datasets.split_folders import SPLIT_NAMES
 from cls_env.datasets.splits import check_fraction
-from cls_env.datasets.store import StoredDataset, stored
+from cls_env.datasets.store import StoredDataset, cache_folder, make_cache, stored
 from cls_env.datasets.store_build import StoreOptions
 from cls_env.naming import lookup
-
-LABEL_NAMES = ("label", "labels", "class", "category", "target")
-"""Names of a column of classes, in order, where its type does not tell."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,12 @@ def load_hub(
     on_error: str = "raise",
     workers: int | None = None,
 ) -> StoredDataset:
-    """Load an image set through `datasets.load_dataset`, which fetches and caches it.
+    """Load an image set through Hugging Face's library `datasets`, which fetches sets of the hub and caches them.
 
     Classes are a `ClassLabel` column of the library, or a column of whole numbers or words, whose values become the
-    classes.
+    classes; names are in Unicode's composed form. The store of a local folder belongs to the contents of its files and
+    of the files that its tables refer to; that of a set of the hub, to its commit. Rows of splits that are not used are
+    counted in the dataset's `left_out`.
 
     Args:
         path: Its name on the hub, such as `"uoft-cs/cifar10"`, or a local folder of parquet files or images.
@@ -81,13 +87,14 @@ def load_hub(
             category or target.
         train_split: Name of the training split.
         test_split: Name of the test split; by default the one that is called as test splits are, else the validation
-            split.
+            split, unless that is named by another argument.
         validation_split: Name of the validation split; by default the one that is called so, if it is not the test
             split.
-        test_fraction: Hold out this share of each class of the training split instead, in (0, 1).
+        test_fraction: Hold out this share of each class of the training split instead of a `test_split`, in (0, 1);
+            then there is a validation split only where `validation_split` names it.
         class_sort: The order of classes that are values of a column, see `load_folder`.
         seed: Fixes which.
-        revision: Branch, tag or commit on the hub.
+        revision: Branch, tag or commit on the hub; a local folder has none.
         resize: `"crop"`, `"squash"` or `"pad"`, see `RESIZE_RULES`.
         background: Colour under transparent pixels.
         bit_depth: How many bits of 16-bit grey images are in use, 8 to 16.
@@ -97,7 +104,8 @@ def load_hub(
 
     Raises:
         ModuleNotFoundError: The library is not installed.
-        ValueError: The set can't be fetched, or has no such split or column, or its labels are no classes.
+        ValueError: The set can't be fetched, or has no such split or column, its labels are no classes, its
+            files number the classes differently or changed while they were read, or arguments contradict each other.
     """
     try:
         import datasets
@@ -116,74 +124,93 @@ def load_hub(
     )
     lookup("class_sort", class_sort, CLASS_SORTS)
     drawn = None if test_fraction is None else (check_fraction(test_fraction), whole_number("seed", seed, 0))
-    try:
-        found = datasets.load_dataset(path, revision=revision)
-    except Exception as error:  # the hub's client has many kinds: no network, no such set, no such revision, ...
-        raise ValueError(f"datasets.load_dataset can't give {path!r}: {one_line(error)}") from error
-    wanted = _splits(path, list(found), train_split, test_split, validation_split, drawn is not None)
-    features = found[train_split].features
-    images = image_column or _only(path, features, datasets.Image, "image")
-    labels = label_column or _label_column(path, features, datasets)
-    for column in (images, labels):
-        lookup(f"column of {path}", column, features)
-    if not (isinstance(features[labels], datasets.ClassLabel) or _is_plain(features[labels])):
-        raise ValueError(
-            f"{path}: column {labels!r} holds {features[labels]}, not classes; name another by label_column"
+    asked = asked_splits(train_split, test_split, validation_split, drawn is not None)
+    columns = image_column, label_column
+    local = _local_set(path, revision, columns)
+
+    with ExitStack() as until_built:
+
+        @cache
+        def opened() -> OpenSet:
+            if local is None:
+                return open_published(datasets, path, revision, columns)
+            make_cache(cache_folder())
+            scratch = until_built.enter_context(scratch_folder(cache_folder(), "huggingface"))
+            return open_local(datasets, path, local, scratch)
+
+        facts = opened().facts if local is None else local.facts(lambda: opened().facts)
+        wanted = choose_splits(path, facts.splits, asked, drawn is not None)
+
+        def make_listing(room: Path, report: LoadReport) -> Listing:
+            listing = _listing(path, opened(), wanted, drawn, class_sort, report)
+            if wanted.get("test") != asked.get("test") and SPLIT_NAMES[wanted["test"].casefold()] == "validation":
+                remark = f"of the split {wanted['test']!r}, used as the test split, since there is no other"
+                report.remarks[remark] += len(listing.test)
+            return listing
+
+        prints = {name: facts.prints[name] for name in wanted.values() if name in facts.prints}
+        further = f"{prints} {facts.images} {facts.labels} {drawn} {class_sort} {wanted}"
+        if local is None:
+            return stored(f"huggingface:{Path(path).name}", further, make_listing, options)
+        outside = local.outside_files(facts)
+        return stored(
+            f"huggingface:{local.root.name}",
+            f"{local.files.digest} {outside.digest} {further}",
+            make_listing,
+            options,
+            lambda: local.files.unchanged() and outside.unchanged(),
         )
-    try:
-        splits = {name: found[name].cast_column(images, datasets.Image(decode=False)) for name in wanted.values()}
-        prints = [splits[name]._fingerprint for name in wanted.values()]
-    except Exception as error:  # another schema in a split, a column that holds no images, ...
-        raise ValueError(f"{path}: column {images!r} can't be read as images: {one_line(error)}") from error
-
-    def make_listing(room: Path, report: LoadReport) -> Listing:
-        reader = HubReader(splits, images)
-        names, rows = _listed_rows(path, splits, labels, class_sort, report)
-        train = rows[wanted["train"]]
-        if without := sorted(set(range(len(names))) - {row.label for row in train}):
-            raise ValueError(f"{path}: class {names[without[0]]!r} has no image in split {train_split!r}")
-        if drawn is not None:
-            return split_by_seed(reader, train, names, *drawn)
-        validation = rows[wanted["validation"]] if "validation" in wanted else ()
-        if test_split is None and SPLIT_NAMES.get(wanted["test"].casefold()) == "validation":
-            remark = f"of the split {wanted['test']!r}, used as the test split, since there is no other"
-            report.remarks[remark] += len(rows[wanted["test"]])
-        return Listing(reader, train, rows[wanted["test"]], names, validation=validation)
-
-    source = f"{prints} {images} {labels} {drawn} {class_sort} {wanted}"
-    return stored(f"huggingface:{Path(path).name}", source, make_listing, options)
 
 
-def _splits(
-    path: str, known: Sequence[str], train: str, test: str | None, validation: str | None, drawn: bool
-) -> dict[str, str]:
-    """The names of the splits that are read.
+def _local_set(path: str, revision: str | None, columns: Columns) -> LocalSet | None:
+    """The folder of this name, if there is one.
 
     Raises:
-        ValueError: One is not there.
+        ValueError: There is, and a revision is asked for.
     """
+    root = expanded(path, "path").absolute()
+    if not root.is_dir():
+        return None
+    if revision is not None:
+        raise ValueError(
+            f"{path} is a local folder, which has no revisions: leave out revision={revision!r}, or name a set of the "
+            "hub"
+        )
+    return LocalSet(root, columns)
 
-    def named(kind: str) -> str | None:
-        return next((name for name in known if SPLIT_NAMES.get(name.casefold()) == kind), None)
 
-    wanted = {"train": train}
-    if not drawn:
-        wanted["test"] = test or named("test") or named("validation") or "test"
-        further = validation or named("validation")
-        if further is not None and further not in wanted.values():
-            wanted["validation"] = further
-    for split in wanted.values():
-        if split not in known:
-            raise ValueError(
-                f"{path} has no split {split!r}, only {', '.join(known)}; without a test split give test_fraction"
-            )
-    return wanted
+def _listing(
+    path: str,
+    found: OpenSet,
+    wanted: Mapping[str, str],
+    drawn: tuple[float, int] | None,
+    class_sort: str,
+    report: LoadReport,
+) -> Listing:
+    """The rows of the splits that are wanted; all others are counted in the report.
+
+    Raises:
+        ValueError: A label is missing, or is no class, or a class has no training image.
+    """
+    splits = {name: found.splits[name] for name in wanted.values()}
+    for name, split in found.splits.items():
+        if name not in splits:
+            report.leave_out(f"images of the unused split {name!r}", split.num_rows)
+    reader = HubReader(splits, found.facts.images)
+    names, rows = _listed_rows(path, splits, found.facts.labels, class_sort, report)
+    train = rows[wanted["train"]]
+    if without := sorted(set(range(len(names))) - {row.label for row in train}):
+        raise ValueError(f"{path}: class {names[without[0]]!r} has no image in split {wanted['train']!r}")
+    validation = rows[wanted["validation"]] if "validation" in wanted else ()
+    if drawn is not None:
+        return replace(split_by_seed(reader, train, names, *drawn), validation=validation)
+    return Listing(reader, train, rows[wanted["test"]], names, validation=validation)
 
 
 def _listed_rows(
     path: str, splits: dict[str, Any], column: str, class_sort: str, report: LoadReport
 ) -> tuple[tuple[str, ...], dict[str, tuple[Row, ...]]]:
-    """The names of the classes, and the rows of each split.
+    """The names of the classes, and the rows of each split. Names are in Unicode's composed form.
 
     Raises:
         ValueError: A label is missing, or is no class.
@@ -192,11 +219,13 @@ def _listed_rows(
     feature = next(iter(splits.values())).features[column]
     given = getattr(feature, "names", None)
     if given is not None:
-        names, label_of = tuple(given), {label: label for label in range(len(given))}
+        written: dict[Any, str] = dict(enumerate(given))
+        names = tuple(dict.fromkeys(normalize("NFC", name) for name in given))
     else:
-        present = {label for labels in values.values() for label in labels if label is not None}
-        names = tuple(sort_names(map(str, present), class_sort))
-        label_of = {value: names.index(str(value)) for value in present}
+        written = {label: str(label) for labels in values.values() for label in labels if label is not None}
+        names = tuple(sort_names({normalize("NFC", name) for name in written.values()}, class_sort))
+    number = {name: label for label, name in enumerate(names)}
+    label_of = {value: number[normalize("NFC", name)] for value, name in written.items()}
     missing = [
         Problem("rows without a label", f"{path}, split {name!r}, row {row}", f"its {column!r} is {label}")
         for name, labels in values.items()
@@ -209,45 +238,3 @@ def _listed_rows(
         for name, labels in values.items()
     }
     return names, rows
-
-
-def _label_column(path: str, features: Any, datasets: Any) -> str:
-    """The column of classes.
-
-    Raises:
-        ValueError: There is none, or there are several.
-    """
-    if any(isinstance(feature, datasets.ClassLabel) for feature in features.values()):
-        return _only(path, features, datasets.ClassLabel, "label")
-    plain = [name for name, feature in features.items() if _is_plain(feature)]
-    for name in LABEL_NAMES:
-        if name in plain:
-            return name
-    if len(plain) == 1:
-        return plain[0]
-    raise ValueError(
-        f"{path} has no column of kind ClassLabel, and none of its columns of numbers or words "
-        f"({', '.join(plain) or 'none'}) is called {', '.join(LABEL_NAMES[:-1])} or {LABEL_NAMES[-1]}: name one by "
-        "label_column"
-    )
-
-
-def _is_plain(feature: Any) -> bool:
-    """Whether a column holds whole numbers, words or truth values."""
-    dtype = str(getattr(feature, "dtype", ""))
-    return type(feature).__name__ == "Value" and dtype.startswith(("int", "uint", "string", "large_string", "bool"))
-
-
-def _only(path: str, features: Any, kind: type, what: str) -> str:
-    """The one column of a kind.
-
-    Raises:
-        ValueError: There is none, or there are several.
-    """
-    columns = [name for name, feature in features.items() if isinstance(feature, kind)]
-    if len(columns) != 1:
-        raise ValueError(
-            f"{path} has {len(columns)} columns of kind {kind.__name__} ({', '.join(columns) or 'none'} of "
-            f"{', '.join(features)}); name one by {what}_column"
-        )
-    return columns[0]

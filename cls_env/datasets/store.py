@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from cls_env.datasets.archives import close_archives
 from cls_env.datasets.image_dataset import ImageDataset
 from cls_env.datasets.listing import Listing
 from cls_env.datasets.load_report import LoadReport
 from cls_env.datasets.places import CACHE_VARIABLE, cache_root
+from cls_env.datasets.scratch import remove_abandoned
 from cls_env.datasets.store_build import FORMAT, ON_ERROR, StoreOptions, build_store
 
 MOST_NAME_BYTES = 80
@@ -87,7 +88,7 @@ def stored(
     plain = plain.encode()[:MOST_NAME_BYTES].decode(errors="ignore")
     place = cache_folder() / f"{plain}-{options.image_size}px-{key}"
     if not place.exists():
-        _make_cache(place.parent)
+        make_cache(place.parent)
         with FileLock(place.with_name(f".{place.name}.lock")):
             if not place.exists():
                 for left in place.parent.glob(f".{place.name}.building-*"):
@@ -174,16 +175,16 @@ def clear_stores(name: str | None = None) -> list[StoreEntry]:
         shutil.rmtree(aside)
     if name is None:
         shutil.rmtree(cache_root() / "digests", ignore_errors=True)
-    for left in cache_folder().glob(".*.building-*"):
-        try:
-            with FileLock(left.with_name(f"{left.name.partition('.building-')[0]}.lock"), timeout=0):
-                shutil.rmtree(left, ignore_errors=True)
-        except Timeout:  # it is being built at this moment
-            continue
+    remove_abandoned(cache_folder())
     return gone
 
 
-def _make_cache(folder: Path) -> None:
+def make_cache(folder: Path) -> None:
+    """Make a folder of the cache, if it is not there.
+
+    Raises:
+        OSError: It can't be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
