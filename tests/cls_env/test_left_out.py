@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from cls_env import ImageDataset, TaskStream, load_dataset
 from cls_env.datasets.contents import HIDDEN, LOOPS, SYSTEM
@@ -43,12 +43,12 @@ def load(root: Path, **options: object) -> ImageDataset:
 
 
 def test_linked_class_folders_are_followed_and_dangling_ones_named(tree: Path, tmp_path: Path) -> None:
-    images(tmp_path, "pool/owl")
+    images(tmp_path, "pool/n01")
     for split in ("train", "test"):
-        (tree / split / "owl").symlink_to(tmp_path / "pool" / "owl")
-    assert load(tree).class_names == ("cat", "dog", "owl")
+        (tree / split / "owl").symlink_to(tmp_path / "pool" / "n01")
+    assert load(tree).class_names == ("cat", "dog", "owl")  # by the name of the link
     (tmp_path / "pool").rename(tmp_path / "not mounted")
-    with pytest.raises(ValueError, match=r"set/test/owl: the link to '.*pool/owl' can't be followed \(No such file"):
+    with pytest.raises(ValueError, match=r"set/test/owl: the link to '.*pool/n01' can't be followed \(No such file"):
         load(tree)
     left = load(tree, on_error="skip")
     assert left.class_names == ("cat", "dog") and left.left_out == {UNREAD: 2}
@@ -177,6 +177,12 @@ def test_linked_images_in_archives_are_images(
     (tree / "train" / "cat" / "5.png").symlink_to("/elsewhere/5.png")
     with pytest.raises(ValueError, match=r"cat/5\.png: it links to '/elsewhere/5\.png', which is not in the archive"):
         load(pack(tree, tmp_path / name))
+
+
+@pytest.mark.parametrize("suffix", [".webp", *([".avif"] if features.check("avif") else [])])
+def test_newer_formats_are_taken(tree: Path, suffix: str) -> None:
+    images(tree, "train/cat", "train/owl", "test/owl", count=1, suffix=suffix)
+    assert np.bincount(load(tree).train_labels).tolist() == [4, 3, 1]  # a class of this format alone, too
 
 
 def test_suffixes_that_windows_gives_are_taken(tree: Path) -> None:

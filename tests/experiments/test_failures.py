@@ -123,6 +123,32 @@ def test_a_reader_that_goes_away_and_a_backend_that_is_not_there_are_no_trouble(
     assert process.wait() == 1
 
 
+DRAW = """
+import sys
+from pathlib import Path
+import experiments.__main__ as program
+
+def draw(words):
+    from experiments.figures import save_figures  # imports matplotlib as every command does
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    figure.subplots().plot([0, 1])
+    save_figures({"line": figure}, Path(words[0]))
+
+program._carry_out = draw
+sys.exit(program.main())
+"""
+
+
+def test_figures_are_drawn_to_files_whatever_backend_the_environment_names(tmp_path: Path) -> None:
+    environment = os.environ | {"MPLBACKEND": "nonsense", "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-c", DRAW, str(tmp_path / "figures")]
+    process = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert (tmp_path / "figures" / "line.png").stat().st_size > 1000
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -181,6 +207,14 @@ def test_absurd_measures_are_refused(measures: dict[str, object]) -> None:
     refuse_absurd({"train_entropy": None, "nll": 30.0, "accuracy_curve": [0.5]}, 1.0)
     with pytest.raises(ValueError, match=rf"training diverged: {next(iter(measures))} is .* with learning rate 0\.5"):
         refuse_absurd({"final_accuracy": 0.5} | measures, 0.5)
+
+
+def test_a_run_of_absurd_measures_is_not_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.summary.LARGEST_NLL", 0.0)
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(ValueError, match=r"training diverged: nll is .* use a smaller --learning-rate"):
+        run(RunConfig(dataset="digits", num_tasks=1, epochs=1, max_per_class=2, device="cpu"), folder)
+    assert folder.model.exists() and not folder.finished
 
 
 @pytest.fixture
