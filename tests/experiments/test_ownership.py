@@ -115,8 +115,10 @@ def test_workers_end_with_their_parent(number: signal.Signals, tmp_path: Path) -
 
 
 @needs_proc
-def test_workers_end_with_a_killed_comparison_which_then_goes_on_to_the_same_figures(tmp_path: Path) -> None:
-    out, config = tmp_path / "out", replace(SMALL, epochs=4, max_per_class=10, objective="ce")
+def test_workers_end_with_a_killed_comparison_which_then_goes_on_to_the_same_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, config = tmp_path / "out", replace(SMALL, epochs=3, max_per_class=10, objective="ce")
     words = f"compare --dataset digits --num-tasks 2 --epochs {config.epochs} --max-per-class {config.max_per_class}"
     words += f" --device cpu --objectives ce --label-noise 0 --seeds 0 1 --workers 1 --out {out}"
     running, waiting = (out / "runs" / replace(config, seed=seed).name for seed in (0, 1))
@@ -137,6 +139,7 @@ def test_workers_end_with_a_killed_comparison_which_then_goes_on_to_the_same_fig
     wait_for(lambda: not any(alive(child) for child in children))
     assert not (running / "metrics.json").exists()
     assert not waiting.exists()  # no worker has begun the next run
+    monkeypatch.setattr("experiments.commands.comparison_figures", lambda *_: {})  # they take seconds to draw
     assert main(words.split()) == 0
     assert RunFolder(waiting).finished
     undisturbed = RunFolder(tmp_path / "whole")
