@@ -179,6 +179,13 @@ def test_linked_images_in_archives_are_images(
         load(pack(tree, tmp_path / name))
 
 
+def test_labels_go_by_the_name_of_the_class_where_the_test_split_lacks_one(tree: Path) -> None:
+    images(tree, "train/cow", "train/owl", "test/owl")
+    dataset = load(tree)
+    assert dataset.class_names == ("cat", "cow", "dog", "owl")
+    assert (sorted(set(dataset.train_labels)), sorted(set(dataset.test_labels))) == ([0, 1, 2, 3], [0, 2, 3])
+
+
 @pytest.mark.parametrize("suffix", [".webp", *([".avif"] if features.check("avif") else [])])
 def test_newer_formats_are_taken(tree: Path, suffix: str) -> None:
     images(tree, "train/cat", "train/owl", "test/owl", count=1, suffix=suffix)
@@ -187,11 +194,11 @@ def test_newer_formats_are_taken(tree: Path, suffix: str) -> None:
 
 def test_suffixes_that_windows_gives_are_taken(tree: Path) -> None:
     images(tree, "train/cat", count=1, suffix=".jpg")
-    for suffix in (".jfif", ".jpe", ".JPEG"):
+    for suffix in (".jfif", ".jpe", ".JPEG", ".JPG"):
         (tree / "train" / "cat" / f"x{suffix}").write_bytes((tree / "train" / "cat" / "0.jpg").read_bytes())
-    for index, suffix in enumerate((".tga", ".jp2", ".pbm", ".dib")):
+    for index, suffix in enumerate((".tga", ".jp2", ".pbm", ".dib", ".Png")):
         Image.new("1" if suffix == ".pbm" else "RGB", (16, 16)).save(tree / "train" / "cat" / f"{index + 9}{suffix}")
-    assert np.bincount(load(tree).train_labels).tolist() == [3 + 1 + 3 + 4, 3]
+    assert np.bincount(load(tree).train_labels).tolist() == [3 + 1 + 4 + 5, 3]
 
 
 def test_images_of_formats_that_are_not_read_are_named(tree: Path) -> None:
