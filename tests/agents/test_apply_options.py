@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize, VecTransposeImage
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    SubprocVecEnv,
+    VecEnv,
+    VecMonitor,
+    VecNormalize,
+    VecTransposeImage,
+)
 
 from agents import EPG, ApplyOptions, GymnasiumVecEnv, ImageReplayBuffer, ViTFeatures
 from agents.task_by_task import TaskByTask
 from agents.task_policies import ViTActorCriticPolicy, ViTQPolicy
 from agents.vec_env import observation_info
-from cls_env import TaskStream
+from cls_env import ClassIncrementalEnv, ClassIncrementalVectorEnv, TaskStream
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
 VIT = {"features_extractor_class": ViTFeatures, "features_extractor_kwargs": {"peft": "none"}, "net_arch": []}
@@ -50,12 +61,18 @@ class Tasks(BaseCallback):
         return True
 
 
+def _single(stream: TaskStream) -> gym.Env:
+    return gym.make("cls_env/ClassIncremental-v0", dataset=stream)
+
+
 def environments(make_vec: MakeVec, stream: TaskStream) -> dict[str, Callable[[], VecEnv]]:
-    one = lambda: gym.make("cls_env/ClassIncremental-v0", dataset=stream)  # noqa: E731
+    one = partial(_single, stream)
     return {
         "native": lambda: GymnasiumVecEnv(make_vec(4)),
         "sync": lambda: GymnasiumVecEnv(SyncVectorEnv([one] * 4, autoreset_mode=AutoresetMode.SAME_STEP)),
         "dummy": lambda: DummyVecEnv([one] * 4),
+        "make_vec_env": lambda: make_vec_env(one, 4),
+        "processes": lambda: SubprocVecEnv([partial(_single, stream)], start_method="fork"),
         "monitor": lambda: VecMonitor(DummyVecEnv([one] * 4)),
         "normalize": lambda: VecNormalize(VecTransposeImage(GymnasiumVecEnv(make_vec(4))), norm_obs=False),
     }
@@ -168,9 +185,33 @@ def test_options_that_differ_are_refused(make_vec: MakeVec) -> None:
         env.reset()
 
 
-def test_agents_of_ours_reset_by_themselves(make_vec: MakeVec) -> None:
-    agent = EPG("ViTPolicy", make_vec(8), batch_size=8, device="cpu")
-    for task in range(2):
-        agent.get_env().set_options({"task": task})
-        agent.learn(8, callback=ApplyOptions(), reset_num_timesteps=task == 0)
-    assert agent.policy.head.actions.tolist() == [0, 1, 2, 3]
+@pytest.mark.parametrize("kind", ["native", "monitor", "normalize", "make_vec_env", "processes"])
+def test_agents_of_ours_reset_by_themselves(kind: str, make_vec: MakeVec, stream: TaskStream) -> None:
+    env = environments(make_vec, stream)[kind]()
+    agent = EPG("ViTPolicy", env, batch_size=4, device="cpu")
+    try:
+        for task in range(3):
+            tasks = Tasks()
+            agent.get_env().set_options({"task": task})
+            callback = [ApplyOptions(), tasks] if task == 2 else tasks  # which changes nothing here
+            agent.learn(8, callback=callback, reset_num_timesteps=task == 0)
+            assert set(tasks.seen) == {task}
+            assert agent.policy.head.actions.tolist() == list(range(2 * task + 2))
+    finally:
+        env.close()
+
+
+@pytest.mark.parametrize("vector", [False, True])
+def test_a_pickle_is_a_new_environment_of_the_same_arguments(vector: bool, stream: TaskStream) -> None:
+    arguments = {"dataset": stream, "task": 1, "feedback": "bandit"}
+    env = ClassIncrementalVectorEnv(2, **arguments) if vector else ClassIncrementalEnv(**arguments)
+    action = np.zeros(2, dtype=np.int64) if vector else 0
+    env.reset(seed=0, options={"task": 2})
+    env.step(action)
+    twin = pickle.loads(pickle.dumps(env))
+    assert (env.num_episodes, twin.num_episodes) == (2 if vector else 1, 0)
+    with pytest.raises(ResetNeeded):
+        twin.step(action)
+    _, info = twin.reset(seed=0)
+    assert np.all(info["task"] == 1) and "label" not in info
+    assert twin.unwrapped.stream.fingerprint == stream.fingerprint

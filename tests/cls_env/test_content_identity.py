@@ -96,6 +96,9 @@ def test_touched_copied_and_moved_files_keep_their_store(tree: Path, tmp_path: P
     assert load(tree).path == first.path
     shutil.copytree(tree, tmp_path / "copy" / "set")
     assert load(tmp_path / "copy" / "set").path == first.path
+    (tmp_path / "elsewhere").mkdir()
+    tree.rename(tmp_path / "elsewhere" / "set")
+    assert load(tmp_path / "elsewhere" / "set").path == first.path
     assert len(list_stores()) == 1
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from cls_env import ImageDataset, TaskStream, load_dataset
 from cls_env.datasets.contents import HIDDEN, LOOPS, SYSTEM
@@ -43,12 +43,12 @@ def load(root: Path, **options: object) -> ImageDataset:
 
 
 def test_linked_class_folders_are_followed_and_dangling_ones_named(tree: Path, tmp_path: Path) -> None:
-    images(tmp_path, "pool/owl")
+    images(tmp_path, "pool/n01")
     for split in ("train", "test"):
-        (tree / split / "owl").symlink_to(tmp_path / "pool" / "owl")
-    assert load(tree).class_names == ("cat", "dog", "owl")
+        (tree / split / "owl").symlink_to(tmp_path / "pool" / "n01")
+    assert load(tree).class_names == ("cat", "dog", "owl")  # by the name of the link
     (tmp_path / "pool").rename(tmp_path / "not mounted")
-    with pytest.raises(ValueError, match=r"set/test/owl: the link to '.*pool/owl' can't be followed \(No such file"):
+    with pytest.raises(ValueError, match=r"set/test/owl: the link to '.*pool/n01' can't be followed \(No such file"):
         load(tree)
     left = load(tree, on_error="skip")
     assert left.class_names == ("cat", "dog") and left.left_out == {UNREAD: 2}
@@ -179,13 +179,26 @@ def test_linked_images_in_archives_are_images(
         load(pack(tree, tmp_path / name))
 
 
+def test_labels_go_by_the_name_of_the_class_where_the_test_split_lacks_one(tree: Path) -> None:
+    images(tree, "train/cow", "train/owl", "test/owl")
+    dataset = load(tree)
+    assert dataset.class_names == ("cat", "cow", "dog", "owl")
+    assert (sorted(set(dataset.train_labels)), sorted(set(dataset.test_labels))) == ([0, 1, 2, 3], [0, 2, 3])
+
+
+@pytest.mark.parametrize("suffix", [".webp", *([".avif"] if features.check("avif") else [])])
+def test_newer_formats_are_taken(tree: Path, suffix: str) -> None:
+    images(tree, "train/cat", "train/owl", "test/owl", count=1, suffix=suffix)
+    assert np.bincount(load(tree).train_labels).tolist() == [4, 3, 1]  # a class of this format alone, too
+
+
 def test_suffixes_that_windows_gives_are_taken(tree: Path) -> None:
     images(tree, "train/cat", count=1, suffix=".jpg")
-    for suffix in (".jfif", ".jpe", ".JPEG"):
+    for suffix in (".jfif", ".jpe", ".JPEG", ".JPG"):
         (tree / "train" / "cat" / f"x{suffix}").write_bytes((tree / "train" / "cat" / "0.jpg").read_bytes())
-    for index, suffix in enumerate((".tga", ".jp2", ".pbm", ".dib")):
+    for index, suffix in enumerate((".tga", ".jp2", ".pbm", ".dib", ".Png")):
         Image.new("1" if suffix == ".pbm" else "RGB", (16, 16)).save(tree / "train" / "cat" / f"{index + 9}{suffix}")
-    assert np.bincount(load(tree).train_labels).tolist() == [3 + 1 + 3 + 4, 3]
+    assert np.bincount(load(tree).train_labels).tolist() == [3 + 1 + 4 + 5, 3]
 
 
 def test_images_of_formats_that_are_not_read_are_named(tree: Path) -> None:

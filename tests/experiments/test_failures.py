@@ -112,15 +112,37 @@ def test_interrupted_imports_leave_no_traceback(
     assert capsys.readouterr().err == "interrupted; if the command saves its progress, running it again resumes it\n"
 
 
-def test_a_reader_that_goes_away_and_a_backend_that_is_not_there_are_no_trouble() -> None:
+DRAW = """
+import sys
+from pathlib import Path
+import experiments.__main__ as program
+
+carry_out = program._carry_out
+
+def draw_first(words):
+    from experiments.figures import save_figures  # imports matplotlib as every command does
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    figure.subplots().plot([0, 1])
+    save_figures({"line": figure}, Path("figures"))
+    carry_out(words)
+
+program._carry_out = draw_first
+sys.exit(program.main(["methods"]))
+"""
+
+
+def test_a_reader_that_goes_away_and_a_backend_that_is_not_there_are_no_trouble(tmp_path: Path) -> None:
     environment = os.environ | {"MPLBACKEND": "nonsense", "PYTHONPATH": str(ROOT)}
-    words = [sys.executable, "-m", "experiments", "methods"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    words = [sys.executable, "-c", DRAW]
+    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
     assert process.stdout is not None and process.stderr is not None
     process.stdout.close()
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait() == 1
+    assert (tmp_path / "figures" / "line.png").stat().st_size > 1000
 
 
 @pytest.mark.parametrize(
@@ -181,6 +203,14 @@ def test_absurd_measures_are_refused(measures: dict[str, object]) -> None:
     refuse_absurd({"train_entropy": None, "nll": 30.0, "accuracy_curve": [0.5]}, 1.0)
     with pytest.raises(ValueError, match=rf"training diverged: {next(iter(measures))} is .* with learning rate 0\.5"):
         refuse_absurd({"final_accuracy": 0.5} | measures, 0.5)
+
+
+def test_a_run_of_absurd_measures_is_not_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.summary.LARGEST_NLL", 0.0)
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(ValueError, match=r"training diverged: nll is .* use a smaller --learning-rate"):
+        run(RunConfig(dataset="digits", num_tasks=1, epochs=1, max_per_class=2, device="cpu"), folder)
+    assert folder.model.exists() and not folder.finished
 
 
 @pytest.fixture

@@ -25,10 +25,12 @@ from experiments.step_log import step_log
 SMALL = RunConfig(dataset="digits", num_tasks=2, epochs=1, max_per_class=4, device="cpu")
 PASSING = {"seconds", "images_per_second", "peak_memory_bytes"}
 PATIENCE = 120.0
+ROOT = Path(__file__).parents[2]
+needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are looked up in Linux's /proc")
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    limit = time.monotonic() + PATIENCE
+def wait_for(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+    limit = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < limit
         time.sleep(0.05)
@@ -74,39 +76,79 @@ def test_a_comparison_in_a_second_terminal_is_refused_before_any_work(
         assert {file.name for file in (tmp_path / "out").iterdir()} == {".lock", ".owner"}
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked up as Linux lists them")
+FAMILY = """
+import multiprocessing, os, subprocess, sys, time
+from cls_env.processes import end_with
+
+def work():
+    end_with(os.getppid())
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+
+if sys.argv[1:]:
+    work()
+multiprocessing.get_context("fork").Process(target=work).start()
+subprocess.Popen([sys.executable, __file__, "child"])
+time.sleep(600)
+"""
+
+
+@needs_proc
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_their_parent(number: signal.Signals, tmp_path: Path) -> None:
+    """Both those of multiprocessing and those that some other library starts."""
+    (tmp_path / "family.py").write_text(FAMILY)
+    command = [sys.executable, str(tmp_path / "family.py")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stdout is not None
+        children = [parent.stdout.readline().strip() for _ in range(2)]
+        try:
+            assert all(alive(child) for child in children)
+            parent.send_signal(number)
+            assert parent.wait() == -number
+            wait_for(lambda: not any(alive(child) for child in children), 20.0)
+        finally:
+            parent.kill()
+            for child in filter(alive, children):
+                os.kill(int(child), signal.SIGKILL)
+
+
+@needs_proc
 def test_workers_end_with_a_killed_comparison_which_then_goes_on_to_the_same_figures(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = "compare --dataset digits --num-tasks 2 --epochs 8 --max-per-class 20 --device cpu"
-    words += f" --objectives ce --label-noise 0 --seeds 0 --workers 1 --out {tmp_path / 'out'}"
+    out, config = tmp_path / "out", replace(SMALL, epochs=3, max_per_class=10, objective="ce")
+    words = f"compare --dataset digits --num-tasks 2 --epochs {config.epochs} --max-per-class {config.max_per_class}"
+    words += f" --device cpu --objectives ce --label-noise 0 --seeds 0 1 --workers 1 --out {out}"
+    running, waiting = (out / "runs" / replace(config, seed=seed).name for seed in (0, 1))
     with (tmp_path / "printed").open("w") as printed:
         command = [sys.executable, "-m", "experiments", *words.split()]
         process = subprocess.Popen(command, stdout=printed, stderr=printed)
     try:
-        logs = (tmp_path / "out" / "runs").glob
-        wait_for(lambda: process.poll() is not None or any(log.stat().st_size for log in logs("*/steps/*0.csv")))
+        logs = (running / "steps").glob
+        wait_for(lambda: process.poll() is not None or any(log.stat().st_size for log in logs("*0.csv")))
         assert process.poll() is None, (tmp_path / "printed").read_text()
-        assert main(words.split()) == 2
-        assert f"in use by process {process.pid} on " in capsys.readouterr().err
+        with pytest.raises(FolderInUseError, match=f"in use by process {process.pid} on "), owned(out):
+            pass
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         assert children
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
     wait_for(lambda: not any(alive(child) for child in children))
-    assert not list(logs("*/metrics.json"))
+    assert not (running / "metrics.json").exists()
+    assert not waiting.exists()  # no worker has begun the next run
+    monkeypatch.setattr("experiments.commands.comparison_figures", lambda *_: {})  # they take seconds to draw
     assert main(words.split()) == 0
-    config = replace(SMALL, epochs=8, max_per_class=20, objective="ce")
-    whole = run(config, RunFolder(tmp_path / "whole"))
-    folder = tmp_path / "out" / "runs" / config.name
-    gone_on = RunFolder(folder).metrics()
+    assert RunFolder(waiting).finished
+    undisturbed = RunFolder(tmp_path / "whole")
+    whole, gone_on = run(config, undisturbed), RunFolder(running).metrics()
     assert {key: value for key, value in gone_on.items() if key not in PASSING} == {
         key: value for key, value in whole.items() if key not in PASSING
     }
-    lengths = [len(RunFolder(path).read_steps()) for path in (folder, tmp_path / "whole")]
-    assert lengths[0] == lengths[1]
-    assert not list((tmp_path / "out").rglob(".*"))
+    assert len(RunFolder(running).read_steps()) == len(undisturbed.read_steps())
+    assert not list(out.rglob(".*"))
 
 
 def alive(process: str) -> bool:
