@@ -130,7 +130,7 @@ class SavedAgent(ClassMemory):
         """
         if isinstance(path, io.IOBase):
             raise ValueError("load reads a file by its path, not a stream")
-        taken = dict.fromkeys(_constructor_arguments(cls), True)
+        taken = dict.fromkeys(constructor_arguments(cls), True)
         for name in kwargs:
             lookup(f"argument of {cls.__name__}", name, taken)
         saved = read_agent(path)
@@ -175,7 +175,7 @@ class SavedAgent(ClassMemory):
         return model
 
 
-def _constructor_arguments(algorithm: type[SavedAgent]) -> list[str]:
+def constructor_arguments(algorithm: type[SavedAgent]) -> list[str]:
     """The arguments that an algorithm and the classes it is made from take, but for those that `load` sets itself."""
     kinds = [kind for kind in algorithm.__mro__ if issubclass(kind, SavedAgent) and "__init__" in vars(kind)]
     parameters = [parameter for kind in kinds for parameter in signature(kind.__init__).parameters.values()]

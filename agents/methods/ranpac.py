@@ -85,10 +85,10 @@ class RanPAC(Method):
         h = torch.cat(inputs)
         y = one_hot(torch.cat(labels), self.correlation.shape[1]).double()
         penalty = self._best_penalty(h, y, task.seed)
-        self.gram += h.T @ h
-        self.correlation += h.T @ y
-        self.solution = ridge(self.gram, self.correlation, penalty).float().contiguous()
-        self.tasks_counted += 1
+        gram, correlation = self.gram + h.T @ h, self.correlation + h.T @ y
+        solution = ridge(gram, correlation, penalty).float().contiguous()  # may fail, before anything has changed
+        self.gram, self.correlation, self.solution = gram, correlation, solution
+        self.tasks_counted.fill_(task.index + 1)
 
     def _best_penalty(self, h: Tensor, y: Tensor, seed: int) -> float:
         """By the error on a fifth of the task's images, of heads that know the rest and all earlier tasks."""
