@@ -110,5 +110,5 @@ def test_another_task_within_a_call_is_refused(kind: str, stream: TaskStream, ma
 def test_what_is_no_callback(make_vec: MakeVec) -> None:
     agent = EPG("ViTPolicy", make_vec(8), "ce", **ALIKE)
     for callback in (3, "eval", [3], EvalCallback):
-        with pytest.raises(ValueError, match="^callback must be a BaseCallback, a list of them, or a function"):
+        with pytest.raises(ValueError, match=r"^callback must be a BaseCallback, a list of them, or a function"):
             agent.learn(8, callback=callback)
