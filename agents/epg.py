@@ -69,6 +69,8 @@ class EPG(OneStepAlgorithm):
         if self.objective != self._made_of:
             self._objective = None if self.objective == NO_OBJECTIVE else make_objective(self.objective)
             self._made_of = self.objective
+            if self._current_task is not None:
+                self._start_task(self._action_seed + self.policy.tasks_begun)
         super()._take_arguments()
 
     def _observed_rewards(self, info: ObservationInfo) -> NDArray[np.float32]:

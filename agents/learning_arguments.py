@@ -62,8 +62,9 @@ def rate_at(schedule: Schedule, progress_remaining: float) -> float:
     Raises:
         ValueError: It is no rate.
     """
+    value = getattr(schedule, "value_schedule", schedule)(progress_remaining)  # SB3's wrapper would call float
     try:
-        return _rate(schedule(progress_remaining))
+        return _rate(value)
     except ValueError as error:
         raise ValueError(f"{error} (at remaining progress {progress_remaining:g})") from error
 

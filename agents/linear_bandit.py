@@ -19,7 +19,7 @@ from agents.one_step import OneStepAlgorithm
 from agents.policy import ViTPolicy
 from agents.policy_config import PolicyConfig
 from agents.value_bandit import only_chosen, squared_error
-from agents.weights import load_tensors
+from agents.weights import check_finite, load_tensors
 from cls_env.arguments import number, word
 from cls_env.naming import lookup
 
@@ -209,3 +209,4 @@ class LinearBandit(OneStepAlgorithm):
 
     def _resume(self, tensors: dict[str, Tensor]) -> None:
         load_tensors(self.regressions, tensors, "the saved regression")
+        check_finite(tensors, "the saved regression")

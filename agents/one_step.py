@@ -23,6 +23,7 @@ from torch import Tensor
 from agents import learning_arguments as arguments
 from agents.agent_arguments import AgentArguments
 from agents.class_memory import checked_actions
+from agents.current_task import is_same_task, task_of
 from agents.devices import checked_device
 from agents.display import Marks, has_moved, marks_of, refuse_pending
 from agents.divergence import LARGEST_LOGIT, Advice, DivergenceWatch
@@ -304,8 +305,8 @@ class OneStepAlgorithm(AgentArguments, ABC):
         """Begin the environment's task, if it is a new one, and return it."""
         assert self.env is not None
         info = observation_info(self.env, self._num_actions)
-        current = self._current_of(self.env, info)
-        new = not self._goes_on(current)
+        current = task_of(self.env, info)
+        new = not is_same_task(self._current_task, current)
         index = self.policy.tasks_begun - (not new)
         task = Task(
             index,

@@ -159,6 +159,10 @@ class SavedAgent(ClassMemory):
             model._resume(read_state(path))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+        if lost := set((saved["current_task"] or {}).get("classes", [])) - set(model.policy.head.actions.tolist()):
+            raise ValueError(
+                f"model.json in {path}: 'current_task' is damaged: the head has no row for its classes {sorted(lost)}"
+            )
         model.policy.to(model.device)
         model.policy.renew_optimizer()
         model._name_classes(saved.get("class_names"))

@@ -36,6 +36,7 @@ class NCM(Method):
 
     learns_by_gradient = False
     looks_through_tasks = True
+    fixed_shapes = True
     brings_own_module = "ncm leaves the backbone as it is"
 
     sums: Tensor
