@@ -277,7 +277,6 @@ class OneStepAlgorithm(AgentArguments, ABC):
         self._last_obs = None  # begin with the images of the task that was set, also with reset_num_timesteps=False
         log_name = type(self).__name__ if tb_log_name is None else word("tb_log_name", tb_log_name)
         _, listener = self._setup_learn(total_timesteps, callback, reset_num_timesteps, log_name, progress_bar)
-        self._marks = marks_of(self.env)
         task = self._begin_task()
         listener.on_training_start(locals(), globals())
         method = self.policy.method
@@ -301,6 +300,12 @@ class OneStepAlgorithm(AgentArguments, ABC):
         listener.on_training_end()
         return self
 
+    def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
+        """As SB3's, which follows the reset that begins a call; the callback may move the environment already."""
+        assert self.env is not None
+        self._marks = marks_of(self.env)
+        return super()._init_callback(callback, progress_bar)
+
     def _begin_task(self) -> Task:
         """Begin the environment's task, if it is a new one, and return it."""
         assert self.env is not None
@@ -322,9 +327,8 @@ class OneStepAlgorithm(AgentArguments, ABC):
                     "info['epoch_length'], which the environment does not provide"
                 )
             self._feature_cache.forget()
-            with self.policy.undone_on_failure():
-                self.policy.begin_task(task.classes, freeze_peft=index > 0 and self.freeze_fraction > 0, task=task)
-                self._seed_task()
+            self._seed_task(self.policy.tasks_begun + 1)
+            self.policy.begin_task(task.classes, freeze_peft=index > 0 and self.freeze_fraction > 0, task=task)
         self._remember_task(self.env, current)
         return task
 
@@ -360,11 +364,10 @@ class OneStepAlgorithm(AgentArguments, ABC):
             self._feature_cache if self.cache_features else None,
         )
 
-    def _seed_task(self) -> None:
-        """Let the task's random numbers follow from the agent's seeds."""
+    def _seed_task(self, number: int) -> None:
         for generator, seed in ((self._actions_generator, self._action_seed), (self._views_generator, self._view_seed)):
-            generator.manual_seed(seed + self.policy.tasks_begun)
-        self._start_task(self._action_seed + self.policy.tasks_begun)
+            generator.manual_seed(seed + number)
+        self._start_task(self._action_seed + number)
 
     def _train_on_batch(self, progress: float, listener: BaseCallback, log: bool) -> bool:
         """Collect a batch and learn from it; False where a callback ends the training."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
 
@@ -135,18 +134,18 @@ class ViTPolicy(BasePolicy):
         """
         task = task or Task(self.tasks_begun, actions, seed=self.config.method_seed + self.tasks_begun)
         self.method.check_task(task)
-        with self.undone_on_failure():
+        with undone_on_failure(self, self._written_by_beginnings()):
             self.head.grow(actions)
             self.tasks_begun += 1
             self.method.before_task(self, task)
             self._require_peft_gradients(not freeze_peft)
             self.renew_optimizer()
 
-    def undone_on_failure(self) -> AbstractContextManager[None]:
-        """A block in which a task begins: an exception leaves the policy as it was before."""
+    def _written_by_beginnings(self) -> list[Tensor]:
+        """The tensors that a beginning task may write to: of head, method and PEFT module."""
         own = [tensor for part in (self.head, self.method) for tensor in part.state_dict(keep_vars=True).values()]
-        module = () if self.trains_whole_backbone else self.backbone.state_dict(keep_vars=True).items()
-        return undone_on_failure(self, [*own, *(tensor for name, tensor in module if name in self.module_names)])
+        module = {} if self.trains_whole_backbone else self.backbone.state_dict(keep_vars=True)
+        return own + [tensor for name, tensor in module.items() if name in self.module_names]
 
     def remap_actions(self, new_index: Tensor, num_actions: int) -> None:
         """Move what head and method keep for each action to its place in another action space.

@@ -52,8 +52,8 @@ class SavedAgent(ClassMemory):
         """Take on a saved state."""
 
     @abstractmethod
-    def _seed_task(self) -> None:
-        """Let the task's random numbers follow from the agent's seeds."""
+    def _seed_task(self, number: int) -> None:
+        """Let a task's random numbers follow from the agent's seeds and its number among the tasks begun, from 1 on."""
 
     def save(
         self,
@@ -171,7 +171,7 @@ class SavedAgent(ClassMemory):
         model.num_timesteps, model._n_updates = saved["num_timesteps"], saved["n_updates"]
         model._action_seed = saved["action_seed"]
         model._view_seed = saved.get("view_seed", model._view_seed)
-        model._seed_task()
+        model._seed_task(model.policy.tasks_begun)
         if env is not None:
             model.set_env(env, match_classes=match_classes)  # type: ignore[call-arg, arg-type]
             if model.seed is not None and model.env is not None:

@@ -48,6 +48,9 @@ class InTurn(BaseCallback):
         if event == self.event:
             self.function(self.training_env)
 
+    def _init_callback(self) -> None:
+        self._react("making")
+
     def _on_training_start(self) -> None:
         self._react("training start")
 
@@ -80,7 +83,7 @@ def test_an_evaluation_on_the_agents_own_environment(kind: str, stream: TaskStre
     images_and_rewards(agent, stream)
 
 
-@pytest.mark.parametrize("event", ["training start", "rollout start", "rollout end", "step"])
+@pytest.mark.parametrize("event", ["making", "training start", "rollout start", "rollout end", "step"])
 @pytest.mark.parametrize("kind", ["native", "single"])
 def test_a_reset_and_a_step_of_others(kind: str, event: str, stream: TaskStream, make_vec: MakeVec) -> None:
     for function in (lambda env: env.reset(), lambda env: env.step(np.zeros(env.num_envs, np.int64))):

@@ -128,3 +128,23 @@ def test_a_task_begun_without_an_environment(make_vec: MakeVec) -> None:
     with pytest.raises(ValueError, match="begun without an environment"):
         policy.begin_task([0, 1], False, Task(0, [0, 1]))
     assert policy.tasks_begun == 0 and len(policy.head.weight) == 0
+
+
+def test_an_objective_that_fails_to_begin(make_vec: MakeVec) -> None:
+    class Once:
+        """Begins at the second try."""
+
+        tries = 0
+
+        def begin_task(self, seed: int) -> None:
+            self.tries += 1
+            if self.tries == 1:
+                raise OSError("no seed yet")
+
+        def __call__(self, logits: torch.Tensor, rewards: torch.Tensor, progress: float) -> torch.Tensor:
+            return -(logits.softmax(dim=1) * rewards).sum(dim=1)
+
+    agent = EPG("ViTPolicy", make_vec(4), Once(), batch_size=4, device="cpu")
+    with pytest.raises(OSError, match="no seed yet"):
+        agent.learn(4)
+    assert agent.learn(4).policy.tasks_begun == 1

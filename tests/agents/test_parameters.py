@@ -31,7 +31,7 @@ def test_the_regressions_of_a_linear_bandit_come_along(make_vec: MakeVec) -> Non
     assert list(before) == ["policy", "regressions"]
     agents[0].learn(16).set_parameters(before)
     for agent in agents:  # one of which has never been anywhere else
-        agent._seed_task()
+        agent._seed_task(1)
         agent.get_env().seed(5)
         agent.learn(16)
     assert torch.equal(agents[0].regressions.moment, agents[1].regressions.moment)
