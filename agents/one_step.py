@@ -57,6 +57,8 @@ class OneStepAlgorithm(AgentArguments, ABC):
     What else is done about earlier tasks is the policy's method: `policy_kwargs={"method": "lae"}`, see
     `agents.methods`. A call on the same tasks as the one before goes on with head, module and optimizer as they are.
 
+    An argument may be changed as an attribute, `model.learning_rate = 1e-4`; the next `learn` checks and takes it.
+
     A subclass says what it learns from (`_observed_rewards` or `_paid_rewards`), how it explores (`_behaviour`) and
     what it minimises (`_loss`).
 
@@ -69,8 +71,8 @@ class OneStepAlgorithm(AgentArguments, ABC):
         freeze_fraction: Share of a later task's steps during which only the head learns, in [0, 1].
         crop_scale: Learn from random crops, of this share of an image's area, with flips (see `TrainView`), drawn
             anew each time; by default from what is seen at test. The paper's is (0.05, 1).
-        cache_features: In the head-only phase, compute the features of each image (`info["image_index"]`) once. Exact,
-            and faster, unless a wrapper augments the images; not together with `crop_scale`.
+        cache_features: In the head-only phase, compute the features of each image (`info["image_index"]`) once, and
+            anew where its pixels have changed. Exact, and faster; not together with `crop_scale`.
         precision: `"float32"`, or `"bfloat16"` to run the backbone in mixed precision.
         policy_kwargs: Entries of `PolicyConfig`, and `optimizer_class`, `optimizer_kwargs`.
         stats_window_size: Episodes over which `rollout/` averages are taken.
