@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import center_crop, resize
 
-from agents.number_arguments import pair_of_numbers
+from agents.number_arguments import pair_of_numbers, range_of_areas
 from cls_env.arguments import as_plain, number
 
 TRIES = 10
@@ -43,10 +43,8 @@ class TrainView(nn.Module):
     ) -> None:
         super().__init__()
         self.size = _height_and_width(size)
-        self.scale, self.ratio = pair_of_numbers("scale", scale), pair_of_numbers("ratio", ratio)
+        self.scale, self.ratio = range_of_areas("scale", scale), pair_of_numbers("ratio", ratio)
         self.flip = number("flip", flip)
-        if not 0 < self.scale[0] <= self.scale[1] <= 1:
-            raise ValueError(f"scale holds two shares of the area, 0 < smallest <= largest <= 1, not {scale}")
         if not 0 < self.ratio[0] <= self.ratio[1] < float("inf"):
             raise ValueError(f"ratio holds two values of width / height, 0 < smallest <= largest, not {ratio}")
         if not 0 <= self.flip <= 1:

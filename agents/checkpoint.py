@@ -24,11 +24,12 @@ from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from agents.archive import part_names, read_json, read_tensors, write_archive, write_tensors
 from agents.description import POLICY, check_agent, check_entries, check_savable
 from agents.learning_arguments import policy_arguments
+from agents.methods.lora_stack import LoRAForEachTask, adapter_of
 from agents.module_weights import load_module_tensors, module_tensors
 from agents.optimizers import is_torchs_own
 from agents.policy import ViTPolicy
 from agents.policy_config import PolicyConfig
-from agents.weights import load_tensors
+from agents.weights import check_finite, load_tensors
 
 _MODEL, _HEAD, _BACKBONE, _METHOD = "model.json", "head.safetensors", "backbone.safetensors", "method.safetensors"
 _ALGORITHM, _MODULE = "algorithm.safetensors", "module.safetensors"
@@ -203,18 +204,23 @@ def load_weights(path: str | Path, policy: ViTPolicy) -> None:
         found = "holds no" if adapted else "holds an"
         raise ValueError(f"{file} {found} adapter, which does not fit a policy of peft={policy.config.peft!r}")
     _load_head(policy, read_tensors(file, _HEAD), f"{_HEAD} in {file}")
+    _check_adapters(policy, names, file)
     try:
         policy.method.resume(policy, read_tensors(file, _METHOD) if _METHOD in names else {})
     except ValueError as error:
         raise ValueError(f"{file}, method {policy.config.method}: {error}") from error
     if policy.trains_whole_backbone:
-        load_tensors(policy.backbone, read_tensors(file, _BACKBONE), f"{_BACKBONE} in {file}")
+        tensors = read_tensors(file, _BACKBONE)
+        load_tensors(policy.backbone, tensors, f"{_BACKBONE} in {file}")
+        check_finite(tensors, f"{_BACKBONE} in {file}")
         return
     if isinstance(policy.backbone, PeftModel):
         for name in policy.backbone.peft_config:
             _load_adapter(policy.backbone, name, names, file)
     if _MODULE in names:
-        load_module_tensors(policy, read_tensors(file, _MODULE), f"{_MODULE} in {file}")
+        tensors = read_tensors(file, _MODULE)
+        load_module_tensors(policy, tensors, f"{_MODULE} in {file}")
+        check_finite(tensors, f"{_MODULE} in {file}")
     elif lost := module_tensors(policy):
         raise ValueError(
             f"{file} was saved by an older version, without {_MODULE} and the {len(lost)} tensors of peft "
@@ -231,11 +237,28 @@ def _load_head(policy: ViTPolicy, tensors: dict[str, torch.Tensor], source: str)
     except ValueError as error:
         raise ValueError(f"{source} is damaged: {error}") from error
     load_tensors(policy.head, tensors, source)
+    check_finite(tensors, source)
+
+
+def _adapter_part(name: str) -> str:
+    folder = _ADAPTER if name == DEFAULT_ADAPTER else f"{_ADAPTER}/{name}"
+    return f"{folder}/adapter_model.safetensors"
+
+
+def _check_adapters(policy: ViTPolicy, parts: set[str], file: Path) -> None:
+    """See that a method with an adapter for each task has them all, and no further one, before any is made."""
+    if not isinstance(policy.method, LoRAForEachTask):
+        return
+    tasks_begun = policy.tasks_begun
+    for task in range(tasks_begun):
+        if _adapter_part(adapter_of(task)) not in parts:
+            raise ValueError(f"{file} lacks the adapter {adapter_of(task)}, where tasks_begun is {tasks_begun}")
+    if tasks_begun and _adapter_part(adapter_of(tasks_begun)) in parts:
+        raise ValueError(f"{file} has the adapter {adapter_of(tasks_begun)}, where tasks_begun is {tasks_begun}")
 
 
 def _load_adapter(backbone: PeftModel, name: str, parts: set[str], file: Path) -> None:
-    folder = _ADAPTER if name == DEFAULT_ADAPTER else f"{_ADAPTER}/{name}"
-    part = f"{folder}/adapter_model.safetensors"
+    part = _adapter_part(name)
     if part not in parts:
         raise ValueError(f"{file} lacks the adapter {name}")
     weights = read_tensors(file, part)
@@ -245,6 +268,7 @@ def _load_adapter(backbone: PeftModel, name: str, parts: set[str], file: Path) -
         found, wanted = tuple(weights[tensor].shape), tuple(expected[tensor].shape)
         if found != wanted:
             raise ValueError(f"{file}: the adapter's {tensor} has shape {found}, where the policy's has {wanted}")
+    check_finite(weights, f"{part} in {file}")
     result: Any = set_peft_model_state_dict(backbone, weights, adapter_name=name)
     unexpected = result.unexpected_keys
     if missing or unexpected:

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.utils import check_for_correct_spaces
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from agents.class_names import check_same_classes, new_positions
-from agents.identity import class_names_of, identity_of
+from agents.current_task import is_same_task
+from agents.identity import class_names_of
 from agents.policy import ViTPolicy
-from agents.vec_env import ObservationInfo
 
 _WAY_OUT = (
     "give an environment whose class_order is the agent's, or match the classes by name: "
@@ -96,27 +95,10 @@ class ClassMemory(BaseAlgorithm):
             moved = [int(new_index[action]) for action in self._current_task["classes"]]
             self._current_task = self._current_task | {"classes": sorted(moved)}
 
-    def _current_of(self, env: VecEnv, info: ObservationInfo) -> dict[str, Any]:
-        """The task that an environment is set to: its classes, its numbers and its data."""
-        identity = identity_of(env)
-        return {
-            "classes": np.flatnonzero(info.action_mask.any(axis=0)).tolist(),
-            "tasks": np.flatnonzero(info.task_mask.any(axis=0)).tolist(),
-            "stream_fingerprint": identity.stream_fingerprint,
-            "images_sha256": identity.images_sha256,
-        }
-
-    def _goes_on(self, task: dict[str, Any]) -> bool:
-        """Whether a task is the current one: the same classes, tasks and data, as far as both are known."""
-        current = self._current_task
-        return current is not None and all(
-            current.get(entry) is None or value is None or current[entry] == value for entry, value in task.items()
-        )
-
     def _remember_task(self, env: VecEnv, task: dict[str, Any]) -> None:
         """Keep what is known of a task, and of the environment in which it is learned."""
         known = {entry: value for entry, value in task.items() if value is not None}
-        self._current_task = (self._current_task or {}) | known if self._goes_on(task) else task
+        self._current_task = (self._current_task or {}) | known if is_same_task(self._current_task, task) else task
         self._name_classes(class_names_of(env) or self.class_names)
         self.stream_fingerprint = task["stream_fingerprint"] or self.stream_fingerprint
         self.images_sha256 = task["images_sha256"] or self.images_sha256

@@ -40,6 +40,8 @@ LATER: Kinds = {
 }
 """Entries that older checkpoints lack."""
 
+MOST = 2**14
+"""The longest side of an image; there are at most as many actions as an image of such sides has pixels."""
 _JSON_NAMES = {
     dict: "an object",
     list: "a list",
@@ -87,11 +89,19 @@ def check_agent(description: Mapping[str, Any], source: Path | str) -> None:
     check_entries(description, LATER, source, required=False)
     actions, names, task = (description.get(name) for name in ("num_actions", "class_names", "current_task"))
     fitting = {
-        "observation_shape": all(_is_count(side) for side in description["observation_shape"]),
-        "num_actions": _is_count(actions),
-        "tasks_begun": description["tasks_begun"] >= 0,
+        "observation_shape": all(_is_count(side) and side <= MOST for side in description["observation_shape"]),
+        "num_actions": _is_count(actions) and description["num_actions"] <= MOST**2,
+        "num_timesteps": 0 <= description["num_timesteps"] < 2**63,
+        "n_updates": 0 <= description["n_updates"] < 2**63,
+        "action_seed": 0 <= description["action_seed"] < 2**32,
+        "view_seed": 0 <= description.get("view_seed", 0) < 2**32,
+        "tasks_begun": (task is not None) <= description["tasks_begun"] < 2**31,
         "class_names": names is None or (len(names) == actions and all(isinstance(name, str) for name in names)),
-        "current_task": task is None or all(_are_indices(task.get(name)) for name in ("classes", "tasks")),
+        "current_task": task is None
+        or (
+            all(_are_indices(task.get(name)) for name in ("classes", "tasks"))
+            and all(action < description["num_actions"] for action in task["classes"])
+        ),
     }
     for name, fits in fitting.items():
         if not fits:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -26,19 +26,32 @@ class DivergedError(ValueError):
     """
 
 
+class Advice(NamedTuple):
+    """What a message on diverged training says of its cause.
+
+    Attributes:
+        setting: What was chosen: "ridge 1"; empty for the learning rate of the moment.
+        remedy: What to do about it.
+    """
+
+    setting: str = ""
+    remedy: str = "lower the learning rate"
+
+
 class DivergenceWatch:
     """Looks at the outputs, the losses and the parameters of one `learn` call.
 
     Args:
         policy: What is trained.
         task: The task that is learned, for the message.
+        advice: For the message too; by default, on the learning rate.
 
     Attributes:
         step: The number of the gradient step that is taken at the moment, from 1 on.
     """
 
-    def __init__(self, policy: ViTPolicy, task: int) -> None:
-        self._policy, self._task = policy, task
+    def __init__(self, policy: ViTPolicy, task: int, advice: Advice | None = None) -> None:
+        self._policy, self._task, self._advice = policy, task, advice or Advice()
         self._loss_is_finite = torch.ones((), dtype=torch.bool, device=policy.device)
         self.step = 0
 
@@ -101,10 +114,10 @@ class DivergenceWatch:
             raise self._error(describe_outputs(outputs, allowed, limit), self.step)
 
     def _error(self, what: str, step: int) -> DivergedError:
-        rate = self._policy.optimizer.param_groups[0]["lr"]
+        setting = self._advice.setting or f"learning rate {self._policy.optimizer.param_groups[0]['lr']:g}"
         return DivergedError(
-            f"training diverged at gradient step {step} of task {self._task} with learning rate {rate:g}: {what}; "
-            "lower the learning rate"
+            f"training diverged at gradient step {step} of task {self._task} with {setting}: {what}; "
+            f"{self._advice.remedy}"
         )
 
 

@@ -11,9 +11,12 @@ from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 from typing_extensions import Unpack
 
+from agents.divergence import Advice
+from agents.learning_arguments import Learning
 from agents.methods import NO_OBJECTIVE
 from agents.objectives import Objective, TaskObjective, make_objective
-from agents.one_step import Learning, OneStepAlgorithm
+from agents.objectives.checked import check_losses
+from agents.one_step import OneStepAlgorithm
 from agents.policy import ViTPolicy
 from agents.vec_env import ObservationInfo, check_rewards
 from cls_env.arguments import word
@@ -46,6 +49,8 @@ class EPG(OneStepAlgorithm):
 
     own_arguments = ("objective",)
     knows_all_rewards = True
+    _objective: Objective | None = None
+    _made_of: str | Objective | None = None
 
     def __init__(
         self,
@@ -56,9 +61,17 @@ class EPG(OneStepAlgorithm):
         batch_size: int = 32,
         **learning: Unpack[Learning],
     ) -> None:
-        self.objective = objective if callable(objective) else word("objective", objective)
-        self._objective = None if self.objective == NO_OBJECTIVE else make_objective(self.objective)
+        self.objective = objective
         super().__init__(policy, env, learning_rate, batch_size, **learning)
+
+    def _take_arguments(self) -> None:
+        self.objective = self.objective if callable(self.objective) else word("objective", self.objective)
+        if self.objective != self._made_of:
+            self._objective = None if self.objective == NO_OBJECTIVE else make_objective(self.objective)
+            self._made_of = self.objective
+            if self._current_task is not None:
+                self._start_task(self._action_seed + self.policy.tasks_begun)
+        super()._take_arguments()
 
     def _observed_rewards(self, info: ObservationInfo) -> NDArray[np.float32]:
         if info.action_rewards is None:
@@ -72,7 +85,12 @@ class EPG(OneStepAlgorithm):
 
     def _loss(self, logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:
         assert self._objective is not None
-        return self._objective(logits, action_rewards, progress)
+        return check_losses(self._objective(logits, action_rewards, progress), logits, self.objective)
+
+    def _advice(self) -> Advice | None:
+        if isinstance(self.objective, str):
+            return None
+        return Advice(remedy="lower the learning rate, or see that your objective gives finite numbers")
 
     def _start_task(self, seed: int) -> None:
         if isinstance(self._objective, TaskObjective):

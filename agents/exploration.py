@@ -12,6 +12,8 @@ from agents.objectives.masking import allowed_actions, check_share
 from cls_env.arguments import number
 from cls_env.naming import call_arguments, lookup, parse_specification
 
+SMALLEST_TEMPERATURE = 1e-30
+"""Values over a smaller one are no float32 numbers."""
 Exploration = Callable[[Tensor, float], Tensor]
 
 
@@ -58,12 +60,12 @@ def boltzmann(values: Tensor, progress: float, temperature: float = 0.1, final: 
         Probabilities, shape (B, A).
 
     Raises:
-        ValueError: A temperature is not positive.
+        ValueError: A temperature is not positive, or too small.
     """
     first = number("temperature", temperature)
     last = first if final is None else number("final", final)
-    if not (first > 0 and last > 0):
-        raise ValueError(f"temperatures must be above 0, not {first} and {last}")
+    if not (first >= SMALLEST_TEMPERATURE and last >= SMALLEST_TEMPERATURE):
+        raise ValueError(f"temperatures must be above 0, and at least {SMALLEST_TEMPERATURE:g}, not {first} and {last}")
     now = first ** (1 - progress) * last**progress
     return values.masked_fill(~allowed_actions(values), -torch.inf).div(now).softmax(dim=1)
 

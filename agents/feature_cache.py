@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import blake2b
 
 import numpy as np
 import torch
@@ -11,10 +12,11 @@ from torch import Tensor
 
 
 class FeatureCache:
-    """Remembers features by image index; exact as long as neither the backbone nor the images change.
+    """Remembers features by image index, each with a hash of the image's pixels; exact as long as the backbone stays.
 
     In the head-only phase of a task every epoch would repeat the same forward passes; with the cache the second and
-    later ones cost a gather. It must be forgotten when the backbone learns, and not be used on augmented images.
+    later ones cost a hash and a gather. It must be forgotten when the backbone learns. Another image under a known
+    index is noticed and takes its place, so that wrappers which change images cost time and no more memory.
     """
 
     def __init__(self) -> None:
@@ -23,6 +25,7 @@ class FeatureCache:
     def forget(self) -> None:
         """Drop all features."""
         self._slots: dict[int, int] = {}
+        self._digests: list[bytes] = []
         self._features: Tensor | None = None
 
     def features(self, indices: NDArray[np.int64], images: Tensor, extract: Callable[[Tensor], Tensor]) -> Tensor:
@@ -36,11 +39,37 @@ class FeatureCache:
         Returns:
             Features of shape (B, D), without gradient.
         """
-        new = {int(index): row for row, index in enumerate(indices) if int(index) not in self._slots}
-        if new:
-            with torch.no_grad():
-                computed = extract(images[list(new.values())])
-            self._slots |= {index: len(self._slots) + position for position, index in enumerate(new)}
-            self._features = computed if self._features is None else torch.cat([self._features, computed])
-        assert self._features is not None
-        return self._features[[self._slots[int(index)] for index in indices]]
+        keys = list(zip(indices.tolist(), digests_of(images), strict=True))
+        rows = {key: row for row, key in enumerate(keys) if not self._knows(*key)}
+        if not rows:
+            assert self._features is not None
+            return self._features[[self._slots[index] for index, _ in keys]]
+        with torch.no_grad():
+            computed = extract(images[list(rows.values())])
+        known = len(self._digests)
+        pool = computed if self._features is None else torch.cat([self._features, computed])
+        place = {key: known + position for position, key in enumerate(rows)}
+        chosen = pool[[place[key] if key in place else self._slots[key[0]] for key in keys]]
+        self._keep(pool, place)
+        return chosen
+
+    def _knows(self, index: int, digest: bytes) -> bool:
+        return index in self._slots and self._digests[self._slots[index]] == digest
+
+    def _keep(self, pool: Tensor, place: dict[tuple[int, bytes], int]) -> None:
+        """Keep one image for each index, the last one computed."""
+        last = {index: (digest, at) for (index, digest), at in place.items()}
+        kept = list(range(len(self._digests)))
+        for index, (digest, at) in last.items():
+            if index in self._slots:
+                kept[self._slots[index]], self._digests[self._slots[index]] = at, digest
+            else:
+                self._slots[index] = len(kept)
+                kept.append(at)
+                self._digests.append(digest)
+        self._features = pool if kept == list(range(len(pool))) else pool[kept]
+
+
+def digests_of(images: Tensor) -> list[bytes]:
+    """A hash of each image, 16 bytes, by which images that differ in a pixel differ."""
+    return [blake2b(image.data, digest_size=16).digest() for image in np.ascontiguousarray(images.cpu().numpy())]

@@ -5,14 +5,37 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, TypedDict
 
-from stable_baselines3.common.type_aliases import Schedule
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.type_aliases import MaybeCallback, Schedule
 
 from cls_env.arguments import as_plain, number, whole_number
 
 SEEDS = 2**32
 """Seeds of NumPy's global generator, which stable-baselines3 sets, are below this number."""
+
+
+LARGEST_RATE = 1e30
+"""Adam divides the rate by 1 - beta, and a float32 ends at 3e38."""
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class Learning(TypedDict, total=False):
+    """Constructor arguments that all one-step algorithms share; `OneStepAlgorithm` says what they are."""
+
+    freeze_fraction: float
+    crop_scale: tuple[float, float] | None
+    cache_features: bool
+    precision: str
+    policy_kwargs: dict[str, Any] | None
+    stats_window_size: int
+    tensorboard_log: str | None
+    verbose: int
+    seed: int | None
+    device: torch.device | str
+    _init_setup_model: bool
 
 
 def learning_rate(value: Any) -> float | Schedule:
@@ -21,12 +44,44 @@ def learning_rate(value: Any) -> float | Schedule:
     Raises:
         ValueError: It is something else.
     """
-    if callable(value):
-        return value
+    return value if callable(value) else _rate(value)
+
+
+def _rate(value: Any) -> float:
     rate = number("learning_rate", value)
     if not (math.isfinite(rate) and rate >= 0):
         raise ValueError(f"learning_rate must be finite and at least 0, not {value!r}")
+    if rate > LARGEST_RATE:
+        raise ValueError(f"learning_rate must be at most {LARGEST_RATE:g}, not {value!r}")
     return rate
+
+
+def rate_at(schedule: Schedule, progress_remaining: float) -> float:
+    """What a schedule gives at some remaining progress.
+
+    Raises:
+        ValueError: It is no rate.
+    """
+    value = getattr(schedule, "value_schedule", schedule)(progress_remaining)  # SB3's wrapper would call float
+    try:
+        return _rate(value)
+    except ValueError as error:
+        raise ValueError(f"{error} (at remaining progress {progress_remaining:g})") from error
+
+
+def callbacks(value: Any) -> MaybeCallback:
+    """What stable-baselines3 takes as callbacks.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if isinstance(value, (list, tuple)) and all(isinstance(each, BaseCallback) for each in value):
+        return list(value)
+    if value is None or (callable(value) and not isinstance(value, type)) or isinstance(value, BaseCallback):
+        return value
+    raise ValueError(
+        f"callback must be a BaseCallback, a list of them, or a function of (locals, globals), not {value!r}"
+    )
 
 
 def agent_seed(value: Any) -> int | None:

@@ -12,12 +12,14 @@ from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from agents.learning_arguments import policy_arguments
+from agents.divergence import Advice
+from agents.learning_arguments import Learning, policy_arguments
 from agents.methods import Batch
-from agents.one_step import Learning, OneStepAlgorithm
+from agents.one_step import OneStepAlgorithm
 from agents.policy import ViTPolicy
+from agents.policy_config import PolicyConfig
 from agents.value_bandit import only_chosen, squared_error
-from agents.weights import load_tensors
+from agents.weights import check_finite, load_tensors
 from cls_env.arguments import number, word
 from cls_env.naming import lookup
 
@@ -107,6 +109,17 @@ class LinearBandit(OneStepAlgorithm):
 
     own_arguments = ("rule", "exploration", "ridge")
     objective = "regression"
+    _arms: RidgeArms | None = None
+
+    @property
+    def regressions(self) -> RidgeArms:
+        """One for each class."""
+        assert self._arms is not None
+        return self._arms
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        """What `get_parameters` gives: the regressions too."""
+        return ["policy", "regressions"], []
 
     def __init__(
         self,
@@ -119,22 +132,33 @@ class LinearBandit(OneStepAlgorithm):
         batch_size: int = 32,
         **learning: Unpack[Learning],
     ) -> None:
-        self.rule = word("rule", rule)
-        self._draws = lookup("rule", self.rule, RULES)
-        self.exploration, self.ridge = number("exploration", exploration), number("ridge", ridge)
-        if not (0 <= self.exploration < math.inf and 0 < self.ridge < math.inf):
-            raise ValueError(f"exploration must be at least 0 and ridge above 0, not {exploration} and {ridge}")
+        self.rule, self.exploration, self.ridge = rule, exploration, ridge
         learning["policy_kwargs"] = {"peft": "none"} | policy_arguments(learning.get("policy_kwargs"))
         super().__init__(policy, env, learning_rate, batch_size, **learning)
 
-    def _setup_model(self) -> None:
-        super()._setup_model()
-        config = self.policy.config
+    def _take_arguments(self) -> None:
+        self.rule = word("rule", self.rule)
+        self._draws = lookup("rule", self.rule, RULES)
+        self.exploration, self.ridge = number("exploration", self.exploration), number("ridge", self.ridge)
+        if not (0 <= self.exploration < math.inf and 0 < self.ridge < math.inf):
+            raise ValueError(
+                f"exploration must be at least 0 and ridge above 0, not {self.exploration} and {self.ridge}"
+            )
+        if self._arms is not None and self._arms.ridge != self.ridge:
+            raise ValueError(
+                f"ridge is {self._arms.ridge:g} in the regressions and can't become {self.ridge:g}: make a new agent"
+            )
+        super()._take_arguments()
+
+    def _check_config(self, config: PolicyConfig) -> None:
         if (config.peft, config.method) != ("none", "sequential"):
             raise ValueError(
                 "LinearBandit learns on a frozen backbone: peft must be 'none' and method 'sequential', not "
                 f"{config.peft!r} and {config.method!r}"
             )
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
         width = self.policy.head.weight.shape[1]
         self._arms = RidgeArms(self._num_actions, width, self.ridge).to(self.device)
 
@@ -145,18 +169,18 @@ class LinearBandit(OneStepAlgorithm):
         """By how much each action attracts, minus infinity for those outside the images' task."""
         features = self._unit_features(batch)
         arms = batch.action_mask.any(dim=0).nonzero().squeeze(1).tolist()
-        width = self.exploration * self._arms.widths(features, arms)
+        width = self.exploration * self.regressions.widths(features, arms)
         if self._draws:
             width *= torch.randn(width.shape, generator=self._actions_generator, device=width.device)
         attractions = features.new_full((len(features), self._num_actions), -torch.inf)
-        attractions[:, arms] = features @ self._arms.coefficients(arms).T + width
+        attractions[:, arms] = features @ self.regressions.coefficients(arms).T + width
         return attractions
 
     def _behaviour(self, logits: Tensor, progress: float) -> Tensor:
         return nn.functional.one_hot(logits.argmax(dim=1), logits.shape[1]).float()
 
     def _paid_rewards(self, batch: Batch, probabilities: Tensor, actions: Tensor, rewards: Tensor) -> None:
-        self._arms.observe(self._unit_features(batch), actions, rewards)
+        self.regressions.observe(self._unit_features(batch), actions, rewards)
         batch.action_rewards = only_chosen(probabilities, actions, rewards)
 
     def _loss(self, logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:
@@ -165,18 +189,24 @@ class LinearBandit(OneStepAlgorithm):
     @torch.no_grad()
     def _update(self, batches: list[Batch], logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:
         """Set the rows of the head, so that its greedy choice is the regressions'; no gradient is taken."""
-        self.policy.head.weight.copy_(self._arms.coefficients(self.policy.head.actions.tolist()))
+        self.policy.head.weight.copy_(self.regressions.coefficients(self.policy.head.actions.tolist()))
         return self._loss(logits, action_rewards, progress).mean()
 
     def _largest_output(self) -> float:
         return math.inf  # no gradient is taken, and a small ridge makes wide intervals
 
+    def _advice(self) -> Advice:
+        return Advice(
+            f"ridge {self.ridge:g} and exploration {self.exploration:g}", "raise ridge, or lower a huge exploration"
+        )
+
     def _remap_actions(self, new_index: Tensor, num_actions: int) -> None:
         super()._remap_actions(new_index, num_actions)
-        self._arms.remap_actions(new_index.to(self.device), num_actions)
+        self.regressions.remap_actions(new_index.to(self.device), num_actions)
 
     def _state(self) -> dict[str, Tensor]:
-        return self._arms.state_dict()
+        return self.regressions.state_dict()
 
     def _resume(self, tensors: dict[str, Tensor]) -> None:
-        load_tensors(self._arms, tensors, "the saved regression")
+        load_tensors(self.regressions, tensors, "the saved regression")
+        check_finite(tensors, "the saved regression")

@@ -29,3 +29,15 @@ def pair_of_numbers(name: str, value: Any) -> tuple[float, float]:
     if not isinstance(plain, (list, tuple)) or len(plain) != 2:
         raise ValueError(f"{name} holds two numbers, not {value!r}")
     return number(name, plain[0]), number(name, plain[1])
+
+
+def range_of_areas(name: str, value: Any) -> tuple[float, float]:
+    """The smallest and the largest share of an image's area.
+
+    Raises:
+        ValueError: They are something else.
+    """
+    smallest, largest = pair_of_numbers(name, value)
+    if not 0 < smallest <= largest <= 1:
+        raise ValueError(f"{name} holds two shares of the area, 0 < smallest <= largest <= 1, not {value}")
+    return smallest, largest

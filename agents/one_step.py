@@ -6,8 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
-from typing import Any, ClassVar, TypedDict, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import gymnasium as gym
 import numpy as np
@@ -18,48 +17,32 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 from torch import Tensor
 
 from agents import learning_arguments as arguments
-from agents.augmentation import TrainView
+from agents.agent_arguments import AgentArguments
 from agents.class_memory import checked_actions
+from agents.current_task import is_same_task, task_of
 from agents.devices import checked_device
-from agents.divergence import LARGEST_LOGIT, DivergenceWatch
+from agents.display import Marks, has_moved, marks_of, refuse_pending
+from agents.divergence import LARGEST_LOGIT, Advice, DivergenceWatch
 from agents.feature_cache import FeatureCache
 from agents.identity import class_names_of
 from agents.methods import Batch, Task, check_method
-from agents.number_arguments import pair_of_numbers, share
-from agents.objectives import Objective, mask_logits
+from agents.objectives import mask_logits
 from agents.one_pass import OnePass
 from agents.policy import ViTPolicy
 from agents.policy_config import AgentSeeds, PolicyConfig
-from agents.saved_agent import SavedAgent
 from agents.update_log import log_update
 from agents.vec_env import ObservationInfo, as_vec_env, check_rewards, native_vector_env, observation_info
 from cls_env.arguments import truth_value, whole_number, word
 from cls_env.naming import lookup
 
 SelfOneStep = TypeVar("SelfOneStep", bound="OneStepAlgorithm")
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-class Learning(TypedDict, total=False):
-    """Constructor arguments that all one-step algorithms share; `OneStepAlgorithm` says what they are."""
-
-    freeze_fraction: float
-    crop_scale: tuple[float, float] | None
-    cache_features: bool
-    precision: str
-    policy_kwargs: dict[str, Any] | None
-    stats_window_size: int
-    tensorboard_log: str | None
-    verbose: int
-    seed: int | None
-    device: torch.device | str
-    _init_setup_model: bool
-
-
-class OneStepAlgorithm(SavedAgent, ABC):
+class OneStepAlgorithm(AgentArguments, ABC):
     """Learns on one-step environments, with one forward pass for acting and learning.
 
     A `learn` call is one task: it resets the environment, grows the policy's head by the classes of
@@ -74,6 +57,8 @@ class OneStepAlgorithm(SavedAgent, ABC):
     What else is done about earlier tasks is the policy's method: `policy_kwargs={"method": "lae"}`, see
     `agents.methods`. A call on the same tasks as the one before goes on with head, module and optimizer as they are.
 
+    An argument may be changed as an attribute, `model.learning_rate = 1e-4`; the next `learn` checks and takes it.
+
     A subclass says what it learns from (`_observed_rewards` or `_paid_rewards`), how it explores (`_behaviour`) and
     what it minimises (`_loss`).
 
@@ -86,8 +71,8 @@ class OneStepAlgorithm(SavedAgent, ABC):
         freeze_fraction: Share of a later task's steps during which only the head learns, in [0, 1].
         crop_scale: Learn from random crops, of this share of an image's area, with flips (see `TrainView`), drawn
             anew each time; by default from what is seen at test. The paper's is (0.05, 1).
-        cache_features: In the head-only phase, compute the features of each image (`info["image_index"]`) once. Exact,
-            and faster, unless a wrapper augments the images; not together with `crop_scale`.
+        cache_features: In the head-only phase, compute the features of each image (`info["image_index"]`) once, and
+            anew where its pixels have changed. Exact, and faster; not together with `crop_scale`.
         precision: `"float32"`, or `"bfloat16"` to run the backbone in mixed precision.
         policy_kwargs: Entries of `PolicyConfig`, and `optimizer_class`, `optimizer_kwargs`.
         stats_window_size: Episodes over which `rollout/` averages are taken.
@@ -106,8 +91,6 @@ class OneStepAlgorithm(SavedAgent, ABC):
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"ViTPolicy": ViTPolicy}
-    objective: str | Objective = ""
-    """What is minimised."""
     knows_all_rewards: ClassVar[bool] = False
     """Whether a batch holds the true rewards of all actions."""
 
@@ -128,19 +111,15 @@ class OneStepAlgorithm(SavedAgent, ABC):
         seed: int | None = None,
         device: torch.device | str = "auto",
         _init_setup_model: bool = True,
+        **unknown: Any,
     ) -> None:
-        self.batch_size = whole_number("batch_size", batch_size, least=1)
-        self.freeze_fraction = share("freeze_fraction", freeze_fraction, "the steps")
-        self.crop_scale = None if crop_scale is None else pair_of_numbers("crop_scale", crop_scale)
-        self.cache_features = truth_value("cache_features", cache_features)
-        if self.cache_features and self.crop_scale is not None:
-            raise ValueError(
-                "cache_features=True and crop_scale can't be combined: crops change the features of an image each time"
-            )
+        self._refuse_unknown(unknown)
+        self.batch_size, self.freeze_fraction, self.crop_scale = batch_size, freeze_fraction, crop_scale
+        self.cache_features, self.precision, self.learning_rate = cache_features, precision, learning_rate
         self._feature_cache = FeatureCache()
+        self._take_arguments()
         self._largest_reward: float | None = None
-        self.precision = word("precision", precision)
-        self._autocast_dtype = lookup("precision", self.precision, PRECISIONS)
+        self._marks: Marks = ()
         self._check_policy(policy)
         if isinstance(env, str):
             env = native_vector_env(env, self.batch_size) or env
@@ -152,7 +131,7 @@ class OneStepAlgorithm(SavedAgent, ABC):
         super().__init__(
             policy,
             env,  # type: ignore[arg-type]  # _wrap_env takes vector envs too
-            arguments.learning_rate(learning_rate),
+            self.learning_rate,
             policy_kwargs=arguments.policy_arguments(policy_kwargs),
             stats_window_size=whole_number("stats_window_size", stats_window_size, least=1),
             tensorboard_log=arguments.log_folder(tensorboard_log),
@@ -222,20 +201,11 @@ class OneStepAlgorithm(SavedAgent, ABC):
         super().set_env(wrapped, force_reset)
         self._feature_cache.forget()
 
-    def set_parameters(self, *positional: Any, **named: Any) -> None:
-        """As SB3's; the features of the weights before are forgotten."""
-        super().set_parameters(*positional, **named)
-        self._feature_cache.forget()
-
     def _check_policy(self, policy: str | type[ViTPolicy]) -> None:
         if isinstance(policy, str):
             lookup("policy", policy, self.policy_aliases)
         elif not (isinstance(policy, type) and issubclass(policy, ViTPolicy)):
             raise ValueError(f"policy must be 'ViTPolicy' or a subclass of ViTPolicy, not {policy!r}")
-
-    def _check_batches(self, num_envs: int) -> None:
-        if self.batch_size % num_envs:
-            raise ValueError(f"batch_size {self.batch_size} is not a multiple of the {num_envs} environments")
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
@@ -248,16 +218,22 @@ class OneStepAlgorithm(SavedAgent, ABC):
         kwargs = {"config": config} | self.policy_kwargs
         given = kwargs["config"] if isinstance(kwargs["config"], PolicyConfig) else config
         given = replace(given, **{name: kwargs[name] for name in ("method", "peft") if name in kwargs})
-        check_method(given.method, given.peft, self.objective)
+        self._check_config(given)
         make_policy = cast(type[ViTPolicy], self.policy_class)
         policy = make_policy(self.observation_space, self.action_space, self.lr_schedule, **kwargs)
         self.policy = policy.to(self.device)
         self._name_classes(self.class_names)
         self._actions_generator = torch.Generator(device=self.device)
         self._views_generator = torch.Generator()
-        self.train_view = self.crop_scale and TrainView(self.policy.central_view.size, self.crop_scale)
-        view = self.train_view and partial(self.train_view, generator=self._views_generator)
-        self._view = partial(self.policy.see, view=view)
+        self._choose_view()
+
+    def _check_config(self, config: PolicyConfig) -> None:
+        """See that method, PEFT module and objective go together, before anything is built.
+
+        Raises:
+            ValueError: They do not.
+        """
+        check_method(config.method, config.peft, self.objective)
 
     def learn(
         self: SelfOneStep,
@@ -272,7 +248,8 @@ class OneStepAlgorithm(SavedAgent, ABC):
 
         Args:
             total_timesteps: Images to train on, rounded up to whole batches.
-            callback: SB3 callbacks, called after every step of the environments.
+            callback: SB3 callbacks, called after every step of the environments. One that resets or steps the
+                environment of the agent, as `EvalCallback` on it does, has training go on from a further reset.
             log_interval: Gradient steps from one log row to the next.
             tb_log_name: Name of the run for TensorBoard; by default the algorithm's.
             reset_num_timesteps: Count steps from 0 again.
@@ -283,7 +260,8 @@ class OneStepAlgorithm(SavedAgent, ABC):
 
         Raises:
             ValueError: The environment does not say what is learned from, its episodes have several steps, or its
-                classes are not those that were learned; or an argument is out of range.
+                classes are not those that were learned; a callback set options without a reset; or an argument, also
+                one set as an attribute since, is out of range.
             DivergedError: Training diverged.
         """
         if isinstance(total_timesteps, float) and total_timesteps % 1 == 0:
@@ -292,9 +270,11 @@ class OneStepAlgorithm(SavedAgent, ABC):
         log_interval = whole_number("log_interval", log_interval, least=1)
         reset_num_timesteps = truth_value("reset_num_timesteps", reset_num_timesteps)
         progress_bar = truth_value("progress_bar", progress_bar)
+        callback = arguments.callbacks(callback)
         if self.env is None:
             raise ValueError("the agent has no environment to learn on: give it one by set_env(env) or load(path, env)")
         self._check_classes(self.env)
+        self._take_changes()
         self._one_pass = OnePass(self.env, self._num_actions)
         self._last_obs = None  # begin with the images of the task that was set, also with reset_num_timesteps=False
         log_name = type(self).__name__ if tb_log_name is None else word("tb_log_name", tb_log_name)
@@ -303,7 +283,7 @@ class OneStepAlgorithm(SavedAgent, ABC):
         listener.on_training_start(locals(), globals())
         method = self.policy.method
         updates = math.ceil(total_timesteps / self.batch_size) if method.learns_by_gradient else 0
-        self._watch = DivergenceWatch(self.policy, self._task_number)
+        self._watch = DivergenceWatch(self.policy, self._task_number, self._advice())
         for update in range(updates):
             self._watch.step = update + 1
             progress = update / updates
@@ -322,12 +302,18 @@ class OneStepAlgorithm(SavedAgent, ABC):
         listener.on_training_end()
         return self
 
+    def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
+        """As SB3's, which follows the reset that begins a call; the callback may move the environment already."""
+        assert self.env is not None
+        self._marks = marks_of(self.env)
+        return super()._init_callback(callback, progress_bar)
+
     def _begin_task(self) -> Task:
         """Begin the environment's task, if it is a new one, and return it."""
         assert self.env is not None
         info = observation_info(self.env, self._num_actions)
-        current = self._current_of(self.env, info)
-        new = not self._goes_on(current)
+        current = task_of(self.env, info)
+        new = not is_same_task(self._current_task, current)
         index = self.policy.tasks_begun - (not new)
         task = Task(
             index,
@@ -343,8 +329,8 @@ class OneStepAlgorithm(SavedAgent, ABC):
                     "info['epoch_length'], which the environment does not provide"
                 )
             self._feature_cache.forget()
+            self._seed_task(self.policy.tasks_begun + 1)
             self.policy.begin_task(task.classes, freeze_peft=index > 0 and self.freeze_fraction > 0, task=task)
-            self._seed_task()
         self._remember_task(self.env, current)
         return task
 
@@ -360,7 +346,12 @@ class OneStepAlgorithm(SavedAgent, ABC):
             for images, info, rows in self._one_pass:
                 yield self._batch(images, info, self.policy.see, rows)
         finally:
-            self._last_obs = self._one_pass.begin_again()  # type: ignore[assignment]
+            self._see(self._one_pass.begin_again())
+
+    def _see(self, observations: VecEnvObs) -> None:
+        """Keep what the environment shows, with the marks by which a reset or a step of others is noticed."""
+        assert self.env is not None
+        self._last_obs, self._marks = observations, marks_of(self.env)  # type: ignore[assignment]
 
     def _batch(
         self, images: Any, info: ObservationInfo, view: Callable[[Tensor], Tensor], rows: Any = slice(None)
@@ -375,11 +366,10 @@ class OneStepAlgorithm(SavedAgent, ABC):
             self._feature_cache if self.cache_features else None,
         )
 
-    def _seed_task(self) -> None:
-        """Let the task's random numbers follow from the agent's seeds."""
+    def _seed_task(self, number: int) -> None:
         for generator, seed in ((self._actions_generator, self._action_seed), (self._views_generator, self._view_seed)):
-            generator.manual_seed(seed + self.policy.tasks_begun)
-        self._start_task(self._action_seed + self.policy.tasks_begun)
+            generator.manual_seed(seed + number)
+        self._start_task(self._action_seed + number)
 
     def _train_on_batch(self, progress: float, listener: BaseCallback, log: bool) -> bool:
         """Collect a batch and learn from it; False where a callback ends the training."""
@@ -437,8 +427,11 @@ class OneStepAlgorithm(SavedAgent, ABC):
         return total.detach()
 
     def _current_batch(self) -> Batch:
-        """The images on display."""
+        """The images on display; where a callback has reset or stepped the environment, those of a new reset."""
         assert self.env is not None and self._current_task is not None
+        refuse_pending(self.env)
+        if has_moved(self.env, self._marks):
+            self._see(self.env.reset())
         info = observation_info(self.env, self._num_actions)
         for what, mask in (("classes", info.action_mask), ("tasks", info.task_mask)):
             if set(np.flatnonzero(mask.any(axis=0))) - set(self._current_task[what]):
@@ -455,7 +448,7 @@ class OneStepAlgorithm(SavedAgent, ABC):
         return logits
 
     def _autocast(self) -> torch.autocast:
-        dtype = self._autocast_dtype
+        dtype = self._precision
         return torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32)
 
     def _act(self, batch: Batch, logits: Tensor, mask: Tensor, progress: float, listener: BaseCallback) -> bool:
@@ -466,6 +459,7 @@ class OneStepAlgorithm(SavedAgent, ABC):
         limit = self._largest_output()
         chosen, actions = self._watch.draw(probabilities, outputs, mask, limit, self._actions_generator)
         new_obs, rewards, dones, infos = self.env.step(actions)
+        self._see(new_obs)
         if not dones.all():
             name = type(self).__name__
             raise ValueError(f"{name} learns from the reward of one action: every episode must end after one step")
@@ -477,8 +471,11 @@ class OneStepAlgorithm(SavedAgent, ABC):
         if not listener.on_step():
             return False
         self._update_info_buffer(infos, dones)
-        self._last_obs = new_obs  # type: ignore[assignment]
         return True
+
+    def _advice(self) -> Advice | None:
+        """What to name and to change where training diverges; by default, the learning rate."""
+        return None
 
     def _largest_output(self) -> float:
         """The largest sensible size of an output of the network in training."""

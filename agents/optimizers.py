@@ -8,6 +8,7 @@ import torch
 from stable_baselines3.common.type_aliases import Schedule
 
 from agents.description import check_savable
+from agents.learning_arguments import rate_at
 
 
 def is_torchs_own(optimizer: Any) -> bool:
@@ -32,8 +33,18 @@ def check_optimizer(optimizer: Any, arguments: Any, lr_schedule: Schedule) -> No
         raise ValueError(f"optimizer_class must be a class such as torch.optim.Adam, not {optimizer!r}")
     if is_torchs_own(optimizer):
         check_savable({f"optimizer_kwargs.{name}": value for name, value in arguments.items()})
+    rate, name = rate_at(lr_schedule, 1), getattr(optimizer, "__name__", repr(optimizer))
+    tried = torch.zeros(1, requires_grad=True)
     try:
-        optimizer([torch.zeros(1, requires_grad=True)], lr=lr_schedule(1), **arguments)
+        made = optimizer([tried], lr=rate, **arguments)
     except Exception as error:  # the optimizer's own
-        name = getattr(optimizer, "__name__", repr(optimizer))
         raise ValueError(f"{name} does not take optimizer_kwargs {arguments}: {error}") from error
+    tried.grad = torch.ones(1)
+    try:
+        made.step()
+    except Exception as error:  # LBFGS asks for a closure, SparseAdam for sparse gradients
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"optimizer_class {name} can't be used here, where step() is called after backward(): {reason}; choose "
+            "another one, such as torch.optim.Adam"
+        ) from error

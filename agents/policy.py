@@ -18,6 +18,7 @@ from agents.head import GrowingHead
 from agents.methods import Method, Task, make_method
 from agents.optimizers import check_optimizer
 from agents.policy_config import PolicyConfig
+from agents.rollback import undone_on_failure
 from cls_env.arguments import as_plain
 from cls_env.naming import lookup
 
@@ -120,6 +121,8 @@ class ViTPolicy(BasePolicy):
     def begin_task(self, actions: Sequence[int], freeze_peft: bool, task: Task | None = None) -> None:
         """Meet a task's classes: grow the head, prepare the method, renew the optimizer, which holds what learns.
 
+        Where that fails, as when the task's images can't be read, the policy is as it was before.
+
         A fresh Adam matters: under the local loss the rows of old classes get zero gradients, and only without a
         memory of earlier gradients do they stay exactly where they are.
 
@@ -131,11 +134,18 @@ class ViTPolicy(BasePolicy):
         """
         task = task or Task(self.tasks_begun, actions, seed=self.config.method_seed + self.tasks_begun)
         self.method.check_task(task)
-        self.head.grow(actions)
-        self.tasks_begun += 1
-        self.method.before_task(self, task)
-        self._require_peft_gradients(not freeze_peft)
-        self.renew_optimizer()
+        with undone_on_failure(self, self._written_by_beginnings()):
+            self.head.grow(actions)
+            self.tasks_begun += 1
+            self.method.before_task(self, task)
+            self._require_peft_gradients(not freeze_peft)
+            self.renew_optimizer()
+
+    def _written_by_beginnings(self) -> list[Tensor]:
+        """The tensors that a beginning task may write to: of head, method and PEFT module."""
+        own = [tensor for part in (self.head, self.method) for tensor in part.state_dict(keep_vars=True).values()]
+        module = {} if self.trains_whole_backbone else self.backbone.state_dict(keep_vars=True)
+        return own + [tensor for name, tensor in module.items() if name in self.module_names]
 
     def remap_actions(self, new_index: Tensor, num_actions: int) -> None:
         """Move what head and method keep for each action to its place in another action space.

@@ -85,9 +85,12 @@ def _share_of_side(name: str, value: Any) -> float:
 
 def _indices(name: str, value: Any) -> tuple[int, ...]:
     try:
-        return tuple(whole_number(name, block, least=0) for block in value)
+        indices = tuple(whole_number(name, block, least=0) for block in value)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} are indices of transformer blocks, as in (0, 1, 2), not {value!r}") from error
+    if len(set(indices)) < len(indices):
+        raise ValueError(f"{name} names a transformer block twice: {value!r}")
+    return indices
 
 
 def _seed(name: str, value: Any) -> int:

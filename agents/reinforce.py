@@ -9,9 +9,10 @@ from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 from typing_extensions import Unpack
 
+from agents.learning_arguments import Learning
 from agents.methods import Batch
 from agents.objectives import expected_policy_gradient
-from agents.one_step import Learning, OneStepAlgorithm
+from agents.one_step import OneStepAlgorithm
 from agents.policy import ViTPolicy
 from cls_env.arguments import word
 from cls_env.naming import lookup
@@ -78,10 +79,14 @@ class Reinforce(OneStepAlgorithm):
         batch_size: int = 32,
         **learning: Unpack[Learning],
     ) -> None:
-        self.baseline = word("baseline", baseline)
-        self._keeps_mean = lookup("baseline", self.baseline, BASELINES)
+        self.baseline = baseline
         self._mean_reward: float | None = None
         super().__init__(policy, env, learning_rate, batch_size, **learning)
+
+    def _take_arguments(self) -> None:
+        self.baseline = word("baseline", self.baseline)
+        self._keeps_mean = lookup("baseline", self.baseline, BASELINES)
+        super()._take_arguments()
 
     def _paid_rewards(self, batch: Batch, probabilities: Tensor, actions: Tensor, rewards: Tensor) -> None:
         batch.action_rewards = importance_weighted(probabilities, actions, rewards - (self._mean_reward or 0.0))

@@ -52,8 +52,8 @@ class SavedAgent(ClassMemory):
         """Take on a saved state."""
 
     @abstractmethod
-    def _seed_task(self) -> None:
-        """Let the task's random numbers follow from the agent's seeds."""
+    def _seed_task(self, number: int) -> None:
+        """Let a task's random numbers follow from the agent's seeds and its number among the tasks begun, from 1 on."""
 
     def save(
         self,
@@ -130,7 +130,7 @@ class SavedAgent(ClassMemory):
         """
         if isinstance(path, io.IOBase):
             raise ValueError("load reads a file by its path, not a stream")
-        taken = dict.fromkeys(_constructor_arguments(cls), True)
+        taken = dict.fromkeys(constructor_arguments(cls), True)
         for name in kwargs:
             lookup(f"argument of {cls.__name__}", name, taken)
         saved = read_agent(path)
@@ -159,6 +159,10 @@ class SavedAgent(ClassMemory):
             model._resume(read_state(path))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+        if lost := set((saved["current_task"] or {}).get("classes", [])) - set(model.policy.head.actions.tolist()):
+            raise ValueError(
+                f"model.json in {path}: 'current_task' is damaged: the head has no row for its classes {sorted(lost)}"
+            )
         model.policy.to(model.device)
         model.policy.renew_optimizer()
         model._name_classes(saved.get("class_names"))
@@ -167,7 +171,7 @@ class SavedAgent(ClassMemory):
         model.num_timesteps, model._n_updates = saved["num_timesteps"], saved["n_updates"]
         model._action_seed = saved["action_seed"]
         model._view_seed = saved.get("view_seed", model._view_seed)
-        model._seed_task()
+        model._seed_task(model.policy.tasks_begun)
         if env is not None:
             model.set_env(env, match_classes=match_classes)  # type: ignore[call-arg, arg-type]
             if model.seed is not None and model.env is not None:
@@ -175,7 +179,7 @@ class SavedAgent(ClassMemory):
         return model
 
 
-def _constructor_arguments(algorithm: type[SavedAgent]) -> list[str]:
+def constructor_arguments(algorithm: type[SavedAgent]) -> list[str]:
     """The arguments that an algorithm and the classes it is made from take, but for those that `load` sets itself."""
     kinds = [kind for kind in algorithm.__mro__ if issubclass(kind, SavedAgent) and "__init__" in vars(kind)]
     parameters = [parameter for kind in kinds for parameter in signature(kind.__init__).parameters.values()]

@@ -12,11 +12,12 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from agents.apply_options import ApplyOptions
 from agents.class_names import check_same_classes
+from agents.current_task import is_same_task, task_of
 from agents.divergence import DivergedError, largest_size
 from agents.identity import class_names_of
 from agents.number_arguments import share
 from agents.task_policies import TaskPolicy
-from agents.vec_env import observation_info
+from agents.vec_env import check_rewards, observation_info
 
 
 class CurrentActions(spaces.Discrete):
@@ -49,16 +50,18 @@ class TaskByTask(ApplyOptions):
     At the beginning it resets the environment where options or a seed were set, as `ApplyOptions` does. It reads the
     classes of `info["action_mask"]`, lets the policy choose among them, renews the optimizer, and empties a replay
     buffer, since old data never returns. From the second task on the PEFT module stays frozen for the first steps, and
-    the head learns alone. `model.class_names` holds the names of the classes, where the environment gives them; a later
-    call on an environment of other classes is refused.
+    the head learns alone; at the end of a call it is not frozen, also where a callback stopped it. A call on the same
+    task as the one before goes on, without freezing, with the optimizer and the replay buffer as they are.
+    `model.class_names` holds the names of the classes, where the environment gives them; a later call on an environment
+    of other classes is refused.
 
     Args:
         freeze_fraction: Share of a later task's steps during which only the head learns, in [0, 1].
 
     Raises:
         ValueError: `freeze_fraction` is out of range; or on `learn`, the policy is not made for tasks, or the
-            environment's classes are not those that were learned.
-        DivergedError: After `learn`, the parameters hold NaN or infinity.
+            environment's classes are not those that were learned, or it pays rewards that are NaN or infinite.
+        DivergedError: In `learn`, the parameters hold NaN or infinity.
     """
 
     def __init__(self, freeze_fraction: float = 0.6) -> None:
@@ -77,32 +80,54 @@ class TaskByTask(ApplyOptions):
         self._check_classes(policy)
         super()._on_training_start()
         info = observation_info(self.training_env, int(space.n))
-        actions, task = np.flatnonzero(info.action_mask.any(axis=0)), int(info.task.max())
-        first = not policy.met_actions.numel()
-        policy.choose_among(actions.tolist())
+        actions, current = np.flatnonzero(info.action_mask.any(axis=0)), task_of(self.training_env, info)
+        model: Any = self.model
+        goes_on = is_same_task(getattr(model, "current_task", None), current)
+        model.current_task = current
         self._policy = policy
         self._begun = self.num_timesteps
-        self._task = task
-        self._require_gradients(first or self.freeze_fraction == 0)
+        self._task = int(info.task.max())
+        first = not policy.met_actions.numel()
+        if not goes_on:
+            policy.choose_among(actions.tolist())
+        self._require_gradients(goes_on or first or self.freeze_fraction == 0)
+        self._note_place()
         if isinstance(self.model, OffPolicyAlgorithm):
             seed = int(space.np_random.integers(2**31))
             self.model.action_space = CurrentActions(int(space.n), actions, seed)
             assert self.model.replay_buffer is not None
-            self.model.replay_buffer.reset()
+            if not goes_on:
+                self.model.replay_buffer.reset()
 
     def _on_rollout_start(self) -> None:
+        self._check_parameters()
         total = self.locals["total_timesteps"] - self._begun
         if self._frozen and self.num_timesteps - self._begun >= self.freeze_fraction * total:
             self._require_gradients(True)
 
+    def _on_step(self) -> bool:
+        check_rewards(self.locals["rewards"])
+        self._note_place()
+        return True
+
     def _on_training_end(self) -> None:
-        largest = largest_size([tensor for tensor in self._policy.parameters() if tensor.is_floating_point()])
-        if not isfinite(largest):
+        self._require_gradients(True)  # a callback may have ended the call while they were frozen
+        self._check_parameters()
+        setattr(self._policy, "place", "")  # noqa: B010  # as in _note_place
+
+    def _note_place(self) -> None:
+        """Tell the policy where training is, for its messages."""
+        place = f" at step {self.num_timesteps - self._begun} of task {self._task}"
+        setattr(self._policy, "place", place)  # noqa: B010  # the protocol does not name it
+
+    def _check_parameters(self) -> None:
+        learning = (tensor for tensor in self._policy.parameters() if tensor.requires_grad)
+        if not isfinite(largest_size([tensor.detach() for tensor in learning])):
+            self._require_gradients(True)
             rate = self.model.policy.optimizer.param_groups[0]["lr"]
             raise DivergedError(
-                "training diverged: the parameters hold NaN or infinity after "
-                f"{self.model.num_timesteps - self._begun} steps of task {self._task} with learning "
-                f"rate {rate:g}; lower the learning rate"
+                f"training diverged at step {self.num_timesteps - self._begun} of task {self._task} with learning rate "
+                f"{rate:g}: the parameters hold NaN or infinity; lower the learning rate"
             )
 
     def _check_classes(self, policy: TaskPolicy) -> None:

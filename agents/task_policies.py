@@ -87,6 +87,8 @@ class ViTActorCriticPolicy(ActorCriticPolicy):
     """
 
     class_names: tuple[str, ...] | None = None
+    place: str = ""
+    """Where training is, " at step 8 of task 0", while `TaskByTask` notes it."""
 
     def __init__(
         self,
@@ -137,8 +139,8 @@ class ViTActorCriticPolicy(ActorCriticPolicy):
         if not logits.isfinite().all():  # PyTorch's distributions look too, and answer with all numbers of the batch
             rate = self.optimizer.param_groups[0]["lr"]
             raise DivergedError(
-                f"training diverged with learning rate {rate:g}: the logits hold NaN or infinity; lower the "
-                "learning rate"
+                f"training diverged{self.place} with learning rate {rate:g}: the logits hold NaN or infinity; "
+                "lower the learning rate"
             )
         return self.action_dist.proba_distribution(self.actions.mask(logits))
 
@@ -171,6 +173,7 @@ class ViTQPolicy(DQNPolicy):
     """
 
     class_names: tuple[str, ...] | None = None
+    place: str = ""
     q_net: TaskQNetwork
     q_net_target: TaskQNetwork
 

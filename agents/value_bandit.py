@@ -13,8 +13,9 @@ from typing_extensions import Unpack
 
 from agents.divergence import LARGEST_LOGIT
 from agents.exploration import make_exploration
+from agents.learning_arguments import Learning
 from agents.methods import Batch
-from agents.one_step import Learning, OneStepAlgorithm
+from agents.one_step import OneStepAlgorithm
 from agents.policy import ViTPolicy
 from cls_env.arguments import word
 
@@ -72,9 +73,13 @@ class ValueBandit(OneStepAlgorithm):
         batch_size: int = 32,
         **learning: Unpack[Learning],
     ) -> None:
-        self.exploration = word("exploration", exploration)
-        self._explore = make_exploration(self.exploration)
+        self.exploration = exploration
         super().__init__(policy, env, learning_rate, batch_size, **learning)
+
+    def _take_arguments(self) -> None:
+        self.exploration = word("exploration", self.exploration)
+        self._explore = make_exploration(self.exploration)
+        super()._take_arguments()
 
     def _behaviour(self, logits: Tensor, progress: float) -> Tensor:
         return self._explore(logits, progress)

@@ -90,11 +90,8 @@ class GymnasiumVecEnv(VecEnv):
         Raises:
             ValueError: Options or a seed were set and wait for a reset.
         """
-        if pending := pending_settings(self):
-            raise ValueError(
-                f"the environment was given {pending} and not reset since, so they have no effect yet: call reset(), "
-                "learn with reset_num_timesteps=True, or pass callback=agents.ApplyOptions() to learn"
-            )
+        if message := pending_message(self):
+            raise ValueError(message)
         self._actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
@@ -195,6 +192,15 @@ def pending_settings(env: VecEnv) -> str:
     seed = next((each for each in base._seeds if each is not None), None)
     found = [f"the options {options}"] * (options is not None) + [f"the seed {seed}"] * (seed is not None)
     return " and ".join(found)
+
+
+def pending_message(env: VecEnv) -> str:
+    """Why an environment can't be stepped while settings wait for its reset; empty where there are none."""
+    pending = pending_settings(env)
+    return pending and (
+        f"the environment was given {pending} and not reset since, so they have no effect yet: call reset(), "
+        "learn with reset_num_timesteps=True, or pass callback=agents.ApplyOptions() to learn"
+    )
 
 
 def as_vec_env(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any] | VecEnv) -> VecEnv:

@@ -205,6 +205,20 @@ def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], s
         raise ValueError(f"{source} does not fit the model. Tensors {'; '.join(found)}")
 
 
+def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
+    """See that the tensors of a checkpoint hold numbers.
+
+    Args:
+        tensors: By name.
+        source: Where they come from, for the message.
+
+    Raises:
+        ValueError: One holds NaN or infinity.
+    """
+    if broken := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+        raise ValueError(f"{source} holds NaN or infinity in {_first(broken)}: it is damaged, or training had diverged")
+
+
 def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     """Copy tensors into a module that has exactly these; counters of batches may be missing, as in old checkpoints.
 

@@ -121,6 +121,7 @@ class Method(nn.Module):
 
     Attributes:
         learns_by_gradient: Without gradients there is no objective and no training loop: `after_task` is all.
+        fixed_shapes: Whether its state keeps its shapes from task to task, so that a saved one must have them.
         looks_through_tasks: Whether it looks through a task's images beside learning from them.
         brings_own_module: Why it goes with `peft="none"` alone; empty where it goes with others.
         goes_with: The PEFT modules it goes with: `"any"`, `"any but none"`, or the specification of the one module that
@@ -130,6 +131,7 @@ class Method(nn.Module):
 
     learns_by_gradient: ClassVar[bool] = True
     looks_through_tasks: ClassVar[bool] = False
+    fixed_shapes: ClassVar[bool] = False
     brings_own_module: ClassVar[str] = ""
     goes_with: ClassVar[str] = ANY_MODULE
     reason: ClassVar[str] = ""
@@ -220,6 +222,10 @@ class Method(nn.Module):
                 raise ValueError(
                     f"the saved {name} is {tensor.dtype} of {tensor.ndim} dimensions, where {own[name].dtype} of "
                     f"{own[name].ndim} is expected"
+                )
+            if self.fixed_shapes and tensor.shape != own[name].shape:
+                raise ValueError(
+                    f"the saved {name} has shape {tuple(tensor.shape)}, where {tuple(own[name].shape)} is expected"
                 )
             path, _, leaf = name.rpartition(".")
             owner = self.get_submodule(path)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from agents.class_names import move_actions
 from agents.methods.base import Batch, Loss
+from agents.methods.memory import room
 from agents.methods.replay import Replay
 from cls_env.arguments import number
 
@@ -50,7 +51,7 @@ class DERpp(Replay):
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Begin with an empty buffer, of logits too."""
         super().attach(policy, seed)
-        self.register_buffer("old_logits", torch.zeros(self.size, policy.head.num_actions))
+        self.register_buffer("old_logits", room("size", self.size, policy.head.num_actions))
 
     def additional_loss(self, policy: ViTPolicy, batches: Sequence[Batch], loss: Loss) -> Tensor | None:
         """The difference from old logits, and the objective."""

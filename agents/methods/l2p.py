@@ -48,6 +48,7 @@ class L2P(Method):
         ValueError: An argument is out of range.
     """
 
+    fixed_shapes = True
     brings_own_module = "l2p learns prompts of its own"
 
     def __init__(

@@ -38,6 +38,7 @@ class LAE(Method):
         ValueError: An argument is out of range.
     """
 
+    fixed_shapes = True
     goes_with = ANY_MODULE_BUT_NONE
     reason = "lae averages what learns in the backbone"
 

@@ -36,6 +36,7 @@ class NCM(Method):
 
     learns_by_gradient = False
     looks_through_tasks = True
+    fixed_shapes = True
     brings_own_module = "ncm leaves the backbone as it is"
 
     sums: Tensor
@@ -64,10 +65,12 @@ class NCM(Method):
         if self.tasks_counted > task.index:
             return
         policy.set_training_mode(False)
-        for batch in task.images():
-            self.sums.index_add_(0, batch.labels, policy.backbone(batch.seen).double())
-            self.counts += torch.bincount(batch.labels, minlength=len(self.counts))
-        self.tasks_counted += 1
+        sums, counts = torch.zeros_like(self.sums), torch.zeros_like(self.counts)
+        for batch in task.images():  # which may fail midway
+            sums.index_add_(0, batch.labels, policy.backbone(batch.seen).double())
+            counts += torch.bincount(batch.labels, minlength=len(counts))
+        self.sums, self.counts = self.sums + sums, self.counts + counts
+        self.tasks_counted.fill_(task.index + 1)
         met = policy.head.actions
         means = (self.sums[met] / self.counts[met, None].clamp(min=1)).to(policy.head.weight.dtype)
         if self.metric == "cosine":

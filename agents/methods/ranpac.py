@@ -10,6 +10,7 @@ from torch.nn.functional import one_hot
 
 from agents.class_names import move_actions
 from agents.methods.base import Method, Task
+from agents.methods.memory import room
 from agents.peft_modules.tuner import check_size
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class RanPAC(Method):
 
     learns_by_gradient = False
     looks_through_tasks = True
+    fixed_shapes = True
     brings_own_module = "ranpac leaves the backbone as it is"
 
     projection: Tensor
@@ -56,9 +58,10 @@ class RanPAC(Method):
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Draw the projections, and begin with no images."""
         count, actions, width = self.projections, policy.head.num_actions, policy.head.weight.shape[1]
+        gram = room("projections", count, count, dtype=torch.float64)
         drawn = torch.randn(width, count, generator=torch.Generator().manual_seed(seed))
         self.register_buffer("projection", drawn)
-        self.register_buffer("gram", torch.zeros(count, count, dtype=torch.float64))
+        self.register_buffer("gram", gram)
         self.register_buffer("correlation", torch.zeros(count, actions, dtype=torch.float64))
         self.register_buffer("solution", torch.zeros(count, actions))
         self.register_buffer("tasks_counted", torch.zeros((), dtype=torch.int64))
@@ -85,10 +88,10 @@ class RanPAC(Method):
         h = torch.cat(inputs)
         y = one_hot(torch.cat(labels), self.correlation.shape[1]).double()
         penalty = self._best_penalty(h, y, task.seed)
-        self.gram += h.T @ h
-        self.correlation += h.T @ y
-        self.solution = ridge(self.gram, self.correlation, penalty).float().contiguous()
-        self.tasks_counted += 1
+        gram, correlation = self.gram + h.T @ h, self.correlation + h.T @ y
+        solution = ridge(gram, correlation, penalty).float().contiguous()  # may fail, before anything has changed
+        self.gram, self.correlation, self.solution = gram, correlation, solution
+        self.tasks_counted.fill_(task.index + 1)
 
     def _best_penalty(self, h: Tensor, y: Tensor, seed: int) -> float:
         """By the error on a fifth of the task's images, of heads that know the rest and all earlier tasks."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from agents.class_names import move_actions
 from agents.methods.base import Batch, Loss, Method, Task
+from agents.methods.memory import room
 from agents.methods.reservoir import reservoir_slots
 from agents.objectives import mask_logits
 from agents.peft_modules.tuner import check_size
@@ -43,6 +44,8 @@ class Replay(Method):
         ValueError: An argument is out of range.
     """
 
+    fixed_shapes = True
+
     images: Tensor
     rewards: Tensor
     offered: Tensor
@@ -56,8 +59,8 @@ class Replay(Method):
         """Make room for the buffer, which is empty."""
         actions = policy.head.num_actions
         shape = policy.observation_space.shape or ()
-        self.register_buffer("images", torch.zeros(self.size, *shape, dtype=torch.uint8))
-        self.register_buffer("rewards", torch.zeros(self.size, actions))
+        self.register_buffer("images", room("size", self.size, *shape, dtype=torch.uint8))
+        self.register_buffer("rewards", room("size", self.size, actions))
         self.register_buffer("offered", torch.zeros((), dtype=torch.int64))
         self._random = np.random.default_rng(seed)
 
@@ -68,6 +71,8 @@ class Replay(Method):
     def resume(self, policy: ViTPolicy, tensors: dict[str, Tensor]) -> None:
         """Take on a saved state; within a task, draws begin as at its beginning."""
         super().resume(policy, tensors)
+        if self.offered < 0:
+            raise ValueError(f"the saved offered is {int(self.offered)}, where a count is expected")
         self._random = np.random.default_rng((policy.config.method_seed + policy.tasks_begun - 1) % 2**32)
 
     def remap_actions(self, policy: ViTPolicy, new_index: Tensor, num_actions: int) -> None:

@@ -187,8 +187,8 @@ def test_the_checkpoint_names_the_classes_without_an_environment(six: ImageDatas
     [
         (
             [1, 0, 2, 3, 4, 5],
-            "action 0 is {1!r} in the environment and {0!r} in the agent, action 1 is {0!r} in the environment and #; "
-            "give",
+            "action 0 is {1!r} in the environment and {0!r} in the agent, "
+            "action 1 is {0!r} in the environment and # in the agent; give",
         ),
         (
             [5, 4, 3, 2, 1, 0],

@@ -109,6 +109,57 @@ def test_a_head_of_impossible_actions(actions: Any, saved: dict[str, Path], tmp_
     )
 
 
+def with_tensors(file: Path, target: Path, part: str, changes: dict[str, torch.Tensor]) -> Path:
+    """A copy of a checkpoint with other tensors in a part."""
+    with zipfile.ZipFile(file) as archive:
+        return rewritten(file, target, {part: save(load(archive.read(part)) | changes)})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"rewards": torch.zeros(9, 7)}, "the saved rewards has shape (9, 7), where (9, 6) is expected"),
+        ({"images": torch.zeros(9, 16, 16, 3, dtype=torch.uint8)}, "the saved images has shape (9, 16, 16, 3)"),
+        ({"images": torch.zeros(4, 32, 32, 3, dtype=torch.uint8)}, "the saved images has shape (4, 32, 32, 3)"),
+        ({"offered": torch.tensor(-5)}, "the saved offered is -5"),
+    ],
+)
+def test_a_replay_buffer_that_does_not_fit(
+    changes: dict[str, torch.Tensor], words: str, saved: dict[str, Path], tmp_path: Path
+) -> None:
+    file = with_tensors(saved["adapter"], tmp_path / "a.zip", "method.safetensors", changes)
+    refused(file, "adapter", "method replay:size=9", words)
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "name"),
+    [
+        ("adapter", "head.safetensors", "weight"),
+        ("adapter", "adapter/adapter_model.safetensors", ""),
+        ("linear", "algorithm.safetensors", "moment"),
+        ("whole", "backbone.safetensors", ""),
+    ],
+)
+def test_tensors_that_are_no_numbers(kind: str, part: str, name: str, saved: dict[str, Path], tmp_path: Path) -> None:
+    with zipfile.ZipFile(saved[kind]) as archive:
+        tensors = load(archive.read(part))
+    name = next(each for each in tensors if each.startswith(name) and tensors[each].is_floating_point())
+    file = with_tensors(saved[kind], tmp_path / "a.zip", part, {name: tensors[name] * torch.nan})
+    refused(file, kind, f"holds NaN or infinity in {name}")
+
+
+@pytest.mark.parametrize(("tasks", "words"), [(3, "lacks the adapter task2"), (2**30, "task2"), (1, "has the adapter")])
+def test_more_or_fewer_tasks_than_adapters(tasks: int, words: str, stream: Any, tmp_path: Path) -> None:
+    env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=8, dataset=stream)
+    agent = EPG("ViTPolicy", env, "ce", policy_kwargs={"method": "sd-lora", "peft": "lora:scale=true"}, **ALIKE)
+    for task in range(2):
+        agent.get_env().set_options({"task": task})
+        agent.learn(8)
+    agent.save(tmp_path / "agent")
+    changed = json.dumps(description(tmp_path / "agent.zip") | {"tasks_begun": tasks}).encode()
+    refused(rewritten(tmp_path / "agent.zip", tmp_path / "a.zip", {"model.json": changed}), "adapter", words)
+
+
 def description(file: Path) -> dict[str, Any]:
     with zipfile.ZipFile(file) as archive:
         content: dict[str, Any] = json.loads(archive.read("model.json"))
@@ -189,6 +240,16 @@ def test_an_entry_of_the_policy(entry: str, value: Any, word: str, saved: dict[s
         ({"observation_shape": [32, "x", 3]}, "'observation_shape' is damaged"),
         ({"tasks_begun": -1}, "'tasks_begun' is damaged"),
         ({"current_task": {"classes": [0]}}, "'current_task' is damaged"),
+        ({"current_task": {"classes": [77], "tasks": [0]}}, "'current_task' is damaged"),
+        ({"current_task": {"classes": [5], "tasks": [0]}}, "'current_task' is damaged: the head has no row for its"),
+        ({"tasks_begun": 0}, "'tasks_begun' is damaged"),
+        ({"tasks_begun": 10**30}, "'tasks_begun' is damaged"),
+        ({"action_seed": 2**70}, "'action_seed' is damaged"),
+        ({"view_seed": -1}, "'view_seed' is damaged"),
+        ({"num_timesteps": -1}, "'num_timesteps' is damaged"),
+        ({"n_updates": 10**30}, "'n_updates' is damaged"),
+        ({"num_actions": 10**30}, "'num_actions' is damaged"),
+        ({"observation_shape": [10**6, 10**6, 3]}, "'observation_shape' is damaged"),
         ({"algorithm": "PPO"}, "was saved by PPO, not by EPG"),
         ({"optimizer": "Adamm"}, "optimizer of its own"),
         ({"optimizer_kwargs": {"colour": 1}}, "Adam does not take optimizer_kwargs"),

@@ -15,7 +15,7 @@ from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from agents import EPG, GymnasiumVecEnv, ImageReplayBuffer
+from agents import EPG, DivergedError, GymnasiumVecEnv, ImageReplayBuffer
 from agents.evaluation import test_tasks as run_tests
 from agents.task_by_task import CurrentActions, TaskByTask
 from agents.task_policies import ViTActorCriticPolicy, ViTQPolicy
@@ -131,3 +131,69 @@ def test_what_does_not_fit_is_refused(make_vec: MakeVec) -> None:
     # An agent of ours follows these rules by itself.
     with pytest.raises(ValueError, match="not ViTPolicy"):
         EPG("ViTPolicy", make_vec(8), batch_size=8, device="cpu").learn(8, callback=TaskByTask())
+
+
+class Stop(BaseCallback):
+    """Ends a call after some steps."""
+
+    def _on_step(self) -> bool:
+        return self.n_calls < 3
+
+
+def learning(model: Any) -> bool:
+    return all(parameter.requires_grad for parameter in model.policy.peft_parameters())
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_call_that_a_callback_stops_leaves_nothing_frozen(name: str, make_vec: MakeVec) -> None:
+    model = ALGORITHMS[name](GymnasiumVecEnv(make_vec(8)))
+    learn(model, 0, 64)
+    model.get_env().set_options({"task": 1})
+    model.learn(64, callback=[TaskByTask(freeze_fraction=1.0), Stop()])
+    assert learning(model)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_second_call_on_a_task_goes_on(name: str, make_vec: MakeVec, tmp_path: Path) -> None:
+    """With the optimizer and the replay buffer as they are; also after loading, where SB3 keeps the former."""
+    model: Any = ALGORITHMS[name](GymnasiumVecEnv(make_vec(8)))
+    learn(model, 0, 64)
+    assert not all(learn(model, 1, 64).learning)
+    optimizer = model.policy.optimizer
+    assert all(learn(model, 1, 64).learning) and model.policy.optimizer is optimizer
+    if name == "dqn":
+        assert model.replay_buffer.size() * model.n_envs == 128
+    model.save(tmp_path / "model")
+    loaded = type(model).load(tmp_path / "model", GymnasiumVecEnv(make_vec(8)), device="cpu")
+    assert all(learn(loaded, 1, 64).learning)
+    assert not all(learn(loaded, 2, 64).learning)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_divergence_names_step_task_and_rate(name: str, make_vec: MakeVec) -> None:
+    class Spoil(BaseCallback):
+        def _on_step(self) -> bool:
+            if self.n_calls == 2:
+                layer = self.model.policy.q_net.q_net[-1] if name == "dqn" else self.model.policy.action_net
+                layer.weight.data.fill_(torch.nan)
+            return True
+
+    model = ALGORITHMS[name](GymnasiumVecEnv(make_vec(8)))
+    model.get_env().set_options({"task": 1})
+    with pytest.raises(DivergedError, match=r"^training diverged at step (16|24) of task 1 with learning rate 0.002: "):
+        model.learn(640, callback=[TaskByTask(), Spoil()])
+    assert learning(model)
+
+
+class Unpaid(gym.vector.VectorWrapper):
+    """Pays nothing that is a number."""
+
+    def step(self, actions: Any) -> Any:
+        images, rewards, *rest = super().step(actions)
+        return images, rewards * np.nan, *rest
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_rewards_that_are_no_numbers_are_the_environments_fault(name: str, make_vec: MakeVec) -> None:
+    with pytest.raises(ValueError, match="the environment returned rewards that are NaN or infinite"):
+        ALGORITHMS[name](GymnasiumVecEnv(Unpaid(make_vec(8)))).learn(64, callback=TaskByTask())
