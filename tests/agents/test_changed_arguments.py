@@ -29,7 +29,6 @@ ALIKE: dict[str, Any] = {"batch_size": 8, "seed": 0, "device": "cpu"}
         {"precision": "bfloat16"},
         {"freeze_fraction": 0.0},
     ],
-    ids=str,
 )
 def test_the_next_call_takes_them_on(changes: dict[str, Any], make_vec: MakeVec) -> None:
     """As an agent that was made with them."""
