@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
 
@@ -21,18 +22,24 @@ def write_archive(target: Path, fill: Callable[[Path], object], is_part: Callabl
         target: The file.
         fill: Puts the parts into a folder.
         is_part: Which of the files in the folder belong to the archive, by their names there.
+
+    Raises:
+        OSError: It can't be written, as on a full disk; a file that was there is still there.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as room:
-        folder = Path(room)
-        fill(folder)
-        aside = folder / target.name
-        with zipfile.ZipFile(aside, "w") as archive:
-            for file in sorted(folder.rglob("*")):
-                name = file.relative_to(folder).as_posix()
-                if is_part(name):
-                    archive.write(file, name)
-        aside.replace(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as room:
+            folder = Path(room)
+            fill(folder)
+            aside = folder / target.name
+            with zipfile.ZipFile(aside, "w") as archive:
+                for file in sorted(folder.rglob("*")):
+                    name = file.relative_to(folder).as_posix()
+                    if is_part(name):
+                        archive.write(file, name)
+            aside.replace(target)
+    except (OSError, SafetensorError) as error:
+        raise OSError(f"{target} can't be written: {error}; make room, or choose another place") from error
 
 
 def write_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:

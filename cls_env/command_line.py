@@ -46,9 +46,9 @@ def answer(
             try:
                 run([word for word in words if word != DEBUG])
             except SystemExit:  # after --help
-                sys.stdout.flush()
+                _flush_output()
                 raise
-        sys.stdout.flush()
+        _flush_output()
     except BrokenPipeError:  # as in `... | head -1`
         _forget_output()
         return 1
@@ -98,6 +98,11 @@ def _without_windows() -> Iterator[None]:
             del os.environ["MPLBACKEND"]
         else:
             os.environ["MPLBACKEND"] = before
+
+
+def _flush_output() -> None:
+    if sys.stdout is not None:  # it is closed, as by `... >&-`
+        sys.stdout.flush()
 
 
 def _forget_output() -> None:
