@@ -138,7 +138,7 @@ def test_environments_of_every_kind(stream: TaskStream, make_vec: MakeVec) -> No
 
 
 def test_subprocess_environments() -> None:
-    env = SubprocVecEnv([_glyph_env] * 2, start_method="spawn")
+    env = SubprocVecEnv([_glyph_env], start_method="spawn")
     agent = EPG("ViTPolicy", env, batch_size=4, seed=0, device="cpu").learn(8)
     assert agent.policy.head.actions.tolist() == [0, 1]
     env.close()

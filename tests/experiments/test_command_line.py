@@ -72,7 +72,7 @@ def test_help_explains_every_option(command: str, capsys: pytest.CaptureFixture)
         (["compare", "--seeds"], "nothing to compare"),
         (["compare", "--seeds", "1", "1"], "named twice"),
         (["compare", "--blocks", "9"], "block 9 is out of range"),
-        (["run", "--dataset", "folder"], "missing a required argument: 'root'"),
+        (["run", "--dataset", "folder"], "dataset 'folder' needs root"),
         (["run", "--dataset", "folder", "--root", "nowhere"], "nowhere does not exist"),
         (["presets", "table9"], "unknown preset 'table9'; did you mean"),
     ],

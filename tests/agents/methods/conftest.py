@@ -15,6 +15,8 @@ from agents.policy import ViTPolicy
 from cls_env.naming import parse_specification
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
+SMALL = {"ranpac": "ranpac:projections=200"}
+"""Methods whose defaults are slow."""
 
 
 def module_of(method: str) -> str:
@@ -31,7 +33,7 @@ def make_agent(make_vec: MakeVec) -> Callable[..., EPG]:
     def make(method: str, *, objective: str = "ce", peft: str | None = None, **arguments: Any) -> EPG:
         if not make_method(method).learns_by_gradient:
             objective = NO_OBJECTIVE
-        kwargs = {"method": method, "peft": peft or module_of(method), "blocks": (0, 1, 2)}
+        kwargs = {"method": SMALL.get(method, method), "peft": peft or module_of(method), "blocks": (0, 1, 2)}
         kwargs |= arguments.pop("policy_kwargs", {})
         defaults = {"env": make_vec(8), "batch_size": 8, "learning_rate": 1e-2, "seed": 0, "device": "cpu"}
         defaults |= {"cache_features": True}
