@@ -1,8 +1,8 @@
-# make quickstart: set up .venv and run the main job; make test: set up and pass the tests; make coverage: with coverage.
+# make quickstart: set up .venv and run the main job; make test: set up and pass the tests; make slow: the slow tests.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test coverage clean
+.PHONY: quickstart test slow coverage clean
 
 quickstart: .venv/experiments
 	$(BIN)/python -m experiments compare
@@ -11,10 +11,13 @@ test: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal
+
+slow: .venv/dev
+	$(BIN)/pytest -n 3 --dist worksteal -m slow
 
 coverage: .venv/dev
-	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term
+	$(BIN)/pytest -n 3 --dist worksteal --cov --cov-report=term
 
 .venv/experiments .venv/dev: pyproject.toml
 	@echo "setting up .venv; PyTorch is large, so this takes some minutes"

@@ -231,6 +231,7 @@ print("done", flush=True)
 """
 
 
+@pytest.mark.slow
 def test_killed_build_leaves_no_store_that_opens_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """10 builds are killed at moments drawn over the whole time of a build, alone and with decoding processes."""
     random = np.random.default_rng(0)

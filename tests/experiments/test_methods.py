@@ -200,6 +200,7 @@ def test_front_of_what_no_other_beats() -> None:
     assert pareto_front(cost, gain).tolist() == [2, 0]
 
 
+@pytest.mark.slow
 def test_cost_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "TASKS", (2, 3))
     monkeypatch.setattr(benchmark, "BATCHES", 1)

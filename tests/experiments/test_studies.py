@@ -96,6 +96,7 @@ def test_study_leaves_tables_and_figures_and_reuses_runs(
     assert first["final_accuracy"].equals(second["final_accuracy"])
 
 
+@pytest.mark.slow
 def test_rates_are_tuned_and_then_compared(small: list[str], tmp_path: Path) -> None:
     small += ["--objectives", "ce", "aepg", "--rates", "0.001", "0.01", "--tuning-seeds", "7", "--label-noise", "0"]
     places = ["--out", str(tmp_path / "out"), "--runs", str(tmp_path / "runs")]
@@ -111,6 +112,7 @@ def test_rates_are_tuned_and_then_compared(small: list[str], tmp_path: Path) -> 
     assert len(pd.read_csv(out / "runs.csv")) == 4 and len(pd.read_csv(out / "at-chosen-rates" / "runs.csv")) == 4
 
 
+@pytest.mark.slow
 def test_attempts_lead_to_finalists_with_tables_that_fit_the_terminal(
     small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
