@@ -246,7 +246,7 @@ def _adapter_part(name: str) -> str:
 
 
 def _check_adapters(policy: ViTPolicy, parts: set[str], file: Path) -> None:
-    """See that a method with an adapter for each task has them all, and no further one, before any is made."""
+    """Check that a method with an adapter for each task has them all, and no further one, before any is made."""
     if not isinstance(policy.method, LoRAForEachTask):
         return
     tasks_begun = policy.tasks_begun

@@ -44,7 +44,7 @@ class ClassMemory(BaseAlgorithm):
         self.class_names = self.policy.class_names = None if names is None else tuple(names)
 
     def _check_classes(self, env: VecEnv) -> None:
-        """See that an environment has the classes that were learned, where both give their names.
+        """Check that an environment has the classes that were learned, where both give their names.
 
         Raises:
             ValueError: It has others, or the same in another order.

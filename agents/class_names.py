@@ -11,7 +11,7 @@ MOST_NAMED = 3
 
 
 def check_same_classes(learned: Sequence[str], given: Sequence[str], way_out: str) -> None:
-    """See that an environment has the classes that were learned, in the same order.
+    """Check that an environment has the classes that were learned, in the same order.
 
     Args:
         learned: Names of the agent's actions.

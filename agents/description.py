@@ -53,7 +53,7 @@ _JSON_NAMES = {
 
 
 def check_entries(description: Mapping[str, Any], kinds: Kinds, source: Path | str, required: bool = True) -> None:
-    """See that a description has some entries, each of its kind.
+    """Check that a description has some entries, each of its kind.
 
     Args:
         description: The object of `model.json`.
@@ -76,7 +76,7 @@ def check_entries(description: Mapping[str, Any], kinds: Kinds, source: Path | s
 
 
 def check_agent(description: Mapping[str, Any], source: Path | str) -> None:
-    """See that a description is that of an agent, but for the arguments that one algorithm alone has.
+    """Check that a description is that of an agent, but for the arguments that one algorithm alone has.
 
     Args:
         description: The object of `model.json`.
@@ -109,7 +109,7 @@ def check_agent(description: Mapping[str, Any], source: Path | str) -> None:
 
 
 def check_savable(description: Mapping[str, Any]) -> None:
-    """See that JSON can hold a description.
+    """Check that JSON can hold a description.
 
     Raises:
         ValueError: It can't hold an entry; the message names it.

@@ -24,7 +24,7 @@ def has_moved(env: VecEnv, marks: Marks) -> bool:
 
 
 def refuse_pending(env: VecEnv) -> None:
-    """See that no options and no seed wait for a reset.
+    """Check that no options and no seed wait for a reset.
 
     Raises:
         ValueError: They do, and so have no effect.

@@ -89,7 +89,7 @@ class DivergenceWatch:
         return chosen, actions
 
     def check_parameters(self) -> bool:
-        """See that the last gradient steps left finite numbers.
+        """Check that the last gradient steps left finite numbers.
 
         Returns:
             Whether all trained parameters are of a usual size.
@@ -105,7 +105,7 @@ class DivergenceWatch:
         return largest <= LARGEST_PLAIN_PARAMETER
 
     def check_outputs(self, outputs: Tensor, allowed: Tensor, limit: float) -> None:
-        """See that outputs are numbers of a sensible size, as `draw` does.
+        """Check that outputs are numbers of a sensible size, as `draw` does.
 
         Raises:
             DivergedError: They are not.
@@ -152,7 +152,7 @@ def largest_size(tensors: list[Tensor]) -> float:
 
 
 def check_scores(scores: Tensor, seen: Tensor) -> None:
-    """See that the scores of a policy under test are numbers.
+    """Check that the scores of a policy under test are numbers.
 
     Args:
         scores: Of all actions, shape (B, A).

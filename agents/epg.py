@@ -90,7 +90,7 @@ class EPG(OneStepAlgorithm):
     def _advice(self) -> Advice | None:
         if isinstance(self.objective, str):
             return None
-        return Advice(remedy="lower the learning rate, or see that your objective gives finite numbers")
+        return Advice(remedy="lower the learning rate, or check that your objective gives finite numbers")
 
     def _start_task(self, seed: int) -> None:
         if isinstance(self._objective, TaskObjective):

@@ -228,7 +228,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
         self._choose_view()
 
     def _check_config(self, config: PolicyConfig) -> None:
-        """See that method, PEFT module and objective go together, before anything is built.
+        """Check that method, PEFT module and objective go together, before anything is built.
 
         Raises:
             ValueError: They do not.
@@ -482,7 +482,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
         return LARGEST_LOGIT
 
     def _check_end_of_task(self) -> None:
-        """See that the last gradient steps left finite parameters and, where these are large, sensible outputs.
+        """Check that the last gradient steps left finite parameters and, where these are large, sensible outputs.
 
         Raises:
             DivergedError: They did not.

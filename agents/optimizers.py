@@ -17,7 +17,7 @@ def is_torchs_own(optimizer: Any) -> bool:
 
 
 def check_optimizer(optimizer: Any, arguments: Any, lr_schedule: Schedule) -> None:
-    """See that an optimizer takes its arguments, and that a checkpoint can hold them.
+    """Check that an optimizer takes its arguments, and that a checkpoint can hold them.
 
     Args:
         optimizer: A class of optimizers, or a function that makes one.

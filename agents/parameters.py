@@ -14,7 +14,7 @@ _ACTIONS = "head.actions"
 
 
 def check_parameters(given: Any, own: Mapping[str, Mapping[str, Any]], algorithm: str, exact_match: bool) -> None:
-    """See that parameters are those of an agent that learned the same classes.
+    """Check that parameters are those of an agent that learned the same classes.
 
     Args:
         given: What `get_parameters` of such an agent gave.

@@ -268,7 +268,7 @@ def observation_info(env: VecEnv, num_actions: int) -> ObservationInfo:
 
 
 def check_rewards(rewards: NDArray[np.floating[Any]]) -> None:
-    """See that an environment's rewards are finite numbers.
+    """Check that an environment's rewards are finite numbers.
 
     Raises:
         ValueError: One is NaN or infinite.

@@ -182,7 +182,7 @@ def _converted(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, 
 
 
 def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> None:
-    """See that tensors have the names and shapes of others; counters of batches may be missing, as in old checkpoints.
+    """Check that tensors have the names and shapes of others; counters of batches may be missing, as in old ones.
 
     Args:
         tensors: By name.
@@ -206,7 +206,7 @@ def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], s
 
 
 def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
-    """See that the tensors of a checkpoint hold numbers.
+    """Check that the tensors of a checkpoint hold numbers.
 
     Args:
         tensors: By name.

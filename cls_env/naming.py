@@ -76,7 +76,7 @@ def _value(text: str) -> Any:
 
 
 def call_arguments(kind: str, function: Callable[..., Any], given: Mapping[str, Any], taken: Sequence[str]) -> None:
-    """See that a function takes the arguments that a specification gives, where it does not take any name.
+    """Check that a function takes the arguments that a specification gives, where it does not take any name.
 
     Args:
         kind: What the function is, for the message: "objective 'focal'".
@@ -103,7 +103,7 @@ def call_arguments(kind: str, function: Callable[..., Any], given: Mapping[str, 
 
 
 def check_value(what: str, value: Any, annotation: Any) -> None:
-    """See that a value from a specification is what a parameter's annotation asks for, if that is one plain type.
+    """Check that a value from a specification is what a parameter's annotation asks for, if that is one plain type.
 
     A word in place of `true` or `false` would count as true, and one in place of a number fail somewhere within.
 

@@ -74,7 +74,7 @@ def _not_ours(envs: Any) -> ValueError:
 
 
 def _check_alike(selections: Sequence[tuple[object, ...]]) -> None:
-    """See that all environments show the images of the same tasks of one stream."""
+    """Check that all environments show the images of the same tasks of one stream."""
     for name, values in zip(("streams", "splits", "tasks"), zip(*selections, strict=True), strict=True):
         if len(set(values)) > 1:
             shown = ", ".join(str(value)[:12] for value in dict.fromkeys(values))

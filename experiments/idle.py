@@ -76,7 +76,7 @@ USES: dict[str, Use] = {
 
 
 def refuse_idle(config: Settings, default: Settings, entries: Sequence[Entry]) -> None:
-    """See that each setting that was changed changes at least one run.
+    """Check that each setting that was changed changes at least one run.
 
     Args:
         config: The settings of a command.

@@ -31,7 +31,7 @@ LARGEST_NLL = 1e4
 
 
 def refuse_absurd(metrics: Mapping[str, Any], learning_rate: float) -> None:
-    """See that measures are those of a policy that learned, before they are kept as a result.
+    """Check that measures are those of a policy that learned, before they are kept as a result.
 
     Args:
         metrics: Numbers, lists of numbers, or None where a run has no such measure.

@@ -110,7 +110,7 @@ def make_method(specification: str) -> Method:
 
 
 def check_method(specification: str, peft: str, objective: object) -> Method:
-    """See that a method, a PEFT module and an objective go together, before anything is built.
+    """Check that a method, a PEFT module and an objective go together, before anything is built.
 
     Args:
         specification: Of the method.

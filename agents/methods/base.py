@@ -140,7 +140,7 @@ class Method(nn.Module):
         super().__init__()
 
     def check_peft(self, peft: str) -> None:
-        """See that the method goes with a PEFT module, by what it declares in `brings_own_module` and `goes_with`.
+        """Check that the method goes with a PEFT module, by what it declares in `brings_own_module` and `goes_with`.
 
         Args:
             peft: The specification of the module.
@@ -171,7 +171,7 @@ class Method(nn.Module):
         return [task]
 
     def check_task(self, task: Task) -> None:
-        """See that a task can be learned, before anything has changed.
+        """Check that a task can be learned, before anything has changed.
 
         Raises:
             ValueError: It can't.

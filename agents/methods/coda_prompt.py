@@ -76,7 +76,7 @@ class CODAPrompt(Method):
             self.register_parameter(name, nn.Parameter(torch.empty(len(self._blocks), 0, *shapes[name])))
 
     def check_task(self, task: Task) -> None:
-        """See that there are components for it.
+        """Check that there are components for it.
 
         Raises:
             ValueError: The number of tasks is not known, or is larger than that of the components.

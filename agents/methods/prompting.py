@@ -120,7 +120,7 @@ def features_of_prompt_tokens(backbone: nn.Module, seen: Tensor, prompts: Tensor
 
 
 def check_tokens(backbone: nn.Module) -> None:
-    """See that prompt tokens can join those of a model.
+    """Check that prompt tokens can join those of a model.
 
     Raises:
         ValueError: It is not a timm ViT whose tokens stand in one row and know their positions beforehand.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def check_losses(losses: Any, logits: Tensor, objective: object) -> Tensor:
-    """See that an objective returned one loss for each image.
+    """Check that an objective returned one loss for each image.
 
     Args:
         losses: What it returned.

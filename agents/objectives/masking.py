@@ -42,7 +42,7 @@ def entropy(logits: Tensor) -> Tensor:
 
 
 def check_shapes(logits: Tensor, action_rewards: Tensor) -> None:
-    """See that an objective was given two matrices of one shape; (B,) and (B, A) would broadcast in silence.
+    """Check that an objective was given two matrices of one shape; (B,) and (B, A) would broadcast in silence.
 
     Raises:
         ValueError: They are not.

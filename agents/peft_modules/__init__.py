@@ -51,7 +51,7 @@ CONFIGS: dict[str, Callable[[], type[PeftConfig]]] = {
 
 
 def check_peft_module(specification: str) -> None:
-    """See that a specification names a module and arguments that it takes.
+    """Check that a specification names a module and arguments that it takes.
 
     Which values fit the backbone, only `add_peft_module` can tell.
 

@@ -45,7 +45,7 @@ class AdapterLayer(TunerLayer):
     adapter_layer_names = ("vit_adapter_down", "vit_adapter_up", "vit_adapter_scale")
 
     def prepare(self) -> None:
-        """See that the width is known."""
+        """Check that the width is known."""
         projection = getattr(self.base_layer, "proj", None)
         if not isinstance(projection, nn.Linear):
             raise ValueError(f"an Adapter goes beside attention with a Linear proj, not {full_name(self.base_layer)}")

@@ -68,7 +68,7 @@ def wrap(
 
 
 def check_config_arguments(name: str, config_class: type[PeftConfig], arguments: dict[str, Any]) -> None:
-    """See that a method's config has these arguments, and that they can do something.
+    """Check that a method's config has these arguments, and that they can do something.
 
     Raises:
         ValueError: It has not, and the message names the nearest one; or a value is not of the argument's type.

@@ -53,7 +53,7 @@ class PrefixLayer(TunerLayer):
     adapter_layer_names = ("vit_prefix_k", "vit_prefix_v", "vit_prefix_scale_k", "vit_prefix_scale_v")
 
     def prepare(self) -> None:
-        """See that the attention is timm's plain one."""
+        """Check that the attention is timm's plain one."""
         base: Any = self.base_layer
         check_plain_attention(base, "a Prefix")
         self.width = base.num_heads * base.head_dim
@@ -95,7 +95,7 @@ class PrefixLayer(TunerLayer):
 
 
 def check_plain_attention(attention: nn.Module, what: str) -> None:
-    """See that a module is an attention that `attend_with_prefix` can compute.
+    """Check that a module is an attention that `attend_with_prefix` can compute.
 
     Args:
         attention: The module.

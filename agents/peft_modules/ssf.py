@@ -28,7 +28,7 @@ class SSFLayer(TunerLayer):
     adapter_layer_names = ("vit_ssf_scale", "vit_ssf_shift")
 
     def prepare(self) -> None:
-        """See that the layer can take up a scale and a shift."""
+        """Check that the layer can take up a scale and a shift."""
         if not isinstance(self.base_layer, (nn.Linear, nn.LayerNorm)):
             raise ValueError(f"SSF goes after Linear layers and LayerNorms, not after {type(self.base_layer).__name__}")
         self.vit_ssf_scale, self.vit_ssf_shift = nn.ParameterDict(), nn.ParameterDict()

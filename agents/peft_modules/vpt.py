@@ -37,7 +37,7 @@ class VPTLayer(TunerLayer):
     adapter_layer_names = ("vit_vpt_prompts",)
 
     def prepare(self) -> None:
-        """See that the width is known, and that attention does not depend on places, of which prompts have none."""
+        """Check that the width is known, and that attention does not depend on places, of which prompts have none."""
         weight = getattr(getattr(self.base_layer, "norm1", None), "weight", None)
         if weight is None:
             raise ValueError(f"VPT goes before blocks whose norm1 has a weight, not {full_name(self.base_layer)}")

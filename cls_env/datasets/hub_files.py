@@ -104,7 +104,7 @@ def referred_files(splits: Iterable[Any], column: str) -> set[str]:
 
 
 def check_class_names(files: Iterable[Path], column: str) -> None:
-    """See that all files mean the same classes by the same numbers; the library takes the names of the first.
+    """Check that all files mean the same classes by the same numbers; the library takes the names of the first.
 
     Args:
         files: That hold tables; what is no parquet or Arrow file, or names no classes, is passed over.

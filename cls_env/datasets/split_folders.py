@@ -88,7 +88,7 @@ def report_outside(tree: Tree, used: Iterable[str], report: LoadReport) -> None:
 
 
 def refuse_split_folders(tree: Tree, top: str) -> None:
-    """See that what would be classes are not the folders of splits.
+    """Check that what would be classes are not the folders of splits.
 
     Raises:
         ValueError: Folders are named as splits are, and most of their images lie in folders of their own.
