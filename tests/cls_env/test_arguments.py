@@ -227,7 +227,7 @@ EIGHT, LABELS = np.zeros((8, 8, 8, 3), dtype=np.uint8), np.arange(8) % 2
         ({"class_names": 5}, "class_names must be a list of names, not 5"),
         ({"class_names": [None, "b"]}, "class_names must hold names, as text, not None"),
         ({"class_names": [b"a", "b"]}, "class_names must hold names, as text, not b'a'"),
-        ({"class_names": []}, ""),
+        ({"class_names": []}, "there are 0 class names"),
         ({"test_images": EIGHT, "test_labels": LABELS, "test_fraction": 0.5}, "test_fraction=0.5 has no effect beside"),
         ({"images": np.ma.masked_array(EIGHT)}, "images are a masked array"),
         ({"labels": np.ma.masked_array(LABELS)}, "labels are a masked array"),
