@@ -140,7 +140,7 @@ class Method(nn.Module):
         super().__init__()
 
     def check_peft(self, peft: str) -> None:
-        """Check that the method goes with a PEFT module, by what it declares in `brings_own_module` and `goes_with`.
+        """Check that the method supports a PEFT module, by what it declares in `brings_own_module` and `goes_with`.
 
         Args:
             peft: The specification of the module.

@@ -166,7 +166,7 @@ def _local_set(path: str, revision: str | None, columns: Columns) -> LocalSet | 
     """The folder of this name, if there is one.
 
     Raises:
-        ValueError: There is, and a revision is asked for.
+        ValueError: The set is local, and `revision` is given.
     """
     root = expanded(path, "path").absolute()
     if not root.is_dir():

@@ -35,7 +35,7 @@ def asked_splits(train: str, test: str | None, validation: str | None, drawn: bo
 
 
 def choose_splits(place: str, known: Sequence[str], asked: Mapping[str, str], drawn: bool) -> dict[str, str]:
-    """The split of each kind; without one that is asked for, the one of a usual name that nothing else takes.
+    """The split for each use: the given name, or a split with a usual name that no other use takes.
 
     Args:
         place: Of the set, for messages.
@@ -47,7 +47,7 @@ def choose_splits(place: str, known: Sequence[str], asked: Mapping[str, str], dr
         The splits that are used; any other is unused.
 
     Raises:
-        ValueError: One that is asked for is not there, or there is none for testing.
+        ValueError: A given split does not exist, or there is no split for testing.
 
     >>> choose_splits("set", ["train", "dev", "test"], {"train": "train"}, False)
     {'train': 'train', 'test': 'test', 'validation': 'dev'}
