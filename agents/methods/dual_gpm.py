@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-ENERGIES = ("activations", "moments")
+ENERGIES = ("moments", "activations")
 NOISE = 1e-9
 """A share of energy that counts as nothing: sums of float32 inputs are no more exact."""
 
@@ -54,16 +54,16 @@ def energy_threshold(lowest: float, task: int, num_tasks: int | None) -> float:
     return lowest + (1 - lowest) * min(task, num_tasks - 1) / num_tasks if num_tasks else lowest
 
 
-def remember(memory: Memory, moment: Tensor, threshold: float, energy: str = "activations") -> Memory:
+def remember(memory: Memory, moment: Tensor, threshold: float, energy: str = "moments") -> Memory:
     """Take the fewest further directions with which a share of the energy of a task's inputs is remembered.
 
     Args:
         memory: Of the tasks before.
         moment: Second moment E[x x^T] of the layer's inputs, float64 of shape (d, d).
         threshold: The share, in [0, 1].
-        energy: What is summed up: `"activations"`, the squared length of the inputs, as in the paper; `"moments"`, the
-            squared singular values of their second moment, as in InfLoRA's public code, which weighs the leading
-            directions more and so takes fewer.
+        energy: What is summed up: `"moments"`, the squared singular values of the inputs' second moment, as in
+            InfLoRA's public code; `"activations"`, the squared length of the inputs, as in the paper, which weighs the
+            leading directions less and so takes more of them.
 
     Returns:
         The new memory; it is turned into its complement once more than half of the dimensions are taken.

@@ -25,19 +25,25 @@ class DualPrompt(Method):
     its task is over, an E-prompt and its key stay as they are.
 
     Source: Wang et al., "DualPrompt", ECCV 2022 (arXiv 2204.04799): prefix tuning, in which prompts pass the frozen
-    projections to keys and values. Public code takes them as keys and values themselves (`projected=false`), begins an
-    E-prompt as that of the task before (`transfer=true`), and chooses one E-prompt for a whole test batch, which is not
-    offered. A port to PyTorch draws from U(-1, 1), `initial=1`, and pulls by 0.1; keys of that size hardly turn towards
-    the features in a short task, and are then chosen by chance.
+    projections to keys and values. Prompts and keys begin in U[0, 0.01), as in the authors' code. Where this differs:
+
+    - The authors' code and its port to PyTorch (JH-LEE) take prompts as keys and values themselves (`projected=false`)
+      and begin an E-prompt as the one of the task before (`transfer=true`).
+    - Their CIFAR-100 settings choose one E-prompt for a whole test batch, which tells the task and is not offered.
+      Their ImageNet-R settings choose one for each image, as here.
+    - On ImageNet-R their E-prompts have length 20 (`expert=20`); both pull by 1.
+    - Another port (PILOT) draws from U[-1, 1), `initial=1,symmetric=true`, and pulls by 0.1. Keys of that size hardly
+      turn towards the features in a short task, and are then chosen by chance.
 
     Args:
         general: Length of the G-prompt.
         expert: Length of an E-prompt.
         general_blocks: How many of the policy's `blocks`, from the first, take the G-prompt; the rest take E-prompts.
         pull: Weight of the key's loss, at least 0.
-        initial: Prompts and keys are drawn from U(-initial, initial).
+        initial: Prompts and keys are drawn from U[0, initial).
         projected: Whether prompts pass the projections to keys and values.
         transfer: Whether an E-prompt begins as the one of the task before.
+        symmetric: Draw from U[-initial, initial) instead.
 
     Raises:
         ValueError: An argument is out of range.
@@ -57,12 +63,14 @@ class DualPrompt(Method):
         initial: float = 0.01,
         projected: bool = True,
         transfer: bool = False,
+        symmetric: bool = False,
     ) -> None:
         super().__init__()
         self.general, self.expert = check_size("general", general), check_size("expert", expert)
         self.general_blocks = check_size("general_blocks", general_blocks)
         self.pull, self.initial = check_weight("pull", pull), check_weight("initial", initial)
         self.projected, self.transfer = truth_value("projected", projected), truth_value("transfer", transfer)
+        self.symmetric = truth_value("symmetric", symmetric)
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Draw the G-prompt, and open the attention of the policy's blocks.
@@ -77,7 +85,7 @@ class DualPrompt(Method):
         self._general_at, self._expert_at = blocks[: self.general_blocks], blocks[self.general_blocks :]
         self._width = policy.head.weight.shape[1]
         shape = (len(self._general_at), 2, self.general, self._width)
-        self.general_prompts = nn.Parameter(uniform(shape, seed, self.initial))
+        self.general_prompts = nn.Parameter(self._drawn(shape, seed))
         shape = (len(self._expert_at), 2, self.expert, self._width)
         self.prompt, self.key = nn.Parameter(torch.zeros(shape)), nn.Parameter(torch.zeros(self._width))
         self.register_buffer("past_prompts", torch.empty(0, *shape))
@@ -90,9 +98,12 @@ class DualPrompt(Method):
             self.past_keys = torch.cat([self.past_keys, self.key.detach()[None]])
         key, prompt = seeds_of(task.seed, 2)
         with torch.no_grad():
-            self.key.copy_(uniform((self._width,), key, self.initial))
+            self.key.copy_(self._drawn((self._width,), key))
             if not (self.transfer and task.index):
-                self.prompt.copy_(uniform(self.prompt.shape, prompt, self.initial))
+                self.prompt.copy_(self._drawn(self.prompt.shape, prompt))
+
+    def _drawn(self, shape: Sequence[int], seed: int) -> Tensor:
+        return uniform(shape, seed, self.initial, self.symmetric)
 
     def _logits(self, policy: ViTPolicy, seen: Tensor, expert: Tensor) -> Tensor:
         """With an E-prompt for each image, [B, blocks, 2, L, D]."""

@@ -28,12 +28,15 @@ class InfLoRA(LoRAForEachTask):
     `agents.methods.dual_gpm`). A direction that is not free any more leaves a row of A zero, which learns nothing.
 
     Source: Liang and Li, "InfLoRA", CVPR 2024 (arXiv 2404.00228), and its public code; what is A here, as in peft, is
-    the paper's B_t. Its own setting is rank 10 in all blocks: `peft="lora:r=10"`, `blocks=range(12)`.
+    the paper's B_t. Its own setting is rank 10 in all blocks: `peft="lora:r=10"`, `blocks=range(12)`. Where this
+    differs from the code: moments are those of images as they are seen at test, not of augmented ones; and the memory
+    takes the fewest directions that reach the threshold, where the code takes one fewer after the first task.
 
     Args:
         threshold: lambda, the least share of a task's energy that is remembered, in (0, 1]; the paper's is 0.95 on
             CIFAR-100 and 0.98 on ImageNet-R. It rises to 1 over the tasks.
-        energy: `"activations"`, as in the paper; `"moments"`, as in its public code.
+        energy: `"moments"`, as in the authors' code, which gave their published figures; `"activations"`, as the text
+            of the paper has it, which takes more directions and so leaves fewer for later tasks.
 
     Raises:
         ValueError: An argument is out of range or unknown.
@@ -42,7 +45,7 @@ class InfLoRA(LoRAForEachTask):
     looks_through_tasks = True
     goes_with = "lora:r=10"
 
-    def __init__(self, threshold: float = 0.98, energy: str = "activations") -> None:
+    def __init__(self, threshold: float = 0.98, energy: str = "moments") -> None:
         super().__init__()
         self.threshold = number("threshold", threshold)
         if not 0 < self.threshold <= 1:

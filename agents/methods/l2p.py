@@ -12,16 +12,20 @@ from agents.methods.base import Batch, Loss, Method
 from agents.methods.prompting import (
     check_tokens,
     check_weight,
-    features_of_prompt_tokens,
+    features_with_prompt_tokens,
     seeds_of,
     similarity,
     uniform,
 )
 from agents.peft_modules.tuner import check_size
-from cls_env.arguments import truth_value
+from cls_env.arguments import truth_value, word
+from cls_env.naming import lookup
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
+
+
+HEADS = ("prompts", "cls")
 
 
 class L2P(Method):
@@ -30,22 +34,30 @@ class L2P(Method):
     Features for the head are the mean output of the prompt tokens. Prompts and keys are shared by all tasks and learned
     in each; the chosen keys are pulled towards the query, -pull * the sum of their cosines.
 
-    Source: Wang et al., "Learning to Prompt for Continual Learning", CVPR 2022 (arXiv 2112.08654). Its public code
-    gives all images of a batch the prompts that most of them look up, at test too, where a batch of one class then
-    tells the task; here each image has its own. `batchwise=true` does so in training alone, among the images of one
-    step of the environment. The code also adds positions to prompts, which have none here. A port to PyTorch draws from
-    U(-1, 1), `initial=1`, and pulls by 0.1; keys of that size hardly turn in a short task.
+    Source: Wang et al., "Learning to Prompt for Continual Learning", CVPR 2022 (arXiv 2112.08654), and its public code,
+    whose prompts and keys begin in U[0, 0.01), so that all keys point into the same orthant. Where this differs:
+
+    - The code gives all images of a batch the prompts that most of them look up. At test, a batch of one class then
+      reveals the task. Here each image has its own prompts; `batchwise=true` shares them in training alone, among the
+      images of one step of the environment.
+    - The code adds position embeddings to prompts. Here prompts have none.
+    - A port to PyTorch (PILOT) draws from U[-1, 1), `initial=1,symmetric=true`, and pulls by 0.1. Keys of that size
+      hardly turn in a short task.
+    - `head=cls` takes the class token as features, as the L2P++ of CODA-Prompt's authors does (Smith et al., CVPR
+      2023).
 
     Args:
         pool: Number of prompts.
         length: Tokens of a prompt.
         top: Prompts that an image looks up, at most `pool`.
         pull: Weight of the keys' loss, at least 0.
-        initial: Prompts and keys are drawn from U(-initial, initial).
+        initial: Prompts and keys are drawn from U[0, initial).
         batchwise: Whether the images of a training batch share the prompts that most of them look up.
+        head: The features: `"prompts"`, the mean output of the prompt tokens, or `"cls"`, the class token's output.
+        symmetric: Draw from U[-initial, initial) instead.
 
     Raises:
-        ValueError: An argument is out of range.
+        ValueError: An argument is out of range or unknown.
     """
 
     fixed_shapes = True
@@ -59,6 +71,8 @@ class L2P(Method):
         pull: float = 1.0,
         initial: float = 0.01,
         batchwise: bool = False,
+        head: str = "prompts",
+        symmetric: bool = False,
     ) -> None:
         super().__init__()
         self.pool, self.length, self.top = (
@@ -69,7 +83,8 @@ class L2P(Method):
         if self.top > self.pool:
             raise ValueError(f"top must be at most pool, {pool}, not {top}")
         self.pull, self.initial = check_weight("pull", pull), check_weight("initial", initial)
-        self.batchwise = truth_value("batchwise", batchwise)
+        self.batchwise, self.symmetric = truth_value("batchwise", batchwise), truth_value("symmetric", symmetric)
+        self.head = lookup("head", word("head", head), dict(zip(HEADS, HEADS, strict=True)))
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Draw prompts and keys.
@@ -80,8 +95,8 @@ class L2P(Method):
         check_tokens(policy.backbone)
         width = policy.head.weight.shape[1]
         prompts, keys = seeds_of(seed, 2)
-        self.prompts = nn.Parameter(uniform((self.pool, self.length, width), prompts, self.initial))
-        self.keys = nn.Parameter(uniform((self.pool, width), keys, self.initial))
+        self.prompts = nn.Parameter(uniform((self.pool, self.length, width), prompts, self.initial, self.symmetric))
+        self.keys = nn.Parameter(uniform((self.pool, width), keys, self.initial, self.symmetric))
 
     def chosen(self, queries: Tensor) -> Tensor:
         """The prompts that each image looks up, nearest first, int64 of shape (B, top)."""
@@ -96,7 +111,7 @@ class L2P(Method):
 
     def _logits(self, policy: ViTPolicy, seen: Tensor, chosen: Tensor) -> Tensor:
         tokens = self.prompts[chosen].flatten(1, 2)
-        return policy.head(features_of_prompt_tokens(policy.backbone, seen, tokens))
+        return policy.head(features_with_prompt_tokens(policy.backbone, seen, tokens, self.head))
 
     def training_logits(self, policy: ViTPolicy, batch: Batch) -> Tensor:
         """Logits with the prompts of the training rule."""

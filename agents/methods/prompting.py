@@ -92,13 +92,15 @@ def prompted(backbone: nn.Module, prompts: Mapping[int, tuple[Tensor, Tensor]]) 
             layers[block].attn.prompts = None
 
 
-def features_of_prompt_tokens(backbone: nn.Module, seen: Tensor, prompts: Tensor) -> Tensor:
-    """The mean of the last block's outputs for prompt tokens, which stand between class token and patches.
+def features_with_prompt_tokens(backbone: nn.Module, seen: Tensor, prompts: Tensor, head: str) -> Tensor:
+    """Features of images to whose tokens prompts are added, between class token and patches.
 
     Args:
         backbone: A timm VisionTransformer that has passed `check_tokens`.
         seen: Views, [B, 3, h, w].
         prompts: Tokens of each image, without positions, [B, L, D].
+        head: Which outputs of the last block are the features: `"prompts"`, the mean over the prompt tokens, or
+            `"cls"`, the class token, or what else the backbone pools.
 
     Returns:
         Shape (B, D).
@@ -116,7 +118,10 @@ def features_of_prompt_tokens(backbone: nn.Module, seen: Tensor, prompts: Tensor
         tokens = vit.forward_features(seen)
     finally:
         handle.remove()
-    return vit.fc_norm(tokens[:, first : first + length].mean(dim=1))
+    if head == "prompts":
+        return vit.fc_norm(tokens[:, first : first + length].mean(dim=1))
+    without_prompts = torch.cat([tokens[:, :first], tokens[:, first + length :]], dim=1)
+    return vit.forward_head(without_prompts, pre_logits=True)
 
 
 def check_tokens(backbone: nn.Module) -> None:
@@ -125,7 +130,7 @@ def check_tokens(backbone: nn.Module) -> None:
     Raises:
         ValueError: It is not a timm ViT whose tokens stand in one row and know their positions beforehand.
     """
-    known = ("blocks", "forward_features", "num_prefix_tokens", "fc_norm", "pos_embed")
+    known = ("blocks", "forward_features", "forward_head", "num_prefix_tokens", "fc_norm", "pos_embed")
     if any(getattr(backbone, name, None) is None for name in known):
         raise ValueError(f"prompt tokens go into a timm VisionTransformer, not into {full_name(backbone)}")
 
@@ -135,9 +140,10 @@ def similarity(queries: Tensor, keys: Tensor) -> Tensor:
     return normalize(queries, dim=1) @ normalize(keys, dim=1).T
 
 
-def uniform(shape: Sequence[int], seed: int, largest: float) -> Tensor:
-    """Values from U(-largest, largest); the global random state is left as it was."""
-    return (2 * torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) - 1) * largest
+def uniform(shape: Sequence[int], seed: int, largest: float, symmetric: bool = False) -> Tensor:
+    """Draw values from U[0, largest), or from U[-largest, largest); the global random state stays as it was."""
+    drawn = torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+    return (2 * drawn - 1 if symmetric else drawn) * largest
 
 
 def seeds_of(seed: int, count: int) -> list[int]:

@@ -43,7 +43,7 @@ def orthonormal(basis: torch.Tensor) -> bool:
 @pytest.mark.parametrize("threshold", [0.5, 0.9, 0.98])
 def test_the_fewest_directions_that_reach_the_threshold(threshold: float) -> None:
     moment = moment_of(300, 24)
-    memory = remember(empty_memory(24), moment, threshold)
+    memory = remember(empty_memory(24), moment, threshold, "activations")
     energies = torch.linalg.eigvalsh(moment).flip(0)
     shares = energies.cumsum(0) / energies.sum()
     assert memory.taken == int((shares < threshold).sum()) + 1
@@ -58,7 +58,7 @@ def test_public_codes_energy_takes_fewer() -> None:
     shares = np.cumsum(values**2) / (values**2).sum()
     memory = remember(empty_memory(24), moment, 0.98, energy="moments")
     assert memory.taken == max(int((shares < 0.98).sum()), 0) + 1
-    assert memory.taken < remember(empty_memory(24), moment, 0.98).taken
+    assert memory.taken < remember(empty_memory(24), moment, 0.98, "activations").taken
 
 
 def test_both_regimes() -> None:
@@ -66,7 +66,7 @@ def test_both_regimes() -> None:
     memory, regimes = empty_memory(16), []
     for seed in range(6):
         moment, before = moment_of(400, 16, rank=4, seed=seed), memory
-        memory = remember(memory, moment, 0.999)
+        memory = remember(memory, moment, 0.999, "activations")
         regimes.append(memory.complement)
         assert captured(memory, moment) >= 0.999 - 1e-9
         assert orthonormal(memory.basis) and memory.taken >= before.taken
