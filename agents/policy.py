@@ -19,6 +19,7 @@ from agents.methods import Method, Task, make_method
 from agents.optimizers import check_optimizer
 from agents.policy_config import PolicyConfig
 from agents.rollback import undone_on_failure
+from agents.rows_without_gradient import hold_rows_without_gradient
 from cls_env.arguments import as_plain
 from cls_env.naming import lookup
 
@@ -123,8 +124,9 @@ class ViTPolicy(BasePolicy):
 
         Where that fails, as when the task's images can't be read, the policy is as it was before.
 
-        A fresh Adam matters: under the local loss the rows of old classes get zero gradients, and only without a
-        memory of earlier gradients do they stay exactly where they are.
+        A fresh optimizer matters: under the local loss the rows of old classes get zero gradients, and without a
+        memory of earlier gradients they stay exactly where they are. Weight decay does not touch them either, see
+        `agents.rows_without_gradient`.
 
         Args:
             actions: The classes of the task.
@@ -165,6 +167,7 @@ class ViTPolicy(BasePolicy):
             lr=self.lr_schedule(1),  # type: ignore[call-arg]
             **self.optimizer_kwargs,
         )
+        hold_rows_without_gradient(self.optimizer)
 
     def unfreeze_peft(self) -> None:
         """Resume the gradients of the PEFT module and hand its tensors to the current optimizer."""

@@ -23,6 +23,7 @@ from agents.divergence import DivergedError
 from agents.features import ViTFeatures
 from agents.head import INITIAL_STANDARD_DEVIATION
 from agents.objectives import mask_logits
+from agents.rows_without_gradient import hold_rows_without_gradient
 from cls_env.arguments import as_plain, whole_number
 
 
@@ -118,6 +119,7 @@ class ViTActorCriticPolicy(ActorCriticPolicy):
         """Choose among these actions from now on, with a fresh optimizer, so that rows out of choice stand still."""
         self.actions.choose_among(actions)
         self.optimizer = self.optimizer_class(self.parameters(), lr=self.lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
+        hold_rows_without_gradient(self.optimizer)
 
     def peft_parameters(self) -> Iterable[nn.Parameter]:
         """The tensors that learn in the backbone."""
@@ -211,6 +213,7 @@ class ViTQPolicy(DQNPolicy):
         for network in (self.q_net, self.q_net_target):
             network.actions.choose_among(actions)
         self.optimizer = self.optimizer_class(self.q_net.parameters(), lr=self.lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
+        hold_rows_without_gradient(self.optimizer)
 
     def peft_parameters(self) -> Iterable[nn.Parameter]:
         """The tensors that learn in the backbone."""

@@ -105,7 +105,7 @@ class LearningSettings:
     adam_betas: tuple[float, float] = (0.9, 0.999)
     """Of adam: the memories of its first and second moments, in [0, 1)."""
     weight_decay: float = 0.0
-    """Of the optimizer."""
+    """Of the optimizer. What gets no gradient in a task, such as the head's rows of old classes, is not decayed."""
     freeze_fraction: float = 0.6
     """Share of each later task's steps during which only the head learns."""
     augment: Literal["auto", "yes", "no"] = "auto"

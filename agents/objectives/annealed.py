@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agents.annealing import cosine_alpha, linear_alpha, sigmoid_alpha
 from agents.objectives.cross_entropies import cross_entropy
-from agents.objectives.masking import allowed_actions, check_shapes, check_share, entropy, log_policy
+from agents.objectives.masking import above_worst, allowed_actions, check_shapes, check_share, entropy, log_policy
 from agents.objectives.policy_gradients import expected_policy_gradient
 from agents.objectives.robust import generalised_cross_entropy
 
@@ -94,7 +94,7 @@ def entropy_annealed(logits: Tensor, action_rewards: Tensor, progress: float = 0
 
 
 def geometrically_annealed(logits: Tensor, action_rewards: Tensor, progress: float, tau: float = 6.0) -> Tensor:
-    """sum_a R (1 - pi^q) / q with q = 1 - alpha_t: generalised cross-entropy whose q rises with aEPG's clock.
+    """sum_a R' (1 - pi^q) / q with q = 1 - alpha_t: generalised cross-entropy whose q rises with aEPG's clock.
 
     The gradient weighs a sample by pi^(1 - alpha), the geometric mean of CE's weight 1 and EPG's weight pi, where aEPG
     has the arithmetic mean, which stays near alpha for a label that is thought impossible.
@@ -183,6 +183,7 @@ def _mixture(logits: Tensor, action_rewards: Tensor, alpha: float | Tensor) -> T
 def _normalised(logits: Tensor, action_rewards: Tensor, weights: Tensor) -> Tensor:
     """Cross-entropy with weights of shape (B, A), divided by their mean over the rewarded actions of the batch."""
     weights = weights.detach()
-    size = action_rewards.abs()
+    size = above_worst(action_rewards, logits)
     mean = (size * weights).sum() / size.sum().clamp(min=torch.finfo(size.dtype).tiny)
-    return cross_entropy(logits, action_rewards * weights / mean.clamp(min=torch.finfo(mean.dtype).tiny))
+    weighted = size * weights / mean.clamp(min=torch.finfo(mean.dtype).tiny)
+    return -(weighted * log_policy(logits)).sum(dim=1)

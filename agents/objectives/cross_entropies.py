@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from agents.objectives.masking import (
+    above_worst,
     allowed_actions,
     check_not_negative,
     check_shapes,
@@ -16,20 +17,22 @@ from agents.objectives.masking import (
 
 
 def cross_entropy(logits: Tensor, action_rewards: Tensor, progress: float = 0.0) -> Tensor:
-    """-sum_a R(x, a) log pi(a|x); with 0-1 rewards -log pi(y|x).
+    """-sum_a R'(x, a) log pi(a|x); with 0-1 rewards -log pi(y|x).
+
+    R' are the rewards less the smallest of the allowed actions (`above_worst`), which 0-1 rewards are already.
 
     Returns:
-        Loss of each sample, shape (B,), at least 0 for rewards of at least 0.
+        Loss of each sample, shape (B,), at least 0.
 
     Raises:
         ValueError: Logits and rewards are not two matrices of one shape.
     """
     check_shapes(logits, action_rewards)
-    return -(action_rewards * log_policy(logits)).sum(dim=1)
+    return -(above_worst(action_rewards, logits) * log_policy(logits)).sum(dim=1)
 
 
 def focal(logits: Tensor, action_rewards: Tensor, progress: float = 0.0, gamma: float = 1.0) -> Tensor:
-    """-sum_a R(x, a) (1 - pi(a|x))^gamma log pi(a|x): samples that are already right count less.
+    """-sum_a R'(x, a) (1 - pi(a|x))^gamma log pi(a|x): samples that are already right count less; R' as in CE.
 
     Source: Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, eq. 4; the paper's gamma is 0.5, 1 or 2.
 
@@ -50,7 +53,7 @@ def focal(logits: Tensor, action_rewards: Tensor, progress: float = 0.0, gamma: 
     log_probabilities = log_policy(logits)
     # At pi = 1 the power of a gamma below 1 has an infinite slope, which would meet the zero of log pi.
     others = (-log_probabilities.expm1()).clamp(min=torch.finfo(logits.dtype).tiny)
-    return -(action_rewards * others.pow(gamma) * log_probabilities).sum(dim=1)
+    return -(above_worst(action_rewards, logits) * others.pow(gamma) * log_probabilities).sum(dim=1)
 
 
 def label_smoothing(logits: Tensor, action_rewards: Tensor, progress: float = 0.0, gamma: float = 0.1) -> Tensor:

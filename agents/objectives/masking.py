@@ -41,6 +41,18 @@ def entropy(logits: Tensor) -> Tensor:
     return -(log_probabilities.exp() * log_probabilities).sum(dim=1)
 
 
+def above_worst(action_rewards: Tensor, logits: Tensor) -> Tensor:
+    """The rewards of the allowed actions less the smallest of them, shape (B, A); others have 0.
+
+    A policy that maximises the expected reward does not change when a constant is added to all rewards, and neither
+    does one that is trained on these. Minus R log pi of a negative reward R would be unbounded below. Rewards of 0 and 1
+    stay as they are, where one of the allowed actions is wrong.
+    """
+    allowed = allowed_actions(logits)
+    worst = action_rewards.masked_fill(~allowed, torch.inf).amin(dim=1, keepdim=True)
+    return (action_rewards - worst).masked_fill(~allowed, 0)
+
+
 def check_shapes(logits: Tensor, action_rewards: Tensor) -> None:
     """Check that an objective was given two matrices of one shape; (B,) and (B, A) would broadcast in silence.
 

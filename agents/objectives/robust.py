@@ -5,12 +5,12 @@ from __future__ import annotations
 from torch import Tensor
 
 from agents.objectives.cross_entropies import cross_entropy
-from agents.objectives.masking import check_not_negative, check_shapes, check_share, log_policy
+from agents.objectives.masking import above_worst, check_not_negative, check_shapes, check_share, log_policy
 from agents.objectives.policy_gradients import expected_policy_gradient
 
 
 def generalised_cross_entropy(logits: Tensor, action_rewards: Tensor, progress: float = 0.0, q: float = 0.7) -> Tensor:
-    """sum_a R(x, a) (1 - pi(a|x)^q) / q: between cross-entropy (q = 0) and 1 + EPG (q = 1).
+    """sum_a R'(x, a) (1 - pi(a|x)^q) / q: between cross-entropy (q = 0) and 1 + EPG (q = 1); R' as in cross-entropy.
 
     Its gradient is pi(y|x)^q times cross-entropy's.
     Source: Zhang and Sabuncu, "Generalized Cross Entropy Loss", NeurIPS 2018, eq. 6.
@@ -31,7 +31,7 @@ def generalised_cross_entropy(logits: Tensor, action_rewards: Tensor, progress: 
     q = check_share("q", q)
     if q == 0:
         return cross_entropy(logits, action_rewards)
-    return -(action_rewards * (q * log_policy(logits)).expm1()).sum(dim=1) / q
+    return -(above_worst(action_rewards, logits) * (q * log_policy(logits)).expm1()).sum(dim=1) / q
 
 
 def symmetric_cross_entropy(

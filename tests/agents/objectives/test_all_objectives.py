@@ -111,6 +111,26 @@ def test_any_reward_matrix_has_a_finite_gradient(name: str, logits: Tensor) -> N
     torch.testing.assert_close(variable.grad.sum(dim=1), torch.zeros(ROWS, dtype=torch.float64), rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("shift", [-1.0, 2.5])
+@pytest.mark.parametrize("name", SPECIFICATIONS)
+def test_a_constant_added_to_all_rewards_changes_no_gradient(name: str, shift: float, logits: Tensor) -> None:
+    """As the expected reward's own gradient; also of costs, where all rewards are negative but one."""
+    sampled = name.startswith("reinforce")
+    if sampled:  # its gradient is the expectation's up to the draws
+        name, logits = "reinforce:samples=200000", logits[:2]
+    mask = torch.tensor([1, 1, 1, 1, 0, 0, 1]).expand_as(logits)
+    labels = one_hot(torch.arange(len(logits)) % 4)
+    costs = torch.randn(len(logits), 7, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    for rewards in (labels, labels - 1, costs):
+        gradients = []
+        for given in (rewards, rewards + shift):
+            variable = mask_logits(logits, mask).requires_grad_()
+            make_objective(name)(variable, given * mask, 0.3).sum().backward()
+            gradients.append(variable.grad)
+        torch.testing.assert_close(*gradients, rtol=0, atol=0.03 if sampled else 1e-12)
+        assert gradients[0].abs().sum() > 0
+
+
 @pytest.mark.parametrize("name", SPECIFICATIONS)
 @pytest.mark.parametrize("shapes", [((4, 3), (4,)), ((4, 3), (4, 2)), ((4,), (4,))])
 def test_shapes_that_differ_are_refused(name: str, shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:

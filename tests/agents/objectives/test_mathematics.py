@@ -86,8 +86,8 @@ def test_rewards_of_several_actions_by_hand() -> None:
     logits = torch.tensor([[math.log(3.0), 0.0]], dtype=torch.float64)
     costs = torch.tensor([[1.0, -2.0]], dtype=torch.float64)  # expected reward 0.75 - 0.5
     assert make_objective("epg")(logits, costs, 0.0).item() == pytest.approx(-0.25)
-    assert make_objective("ce")(logits, costs, 0.0).item() == pytest.approx(LIKELY - 2 * UNLIKELY)
-    assert make_objective("gce:q=0.5")(logits, costs, 0.0).item() == pytest.approx(2 * (1 - math.sqrt(0.75)) - 2)
+    assert make_objective("ce")(logits, costs, 0.0).item() == pytest.approx(3 * LIKELY)  # less the worst: 3 and 0
+    assert make_objective("gce:q=0.5")(logits, costs, 0.0).item() == pytest.approx(6 * (1 - math.sqrt(0.75)))
 
 
 def test_epg_gradient_is_probability_times_cross_entropy_gradient(logits: Tensor, rewards: Tensor) -> None:

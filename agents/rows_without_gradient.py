@@ -1,0 +1,60 @@
+"""What gets no gradient in a task stays as it is, whatever the optimizer does beside following gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def hold_rows_without_gradient(optimizer: torch.optim.Optimizer) -> None:
+    """Keep rows bit for bit as they are until they get a first gradient; call it once, on a fresh optimizer.
+
+    Under the local loss the head's rows of old classes have zero gradients. Weight decay would pull them towards zero,
+    and Adam's coupled decay by a full step each time, so that old classes are forgotten. A row is a slice along a
+    tensor's first dimension: the weights of a class, a prompt of a pool, a bias.
+
+    Args:
+        optimizer: Any of `torch.optim`, or of the same interface.
+    """
+    rows = _Rows()
+    optimizer.register_step_pre_hook(rows.before_step)
+    optimizer.register_step_post_hook(rows.after_step)
+
+
+class _Rows:
+    def __init__(self) -> None:
+        self._had_gradient: dict[Tensor, Tensor] = {}
+        self._complete: set[Tensor] = set()
+        self._values: dict[Tensor, Tensor] = {}
+
+    @torch.no_grad()
+    def before_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """Note which rows have a gradient, and the values of tensors with rows that never had one."""
+        self._values.clear()
+        for group in optimizer.param_groups:
+            if not group.get("weight_decay", True):  # a fresh optimizer moves nothing else without a gradient
+                continue
+            for tensor in group["params"]:
+                if tensor.grad is not None and tensor.numel() and tensor not in self._complete:
+                    self._note(tensor, tensor.grad)
+
+    def _note(self, tensor: Tensor, gradient: Tensor) -> None:
+        rows = gradient.reshape(len(tensor) if tensor.ndim else 1, -1).ne(0).any(dim=1)
+        if tensor in self._had_gradient:
+            rows |= self._had_gradient[tensor]
+        if rows.all():
+            self._complete.add(tensor)
+            self._had_gradient.pop(tensor, None)
+        else:
+            self._had_gradient[tensor] = rows
+            self._values[tensor] = tensor.detach().clone()
+
+    @torch.no_grad()
+    def after_step(self, *_: Any) -> None:
+        """Put back the rows that never had a gradient."""
+        for tensor, values in self._values.items():
+            shape = (len(tensor), *[1] * (tensor.ndim - 1)) if tensor.ndim else ()
+            tensor.copy_(torch.where(self._had_gradient[tensor].reshape(shape), tensor, values))
+        self._values.clear()
