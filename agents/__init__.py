@@ -1,6 +1,7 @@
 """Agents that learn to classify by policy gradient: pretrained vision transformers with small trainable modules."""
 
 from agents.apply_options import ApplyOptions
+from agents.best_pass import KeepBestPass
 from agents.divergence import DivergedError
 from agents.epg import EPG
 from agents.features import ViTFeatures
@@ -20,6 +21,7 @@ __all__ = [
     "DivergedError",
     "GymnasiumVecEnv",
     "ImageReplayBuffer",
+    "KeepBestPass",
     "LinearBandit",
     "PolicyConfig",
     "Reinforce",

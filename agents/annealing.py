@@ -69,6 +69,19 @@ def fixed_alpha(weight: float) -> Schedule:
     return lambda progress: weight
 
 
+def unfrozen_progress(progress: float, frozen_share: float) -> float:
+    """Share of the part of a task in which the PEFT module learns that is done; 0 while it is frozen.
+
+    Args:
+        progress: t / T of the task, in [0, 1].
+        frozen_share: Share of the task during which the module is frozen, in [0, 1].
+
+    >>> [round(unfrozen_progress(progress, 0.6), 2) for progress in (0.3, 0.6, 0.8)]
+    [0.0, 0.0, 0.5]
+    """
+    return max(0.0, (progress - frozen_share) / (1 - frozen_share)) if frozen_share < 1 else 0.0
+
+
 def _check_progress(progress: float) -> None:
     if not 0 <= progress <= 1:
         raise ValueError(f"progress is t / T in [0, 1], not {progress}")

@@ -11,6 +11,7 @@ from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 from typing_extensions import Unpack
 
+from agents.annealing import unfrozen_progress
 from agents.divergence import Advice
 from agents.learning_arguments import Learning
 from agents.methods import NO_OBJECTIVE
@@ -20,13 +21,20 @@ from agents.one_step import OneStepAlgorithm
 from agents.policy import ViTPolicy
 from agents.vec_env import ObservationInfo, check_rewards
 from cls_env.arguments import word
+from cls_env.naming import lookup
+
+ANNEALS = ("task", "unfrozen")
 
 
 class EPG(OneStepAlgorithm):
     """Expected policy gradient and its relatives on one-step environments that tell the reward of every action.
 
-    A `learn` call is one task, see `OneStepAlgorithm`; the objective's progress runs from 0 to 1 over the call. A
-    method that learns without gradients takes `objective="none"`, and looks once at each image of the task, whatever
+    A `learn` call is one task, see `OneStepAlgorithm`; the objective's progress runs from 0 to 1 over the call. With
+    the usual `freeze_fraction` of 0.6, aEPG's alpha has fallen to 0.23 when the PEFT module of a later task begins to
+    learn: the head begins as under cross-entropy, and the module learns almost by EPG alone. With `anneal="unfrozen"`
+    alpha falls while the module learns.
+
+    A method that learns without gradients takes `objective="none"`, and looks once at each image of the task, whatever
     `total_timesteps` is.
 
     It learns from `info["action_rewards"]`: a wrapper that changes the reward of a step alone changes what is logged,
@@ -38,6 +46,9 @@ class EPG(OneStepAlgorithm):
         objective: A name in `agents.objectives.OBJECTIVES`, with parameters or without (`"focal:gamma=2"`), or a
             function of the same form. One with a state (`TaskObjective`) serves one agent at a time. `"none"` where the
             method learns without gradients.
+        anneal: Over what the objective's progress runs: `"task"`, the whole `learn` call, as arXiv 2602.14078 has it;
+            `"unfrozen"`, its part in which the PEFT module learns, before which progress is 0. They differ where a
+            later task begins with a frozen module.
         learning_rate: As in `OneStepAlgorithm`.
         batch_size: As in `OneStepAlgorithm`.
         **learning: The further arguments of `OneStepAlgorithm`: `policy_kwargs`, `seed`, `device` ...
@@ -47,7 +58,7 @@ class EPG(OneStepAlgorithm):
             environment withholds the rewards of the actions.
     """
 
-    own_arguments = ("objective",)
+    own_arguments = ("objective", "anneal")
     knows_all_rewards = True
     _objective: Objective | None = None
     _made_of: str | Objective | None = None
@@ -59,12 +70,14 @@ class EPG(OneStepAlgorithm):
         objective: str | Objective = "aepg",
         learning_rate: float | Schedule = 5e-4,
         batch_size: int = 32,
+        anneal: str = "task",
         **learning: Unpack[Learning],
     ) -> None:
-        self.objective = objective
+        self.objective, self.anneal = objective, anneal
         super().__init__(policy, env, learning_rate, batch_size, **learning)
 
     def _take_arguments(self) -> None:
+        self.anneal = lookup("anneal", word("anneal", self.anneal), dict(zip(ANNEALS, ANNEALS, strict=True)))
         self.objective = self.objective if callable(self.objective) else word("objective", self.objective)
         if self.objective != self._made_of:
             self._objective = None if self.objective == NO_OBJECTIVE else make_objective(self.objective)
@@ -85,7 +98,8 @@ class EPG(OneStepAlgorithm):
 
     def _loss(self, logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:
         assert self._objective is not None
-        return check_losses(self._objective(logits, action_rewards, progress), logits, self.objective)
+        clock = progress if self.anneal == "task" else unfrozen_progress(progress, self._frozen_share)
+        return check_losses(self._objective(logits, action_rewards, clock), logits, self.objective)
 
     def _advice(self) -> Advice | None:
         if isinstance(self.objective, str):

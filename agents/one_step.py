@@ -120,6 +120,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
         self._take_arguments()
         self._largest_reward: float | None = None
         self._marks: Marks = ()
+        self._frozen_share = 0.0
         self._check_policy(policy)
         if isinstance(env, str):
             env = native_vector_env(env, self.batch_size) or env
@@ -280,9 +281,10 @@ class OneStepAlgorithm(AgentArguments, ABC):
         log_name = type(self).__name__ if tb_log_name is None else word("tb_log_name", tb_log_name)
         _, listener = self._setup_learn(total_timesteps, callback, reset_num_timesteps, log_name, progress_bar)
         task = self._begin_task()
-        listener.on_training_start(locals(), globals())
         method = self.policy.method
         updates = math.ceil(total_timesteps / self.batch_size) if method.learns_by_gradient else 0
+        self._frozen_share = self.freeze_fraction if self.policy.peft_frozen else 0.0
+        listener.on_training_start(locals(), globals())
         self._watch = DivergenceWatch(self.policy, self._task_number, self._advice())
         for update in range(updates):
             self._watch.step = update + 1

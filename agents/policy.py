@@ -143,11 +143,18 @@ class ViTPolicy(BasePolicy):
             self._require_peft_gradients(not freeze_peft)
             self.renew_optimizer()
 
+    def learned_tensors(self) -> list[Tensor]:
+        """The tensors that learning may change: of head, method and PEFT module, or of a backbone that learns whole."""
+        module = self.backbone.state_dict(keep_vars=True)
+        whole = self.trains_whole_backbone
+        return self._own_tensors() + [tensor for name, tensor in module.items() if whole or name in self.module_names]
+
+    def _own_tensors(self) -> list[Tensor]:
+        return [tensor for part in (self.head, self.method) for tensor in part.state_dict(keep_vars=True).values()]
+
     def _written_by_beginnings(self) -> list[Tensor]:
         """The tensors that a beginning task may write to: of head, method and PEFT module."""
-        own = [tensor for part in (self.head, self.method) for tensor in part.state_dict(keep_vars=True).values()]
-        module = {} if self.trains_whole_backbone else self.backbone.state_dict(keep_vars=True)
-        return own + [tensor for name, tensor in module.items() if name in self.module_names]
+        return self._own_tensors() if self.trains_whole_backbone else self.learned_tensors()
 
     def remap_actions(self, new_index: Tensor, num_actions: int) -> None:
         """Move what head and method keep for each action to its place in another action space.

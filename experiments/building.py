@@ -128,7 +128,7 @@ def make_stream(config: RunConfig, dataset: ImageDataset | None = None) -> TaskS
         FileNotFoundError: The images are not there.
     """
     check(config)
-    return TaskStream(
+    stream = TaskStream(
         dataset or config.dataset,
         list(config.num_tasks) if isinstance(config.num_tasks, tuple) else config.num_tasks,
         scenario=config.scenario,
@@ -142,8 +142,14 @@ def make_stream(config: RunConfig, dataset: ImageDataset | None = None) -> TaskS
         imbalance_factor=config.imbalance_factor,
         label_noise=config.label_noise if config.noise_matrix is None else _read_matrix(Path(config.noise_matrix)),
         noise_type=config.noise_type,
+        noisy_validation=True,
         dataset_options=loader_options(config) if dataset is None else None,
     )
+    if config.early_stopping and not stream.has_validation:
+        raise ValueError(
+            "--early-stopping judges passes on held-out images: give --validation-fraction too, such as 0.2"
+        )
+    return stream
 
 
 def loader_options(config: RunConfig) -> dict[str, Any]:
@@ -223,6 +229,7 @@ def make_agent(config: RunConfig, stream: TaskStream) -> EPG:
         "ViTPolicy",
         env,
         objective=config.objective,
+        anneal=config.anneal,
         learning_rate=learning_rate(config),
         batch_size=config.batch_size,
         freeze_fraction=config.freeze_fraction,

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from agents.methods import METHODS
+from agents.objectives import anneals
 from cls_env.naming import lookup, parse_specification
 from experiments.building import augments, check
 from experiments.comparison import Entry
@@ -62,6 +63,13 @@ USES: dict[str, Use] = {
     "augment": _LEARNING,
     "epochs": Use(lambda run: _learns(run) or run.scenario == "online", "methods that learn by gradients"),
     "freeze_fraction": Use(_has_head_only_steps, "several tasks, and a PEFT module that learns by gradients"),
+    "anneal": Use(
+        lambda run: _has_head_only_steps(run) and run.freeze_fraction > 0 and anneals(run.objective),
+        "an annealed objective, and tasks that begin with a frozen module",
+    ),
+    "early_stopping": Use(
+        lambda run: _learns(run) and run.epochs > 1, "methods that learn by gradients, and several epochs"
+    ),
     "cache_features": Use(
         lambda run: _has_frozen_steps(run) and not augments(run),
         "steps in which the head alone learns, on images that are not augmented",

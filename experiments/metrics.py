@@ -53,7 +53,9 @@ DEFINITIONS = {
     "head_parameters": "scalars of the head at the end",
     "peak_memory_bytes": "most memory while tasks are learned and tested, since the run was last started: allocated on "
     "the GPU, else resident in the process; null where the system does not tell",
-    "validation_accuracy": "mean over all tasks of the accuracy on their held-out training images, after the last task",
+    "validation_accuracy": "mean over all tasks of the accuracy on their held-out training images, after the last "
+    "task; their labels are as noisy as those of the training images",
+    "validation_accuracy_clean": "the same by the true labels, which a user with noisy labels does not have",
     "seconds": "wall time since the run was last started, with its tests",
     "images_per_second": "training images by these seconds",
 }

@@ -23,6 +23,7 @@ MEASURES = {
     "task_test_entropy": ("within task", 1.0),
     "train_entropy": ("in training", 1.0),
     "validation_accuracy": ("validation %", 100.0),
+    "validation_accuracy_clean": ("true labels %", 100.0),
     "train_accuracy_clean": ("clean %", 100.0),
     "train_accuracy_flipped": ("memorised %", 100.0),
     "train_recovered": ("recovered %", 100.0),

@@ -12,7 +12,7 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
-from agents import EPG
+from agents import EPG, KeepBestPass
 from agents.evaluation import test_tasks
 from cls_env import TaskStream
 from experiments.building import check, learning_rate, make_agent, make_stream, task_images
@@ -84,7 +84,7 @@ def run_owned(
     seconds, peak = time.perf_counter() - started, peak_bytes(model.device)
     metrics = summary(folder, stream) | policy_measures(model.policy, initial)
     if stream.has_validation:
-        metrics["validation_accuracy"] = validation_accuracy(model, stream)
+        metrics |= validation_accuracies(model, stream)
     metrics |= {
         "peak_memory_bytes": peak,
         "seconds": round(seconds, 2),
@@ -95,11 +95,32 @@ def run_owned(
     return metrics
 
 
-def validation_accuracy(model: EPG, stream: TaskStream) -> float:
-    """Accuracy on the images held out of training, a mean over all tasks."""
-    env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="validation")
+def validation_accuracies(model: EPG, stream: TaskStream) -> dict[str, float]:
+    """Accuracy on the images held out of training, a mean over all tasks: by their labels, and by their true ones."""
+    env = held_out(stream)
     tests = test_tasks(model.policy, env, range(len(stream.tasks)), stream.scenario.task_named_at_test)
-    return float(np.mean([test.accuracy for test in tests]))
+    true = [stream.clean_train_labels[task.validation_indices] for task in stream.tasks]
+    return {
+        "validation_accuracy": float(np.mean([test.accuracy for test in tests])),
+        "validation_accuracy_clean": float(
+            np.mean([(test.predictions == labels).mean() for test, labels in zip(tests, true, strict=True)])
+        ),
+    }
+
+
+def held_out(stream: TaskStream) -> gym.vector.VectorEnv[Any, Any, Any]:
+    """The images held out of training, as an environment to test on."""
+    return gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="validation")
+
+
+def early_stopping(model: EPG, stream: TaskStream, task: int) -> KeepBestPass:
+    """Keep the pass that is best on the task's held-out images, the task named, as the local loss learns it."""
+    env, tasks = held_out(stream), model.policy.method.visits(task)
+
+    def accuracy() -> float:
+        return float(np.mean([test.task_aware_accuracy for test in test_tasks(model.policy, env, tasks)]))
+
+    return KeepBestPass(accuracy, sum(len(stream.tasks[visited].train_indices) for visited in tasks))
 
 
 def _resume(config: RunConfig, folder: RunFolder, stream: TaskStream, fresh: EPG) -> tuple[EPG, Matrix, list[LabelFit]]:
@@ -142,7 +163,10 @@ def _learn(
         on_images,
     )
     method = model.policy.method
-    model.learn(max(images, 1), callback=watcher, log_interval=1, reset_num_timesteps=task == 0)
+    callbacks: list[BaseCallback] = [watcher]
+    if config.early_stopping:
+        callbacks.append(early_stopping(model, stream, task))
+    model.learn(max(images, 1), callback=callbacks, log_interval=1, reset_num_timesteps=task == 0)
     if not method.learns_by_gradient:
         on_images(images)
     model.logger.close()

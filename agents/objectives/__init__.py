@@ -44,6 +44,7 @@ __all__ = [
     "Objective",
     "Reinforce",
     "TaskObjective",
+    "anneals",
     "confidence_penalty",
     "cross_entropy",
     "entropy",
@@ -123,6 +124,23 @@ def register_objective(name: str) -> Callable[[Definition], Definition]:
         return definition
 
     return register
+
+
+def anneals(specification: str | Objective) -> bool:
+    """Whether an objective changes over a task, by its gradient at the beginning and at the end.
+
+    Raises:
+        ValueError: As `make_objective`.
+    """
+    objective = make_objective(specification)
+    gradients = []
+    for progress in (0.0, 1.0):
+        if isinstance(objective, TaskObjective):
+            objective.begin_task(0)
+        logits = torch.tensor([[0.0, 1.0, 2.0], [2.0, 0.0, 1.0]], requires_grad=True)
+        objective(logits, torch.eye(3)[:2], progress).sum().backward()
+        gradients.append(logits.grad)
+    return not torch.equal(*gradients)  # type: ignore[arg-type]
 
 
 def make_objective(specification: str | Objective) -> Objective:

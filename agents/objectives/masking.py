@@ -44,9 +44,9 @@ def entropy(logits: Tensor) -> Tensor:
 def above_worst(action_rewards: Tensor, logits: Tensor) -> Tensor:
     """The rewards of the allowed actions less the smallest of them, shape (B, A); others have 0.
 
-    A policy that maximises the expected reward does not change when a constant is added to all rewards, and neither
-    does one that is trained on these. Minus R log pi of a negative reward R would be unbounded below. Rewards of 0 and 1
-    stay as they are, where one of the allowed actions is wrong.
+    A policy that maximises the expected reward stays the same when a constant is added to all rewards, and so does one
+    that is trained on these. Of a negative reward R, -R log pi would be unbounded below. Rewards of 0 and 1 do not
+    change, if one of the allowed actions has 0.
     """
     allowed = allowed_actions(logits)
     worst = action_rewards.masked_fill(~allowed, torch.inf).amin(dim=1, keepdim=True)

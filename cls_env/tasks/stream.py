@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cls_env.arguments import number, whole_number
+from cls_env.arguments import number, truth_value, whole_number
 from cls_env.datasets import ImageDataset, task_count
 from cls_env.datasets.image_dataset import Images
 from cls_env.naming import lookup
@@ -24,7 +24,7 @@ from cls_env.tasks.task import Candidates, Task, make_task
 Indices = NDArray[np.int64]
 
 # Each source of randomness has a stream of its own, so that changing one leaves the others as they are.
-_CLASS_ORDER, _LABEL_NOISE, _DOMAIN_ORDER, _VALIDATION, _CAP, _LONG_TAIL = range(6)
+_CLASS_ORDER, _LABEL_NOISE, _DOMAIN_ORDER, _VALIDATION, _CAP, _LONG_TAIL, _VALIDATION_NOISE = range(7)
 
 
 class TaskStream:
@@ -35,8 +35,8 @@ class TaskStream:
     domain of its own.
 
     A task's images come about in this order: its rows of the image set; a part held out for validation; at most
-    `max_per_class` of each class; the long tail; label noise on the training rows that remain. Validation and test
-    labels are always true.
+    `max_per_class` of each class; the long tail; label noise on the training rows that remain and, with
+    `noisy_validation`, on the validation rows. Test labels are always true.
 
     Args:
         dataset: The images, the name of an image set, or arrays: (images, labels), of which the seed holds out a
@@ -63,6 +63,8 @@ class TaskStream:
             i's training images that are labelled j. Source of the matrix: Patrini et al., CVPR 2017.
         noise_type: Which class replaces the true one, where `label_noise` is a share: `"symmetric"`, any other of the
             task with the same chance; `"pair-flip"`, the next one of the task. Source: Han et al., NeurIPS 2018.
+        noisy_validation: Let the labels of the validation images be as noisy, as they are where a user holds out some
+            of the images that were labelled for training. By default they are true.
         dataset_options: The loader's arguments, where `dataset` is a name.
 
     Attributes:
@@ -71,7 +73,7 @@ class TaskStream:
         tasks: Tuple of `Task`.
         class_order: Original class of each label, int64 of shape (K,).
         class_names: Name of each label.
-        train_labels: Labels as the learner sees them, int64, a row for each training image.
+        train_labels: Labels as the learner sees them, int64, a row for each training image, held out or not.
         clean_train_labels: The same without noise.
         test_labels: int64, a row for each test image.
 
@@ -95,6 +97,7 @@ class TaskStream:
         imbalance_factor: float = 1.0,
         label_noise: float | ArrayLike = 0.0,
         noise_type: str = "symmetric",
+        noisy_validation: bool = False,
         dataset_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.scenario = lookup("scenario", scenario, SCENARIOS)
@@ -106,6 +109,7 @@ class TaskStream:
         self.imbalance_factor = number("imbalance_factor", imbalance_factor)
         self.label_noise = as_noise(label_noise)
         self.noise_type = noise_type
+        self.noisy_validation = truth_value("noisy_validation", noisy_validation)
         num_tasks, init_classes, increment = as_sizes(num_tasks, init_classes, increment)
         self.dataset = as_dataset(dataset, dataset_options, self.seed)
         self._shifted = self.scenario.by_domain and not self.dataset.domain_names
@@ -167,8 +171,9 @@ class TaskStream:
         return lookup("split", split, {"train": train, "validation": train, "test": self.dataset.test_images})
 
     def labels(self, split: str) -> Indices:
-        """The labels of a split, int64 of shape (N,): for `"train"` with the noise, otherwise the true ones."""
-        known = {"train": self.train_labels, "validation": self.clean_train_labels, "test": self.test_labels}
+        """The labels of a split, int64 of shape (N,): with the noise, where the split has it."""
+        held_out = self.train_labels if self.noisy_validation else self.clean_train_labels
+        known = {"train": self.train_labels, "validation": held_out, "test": self.test_labels}
         return lookup("split", split, known)
 
     def describe(self) -> dict[str, Any]:
@@ -252,6 +257,9 @@ class TaskStream:
         for task in self.tasks:
             rows = task.train_indices
             labels[rows] = rule(labels[rows], task.classes, self._generator(_LABEL_NOISE, task.index))
+            if self.noisy_validation:
+                rows = task.validation_indices
+                labels[rows] = rule(labels[rows], task.classes, self._generator(_VALIDATION_NOISE, task.index))
         return labels
 
 

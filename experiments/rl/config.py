@@ -20,6 +20,8 @@ PLAIN: dict[str, Any] = {
     "scenario": "class-incremental",
     "noise_matrix": None,
     "validation_fraction": 0.0,
+    "anneal": "task",
+    "early_stopping": False,
 }
 """Settings that all algorithms here share, since not all of them know another."""
 _CHANGES = {"augment": "auto", "cache_features": True}

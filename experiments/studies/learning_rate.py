@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -13,24 +15,40 @@ from experiments.outcome import check_comparison
 from experiments.studies.figures import against, differences, points
 from experiments.studies.study import OBJECTIVES, Study, StudyConfig, by_noise, by_objective, crossed
 
+NOISY, CLEAN = "validation_accuracy", "validation_accuracy_clean"
+TITLES = (("chosen rate", "validation %"), ("true labels would choose", "with true labels %"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class RatesConfig(StudyConfig):
     """Objectives x rates x tuning seeds x label noise, and then objectives x seeds x label noise at the chosen rates.
 
-    The held-out images have their true labels, as label noise touches the training split alone.
+    Held-out labels are as noisy as training labels, as a user's are. What true labels would choose is shown beside.
     """
 
     objectives: tuple[str, ...] = OBJECTIVES
     """Contenders; ce is the baseline."""
+    stopped: tuple[str, ...] = ("ce",)
+    """Objectives that also run with early stopping, in the comparison too on fewer training images: those left over."""
     rates: tuple[float, ...] = (1.25e-4, 2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3)
     """Learning rates to choose from, in place of --learning-rate."""
     tuning_seeds: tuple[int, ...] = (100, 101)
     """Seeds on which rates are chosen; the comparison's should be others."""
     tuning_fraction: float = 0.2
-    """Share of each class's training images held out to choose by; the comparison trains on all of them."""
+    """Share of each class's training images held out to choose by; without early stopping, the comparison trains on
+    all of them.
+    """
     label_noise: tuple[float, ...] = (0.0, 0.2)
     """Shares of flipped training labels; rates are chosen for each on its own."""
+
+
+def contenders(config: RatesConfig) -> dict[str, Mapping[str, Any]]:
+    """The objectives, and with early stopping those that are to have it too."""
+    stopped = {"early_stopping": True, "validation_fraction": config.tuning_fraction}
+    return {
+        **by_objective(config.objectives),
+        **{f"{objective}, early stopping": {"objective": objective, **stopped} for objective in config.stopped},
+    }
 
 
 def tuning_entries(config: RatesConfig) -> list[Entry]:
@@ -43,46 +61,46 @@ def tuning_entries(config: RatesConfig) -> list[Entry]:
         raise ValueError(f"tuning_fraction is a share of the training images in (0, 1), not {config.tuning_fraction}")
     if shared := set(config.seeds) & set(config.tuning_seeds):
         raise ValueError(f"seed {min(shared)} is to tune and to compare; give other --tuning-seeds")
-    check_comparison(crossed(config, by_noise(config, config.label_noise), by_objective(config.objectives)), "ce", None)
+    check_comparison(crossed(config, by_noise(config, config.label_noise), contenders(config)), "ce", None)
     conditions = {
         f"{noise}, rate {rate:g}": {**setting, "learning_rate": rate, "validation_fraction": config.tuning_fraction}
         for noise, setting in by_noise(config, config.label_noise).items()
         for rate in config.rates
     }
-    return crossed(config, conditions, by_objective(config.objectives), config.tuning_seeds)
+    return crossed(config, conditions, contenders(config), config.tuning_seeds)
 
 
-def chosen_rates(runs: pd.DataFrame) -> pd.DataFrame:
-    """The rate of the best mean validation accuracy, a row for each label noise and objective.
+def chosen_rates(runs: pd.DataFrame, measure: str = NOISY) -> pd.DataFrame:
+    """The rate of the best mean validation accuracy, a row for each label noise and contender.
 
     Args:
-        runs: The tuning's: label_noise, objective, learning_rate and validation_accuracy.
+        runs: The tuning's: label_noise, contender, learning_rate and the measure.
+        measure: The accuracy to choose by: on held-out labels as they are, or on their true ones.
 
     Returns:
-        label_noise, objective, learning_rate (of equally good ones the smallest), validation_accuracy (the mean).
+        label_noise, contender, learning_rate (of equally good ones the smallest), and the measure's mean.
     """
-    case = ["label_noise", "objective"]
-    mean = runs.groupby([*case, "learning_rate"], as_index=False, sort=True)["validation_accuracy"].mean()
-    return mean.loc[mean.groupby(case, sort=False)["validation_accuracy"].idxmax()].reset_index(drop=True)
+    case = ["label_noise", "contender"]
+    mean = runs.groupby([*case, "learning_rate"], as_index=False, sort=True)[measure].mean()
+    return mean.loc[mean.groupby(case, sort=False)[measure].idxmax()].reset_index(drop=True)
 
 
 def rates_table(runs: pd.DataFrame) -> pd.DataFrame:
     """The chosen rates as text; a rate at an end of the grid says so, since a better one may lie beyond."""
     ends = {runs["learning_rate"].min(): " (smallest tried)", runs["learning_rate"].max(): " (largest tried)"}
-    best = chosen_rates(runs).set_index(["label_noise", "objective"])
-    cases = runs[["label_noise", "objective"]].drop_duplicates().itertuples(index=False)
+    readings = [NOISY, *([CLEAN] if runs["label_noise"].any() else [])]
+    best = {reading: chosen_rates(runs, reading).set_index(["label_noise", "contender"]) for reading in readings}
     rows = []
-    for noise, objective in cases:
-        chosen = best.loc[(noise, objective)]
-        rate = chosen["learning_rate"]
-        rows.append(
-            {
-                "label noise": f"{100 * noise:g}%",
-                "objective": objective,
-                "chosen rate": f"{rate:g}{ends.get(rate, '')}",
-                "validation %": f"{100 * chosen['validation_accuracy']:.1f}",
+    for noise, contender in runs[["label_noise", "contender"]].drop_duplicates().itertuples(index=False):
+        row = {"label noise": f"{100 * noise:g}%", "objective": contender}
+        for reading, (rate_title, accuracy_title) in zip(readings, TITLES, strict=False):
+            chosen = best[reading].loc[(noise, contender)]
+            rate = chosen["learning_rate"]
+            row |= {
+                rate_title: f"{rate:g}{ends.get(rate, '')}",
+                accuracy_title: f"{100 * chosen[reading]:.1f}",
             }
-        )
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -95,13 +113,14 @@ def tuning_figures(runs: pd.DataFrame) -> dict[str, Figure]:
 
 
 def tuned_entries(config: RatesConfig, chosen: pd.DataFrame) -> list[Entry]:
-    """Every objective at its chosen rate, on all training images and the comparison's seeds."""
-    rates = chosen.set_index(["label_noise", "objective"])["learning_rate"]
-    entries = crossed(config, by_noise(config, config.label_noise), by_objective(config.objectives))
+    """Every contender at its chosen rate, on the comparison's seeds; without early stopping on all training images."""
+    rates = chosen.set_index(["label_noise", "contender"])["learning_rate"]
     return [
-        replace(entry, config=replace(entry.config, learning_rate=float(rates[run.label_noise, run.objective])))
-        for entry in entries
-        for run in [entry.config]
+        replace(
+            entry,
+            config=replace(entry.config, learning_rate=float(rates[entry.config.label_noise, entry.contender])),
+        )
+        for entry in crossed(config, by_noise(config, config.label_noise), contenders(config))
     ]
 
 
@@ -129,7 +148,7 @@ LEARNING_RATE = Study(
     config=RatesConfig(),
     entries=tuning_entries,
     figures=tuning_figures,
-    measures=("validation_accuracy", "final_accuracy"),
+    measures=(NOISY, CLEAN, "final_accuracy"),
     tables=lambda runs: {"chosen_rates": rates_table(runs)},
     then=at_chosen_rates,
 )

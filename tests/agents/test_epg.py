@@ -465,3 +465,28 @@ def test_lists_of_infos_are_refused_with_the_reason(make_vec: MakeVec) -> None:
 
     with pytest.raises(ValueError, match="dict of arrays"):
         EPG("ViTPolicy", DictInfoToList(make_vec(4)), batch_size=4, device="cpu").learn(4)
+
+
+@pytest.mark.parametrize(("anneal", "expected"), [("task", [0, 0.25, 0.5, 0.75]), ("unfrozen", [0, 0, 0, 0.5])])
+def test_the_clock_of_an_annealed_objective(anneal: str, expected: list[float], make_vec: MakeVec) -> None:
+    """A later task's module is frozen for the first half; the first task's is not."""
+    seen: list[float] = []
+
+    def objective(logits: torch.Tensor, action_rewards: torch.Tensor, progress: float) -> torch.Tensor:
+        seen.append(progress)
+        return -(logits.softmax(dim=1) * action_rewards).sum(dim=1)
+
+    kwargs = {"blocks": (0,)}
+    agent = EPG(
+        "ViTPolicy", make_vec(8), objective, batch_size=8, freeze_fraction=0.5, anneal=anneal, policy_kwargs=kwargs
+    )
+    agent.learn(32)
+    assert seen == [0, 0.25, 0.5, 0.75]
+    agent.get_env().set_options({"task": 1})
+    agent.learn(32, reset_num_timesteps=False)
+    assert seen[4:] == expected
+
+
+def test_an_unknown_clock_is_refused(make_vec: MakeVec) -> None:
+    with pytest.raises(ValueError, match="unknown anneal 'tasks'; did you mean 'task'"):
+        EPG("ViTPolicy", make_vec(8), anneal="tasks", batch_size=8)

@@ -62,7 +62,9 @@ def test_rows_are_not_copied_without_decay() -> None:
 
 @each_optimizer
 @pytest.mark.parametrize("method", ["sequential", "l2p:top=2", "sd-lora", "coda-prompt"])
-def test_old_classes_keep_their_rows(optimizer: str, method: str, make_vec: Callable[..., gym.vector.VectorEnv]) -> None:
+def test_old_classes_keep_their_rows(
+    optimizer: str, method: str, make_vec: Callable[..., gym.vector.VectorEnv]
+) -> None:
     kind, arguments = OPTIMIZERS[optimizer]
     kwargs = {"method": method, "peft": module_of(method), "blocks": (0,)}
     kwargs |= {"optimizer_class": kind, "optimizer_kwargs": arguments}
@@ -74,7 +76,9 @@ def test_old_classes_keep_their_rows(optimizer: str, method: str, make_vec: Call
 
     def begin(_: dict[str, Any], __: dict[str, Any]) -> bool:
         if not at_rest:
-            at_rest.update({id(tensor): tensor.detach().clone() for tensor in agent.policy.method.at_rest(agent.policy)})
+            at_rest.update(
+                {id(tensor): tensor.detach().clone() for tensor in agent.policy.method.at_rest(agent.policy)}
+            )
         return True
 
     agent.learn(16, callback=begin, reset_num_timesteps=False)

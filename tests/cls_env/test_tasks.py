@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -293,6 +294,20 @@ def test_noise_is_exact_on_what_remains_and_spares_the_rest(seed: int, noise_typ
     assert not np.delete(wrong, trained).any()
     assert np.array_equal(stream.class_order[stream.labels("validation")], stream.dataset.train_labels)
     assert np.array_equal(stream.class_order[stream.labels("test")], stream.dataset.test_labels)
+
+
+@pytest.mark.parametrize("noise", [0.25, np.full((4, 4), 0.25)], ids=["share", "matrix"])
+def test_validation_labels_may_be_as_noisy(noise: float | np.ndarray) -> None:
+    """By a random stream of their own: the training labels are those without it."""
+    options = EVERYTHING | {"label_noise": noise, "num_tasks": 1}
+    noisy, plain = (TaskStream(hand_made(), noisy_validation=value, **options) for value in (True, False))
+    train, held = noisy.tasks[0].train_indices, noisy.tasks[0].validation_indices
+    assert np.array_equal(noisy.train_labels[train], plain.train_labels[train])
+    wrong = noisy.labels("validation")[held] != noisy.clean_train_labels[held]
+    assert wrong.sum() == round(0.25 * len(held)) if isinstance(noise, float) else wrong.any()
+    assert noisy.fingerprint != plain.fingerprint
+    env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=len(held), dataset=noisy, split="validation")
+    assert np.array_equal(env.reset()[1]["label"], noisy.train_labels[held])
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -17,7 +17,7 @@ from experiments.building import augments, learning_rate, make_agent, make_strea
 from experiments.comparison import BoundsConfig, CompareConfig, bounds_entries, objective_entries
 from experiments.config import RunConfig, shared_settings
 from experiments.results import RunFolder
-from experiments.runner import run, validation_accuracy
+from experiments.runner import run, validation_accuracies
 
 VIT = "vit_base_patch16_224.augreg_in21k"
 
@@ -115,7 +115,7 @@ def test_online_learns_whole_batches_of_one_pass(config: RunConfig) -> None:
         {"scenario": "online", "batch_size": 5},
         {"scenario": "task-incremental"},
         {"scenario": "domain-incremental", "num_tasks": None, "domains": ("identity", "rotate-90", "grey")},
-        {"validation_fraction": 0.3, "imbalance_factor": 3.0, "max_per_class": 4},
+        {"validation_fraction": 0.3, "imbalance_factor": 3.0, "max_per_class": 4, "early_stopping": True},
         {"peft": "full", "optimizer": "sgd", "model": "test_resnet.r160_in1k", "pretrained": False, "input_size": 32},
         {"model": "test_vit.r160_in1k", "pretrained": False, "input_size": 48, "image_size": 40, "blocks": (0,)},
     ],
@@ -139,13 +139,22 @@ def test_where_the_task_is_named_choices_stay_within_it(config: RunConfig, tmp_p
 
 
 def test_validation_accuracy_is_that_of_the_images_held_out(config: RunConfig) -> None:
-    config = replace(config, validation_fraction=0.5, num_tasks=1)
+    config = replace(config, validation_fraction=0.5, num_tasks=1, label_noise=0.25)
     stream = make_stream(config)
     agent = make_agent(config, stream).learn(12)
     rows = stream.tasks[0].validation_indices
     chosen, _ = agent.predict(stream.dataset.train_images[rows], deterministic=True)
-    expected = (chosen == stream.clean_train_labels[rows]).mean()
-    assert len(rows) == 12 and validation_accuracy(agent, stream) == pytest.approx(expected)
+    expected = {
+        "validation_accuracy": (chosen == stream.train_labels[rows]).mean(),
+        "validation_accuracy_clean": (chosen == stream.clean_train_labels[rows]).mean(),
+    }
+    assert (stream.train_labels[rows] != stream.clean_train_labels[rows]).sum() == 3
+    assert len(rows) == 12 and validation_accuracies(agent, stream) == pytest.approx(expected)
+
+
+def test_early_stopping_needs_held_out_images(config: RunConfig) -> None:
+    with pytest.raises(ValueError, match="--early-stopping .* held-out images: give --validation-fraction"):
+        make_stream(replace(config, early_stopping=True))
 
 
 def test_bounds_differ_in_their_weights_and_tasks(config: RunConfig, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def config() -> RunConfig:
 
 def test_every_measure_is_there_and_an_interruption_changes_none(config: RunConfig, tmp_path: Path) -> None:
     whole = run(config, RunFolder(tmp_path / "whole"))
-    assert set(whole) | {"validation_accuracy"} == set(DEFINITIONS)
+    assert set(whole) | {"validation_accuracy", "validation_accuracy_clean"} == set(DEFINITIONS)
     seen = 0
 
     def interrupt(count: int) -> None:

@@ -137,8 +137,14 @@ def tuning() -> pd.DataFrame:
         (0.2, "epg"): {1e-3: (0.3, 0.3), 2e-3: (0.3, 0.2), 4e-3: (0.1, 0.9)},
     }
     rows = [
-        {"label_noise": noise, "objective": objective, "learning_rate": rate, "validation_accuracy": value}
-        for (noise, objective), rates in accuracies.items()
+        {
+            "label_noise": noise,
+            "contender": contender,
+            "learning_rate": rate,
+            "validation_accuracy": value,
+            "validation_accuracy_clean": 1 - value,
+        }
+        for (noise, contender), rates in accuracies.items()
         for rate, values in reversed(rates.items())
         for value in values
     ]
@@ -146,15 +152,20 @@ def tuning() -> pd.DataFrame:
 
 
 def test_rate_of_the_best_mean_validation_accuracy_is_chosen(tuning: pd.DataFrame) -> None:
-    found = chosen_rates(tuning).set_index(["label_noise", "objective"])["learning_rate"].to_dict()
+    found = chosen_rates(tuning).set_index(["label_noise", "contender"])["learning_rate"].to_dict()
     assert found == {(0.0, "ce"): 2e-3, (0.0, "epg"): 1e-3, (0.2, "ce"): 1e-3, (0.2, "epg"): 4e-3}
     assert rates_table(tuning)["chosen rate"].tolist() == [
         *("0.002", "0.001 (smallest tried)", "0.001 (smallest tried)", "0.004 (largest tried)")
     ]
+    assert rates_table(tuning)["true labels would choose"].tolist() == [
+        *("0.001 (smallest tried)", "0.004 (largest tried)", "0.004 (largest tried)", "0.002")
+    ]
+    clean = rates_table(tuning[tuning["label_noise"] == 0])
+    assert "true labels would choose" not in clean and len(clean) == 2
 
 
 def test_comparison_trains_on_all_images_at_the_chosen_rates(tuning: pd.DataFrame) -> None:
-    config = RatesConfig(objectives=("ce", "epg"), rates=(1e-3, 2e-3, 4e-3), seeds=(0,))
+    config = RatesConfig(objectives=("ce", "epg"), stopped=(), rates=(1e-3, 2e-3, 4e-3), seeds=(0,))
     entries = tuned_entries(config, chosen_rates(tuning))
     assert [(entry.condition, entry.contender, entry.config.learning_rate) for entry in entries] == [
         *(("0% label noise", "ce", 2e-3), ("0% label noise", "epg", 1e-3)),
@@ -165,6 +176,17 @@ def test_comparison_trains_on_all_images_at_the_chosen_rates(tuning: pd.DataFram
     assert {entry.config.seed for entry in budget} == {100, 101}
     assert {entry.config.validation_fraction for entry in budget} == {0.2}
     assert len(budget) == 2 * 2 * 3 * 2
+
+
+def test_early_stopping_is_a_contender_that_holds_images_out() -> None:
+    config = RatesConfig(objectives=("ce",), rates=(1e-3,), seeds=(0,), label_noise=(0.2,))
+    chosen = pd.DataFrame(
+        {"label_noise": 0.2, "contender": ["ce", "ce, early stopping"], "learning_rate": [1e-3, 2e-3]}
+    )
+    plain, stopped = (entry.config for entry in tuned_entries(config, chosen))
+    assert (plain.early_stopping, plain.validation_fraction, plain.learning_rate) == (False, 0.0, 1e-3)
+    assert (stopped.early_stopping, stopped.validation_fraction, stopped.learning_rate) == (True, 0.2, 2e-3)
+    assert [entry.config.early_stopping for entry in tuning_entries(config)] == [False, True] * 2
 
 
 def test_contender_may_change_settings_beside_its_objective() -> None:

@@ -1,0 +1,76 @@
+"""Early stopping: of all passes over a task's images, keep what the best one left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from torch import Tensor
+
+from agents.policy import ViTPolicy
+
+
+class KeepBestPass(BaseCallback):
+    """Restore the policy, at the end of `learn`, as it was after the pass with the highest measure.
+
+    The measure is taken after each pass over the task's images; of equally good passes the first is kept. The last
+    pass is judged one gradient step before its end, and that step is left out unless this pass is the best. The
+    objective's progress and the learning rate follow the whole length of `learn`, whichever pass is kept.
+
+    It goes with the algorithms of this package, whose policy is a `ViTPolicy`:
+
+        model.learn(4_000, callback=KeepBestPass(held_out_accuracy, images_per_pass=200))
+
+    Args:
+        measure: What is best where it is highest, such as the accuracy on held-out images.
+        images_per_pass: Images of a pass, at least 1.
+
+    Attributes:
+        measures: Of the passes judged so far in this call of `learn`.
+        best_pass: The pass that was kept, counted from 0; None before one was judged.
+    """
+
+    def __init__(self, measure: Callable[[], float], images_per_pass: int) -> None:
+        super().__init__()
+        if images_per_pass < 1:
+            raise ValueError(f"images_per_pass must be at least 1, not {images_per_pass}")
+        self.measure, self.images_per_pass = measure, images_per_pass
+        self.measures: list[float] = []
+        self.best_pass: int | None = None
+        self._kept: list[Tensor] = []
+
+    @property
+    def _policy(self) -> ViTPolicy:
+        policy = self.model.policy
+        assert isinstance(policy, ViTPolicy)
+        return policy
+
+    def _on_training_start(self) -> None:
+        self.measures, self.best_pass, self._kept = [], None, []
+        self._first_update = self.model._n_updates
+        self._updates: int = self.locals["updates"]
+        self._restored = False
+
+    def _on_rollout_start(self) -> None:
+        update = self.model._n_updates - self._first_update
+        images = update * self.model.batch_size  # type: ignore[attr-defined]
+        last = update == self._updates - 1
+        if not last and images < (len(self.measures) + 1) * self.images_per_pass:
+            return
+        self.measures.append(self.measure())
+        self._policy.set_training_mode(True)  # measuring has tested it
+        if self.best_pass is None or self.measures[-1] > self.measures[self.best_pass]:
+            self.best_pass = len(self.measures) - 1
+            self._kept = [tensor.detach().clone() for tensor in self._policy.learned_tensors()]
+        elif last:
+            self._restore()
+
+    def _on_step(self) -> bool:
+        return not self._restored
+
+    @torch.no_grad()
+    def _restore(self) -> None:
+        for tensor, kept in zip(self._policy.learned_tensors(), self._kept, strict=True):
+            tensor.copy_(kept)
+        self._restored = True
