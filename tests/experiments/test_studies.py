@@ -76,7 +76,7 @@ def test_figures_are_drawn_of_every_run_and_of_the_baseline_alone(name: str, alo
         ]
     )
     figures = study.figures(with_settings(runs, entries))
-    for figure in (figures[name] for name in figures if "difference" in name or "gain" in name):
+    for figure in (figures[name] for name in figures if name.startswith(("differences", "gain_"))):
         panels = [label for axes in figure.axes for label in (axes.get_xlabel(), axes.get_ylabel())]
         assert any(label.endswith("95 %, uncorrected") for label in panels)
     files = save_figures(figures, tmp_path)
