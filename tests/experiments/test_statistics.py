@@ -27,7 +27,7 @@ def test_interval_of_many_values_is_the_same_each_time_and_near_the_normal_one()
 
 @pytest.mark.parametrize("seeds", [3, 5])
 def test_interval_of_few_values_holds_the_mean_as_often_as_it_says(seeds: int) -> None:
-    samples = np.random.default_rng(0).normal(size=(2000, seeds))
+    samples = np.random.default_rng(0).normal(size=(1500, seeds))
     found = [mean_interval(sample) for sample in samples]
     assert 0.93 <= np.mean([low <= 0 <= high for _, low, high in found]) <= 0.97
 
