@@ -53,7 +53,7 @@ class BoundsConfig(Settings):
     """Between which bounds a sequential learner lies: frozen random backbone, joint training.
 
     Labels are clean. A_T weighs tasks equally, and joint training is one task: on sets whose tasks differ much in
-    size, its figure is the accuracy over images.
+    size, its figure is the accuracy over images, which the table then has of all three.
     """
 
     objective: str = "aepg"

@@ -25,6 +25,10 @@ COLOURS = (
 LINES = ("-", "--", ":", "-.")
 MOST_IN_A_ROW = 6
 """Panels of one condition beside each other."""
+INTERVALS = "means and 95 % intervals over seeds"
+"""Title of a legend, for figures with the bands or bars of `experiments.statistics.mean_interval`."""
+UNCORRECTED = "95 %, uncorrected"
+"""On the axis of differences with intervals: nothing is corrected for the number of comparisons."""
 _RIGHT, _WRONG = "#1a9850", "#d73027"
 
 

@@ -17,6 +17,9 @@ DEFINITIONS = {
     "final_accuracy": "A_T: mean over all tasks of the accuracy after the last task",
     "average_accuracy": "mean over t of A_t, A_t being the mean accuracy over tasks 1 ... t after task t",
     "accuracy_curve": "A_t for every t",
+    "final_accuracy_over_images": "accuracy over all test images after the last task, each image weighing alike; A_T "
+    "where all tasks have equally many",
+    "accuracy_over_images_curve": "for every t, the same over all test images of tasks 1 ... t, after task t",
     "per_task_accuracy": "accuracy on each task after the last task",
     "forgetting": "mean over all tasks but the last of (best accuracy before the last task - accuracy after it)",
     "backward_transfer": "mean over all tasks but the last of (accuracy after the last task - accuracy right after "
@@ -28,6 +31,7 @@ DEFINITIONS = {
     "2019",
     "task_aware_accuracy": "mean over all tasks of the accuracy after the last task, the task being named",
     "per_task_aware_accuracy": "the same for each task",
+    "between_task_confusion": "share of answers lost to classes of other tasks: task_aware_accuracy - final_accuracy",
     "ece": f"expected calibration error over all classes seen, on all test images after the last task: mean over "
     f"{CALIBRATION_BINS} equal bins of the top probability of |accuracy - confidence|, weighted by images; Guo et al. "
     "2017",
@@ -73,6 +77,20 @@ def accuracy_curve(matrix: Matrix) -> Matrix:
 def final_accuracy(matrix: Matrix) -> float:
     """A_T, the mean accuracy over all tasks at the end."""
     return float(accuracy_curve(matrix)[-1])
+
+
+def accuracy_over_images_curve(matrix: Matrix, images: NDArray[np.integer]) -> Matrix:
+    """For every t, the accuracy over all test images of the tasks seen by then, shape (T,).
+
+    Args:
+        matrix: Accuracies on tasks, shape (T, T).
+        images: How many test images each task has, shape (T,).
+
+    >>> accuracy_over_images_curve(np.array([[0.8, np.nan], [0.6, 1.0]]), np.array([30, 10])).round(3).tolist()
+    [0.8, 0.7]
+    """
+    seen = [slice(index + 1) for index in range(len(matrix))]
+    return np.array([np.average(row[tasks], weights=images[tasks]) for row, tasks in zip(matrix, seen, strict=True)])
 
 
 def average_accuracy(matrix: Matrix) -> float:

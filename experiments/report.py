@@ -13,12 +13,14 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from experiments.files import replace_file, write_text
-from experiments.statistics import Interval, by_seed, paired_difference, statistics_table
+from experiments.statistics import FEWEST_FOR_BOOTSTRAP, Interval, by_seed, paired_difference, statistics_table
 
 MEASURES = {
     "final_accuracy": ("A_T %", 100.0),
     "average_accuracy": ("avg. A %", 100.0),
     "forgetting": ("forgetting", 100.0),
+    "task_aware_accuracy": ("task named %", 100.0),
+    "final_accuracy_over_images": ("A_T images %", 100.0),
     "test_entropy": ("entropy", 1.0),
     "task_test_entropy": ("within task", 1.0),
     "train_entropy": ("in training", 1.0),
@@ -36,12 +38,34 @@ MEASURES = {
 """Heading of a measure's column, and what its numbers are multiplied by there: 100 for shares."""
 
 LEGEND = (
-    "Mean ± standard deviation over seeds, and the mean's bootstrap interval; differences are paired by seed, with "
-    "Student's interval and the p of the paired t-test, not corrected for the number of comparisons."
+    "Mean ± standard deviation over seeds; differences are paired by seed, with Student's 95 % interval, not corrected "
+    "for the number of comparisons."
 )
+INTERVAL, P, P_HOLM = "95 % interval", "p", "p (Holm)"
+EXPLANATIONS = {
+    INTERVAL: f"{INTERVAL}: of the mean before it, Student's below {FEWEST_FOR_BOOTSTRAP} seeds, a percentile "
+    f"bootstrap from {FEWEST_FOR_BOOTSTRAP} on.",
+    "A_T images %": "A_T images %: the accuracy over all test images, each weighing alike, where A_T weighs tasks "
+    "alike.",
+    "task named %": "task named %: the same accuracy as A_T, but with the task of the image given; the gap to A_T is "
+    "confusion between tasks.",
+    "ECE %": "ECE: expected calibration error.",
+    P: f"{P}: of the paired t-test, not corrected.",
+    P_HOLM: f"{P_HOLM}: corrected for all differences of the table by Holm's method.",
+}
+"""What a column means, for the tables that have it."""
 
-SHOWN = ("final_accuracy", "average_accuracy", "forgetting", "test_entropy")
+SHOWN = (
+    "final_accuracy",
+    "average_accuracy",
+    "forgetting",
+    "task_aware_accuracy",
+    "ece",
+    "test_entropy",
+)
 """The measures of a comparison's table; the first is the one whose differences are shown."""
+ROUNDING = 1e-5
+"""Two shares that differ by less are the same: `runs.csv` has six digits."""
 
 
 def summary_table(runs: pd.DataFrame, baseline: str, measures: Sequence[str] = SHOWN) -> pd.DataFrame:
@@ -51,12 +75,14 @@ def summary_table(runs: pd.DataFrame, baseline: str, measures: Sequence[str] = S
         runs: One row a run, as `run_all` returns them.
         baseline: The contender from whom the others' first measure is subtracted, seed by seed.
         measures: Keys of `MEASURES`; one that no run has, such as of flipped labels where none are, is left empty.
+            The accuracy over images stands beside A_T where the two differ.
 
     Returns:
         Mean and standard deviation over seeds of each measure (accuracies and forgetting in points, entropies in
         nats), and the paired difference of the first with its 95 % interval.
     """
     rows = []
+    measures = _with_accuracy_over_images(runs, measures)
     runs = runs.reindex(columns=list(dict.fromkeys([*runs.columns, *measures])))
     for condition in runs["condition"].unique():
         here = runs[runs["condition"] == condition]
@@ -70,6 +96,16 @@ def summary_table(runs: pd.DataFrame, baseline: str, measures: Sequence[str] = S
             row[f"vs {baseline} [95 %]"] = "" if contender == baseline else _signed(difference)
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _with_accuracy_over_images(runs: pd.DataFrame, measures: Sequence[str]) -> list[str]:
+    """The measures, with the accuracy over images after A_T where the two differ in any run."""
+    over_images, over_tasks = "final_accuracy_over_images", "final_accuracy"
+    if over_images not in runs or over_tasks not in measures or over_images in measures:
+        return list(measures)
+    apart = (runs[over_images].astype(float) - runs[over_tasks]).abs() > ROUNDING  # never where a run has none
+    place = list(measures).index(over_tasks) + 1
+    return [*measures[:place], *([over_images] if apart.any() else []), *measures[place:]]
 
 
 def _signed(difference: Interval) -> str:
@@ -115,12 +151,12 @@ def write_report(
     full = with_tests(table, numbers, measures[0])
     write_text(folder / "table.tex", latex(full))
     above = f"{introduction}\n\n" if introduction else ""
-    write_text(folder / "table.md", f"{above}{markdown(full)}\n\n{LEGEND} Made by `{command}`.\n")
+    write_text(folder / "table.md", f"{above}{markdown(full)}\n\n{legend(full)} Made by `{command}`.\n")
     return table
 
 
 def with_tests(table: pd.DataFrame, numbers: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """The table with two columns more: the bootstrap interval of its first measure, and the paired test's p.
+    """The table with three columns more: the interval of its first measure, and the test's p, as it is and corrected.
 
     Args:
         table: Of `summary_table`.
@@ -131,12 +167,22 @@ def with_tests(table: pd.DataFrame, numbers: pd.DataFrame, measure: str) -> pd.D
     of = numbers[numbers["measure"] == measure].set_index(["condition", "contender"])
     cells = list(zip(table["condition"], table["contender"], strict=True))
     ends = [(factor * of.loc[cell, "low"], factor * of.loc[cell, "high"]) for cell in cells]
-    p_values = [of.loc[cell, "p"] for cell in cells]
-    bootstrap = ["" if np.isnan(low) else f"[{low:.1f}, {high:.1f}]" for low, high in ends]
+    intervals = ["" if np.isnan(low) else f"[{low:.1f}, {high:.1f}]" for low, high in ends]
     full = table.copy()
-    full.insert(list(table.columns).index(title) + 1, f"{title} bootstrap 95 %", bootstrap)
-    full["p"] = ["" if np.isnan(p) else f"{p:.3f}" if p >= 0.0005 else "<0.001" for p in p_values]
+    full.insert(list(table.columns).index(title) + 1, INTERVAL, intervals)
+    full[P] = [_p_value(of.loc[cell, "p"]) for cell in cells]
+    full[P_HOLM] = [_p_value(of.loc[cell, "p_holm"]) for cell in cells]
     return full
+
+
+def _p_value(p: float) -> str:
+    """To three digits; nothing where there was no test."""
+    return "" if np.isnan(p) else f"{p:.3f}" if p >= 0.0005 else "<0.001"
+
+
+def legend(table: pd.DataFrame) -> str:
+    """What the cells of a table of contenders are, in words, and what those of its columns mean that need it."""
+    return " ".join([LEGEND, *(words for column, words in EXPLANATIONS.items() if column in table)])
 
 
 def markdown(table: pd.DataFrame) -> str:

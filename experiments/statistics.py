@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 RESAMPLES = 9999
+FEWEST_FOR_BOOTSTRAP = 8
+"""Seeds from which on a mean has a bootstrap interval; with fewer it covers too little, see `mean_interval`."""
 
 
 class Interval(NamedTuple):
@@ -20,23 +22,25 @@ class Interval(NamedTuple):
     high: float
 
 
-def bootstrap_interval(values: ArrayLike) -> Interval:
-    """The mean over seeds with its percentile bootstrap interval of 95 %, from resamples with a fixed seed.
+def mean_interval(values: ArrayLike) -> Interval:
+    """The mean over seeds with its interval of 95 %: Student's t below `FEWEST_FOR_BOOTSTRAP` seeds, else a bootstrap.
 
-    With few seeds it is narrower than Student's: it knows no value beyond the smallest and the largest seen.
+    The bootstrap is the percentile one, from resamples with a fixed seed. It knows no value beyond the smallest and the
+    largest seen, so with few seeds it is too narrow: of normal values it covers the mean in 72, 83 and 90 % of samples
+    of 3, 5 and 8, by simulation.
 
     Args:
         values: One value for each seed, shape (S,).
 
     Returns:
-        The interval; its ends are NaN for a single value, and all three are for none.
+        The interval; its ends are NaN for a single value and where all are the same, and all three are for none.
 
-    >>> bootstrap_interval([2.0, 2.0, 2.0])
-    Interval(mean=2.0, low=2.0, high=2.0)
+    >>> [round(value, 3) for value in mean_interval([2.0, 3.0, 4.0])]
+    [3.0, 0.516, 5.484]
     """
     sample = np.asarray(values, dtype=float)
-    if len(sample) < 2:
-        return Interval(float(sample[0]) if len(sample) else float("nan"), float("nan"), float("nan"))
+    if len(sample) < FEWEST_FOR_BOOTSTRAP or _without_spread(sample):
+        return _student_interval(sample)
     found = stats.bootstrap(
         (sample,), np.mean, n_resamples=RESAMPLES, method="percentile", random_state=np.random.default_rng(0)
     ).confidence_interval
@@ -44,25 +48,28 @@ def bootstrap_interval(values: ArrayLike) -> Interval:
 
 
 def paired_difference(contender: ArrayLike, baseline: ArrayLike) -> Interval:
-    """The mean of contender - baseline, pair by pair, with Student's t interval of 95 %.
+    """The mean of contender - baseline, pair by pair, with Student's t interval of 95 %, whatever the number of pairs.
 
     Args:
         contender: One value for each seed, shape (S,).
         baseline: The same seeds in the same order.
 
     Returns:
-        The interval; its ends are NaN for a single pair, and where all differences are the same: two seeds that agree
-        to the last image do not make a mean certain.
+        The interval, not corrected for many comparisons; its ends are NaN for a single pair, and where all differences
+        are the same: two seeds that agree to the last image do not make a mean certain.
 
     >>> [round(value, 3) for value in paired_difference([3.0, 4.0, 5.0], [1.0, 1.0, 1.0])]
     [3.0, 0.516, 5.484]
     """
-    differences = np.asarray(contender, dtype=float) - np.asarray(baseline, dtype=float)
-    count = len(differences)
-    mean = float(differences.mean()) if count else float("nan")
-    if _without_spread(differences):
+    return _student_interval(np.asarray(contender, dtype=float) - np.asarray(baseline, dtype=float))
+
+
+def _student_interval(sample: NDArray[np.float64]) -> Interval:
+    """The mean with Student's t interval of 95 %; its ends are NaN without spread."""
+    mean = float(sample.mean()) if len(sample) else float("nan")
+    if _without_spread(sample):
         return Interval(mean, float("nan"), float("nan"))
-    half = float(stats.t.ppf(0.975, count - 1) * differences.std(ddof=1) / np.sqrt(count))
+    half = float(stats.t.ppf(0.975, len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample)))
     return Interval(mean, mean - half, mean + half)
 
 
@@ -87,9 +94,32 @@ def paired_p_value(contender: ArrayLike, baseline: ArrayLike) -> float:
     return float(stats.ttest_rel(first, second).pvalue)
 
 
-def _without_spread(differences: NDArray[np.float64]) -> bool:
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Correct p values for their number, so that they bound the chance of any false difference among all of them.
+
+    Source: Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 1979.
+
+    Args:
+        p_values: Of all tests of a family, shape (N,); NaN where there was no test, which counts for nothing.
+
+    Returns:
+        The corrected values in the same order, shape (N,).
+
+    >>> holm([0.01, 0.04, 0.03]).round(3).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    given = np.asarray(p_values, dtype=float)
+    tested = np.flatnonzero(~np.isnan(given))
+    ascending = tested[np.argsort(given[tested], kind="stable")]
+    steps = given[ascending] * np.arange(len(ascending), 0, -1)
+    corrected = np.full(given.shape, np.nan)
+    corrected[ascending] = np.minimum(np.maximum.accumulate(steps), 1)
+    return corrected
+
+
+def _without_spread(sample: NDArray[np.float64]) -> bool:
     """Whether there are fewer than two, or all are the same but for rounding: how sure the mean is can't be told."""
-    return len(differences) < 2 or bool(np.allclose(differences, differences[0]))
+    return len(sample) < 2 or bool(np.allclose(sample, sample[0]))
 
 
 def statistics_table(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
@@ -100,9 +130,10 @@ def statistics_table(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
         baseline: The contender from whom the others are subtracted, seed by seed.
 
     Returns:
-        condition, contender, measure, seeds (that have it), mean, std (over seeds), low and high (bootstrap, of the
-        mean), difference, difference_low, difference_high (Student's, paired) and p, in the units of `metrics.json`:
-        accuracies are shares, not points.
+        condition, contender, measure, seeds (that have it), mean, std (over seeds), low and high (`mean_interval`),
+        difference, difference_low, difference_high (Student's, paired), p (of the paired t-test) and p_holm (corrected
+        for all differences of the measure, over conditions and contenders), in the units of `metrics.json`: accuracies
+        are shares, not points.
     """
     measures = [column for column in runs.select_dtypes("number").columns if column != "seed"]
     rows = []
@@ -112,11 +143,12 @@ def statistics_table(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
             group = by_seed(here, contender)
             for measure in measures:
                 values = group[measure].dropna()
-                interval = bootstrap_interval(values)
+                interval = mean_interval(values)
                 row = {"condition": condition, "contender": contender, "measure": measure, "seeds": len(values)}
                 row |= {"mean": interval.mean, "std": values.std(ddof=1), "low": interval.low, "high": interval.high}
                 rows.append(row | _difference(values, reference[measure], contender == baseline))
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.assign(p_holm=table.groupby("measure")["p"].transform(holm))
 
 
 def by_seed(runs: pd.DataFrame, contender: str) -> pd.DataFrame:

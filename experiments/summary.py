@@ -14,6 +14,7 @@ from cls_env import TaskStream
 from experiments.distance import parameter_distance, weight_distance
 from experiments.metrics import (
     accuracy_curve,
+    accuracy_over_images_curve,
     average_accuracy,
     backward_transfer,
     expected_calibration_error,
@@ -55,6 +56,7 @@ def summary(folder: RunFolder, stream: TaskStream) -> dict[str, Any]:
     last = folder.read_predictions(f"after_task_{len(matrix) - 1}")
     before = [folder.read_predictions(f"before_task_{task}") for task in range(len(matrix))]
     aware = _task_aware(last, len(matrix))
+    over_images = accuracy_over_images_curve(matrix, np.bincount(last["task"], minlength=len(matrix)))
     steps = folder.read_steps()
     chance = np.array([1 / len(task.classes) for task in stream.tasks])
     return {
@@ -63,6 +65,8 @@ def summary(folder: RunFolder, stream: TaskStream) -> dict[str, Any]:
         "forgetting": forgetting(matrix),
         "test_entropy": float(last["entropy"].mean()),
         "accuracy_curve": accuracy_curve(matrix).tolist(),
+        "final_accuracy_over_images": float(over_images[-1]),
+        "accuracy_over_images_curve": over_images.tolist(),
         "per_task_accuracy": matrix[-1].tolist(),
         "backward_transfer": backward_transfer(matrix),
         "forward_transfer": forward_transfer(
@@ -71,6 +75,7 @@ def summary(folder: RunFolder, stream: TaskStream) -> dict[str, Any]:
         "plasticity": plasticity(matrix),
         "task_aware_accuracy": float(aware.mean()),
         "per_task_aware_accuracy": aware.tolist(),
+        "between_task_confusion": float(aware.mean()) - final_accuracy(matrix),
         "ece": expected_calibration_error(last["confidence"], last["predictions"] == last["labels"]),
         "nll": negative_log_likelihood(last["log_likelihood"]),
         "task_test_entropy": float(last["task_entropy"].mean()),

@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from experiments.figures import accuracy_matrices, styles
+from experiments.figures import INTERVALS, accuracy_matrices, styles
 from experiments.files import reading
 from experiments.report import label_of
 from experiments.rl.algorithms import find_algorithm
 from experiments.rl.runner import CURVE, Moment
-from experiments.statistics import bootstrap_interval
+from experiments.statistics import mean_interval
 
 COSTS = {
     "env_steps": "environment steps (images)",
@@ -62,7 +62,7 @@ def _read_curve(folder: Path) -> pd.DataFrame:
 
 
 def against_cost(curves: Curves, measure: str, title: str, factor: float) -> Figure:
-    """A measure against environment steps, gradient steps and wall time: mean over seeds, its bootstrap interval.
+    """A measure against environment steps, gradient steps and wall time: mean over seeds, its 95 % interval.
 
     Algorithms that learn a policy are in the upper row, those that predict rewards in the lower.
     """
@@ -82,7 +82,13 @@ def against_cost(curves: Curves, measure: str, title: str, factor: float) -> Fig
             axes.grid(alpha=0.25)
         _mark_tasks(row[0], curves)
         row[0].set_ylabel(title)
-        row[2].legend(*row[0].get_legend_handles_labels(), loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+        row[2].legend(
+            *row[0].get_legend_handles_labels(),
+            loc="center left",
+            bbox_to_anchor=(1.01, 0.5),
+            frameon=False,
+            title=INTERVALS,
+        )
     for axes, words in zip(grid[-1], COSTS.values(), strict=True):
         axes.set_xlabel(words)
         axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -102,7 +108,9 @@ def entropies(curves: Curves) -> Figure:
         axes.set(xlabel=COSTS["env_steps"], ylabel="entropy, nats", title=title)
         axes.grid(alpha=0.25)
         _mark_tasks(axes, curves)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, title=INTERVALS
+    )
     return figure
 
 
@@ -149,15 +157,17 @@ def variance_of_gradients(variance: pd.DataFrame) -> Figure:
         axes.set_title(f"after {moment:.0%} of the task's steps")
         axes.grid(alpha=0.25)
     panels[0].set_ylabel("variance of the gradient / |gradient|²")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, title=INTERVALS
+    )
     return figure
 
 
 def _by_samples(rows: pd.DataFrame, column: str) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Numbers of samples; mean over seeds; and how far the bootstrap interval reaches below and above."""
+    """Numbers of samples; mean over seeds; and how far the 95 % interval reaches below and above."""
     plain = rows[rows["estimator"].str.fullmatch(r"REINFORCE, n = \d+")]
     counts = plain["estimator"].str.extract(r"(\d+)", expand=False).astype(int)
-    found = {int(count): bootstrap_interval(plain.loc[counts == count, column]) for count in sorted(counts.unique())}
+    found = {int(count): mean_interval(plain.loc[counts == count, column]) for count in sorted(counts.unique())}
     means = np.array([interval.mean for interval in found.values()])
     reach = np.array([[each.mean - each.low, each.high - each.mean] for each in found.values()]).T
     return np.array(list(found)), means, np.nan_to_num(reach)
@@ -165,11 +175,10 @@ def _by_samples(rows: pd.DataFrame, column: str) -> tuple[NDArray[np.int64], NDA
 
 def _line(axes: Axes, x: NDArray[Any], values: NDArray[Any], look: tuple[str, str], label: str) -> None:
     colour, line = look
-    intervals = [bootstrap_interval(column) for column in values.T]
+    intervals = [mean_interval(column) for column in values.T]
     axes.plot(x, values.mean(axis=0), color=colour, linestyle=line, label=label)
     low, high = (np.array([getattr(each, end) for each in intervals]) for end in ("low", "high"))
-    if np.isfinite(low).all():
-        axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
+    axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
 
 
 def _mark_tasks(axes: Axes, curves: Curves) -> None:

@@ -23,7 +23,13 @@ from cls_env import TaskStream
 from experiments.building import check, input_size, make_stream, task_images
 from experiments.comparison import Entry, Job
 from experiments.files import replace_file, write_json
-from experiments.metrics import accuracy_curve, average_accuracy, final_accuracy, forgetting
+from experiments.metrics import (
+    accuracy_curve,
+    accuracy_over_images_curve,
+    average_accuracy,
+    final_accuracy,
+    forgetting,
+)
 from experiments.protocol import circumstances
 from experiments.results import RunFolder
 from experiments.rl.algorithms import find_algorithm, make_algorithm
@@ -182,11 +188,14 @@ def _run_owned(config: AlgorithmRun, folder: RunFolder, on_images: Listener) -> 
     replace_file(folder.path / CURVE, lambda aside: curve.to_csv(aside, index=False, float_format="%.9g"))
     folder.write_matrix(matrix)
     end = meter.moments[-1]
+    over_images = accuracy_over_images_curve(matrix, np.array([len(test.labels) for test in meter.last]))
     metrics = {
         "final_accuracy": final_accuracy(matrix),
         "average_accuracy": average_accuracy(matrix),
         "forgetting": forgetting(matrix),
         "accuracy_curve": accuracy_curve(matrix).tolist(),
+        "final_accuracy_over_images": float(over_images[-1]),
+        "accuracy_over_images_curve": over_images.tolist(),
         "test_entropy": end.entropy if find_algorithm(config.algorithm)[0].outputs_policy else None,
         "mean_regret": end.regret / end.env_steps,
         "env_steps": end.env_steps,

@@ -17,7 +17,7 @@ from experiments.files import replace_file, write_text
 from experiments.idle import refuse_idle
 from experiments.outcome import Places, carry_out, check_comparison, keep_figures, show_plan
 from experiments.ownership import owned
-from experiments.report import LEGEND, latex, markdown, rich_tables
+from experiments.report import latex, legend, markdown, rich_tables
 from experiments.studies import STUDIES
 from experiments.studies.study import Study, with_settings
 from experiments.terminal import say, show, titled
@@ -103,8 +103,8 @@ def _carry_out(study: Study[Any], config: Any, places: Places) -> pd.DataFrame:
 def _write_table(table: pd.DataFrame, place: Path) -> None:
     """As Markdown, LaTeX and CSV, and on the terminal."""
     command = f"python -m experiments {shlex.join(sys.argv[1:])}"
-    legend = f"{LEGEND} " if "contender" in table else ""
-    write_text(place.with_suffix(".md"), f"{markdown(table)}\n\n{legend}Made by `{command}`.\n")
+    explained = f"{legend(table)} " if "contender" in table else ""
+    write_text(place.with_suffix(".md"), f"{markdown(table)}\n\n{explained}Made by `{command}`.\n")
     write_text(place.with_suffix(".tex"), latex(table))
     replace_file(place.with_suffix(".csv"), lambda aside: table.to_csv(aside, index=False))
     say("")

@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.figures import legend_columns, styles
+from experiments.figures import INTERVALS, UNCORRECTED, legend_columns, styles
 from experiments.report import label_of
-from experiments.statistics import bootstrap_interval, by_seed, paired_difference
+from experiments.statistics import by_seed, mean_interval, paired_difference
 
 
 def differences(runs: pd.DataFrame, baseline: str) -> Figure:
@@ -40,7 +40,7 @@ def differences(runs: pd.DataFrame, baseline: str) -> Figure:
         axes.errorbar(means, rows, xerr=np.nan_to_num(reach), fmt="o", color=colour, capsize=2, label=condition)
     axes.axvline(0, color="k", linewidth=0.8)
     axes.set_yticks(range(len(contenders)), [label_of(contender) for contender in contenders])
-    axes.set_xlabel(f"A_T less that of {label_of(baseline)}, points; paired by seed, 95 %")
+    axes.set_xlabel(f"A_T less that of {label_of(baseline)}, points; paired by seed, {UNCORRECTED}")
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.25)
     figure.legend(loc="outside upper center", ncols=legend_columns(conditions), frameon=False)
@@ -87,7 +87,7 @@ def against(
     starred: bool = False,
     one_scale: bool = True,
 ) -> Figure:
-    """Means over seeds against a setting: a line for each contender, with bootstrap intervals of 95 % as bands.
+    """Means over seeds against a setting: a line for each contender, with their 95 % intervals as bands.
 
     Args:
         drawn: A row a run: x, panel, contender, value.
@@ -120,15 +120,15 @@ def against(
     for axes in grid[::columns]:
         axes.set_ylabel(labels[1])
     named = {label: line for axes in grid for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    columns = legend_columns(named)
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns, frameon=False)
+    columns, title = legend_columns(named), None if starred else INTERVALS
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns, frameon=False, title=title)
     return figure
 
 
 def _line(axes: Axes, group: pd.DataFrame, look: tuple[str, str], label: str, starred: bool) -> None:
     """One contender: its means, with the band of their intervals or a star at the best."""
     colour, style = look
-    by_x = [(x, bootstrap_interval(values)) for x, values in group.groupby("x")["value"]]
+    by_x = [(x, mean_interval(values)) for x, values in group.groupby("x")["value"]]
     x = np.array([place for place, _ in by_x], dtype=float)
     mean, low, high = np.array([interval for _, interval in by_x]).T
     axes.plot(x, mean, color=colour, linestyle=style, marker="o", markersize=4, label=label)
@@ -143,7 +143,7 @@ def _levels(axes: Axes, levels: pd.DataFrame, look: Mapping[str, tuple[str, str]
     for contender in levels["contender"].unique():
         values = levels.loc[levels["contender"] == contender, "value"]
         colour, _ = look[contender]
-        mean, low, high = bootstrap_interval(values)
+        mean, low, high = mean_interval(values)
         axes.axhline(mean, color=colour, linestyle="--", linewidth=1.2, label=label_of(contender))
-        if len(values) > 1:
+        if np.isfinite(low):
             axes.axhspan(low, high, color=colour, alpha=0.1, linewidth=0)

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.comparison import Entry
+from experiments.figures import UNCORRECTED
 from experiments.studies.figures import against, gains, points
 from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, crossed
 
@@ -41,9 +42,10 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     fates = [points(runs, share, pd.Series(title, runs.index), key) for key, title in FATES.items() if key in runs]
     gained = gains(runs, "ce")
     gain = points(gained, 100 * gained["label_noise"], pd.Series("", gained.index))
+    difference = f"A_T less CE's, points\n{UNCORRECTED}"
     drawn = {
         "accuracy_against_noise": against(accuracy, (axis, "A_T, %")),
-        "gain_against_noise": against(gain, (axis, "A_T less CE's, points")),
+        "gain_against_noise": against(gain, (axis, difference)),
     }
     if any(len(fate) for fate in fates):
         drawn["fate_of_training_labels"] = against(pd.concat(fates), (axis, "training images, %"), one_scale=False)

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from agents.methods import NO_OBJECTIVE
-from experiments.figures import legend_columns, styles
+from experiments.figures import UNCORRECTED, legend_columns, styles
 from experiments.results import RunFolder
 from experiments.statistics import paired_difference
 
@@ -85,7 +85,7 @@ def gain_over(runs: pd.DataFrame, objective: str) -> Figure:
             rows = np.arange(len(methods)) + 0.25 * (place - (len(others) - 1) / 2)
             axes.errorbar(means, rows, xerr=np.nan_to_num(reach), fmt="o", color=look[other][0], capsize=2, label=other)
         axes.axvline(0, color="k", linewidth=0.8)
-        axes.set(title=condition, xlabel=f"A_T less that of {objective} with the same method, points")
+        axes.set(title=condition, xlabel=f"A_T less that of {objective} with the same method,\npoints; {UNCORRECTED}")
         axes.set_yticks(range(len(methods)), methods)
         axes.grid(axis="x", alpha=0.25)
     panels[0].invert_yaxis()

@@ -58,16 +58,24 @@ def test_every_measure_is_there_and_an_interruption_changes_none(config: RunConf
 
 def test_measures_agree_with_the_files(config: RunConfig, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
+    config = replace(config, options=("num_classes=7", *OPTIONS[1:]), num_tasks=(3, 2, 2))
     metrics = run(config, folder)
     matrix, last = folder.read_matrix(), folder.read_predictions("after_task_2")
     assert metrics["per_task_accuracy"] == matrix[-1].tolist()
     assert metrics["plasticity"] == pytest.approx(matrix.diagonal().mean())
     within = [(last["task_predictions"] == last["labels"])[last["task"] == task].mean() for task in range(3)]
     assert metrics["per_task_aware_accuracy"] == pytest.approx(within)
-    assert metrics["task_aware_accuracy"] >= metrics["final_accuracy"]
+    confusion = metrics["task_aware_accuracy"] - metrics["final_accuracy"]
+    assert metrics["between_task_confusion"] == pytest.approx(confusion) and confusion >= 0
+    right = last["predictions"] == last["labels"]
+    assert metrics["final_accuracy_over_images"] == pytest.approx(right.mean())
+    assert metrics["final_accuracy_over_images"] != pytest.approx(metrics["final_accuracy"], abs=1e-5)
+    first = folder.read_predictions("after_task_1")
+    early = (first["predictions"] == first["labels"]).mean()
+    assert metrics["accuracy_over_images_curve"] == pytest.approx([matrix[0, 0], early, right.mean()])
     assert metrics["nll"] == pytest.approx(-last["log_likelihood"].mean(), rel=1e-5)
-    assert (last["task_entropy"] <= np.log(2) + 1e-5).all() and (last["entropy"] <= np.log(6) + 1e-5).all()
-    assert ((last["confidence"] > 1 / 6 - 1e-6) & (last["confidence"] <= 1)).all()
+    assert (last["task_entropy"] <= np.log(3) + 1e-5).all() and (last["entropy"] <= np.log(7) + 1e-5).all()
+    assert ((last["confidence"] > 1 / 7 - 1e-6) & (last["confidence"] <= 1)).all()
     assert metrics["train_entropy"] == pytest.approx(folder.read_steps()["train/entropy"].mean())
     # Before a task its classes have no learned rows: naming the task leaves a guess.
     before = folder.read_predictions("before_task_1")

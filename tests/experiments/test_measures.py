@@ -5,7 +5,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from experiments.metrics import accuracy_curve, average_accuracy, final_accuracy, forgetting
+from experiments.metrics import (
+    accuracy_curve,
+    accuracy_over_images_curve,
+    average_accuracy,
+    final_accuracy,
+    forgetting,
+)
 from experiments.report import markdown, summary_table
 from experiments.statistics import paired_difference
 
@@ -19,6 +25,15 @@ def test_hand_worked_matrix() -> None:
     assert average_accuracy(MATRIX) == pytest.approx((0.9 + 0.75 + 0.8) / 3)
     # task 1 fell from 0.9 to 0.5; task 2 rose from its best before the end, 0.8, to 0.9
     assert forgetting(MATRIX) == pytest.approx((0.4 - 0.1) / 2)
+
+
+def test_images_weigh_alike_where_tasks_differ_in_size() -> None:
+    found = accuracy_over_images_curve(MATRIX, np.array([60, 30, 10]))
+    # right: 54 of 60; 42 + 24 of 90; 30 + 27 + 10 of 100
+    assert found.tolist() == pytest.approx([54 / 60, 66 / 90, 67 / 100])
+    assert found[-1] < final_accuracy(MATRIX) - 0.1
+    alike = accuracy_over_images_curve(MATRIX, np.array([20, 20, 20]))
+    assert alike.tolist() == pytest.approx(accuracy_curve(MATRIX).tolist(), abs=1e-15)
 
 
 def test_single_task_forgets_nothing() -> None:

@@ -71,6 +71,7 @@ def test_curves_grow_with_what_is_spent(compared: Path) -> None:
         assert (curve["regret"].diff().dropna() <= curve["env_steps"].diff().dropna()).all()
         metrics = json.loads((folder / "metrics.json").read_text())
         assert metrics["mean_regret"] == pytest.approx(curve["regret"].iloc[-1] / 240)
+        assert metrics["accuracy_over_images_curve"] == pytest.approx(metrics["accuracy_curve"])
         assert metrics["accuracy_curve"][-1] == pytest.approx(curve["accuracy"].iloc[-1])
         card = json.loads((folder / "protocol.json").read_text())
         assert card["algorithm"]["class"] and card["stream"]["fingerprint"] and card["versions"]["stable-baselines3"]

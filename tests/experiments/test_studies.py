@@ -75,7 +75,11 @@ def test_figures_are_drawn_of_every_run_and_of_the_baseline_alone(name: str, alo
             for entry in entries
         ]
     )
-    files = save_figures(study.figures(with_settings(runs, entries)), tmp_path)
+    figures = study.figures(with_settings(runs, entries))
+    for figure in (figures[name] for name in figures if name.startswith(("differences", "gain_"))):
+        panels = [label for axes in figure.axes for label in (axes.get_xlabel(), axes.get_ylabel())]
+        assert any(label.endswith("95 %, uncorrected") for label in panels)
+    files = save_figures(figures, tmp_path)
     assert files and all(file.stat().st_size > 5000 for file in files)
 
 
@@ -123,7 +127,8 @@ def test_attempts_lead_to_finalists_with_tables_that_fit_the_terminal(
     more = {"against_epg.md", "against_epg.tex", "against_epg.csv", "fresh-seeds"}
     assert {file.name for file in out.iterdir()} == TABLES | pictures | more
     assert {file.name for file in (out / "fresh-seeds").iterdir()} == TABLES | pictures
-    assert "paired by seed" in (out / "against_epg.md").read_text()
+    page = (out / "against_epg.md").read_text()
+    assert "not corrected for the number of comparisons. Made by" in page  # neither p nor a mean's interval to explain
     heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("contender ")]
     assert len(heads) == 3 and "vs epg [95 %]" in heads[1]
 
