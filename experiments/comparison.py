@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -19,13 +18,13 @@ import pandas as pd
 import torch
 
 from cls_env.command_line import described, one_line
-from cls_env.processes import end_with
 from experiments.building import check, make_agent, make_stream, task_images
 from experiments.config import RunConfig, Settings, shared_settings
 from experiments.errors import RunFailedError
 from experiments.progress import progress_bar
 from experiments.results import RunFolder, places_of
 from experiments.runner import Listener, run
+from experiments.workers import begin_worker, worker_context
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -139,7 +138,7 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None, 
     total = sum(job.images(entry.config) for entry in entries)
     count = workers or _fitting_workers(entries[0].config)
     places = places_of([entry.config for entry in entries], folder)
-    context = multiprocessing.get_context("spawn")
+    context = worker_context()
     images: Queue[int] = context.Queue()
     over = Event()
     with progress_bar() as progress:
@@ -156,7 +155,9 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None, 
         Thread(target=show, daemon=True).start()
         others = set(multiprocessing.active_children())
         try:
-            with ProcessPoolExecutor(min(count, len(entries)), context, _begin_worker, (os.getpid(), images)) as pool:
+            with ProcessPoolExecutor(
+                min(count, len(entries)), context, _begin_worker, (os.getpid(), dict(os.environ), images)
+            ) as pool:
                 futures = {
                     pool.submit(_work, job.run, entry.config, place): entry
                     for entry, place in zip(entries, places, strict=True)
@@ -235,15 +236,9 @@ def _images(config: RunConfig) -> int:
     return sum(task_images(config, stream, task.index) for task in stream.tasks)
 
 
-def _begin_worker(parent: int, images: Queue[int]) -> None:
-    """Prepare a process for runs: it ends with its parent, and at Ctrl-C without a traceback.
-
-    Args:
-        parent: Process id.
-        images: Where it reports how many images went by.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    end_with(parent)
+def _begin_worker(parent: int, environment: Mapping[str, str], images: Queue[int]) -> None:
+    """Prepare a process for runs, which reports how many images went by."""
+    begin_worker(parent, environment)
     _reports.append(images)
 
 

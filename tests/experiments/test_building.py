@@ -153,7 +153,7 @@ def test_validation_accuracy_is_that_of_the_images_held_out(config: RunConfig) -
 
 
 def test_early_stopping_needs_held_out_images(config: RunConfig) -> None:
-    with pytest.raises(ValueError, match="--early-stopping .* held-out images: give --validation-fraction"):
+    with pytest.raises(ValueError, match=r"--early-stopping .* held-out images: give --validation-fraction"):
         make_stream(replace(config, early_stopping=True))
 
 
