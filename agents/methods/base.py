@@ -75,8 +75,19 @@ class Batch:
 
     @property
     def labels(self) -> Tensor:
-        """The task's action with the highest reward, int64 of shape (B,)."""
-        return self.action_rewards.masked_fill(self.action_mask == 0, -torch.inf).argmax(dim=1)
+        """The task's action with the highest reward, int64 of shape (B,).
+
+        Raises:
+            ValueError: An image has several such actions, as happens with noisy rewards, and so no label.
+        """
+        rewards = self.action_rewards.masked_fill(self.action_mask == 0, -torch.inf)
+        highest, labels = rewards.max(dim=1)
+        if ((rewards == highest[:, None]).sum(dim=1) > 1).any():
+            raise ValueError(
+                "this method learns from one label for each image, but several actions of an image have the highest "
+                "reward: use an environment without reward_noise, or a method that learns from rewards"
+            )
+        return labels
 
 
 def _no_images() -> Iterator[Batch]:

@@ -25,8 +25,14 @@ class SDLoRA(LoRAForEachTask):
     direction of length 1 is frozen.
 
     Source: Wu et al., "SD-LoRA: Scalable Decoupled Low-Rank Adaptation for Class Incremental Learning", ICLR 2025
-    (arXiv 2501.13198). Its public code divides by |B_t| |A_t| and begins every task with magnitudes of 0.8, whatever
-    was learned; `restart=0.8` begins so, with directions of length 1.
+    (arXiv 2501.13198). Its public code has these settings of its own, each of which can be chosen here but the last two:
+
+    - LoRAs of rank 10 on queries and values of all blocks: `peft="lora:r=10,scale=true,targets=q+v"` with
+      `blocks=range(12)`; by default, as for other methods here, of rank 4 on keys and values of blocks 0-4.
+    - SGD with momentum 0.9 at a rate of 0.01: `--optimizer sgd --learning-rate 0.01`.
+    - Magnitudes that begin every task at 0.8, whatever was learned: `restart=0.8`.
+    - Directions are divided by |B_t| |A_t|, not by |B_t A_t|.
+    - All layers share one magnitude for each task, where here each layer has its own.
 
     Args:
         restart: Magnitude of each finished direction at the beginning of a task; None leaves them as they were learned.

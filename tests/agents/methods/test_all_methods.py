@@ -20,10 +20,10 @@ BY_GRADIENT = [name for name, method in METHODS.items() if method.learns_by_grad
 ANY_MODULE = [name for name in BY_GRADIENT if METHODS[name].goes_with.startswith("any")]
 ANY_MODULE = [name for name in ANY_MODULE if not METHODS[name].brings_own_module]
 VARIANTS = [
-    "l2p:batchwise=true",
+    "l2p:batchwise=true,head=cls",
     "dualprompt:projected=false,transfer=true",
     "coda-prompt:projected=false,orthogonality=0",
-    "inflora:energy=moments,threshold=0.9",
+    "inflora:energy=activations,threshold=0.9",
     "sd-lora:restart=0.8",
     "ncm:metric=euclidean",
     "replay:local=false,size=7",

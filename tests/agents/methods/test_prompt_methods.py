@@ -10,7 +10,7 @@ import torch
 from agents import EPG
 from agents.methods.base import Task
 from agents.methods.coda_prompt import PARTS, orthonormal_to, orthonormality_gap
-from agents.methods.prompting import features_of_prompt_tokens, prompted, similarity
+from agents.methods.prompting import features_with_prompt_tokens, prompted, similarity
 from agents.policy import ViTPolicy
 from tests.agents.methods.conftest import batch_of, learn
 
@@ -26,8 +26,9 @@ def images_of(agent: EPG) -> torch.Tensor:
     return torch.from_numpy(agent.get_env().reset().copy())
 
 
-def test_l2p_looks_up_the_prompts_with_the_nearest_keys(make_agent: MakeAgent) -> None:
-    agent = make_agent("l2p:pool=6,length=2,top=3")
+@pytest.mark.parametrize("head", ["prompts", "cls"])
+def test_l2p_looks_up_the_prompts_with_the_nearest_keys(head: str, make_agent: MakeAgent) -> None:
+    agent = make_agent(f"l2p:pool=6,length=2,top=3,head={head}")
     policy, method = agent.policy, agent.policy.method
     begin(policy, 0)
     images = images_of(agent)
@@ -41,12 +42,23 @@ def test_l2p_looks_up_the_prompts_with_the_nearest_keys(make_agent: MakeAgent) -
             method.keys[place] = 7 * (angle.cos() * queries[0] + angle.sin() * across)
     assert method.chosen(queries[:1]).tolist() == [[4, 1, 5]]
     tokens = method.prompts[[4, 1, 5]].reshape(1, 6, 128)
-    expected = policy.head(features_of_prompt_tokens(policy.backbone, policy.see(images[:1]), tokens))
+    expected = policy.head(features_with_prompt_tokens(policy.backbone, policy.see(images[:1]), tokens, head))
     torch.testing.assert_close(policy(images[:1]), expected)
     batch = batch_of(images[:1], policy)
     pull = method.additional_loss(policy, [batch], lambda logits, rewards: logits.sum())
     cosines = torch.tensor([0.1, 0.3, 0.7]).cos().sum()
     torch.testing.assert_close(pull, -1.0 * cosines, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["l2p", "dualprompt"])
+def test_prompts_and_keys_begin_as_the_authors(method: str, make_agent: MakeAgent) -> None:
+    """In U[0, 0.01), or symmetric about 0 and of another size where asked."""
+    for arguments, low, high in (("", 0.0, 0.01), (":initial=1,symmetric=true", -1.0, 1.0)):
+        policy = make_agent(method + arguments).policy
+        begin(policy, 0)
+        values = torch.cat([tensor.detach().flatten() for tensor in policy.method.parameters()])
+        assert values.min() >= low and values.max() < high
+        assert values.min() < low + 0.01 * (high - low) and values.max() > high - 0.01 * (high - low)
 
 
 def test_l2p_trains_chosen_prompts_by_image_or_by_vote(make_agent: MakeAgent) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 
 from agents.methods.prompting import (
     PromptedAttention,
-    features_of_prompt_tokens,
+    features_with_prompt_tokens,
     open_attention,
     prompted,
     similarity,
@@ -90,14 +90,15 @@ def test_attention_that_is_not_timms_plain_one_or_is_causal_is_refused() -> None
         wrapped(torch.zeros(1, 5, 16), is_causal=True)
 
 
-def test_features_are_the_mean_output_of_the_prompt_tokens() -> None:
+def test_features_are_the_mean_output_of_the_prompt_tokens_or_the_class_tokens() -> None:
     backbone = timm.create_model("test_vit", num_classes=0).eval()
     images, prompts = torch.randn(2, 3, 160, 160), torch.randn(2, 3, 64)
     tokens = backbone.norm_pre(backbone.patch_drop(backbone._pos_embed(backbone.patch_embed(images))))
     first = backbone.num_prefix_tokens
     joined = torch.cat([tokens[:, :first], prompts, tokens[:, first:]], dim=1)
-    expected = backbone.norm(backbone.blocks(joined))[:, first : first + 3].mean(dim=1)
-    torch.testing.assert_close(features_of_prompt_tokens(backbone, images, prompts), expected)
+    outputs = backbone.norm(backbone.blocks(joined))
+    for head, expected in (("prompts", outputs[:, first : first + 3].mean(dim=1)), ("cls", outputs[:, 0])):
+        torch.testing.assert_close(features_with_prompt_tokens(backbone, images, prompts, head), expected)
     plain = backbone(images)
     assert torch.equal(backbone(images), plain)  # the hook is gone
 
