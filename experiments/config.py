@@ -77,7 +77,11 @@ class PolicySettings:
     input_size: int | None = None
     """Side in pixels of what the model sees; by default the size its weights were made for."""
     crop_fraction: float | None = None
-    """Side of what is seen at test over the side of the resized image: by default 0.875, of characters all."""
+    """Side of what is seen at test over the side of the resized image: by default as timm has it for the model's
+    weights, 0.9 for augreg ViTs; of characters all."""
+    interpolation: Literal["bicubic", "bilinear"] | None = None
+    """How images are resized when they are stored and when they are tested on; by default as timm has it for the
+    model's weights."""
     peft: str = "lora"
     """What learns in the backbone: lora, adapter, prefix ... or lora:r=8,scale=true; full for all of it, or none."""
     blocks: tuple[int, ...] = (0, 1, 2, 3, 4)
