@@ -13,13 +13,15 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import nn
 
+STEM_WIDTH = 64
+
 
 class SmallResNet(ResNet):
     """A ResNet whose stem keeps the image's size."""
 
     def __init__(self, block: type[nn.Module], layers: tuple[int, ...], in_chans: int = 3, **kwargs: Any) -> None:
         super().__init__(block, layers, in_chans=in_chans, **kwargs)
-        self.conv1 = nn.Conv2d(in_chans, self.conv1.out_channels, 3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(in_chans, STEM_WIDTH, 3, padding=1, bias=False)
         nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")
         self.maxpool = nn.Identity()
         for stage in self.feature_info:
