@@ -50,5 +50,5 @@ def view_of(backbone: nn.Module) -> NativeView:
 
 
 def _view(config: dict[str, Any]) -> NativeView:
-    own = resolve_data_config(pretrained_cfg=config)
+    own = resolve_data_config(pretrained_cfg={"input_size": (3, 224, 224)} | config)
     return NativeView(int(own["input_size"][-1]), min(1.0, float(own["crop_pct"])), str(own["interpolation"]))

@@ -26,8 +26,8 @@ STATED = (
 )
 VIEWS = (
     "pixels are normalised as the checkpoint expects, by 0.5 / 0.5; LAE feeds them in [0, 1] (--normalisation none)",
-    "test images are resized to 256 px and cropped to 224 as by LAE (timm's fraction is 0.9), bicubic as by timm (LAE's "
-    "are bilinear)",
+    "test images are resized to 256 px and cropped to 224 as by LAE, where timm's fraction is 0.9; bicubic as by timm, "
+    "where LAE is bilinear",
 )
 ORDERS = "class orders are drawn from the seeds"
 ANNEALING = "alpha is annealed over all steps of a task, those of the head alone among them"

@@ -8,9 +8,10 @@ from experiments.presets.preset import Preset
 
 STATED = ("model", "epochs", "optimizer", "momentum", "learning_rate", "rate_milestones", "batch_size")
 OPEN = (
-    "the stem is that for 32 px: a 3 x 3 convolution of stride 1 and no pooling; with the one for 224 px the last stage "
-    "sees a single pixel, and the published figures are out of reach",
-    "random crops of 25 to 100 % of the area, and flips; crops of the image padded by 4 px, also usual, are not offered",
+    "the stem is that for 32 px, a 3 x 3 convolution of stride 1 without pooling; by that for 224 px the last stage "
+    "would see a single pixel",
+    "random crops of 25 to 100 % of the area, and flips; crops of the image padded by 4 px, also usual, can't be asked "
+    "for",
     "no weight decay (--weight-decay 5e-4 is usual)",
     "pixels are normalised by ImageNet's mean and deviation",
     "five seeds, as in the other tables",
