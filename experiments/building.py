@@ -186,7 +186,7 @@ def input_size(config: Settings) -> int:
 
 
 def stored_size(config: Settings, card: DatasetCard) -> int:
-    """Side at which images are kept: room for crops where the set is augmented, and no more than was published."""
+    """Side at which images are kept: that of which the test view is the centre, of photographs as far as published."""
     if config.image_size is not None:
         return config.image_size
     wanted = int(input_size(config) / crop_fraction(config))

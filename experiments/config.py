@@ -30,7 +30,8 @@ class StreamSettings:
     root: str | None = None
     """Where the images are: the folder or archive, for --dataset folder; the folder of a published set."""
     image_size: int | None = None
-    """Side in pixels at which images are stored; by default what the model's views are cropped from: 256 for 224."""
+    """Side in pixels at which images are stored; by default what the test view is cropped from: 248 for
+    the 224 of augreg ViTs."""
     options: tuple[str, ...] = ()
     """Further arguments of the image set's loader, all after one --options: test_fraction=0.2 on_error=skip."""
     scenario: str = "class-incremental"
