@@ -10,6 +10,7 @@ from torch import nn
 
 from agents.augmentation import CentralView
 from agents.backbone import Normalize, create_backbone, feature_width, weights_hash
+from agents.native_view import view_of
 from agents.peft_modules import add_peft_module
 from agents.policy_config import PolicyConfig
 
@@ -65,7 +66,8 @@ def adapt_backbone(config: PolicyConfig, observation_space: spaces.Space[Any]) -
     sha256 = weights_hash(bare)
     bare_buffers = {id(buffer) for buffer in bare.buffers()}
     backbone = add_peft_module(config.peft, bare, config.blocks, config.peft_seed).eval()
-    view = CentralView(size, config.crop_fraction)
+    own = view_of(bare)
+    view = CentralView(size, config.crop_fraction or own.crop_fraction, config.interpolation or own.interpolation)
     width = feature_width(backbone, size)
     return AdaptedBackbone(view, normalize, backbone, sha256, width, _module_names(backbone, bare_buffers))
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import center_crop, resize
 
 from agents.number_arguments import pair_of_numbers, range_of_areas
-from cls_env.arguments import as_plain, number
+from cls_env.arguments import as_plain, number, word
+from cls_env.naming import lookup
 
 TRIES = 10
+INTERPOLATIONS = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
 
 
 class TrainView(nn.Module):
@@ -80,17 +83,22 @@ class CentralView(nn.Module):
     Args:
         size: Side of the view, or its height and width, in pixels.
         crop_fraction: Side of the view / shorter side of the resized image; 0.875 takes 224 out of 256 pixels.
+        interpolation: `"bilinear"` or `"bicubic"`, both with antialiasing.
 
     Raises:
         ValueError: An argument is out of range.
     """
 
-    def __init__(self, size: int | tuple[int, int], crop_fraction: float = 0.875) -> None:
+    def __init__(
+        self, size: int | tuple[int, int], crop_fraction: float = 0.875, interpolation: str = "bilinear"
+    ) -> None:
         super().__init__()
         self.size = _height_and_width(size)
         self.crop_fraction = number("crop_fraction", crop_fraction)
         if not 0 < self.crop_fraction <= 1:
             raise ValueError(f"crop_fraction is a share of the side in (0, 1], not {crop_fraction}")
+        self.interpolation = word("interpolation", interpolation)
+        self._mode = lookup("interpolation", self.interpolation, INTERPOLATIONS)
 
     def forward(self, images: Tensor) -> Tensor:
         """The view of each image.
@@ -109,7 +117,8 @@ class CentralView(nn.Module):
         if images.shape[2:] == self.size:
             return views
         shorter_side = int(min(self.size) / self.crop_fraction)
-        return center_crop(resize(views, [shorter_side], antialias=True), list(self.size)).clamp(max=1)
+        resized = resize(views, [shorter_side], self._mode, antialias=True)
+        return center_crop(resized, list(self.size)).clamp(0, 1)  # bicubic weights may be negative
 
 
 def random_crops(

@@ -18,7 +18,8 @@ from timm.data.constants import (
 )
 from torch import Tensor, nn
 
-import agents.micro_vit  # noqa: F401  # registers the embedded model with timm
+import agents.micro_vit
+import agents.small_resnet  # noqa: F401  # both register models with timm
 from agents.model_names import timm_name
 from agents.weights import put_weights, read_weights
 from cls_env.naming import lookup
@@ -68,21 +69,6 @@ def create_backbone(
     if tensors is not None:
         put_weights(backbone, tensors, f"weights file {weights} for {model} of {image_size} images")
     return backbone.eval().requires_grad_(False)
-
-
-def native_input_size(model: str) -> int:
-    """Side of the images for which a timm model's weights were made, in pixels.
-
-    Raises:
-        ValueError: timm knows no such model, or it is of another collection.
-    """
-    model = timm_name(model)
-    lookup("model", model.split(".")[0], dict.fromkeys(timm.list_models(), True))
-    try:
-        config = timm.get_pretrained_cfg(model)
-    except RuntimeError as error:
-        raise ValueError(f"timm knows {model.split('.')[0]!r}, but not the weights {model!r}: {error}") from error
-    return int(config.input_size[-1]) if config is not None else 224
 
 
 def _create(model: str, pretrained: bool, image_size: tuple[int, int]) -> nn.Module:

@@ -41,6 +41,8 @@ _PART = re.compile(
 """What of a checkpoint's names is a part of it; nothing else is read or written."""
 DEFAULT_ADAPTER = "default"
 """peft's name for the first adapter."""
+EARLIER_VIEW = {"crop_fraction": 0.875, "interpolation": "bilinear"}
+"""The test view of checkpoints that do not describe it, whatever the backbone."""
 
 
 def save_checkpoint(
@@ -123,13 +125,13 @@ def describe_policy(policy: ViTPolicy) -> dict[str, Any]:
 def saved_policy_arguments(description: dict[str, Any]) -> dict[str, Any]:
     """The arguments of a `ViTPolicy` as described by `describe_policy`, without `optimizer_class` if it is unnamed.
 
-    Entries of `PolicyConfig` that the description lacks, being older, have their defaults.
+    Entries of `PolicyConfig` that the description lacks, being older, have the values that they stood for then.
 
     Raises:
         ValueError: The description has an entry that `PolicyConfig` lacks, lacks one of its own, or one is damaged.
     """
     check_entries(description, POLICY, "the checkpoint")
-    entries = dict(description["policy"])
+    entries = EARLIER_VIEW | description["policy"]
     rank = entries.pop("lora_rank", None)  # checkpoints from before modules had arguments
     if rank is not None and entries.get("peft") == "lora":
         entries["peft"] = f"lora:r={rank}"

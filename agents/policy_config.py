@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from agents.augmentation import INTERPOLATIONS
 from agents.micro_vit import MICRO_VIT
 from agents.model_names import timm_name
 from cls_env.arguments import number, truth_value, whole_number, word
-from cls_env.naming import parse_specification
+from cls_env.naming import lookup, parse_specification
 
 LARGEST_SEED = 2**63 - 1
 """The largest number that PyTorch's generators take."""
@@ -33,8 +34,11 @@ class PolicyConfig:
     """Mean and deviation of the pixels: checkpoint for those of the model's name, or imagenet, half, clip, none."""
     input_size: int | None = None
     """Side of the square views that the model sees; by default, the observation's own height and width."""
-    crop_fraction: float = 0.875
-    """Where views are of another size than observations: side of the central view over that of the resized image."""
+    crop_fraction: float | None = None
+    """Where views are of another size than observations: side of the central view over that of the resized image. By
+    default that of the checkpoint, as timm has it: 0.9 for augreg ViTs, 1 for DINOv2."""
+    interpolation: str | None = None
+    """Where views are of another size than observations: bicubic or bilinear resizing; by default the checkpoint's."""
     peft: str = "lora"
     """What learns in the backbone: a name in `agents.peft_modules.PEFT_MODULES`, with arguments or without."""
     blocks: tuple[int, ...] = (0, 1, 2, 3, 4)
@@ -76,11 +80,19 @@ def _side(name: str, value: Any) -> int | None:
     return None if value is None else whole_number(name, value, least=1)
 
 
-def _share_of_side(name: str, value: Any) -> float:
+def _share_of_side(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
     share = number(name, value)
     if not 0 < share <= 1:
         raise ValueError(f"{name} is a share of the side in (0, 1], not {value!r}")
     return share
+
+
+def _interpolation(name: str, value: Any) -> str | None:
+    if value is not None:
+        lookup(name, word(name, value), INTERPOLATIONS)
+    return value
 
 
 def _indices(name: str, value: Any) -> tuple[int, ...]:
@@ -107,6 +119,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "normalisation": word,
     "input_size": _side,
     "crop_fraction": _share_of_side,
+    "interpolation": _interpolation,
     "peft": _specification,
     "blocks": _indices,
     "method": _specification,

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from agents import EPG
-from agents.backbone import native_input_size
 from agents.methods import NO_OBJECTIVE, check_method, make_method
+from agents.native_view import native_view
 from agents.objectives import make_objective
 from agents.peft_modules import check_peft_module
 from agents.policy_config import PolicyConfig
@@ -24,9 +24,6 @@ from cls_env import DATASETS, ImageDataset, TaskStream
 from cls_env.datasets import DatasetCard
 from cls_env.naming import lookup
 from experiments.config import PATHS, RunConfig, Settings, parse_option
-
-CROP_FRACTION = 0.875
-"""Photographs are stored somewhat larger than what the model sees of them: 256 for 224 pixels."""
 
 RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, inf),
@@ -56,7 +53,7 @@ def check(config: RunConfig) -> None:
     check_peft_module(config.peft)
     _check_paths(config)
     method = check_method(config.method, config.peft, config.objective)
-    native_input_size(config.model)
+    native_view(config.model)
     _check_ranges(config)
     if config.scenario == "online" and config.epochs != 1:
         raise ValueError(f"--scenario online shows each image once: give --epochs 1, not {config.epochs}")
@@ -160,13 +157,15 @@ def loader_options(config: RunConfig) -> dict[str, Any]:
         if name in options:
             raise ValueError(f"--options names {name} twice")
         options[name] = value
-    for name in ("root", "image_size"):
-        if (value := getattr(config, name)) is not None:
-            if name in options:
-                raise ValueError(f"{name} is given twice: as --{name.replace('_', '-')} and among --options")
-            options[name] = value
-    if "image_size" not in options and "image_size" in signature(card.load_function()).parameters:
+    for name in ("root", "image_size", "interpolation"):
+        if getattr(config, name) is not None and name in options:
+            raise ValueError(f"{name} is given twice: as --{name.replace('_', '-')} and among --options")
+    options |= {name: value for name in ("root", "image_size") if (value := getattr(config, name)) is not None}
+    taken = signature(card.load_function()).parameters
+    if "image_size" not in options and "image_size" in taken:
         options["image_size"] = stored_size(config, card)
+    if "interpolation" not in options and "interpolation" in taken:
+        options["interpolation"] = interpolation(config)
     if card.generated:
         options.setdefault("seed", config.seeds.images)
     return options
@@ -189,11 +188,11 @@ def _read_matrix(file: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 def input_size(config: Settings) -> int:
     """Side of what the model sees: as configured, or as its weights were made for."""
-    return config.input_size or native_input_size(config.model)
+    return config.input_size or native_view(config.model).size
 
 
 def stored_size(config: Settings, card: DatasetCard) -> int:
-    """Side at which images are kept: room for crops where the set is augmented, and no more than was published."""
+    """Side at which images are kept: that of which the test view is the centre, of photographs as far as published."""
     if config.image_size is not None:
         return config.image_size
     wanted = int(input_size(config) / crop_fraction(config))
@@ -208,16 +207,28 @@ def augments(config: Settings) -> bool:
 
 
 def crop_fraction(config: Settings) -> float:
-    """Side of what is seen at test over that of the resized image: a character's margin is not cut off."""
+    """Side of what is seen at test over that of the resized image: as configured, or as its weights were tested.
+
+    A character's margin is not cut off.
+    """
     if config.crop_fraction is not None:
         return config.crop_fraction
-    return CROP_FRACTION if DATASETS[config.dataset].augment else 1.0
+    return native_view(config.model).crop_fraction if DATASETS[config.dataset].augment else 1.0
+
+
+def interpolation(config: Settings) -> str:
+    """How images are resized for their store and for the test view: as configured, or as its weights were tested."""
+    return config.interpolation or native_view(config.model).interpolation
 
 
 def policy_entries(config: Settings) -> dict[str, Any]:
     """The entries of `PolicyConfig` that a configuration sets."""
     entries = {name: getattr(config, name) for name in PolicyConfig.__dataclass_fields__ if hasattr(config, name)}
-    return entries | {"input_size": input_size(config), "crop_fraction": crop_fraction(config)}
+    return entries | {
+        "input_size": input_size(config),
+        "crop_fraction": crop_fraction(config),
+        "interpolation": interpolation(config),
+    }
 
 
 def make_agent(config: RunConfig, stream: TaskStream) -> EPG:

@@ -22,6 +22,7 @@ from experiments.idle import refuse_idle
 from experiments.outcome import Places, carry_out, check_comparison, keep_figures, show_plan
 from experiments.ownership import owned
 from experiments.presets import PRESETS, Preset
+from experiments.presets.listing import preset_lines
 from experiments.pretrain import PretrainConfig, check_pretraining, pretrain
 from experiments.progress import progress_bar
 from experiments.results import RunFolder, place_of
@@ -133,16 +134,16 @@ def _show_left_out(stream: TaskStream) -> None:
 
 
 def presets_command() -> None:
-    """List published runs; `presets NAME` carries one out, with `compare`'s options to change it."""
+    """List published runs; `presets NAME` carries one out, with `compare`'s options to change it.
+
+    Of each: its published figures, which of its settings are as published, what the publication leaves open, and where
+    our run is known to differ.
+    """
     for preset in PRESETS.values():
-        config = preset.config
-        count = len(objective_entries(config))
+        count = len(objective_entries(preset.config))
         say(titled(preset.name, f"{preset.title}; {count} runs"), highlight=False)
-        if preset.reported:
-            figures = ", ".join(f"{contender} {figure}" for contender, figure in preset.reported.items())
-            say(f"    published, %: {figures}", highlight=False)
-        if preset.remark:
-            say(f"    {preset.remark}", highlight=False)
+        for line in preset_lines(preset):
+            say(f"    {line}", highlight=False)
 
 
 def objectives_command() -> None:

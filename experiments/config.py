@@ -30,7 +30,8 @@ class StreamSettings:
     root: str | None = None
     """Where the images are: the folder or archive, for --dataset folder; the folder of a published set."""
     image_size: int | None = None
-    """Side in pixels at which images are stored; by default what the model's views are cropped from: 256 for 224."""
+    """Side in pixels at which images are stored; by default what the test view is cropped from: 248 for
+    the 224 of augreg ViTs."""
     options: tuple[str, ...] = ()
     """Further arguments of the image set's loader, all after one --options: test_fraction=0.2 on_error=skip."""
     scenario: str = "class-incremental"
@@ -77,7 +78,11 @@ class PolicySettings:
     input_size: int | None = None
     """Side in pixels of what the model sees; by default the size its weights were made for."""
     crop_fraction: float | None = None
-    """Side of what is seen at test over the side of the resized image: by default 0.875, of characters all."""
+    """Side of what is seen at test over the side of the resized image: by default as timm has it for the model's
+    weights, 0.9 for augreg ViTs; of characters all."""
+    interpolation: Literal["bicubic", "bilinear"] | None = None
+    """How images are resized when they are stored and when they are tested on; by default as timm has it for the
+    model's weights."""
     peft: str = "lora"
     """What learns in the backbone: lora, adapter, prefix ... or lora:r=8,scale=true; full for all of it, or none."""
     blocks: tuple[int, ...] = (0, 1, 2, 3, 4)

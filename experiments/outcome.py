@@ -17,6 +17,7 @@ from experiments.building import check
 from experiments.comparison import Entry, Job, check_different, check_workers, kinds, run_all
 from experiments.display import compute, plan_lines
 from experiments.figures import save_figures
+from experiments.native_size import size_warning
 from experiments.plan import make_plan
 from experiments.report import SHOWN, rich_tables, write_report
 from experiments.terminal import say, show
@@ -112,6 +113,9 @@ def show_plan(entries: Sequence[Entry]) -> None:
     ]
     plans = {shape: make_plan(shape) for shape in dict.fromkeys(shapes)}
     say(first)
+    seen = dict.fromkeys((entry.config.model, entry.config.input_size) for entry in entries)
+    for warning in filter(None, (size_warning(*view) for view in seen)):
+        say(warning)
     for line in plan_lines(next(iter(plans.values())), first.precision):
         show(line) if isinstance(line, Table) else say(line)
     if len(entries) > 1:

@@ -50,25 +50,31 @@ _TURNS = {
 }
 
 
-def _crop(image: Image.Image, side: Side) -> Image.Image:
-    return ImageOps.fit(image, side, Image.Resampling.BICUBIC)
+def _crop(image: Image.Image, side: Side, resampling: Image.Resampling) -> Image.Image:
+    return ImageOps.fit(image, side, resampling)
 
 
-def _squash(image: Image.Image, side: Side) -> Image.Image:
-    return image.resize(side, Image.Resampling.BICUBIC)
+def _squash(image: Image.Image, side: Side, resampling: Image.Resampling) -> Image.Image:
+    return image.resize(side, resampling)
 
 
-def _pad(image: Image.Image, side: Side) -> Image.Image:
+def _pad(image: Image.Image, side: Side, resampling: Image.Resampling) -> Image.Image:
     scale = side[0] / max(image.size)
-    inner = image.resize([max(1, round(length * scale)) for length in image.size], Image.Resampling.BICUBIC)
+    inner = image.resize([max(1, round(length * scale)) for length in image.size], resampling)
     square = Image.new("RGB", side)
     square.paste(inner, ((side[0] - inner.width) // 2, (side[1] - inner.height) // 2))
     return square
 
 
-RESIZE_RULES: dict[str, Callable[[Image.Image, Side], Image.Image]] = {"crop": _crop, "squash": _squash, "pad": _pad}
+RESIZE_RULES: dict[str, Callable[[Image.Image, Side, Image.Resampling], Image.Image]] = {
+    "crop": _crop,
+    "squash": _squash,
+    "pad": _pad,
+}
 """How an image becomes a square: `"crop"` scales the shorter side and keeps the centre, `"squash"` scales both sides,
-`"pad"` scales the longer side and fills with black. All bicubic."""
+`"pad"` scales the longer side and fills with black."""
+INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+"""Pillow's filters, which antialias."""
 
 
 class ImageReader(Protocol):
@@ -125,6 +131,7 @@ def read_square(
     image_size: int,
     resize: str = "crop",
     *,
+    interpolation: str = "bicubic",
     background: str = "white",
     bit_depth: int = DEPTH,
     max_pixels: int = MOST_PIXELS,
@@ -140,6 +147,7 @@ def read_square(
         reference: Its name for the reader.
         image_size: Side in pixels.
         resize: A key of `RESIZE_RULES`.
+        interpolation: A key of `INTERPOLATIONS`.
         background: Colour under transparent pixels, as Pillow's `ImageColor` reads it: `"white"`, `"#202020"`.
         bit_depth: How many bits of 16-bit grey are in use, 8 to 16: with 12, the value 4095 is white.
         max_pixels: Of the image in its file.
@@ -160,7 +168,8 @@ def read_square(
         if warned:  # of metadata; what is wrong with pixels is an error
             found[UNREADABLE_METADATA] = 1
         image = _on_background(_eight_bits(image, bit_depth, found), background, found)
-        pixels = np.asarray(RESIZE_RULES[resize](image, (image_size, image_size)))
+        side = (image_size, image_size)
+        pixels = np.asarray(RESIZE_RULES[resize](image, side, INTERPOLATIONS[interpolation]))
     except Image.DecompressionBombError as error:
         place = reader.place(reference)
         raise ValueError(f"{place} has more than {max_pixels:,} pixels: raise max_pixels, or remove it") from error

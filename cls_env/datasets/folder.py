@@ -31,6 +31,7 @@ def load_folder(
     class_sort: str = "numeric",
     seed: int = 0,
     resize: str = "crop",
+    interpolation: str = "bicubic",
     background: str = "white",
     bit_depth: int = DEPTH,
     max_pixels: int = MOST_PIXELS,
@@ -61,6 +62,7 @@ def load_folder(
             `"text"` always by name, which gives streams of earlier versions their fingerprints.
         seed: Fixes the seeded split.
         resize: `"crop"`, `"squash"` or `"pad"`, see `RESIZE_RULES`.
+        interpolation: `"bicubic"` or `"bilinear"`, with antialiasing.
         background: Colour under transparent pixels, such as `"white"` or `"#202020"`.
         bit_depth: How many bits of 16-bit grey images are in use, 8 to 16: 12 for images of a 12-bit camera.
         max_pixels: The most pixels that a file may have.
@@ -79,6 +81,7 @@ def load_folder(
     options = StoreOptions(
         image_size=image_size,
         resize=resize,
+        interpolation=interpolation,
         on_error=on_error,
         workers=workers,
         background=background,

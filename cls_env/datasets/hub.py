@@ -66,6 +66,7 @@ def load_hub(
     seed: int = 0,
     revision: str | None = None,
     resize: str = "crop",
+    interpolation: str = "bicubic",
     background: str = "white",
     bit_depth: int = DEPTH,
     max_pixels: int = MOST_PIXELS,
@@ -96,6 +97,7 @@ def load_hub(
         seed: Fixes which.
         revision: Branch, tag or commit on the hub; a local folder has none.
         resize: `"crop"`, `"squash"` or `"pad"`, see `RESIZE_RULES`.
+        interpolation: `"bicubic"` or `"bilinear"`, with antialiasing.
         background: Colour under transparent pixels.
         bit_depth: How many bits of 16-bit grey images are in use, 8 to 16.
         max_pixels: The most pixels that an image may have.
@@ -116,6 +118,7 @@ def load_hub(
     options = StoreOptions(
         image_size=image_size,
         resize=resize,
+        interpolation=interpolation,
         on_error=on_error,
         workers=workers,
         background=background,

@@ -53,6 +53,7 @@ class PublishedSet:
         seed: int = 0,
         download: bool = False,
         resize: str = "crop",
+        interpolation: str = "bicubic",
         on_error: str = "raise",
         workers: int | None = None,
     ) -> StoredDataset:
@@ -67,6 +68,7 @@ class PublishedSet:
             seed: Fixes which.
             download: Fetch what is missing.
             resize: `"crop"`, `"squash"` or `"pad"`, see `RESIZE_RULES`.
+            interpolation: `"bicubic"` or `"bilinear"`, with antialiasing.
             on_error: `"raise"`, or `"skip"` to leave out files that can't be decoded.
             workers: Decoding processes; by default one for each core.
 
@@ -75,7 +77,9 @@ class PublishedSet:
             ValueError: An argument is out of range, or the files are damaged.
         """
         side = self.image_size if image_size is None else image_size
-        options = StoreOptions(image_size=side, resize=resize, on_error=on_error, workers=workers)
+        options = StoreOptions(
+            image_size=side, resize=resize, interpolation=interpolation, on_error=on_error, workers=workers
+        )
         share = None if test_fraction is None else check_fraction(test_fraction)
         number = whole_number("seed", seed, 0)
         folder = data_folder(self.name, root)

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from cls_env.arguments import whole_number
 from cls_env.datasets.decoding import (
     DEPTH,
+    INTERPOLATIONS,
     MOST_PIXELS,
     RESIZE_RULES,
     Facts,
@@ -50,6 +51,7 @@ class StoreOptions:
     Attributes:
         image_size: Side of the square images, in pixels.
         resize: A key of `RESIZE_RULES`.
+        interpolation: A key of `INTERPOLATIONS`.
         on_error: `"raise"` stops at a file or folder that can't be read, followed or decoded; `"skip"` leaves it out,
             counts it and names it in `store.json`.
         workers: Decoding processes; by default one for each core.
@@ -63,6 +65,7 @@ class StoreOptions:
 
     image_size: int
     resize: str = "crop"
+    interpolation: str = "bicubic"
     on_error: str = "raise"
     workers: int | None = None
     background: str = "white"
@@ -78,12 +81,14 @@ class StoreOptions:
             raise ValueError(f"bit_depth is the number of bits in use, 8 to 16, not {self.bit_depth}")
         check_background(self.background)
         lookup("resize rule", self.resize, RESIZE_RULES)
+        lookup("interpolation", self.interpolation, INTERPOLATIONS)
         lookup("on_error", self.on_error, ON_ERROR)
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What of the options decides what a store holds."""
-        return {name: value for name, value in asdict(self).items() if name != "workers"}
+        """What of the options decides what a store holds; without bicubic interpolation, which all stores once had."""
+        left_out = {"workers": self.workers, "interpolation": "bicubic"}.items()
+        return dict(item for item in asdict(self).items() if item not in left_out)
 
 
 class Decoded(NamedTuple):
@@ -147,6 +152,7 @@ def build_store(room: Path, name: str, listing: Listing, options: StoreOptions, 
         "name": name,
         "image_size": options.image_size,
         "resize": options.resize,
+        "interpolation": options.interpolation,
         "images": len(train) + len(validation) + len(test),
         "validation_images": len(validation),
         "skipped": report.skipped,
@@ -218,6 +224,7 @@ def _decode_chunk(reader: ImageReader, rows: Sequence[Row], options: StoreOption
                 row.reference,
                 options.image_size,
                 options.resize,
+                interpolation=options.interpolation,
                 background=options.background,
                 bit_depth=options.bit_depth,
                 max_pixels=options.max_pixels,

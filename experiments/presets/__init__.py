@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from experiments.presets.ablations import ABLATIONS
 from experiments.presets.lae import LAE
-from experiments.presets.paper import PAPER
 from experiments.presets.preset import Preset
+from experiments.presets.table1 import PRESETS_1
+from experiments.presets.table2 import PRESETS_2
+from experiments.presets.table3 import PRESETS_3
 
 __all__ = ["PRESETS", "Preset"]
 
-PRESETS: dict[str, Preset] = {preset.name: preset for preset in (*PAPER, *LAE)}
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in (*PRESETS_1, *PRESETS_2, *ABLATIONS, *PRESETS_3, *LAE)}

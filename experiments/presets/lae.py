@@ -5,11 +5,31 @@ from __future__ import annotations
 from experiments.comparison import CompareConfig
 from experiments.presets.preset import Preset
 
-REMARK = (
-    "in the first of LAE's three class orders, the natural; "
-    "its batches drop the last images of an epoch, ours go on into the next"
+SOURCE = "gqk/LAE, config/base and the transforms of its code"
+STATED = (
+    "model",
+    "peft",
+    "method",
+    "blocks",
+    "class_order",
+    "epochs",
+    "freeze_fraction",
+    "optimizer",
+    "learning_rate",
+    "weight_decay",
+    "batch_size",
+    "crop_scale",
+    "crop_fraction",
+    "interpolation",
+    "normalisation",
 )
-
+OPEN = ("their weights file ViT-B_16.npz is taken to be timm's orig_in21k",)
+DEPARTS = (
+    "one of LAE's three class orders, the natural, is run; the others are given by --class-order",
+    "their batches drop the last images of an epoch, ours go on into the next",
+    "their accuracy is over images, A_T here is the mean over tasks",
+)
+STORED = "random crops are cut from the central square, stored at 256 px; theirs from the whole image"
 
 MODULES = {
     "lora": "lora:r=5,scale=true",
@@ -26,8 +46,10 @@ def lae(dataset: str, epochs: int, learning_rate: float, peft: str) -> CompareCo
         class_order="natural",
         model="vit_base_patch16_224.orig_in21k",
         normalisation="none",
+        crop_fraction=0.875,
+        interpolation="bilinear",
         peft=peft,
-        method="lae",
+        method="lae:decay=0.9999,reference_batch=24",
         blocks=(0, 1, 2, 3, 4),
         epochs=epochs,
         freeze_fraction=0.6,
@@ -42,20 +64,31 @@ def lae(dataset: str, epochs: int, learning_rate: float, peft: str) -> CompareCo
     )
 
 
+def _preset(name: str, title: str, config: CompareConfig, departs: tuple[str, ...] = DEPARTS) -> Preset:
+    return Preset(
+        name=name,
+        title=title,
+        config=config,
+        source=SOURCE,
+        stated=STATED,
+        open=OPEN,
+        departs=departs,
+    )
+
+
 def _presets(module: str, peft: str) -> tuple[Preset, Preset]:
     ending = "" if module == "lora" else f"-{module}"
     return (
-        Preset(
-            name=f"lae-cifar100{ending}",
-            title=f"LAE's setting on Split-CIFAR-100, 10 tasks, {module}: 5 epochs, the first 3 head only",
-            config=lae("cifar100", 5, 0.0028125, peft),
-            remark=REMARK,
+        _preset(
+            f"lae-cifar100{ending}",
+            f"LAE's setting on Split-CIFAR-100, 10 tasks, {module}: 5 epochs, the first 3 head only",
+            lae("cifar100", 5, 0.0028125, peft),
         ),
-        Preset(
-            name=f"lae-imagenet-r{ending}",
-            title=f"LAE's setting on Split-ImageNet-R, 10 tasks, {module}: 50 epochs, the first 30 head only",
-            config=lae("imagenet-r", 50, 0.00046875, peft),
-            remark=REMARK,
+        _preset(
+            f"lae-imagenet-r{ending}",
+            f"LAE's setting on Split-ImageNet-R, 10 tasks, {module}: 50 epochs, the first 30 head only",
+            lae("imagenet-r", 50, 0.00046875, peft),
+            (*DEPARTS, STORED),
         ),
     )
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from agents.methods import METHODS, NO_OBJECTIVE
 from cls_env.naming import lookup, parse_specification
 from experiments.comparison import Entry
-from experiments.presets.paper import TABLE_1, TABLE_1_TASKS
+from experiments.presets.table1 import TABLE_1, TABLE_1_TASKS
 from experiments.report import label_of
 from experiments.studies.figures import against, heat_map, points
 from experiments.studies.method_figures import accuracy_against_cost, forgetting_by_task, gain_over

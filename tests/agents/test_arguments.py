@@ -169,6 +169,7 @@ def test_wrong_arguments_are_named_before_training(given: dict[str, Any], messag
         ("crop_fraction", 0, r"crop_fraction is a share of the side in \(0, 1\], not 0"),
         ("crop_fraction", 1.1, r"crop_fraction is a share of the side in \(0, 1\], not 1.1"),
         ("crop_fraction", "1", "crop_fraction must be a number"),
+        ("interpolation", "nearest", "unknown interpolation 'nearest'"),
         ("peft", 3, "peft: expected text, 'name'.*, not 3"),
         ("method", None, "method: expected text, 'name'.*, not None"),
         ("blocks", (-1,), r"blocks are indices of transformer blocks, as in \(0, 1, 2\), not \(-1,\)"),

@@ -138,7 +138,11 @@ def test_flipped_views_are_mirrors_and_have_their_share(flip: float) -> None:
     assert abs(mirrored.float().mean().item() - flip) <= 3 * (flip * (1 - flip) / 4000) ** 0.5
 
 
-@pytest.mark.parametrize("views", [TrainView(24), CentralView(24)])
+@pytest.mark.parametrize(
+    "views",
+    [TrainView(24), CentralView(24), CentralView(24, interpolation="bicubic")],
+    ids=["train", "test", "bicubic"],
+)
 @pytest.mark.parametrize(("height", "width"), [(24, 24), (10, 12), (70, 31), (1, 1)])
 def test_views_are_float32_between_0_and_1(views: Any, height: int, width: int) -> None:
     images = torch.cat([noise(6, height, width), torch.full((6, 3, height, width), 255, dtype=torch.uint8)])
@@ -168,6 +172,9 @@ def test_test_view_resizes_and_cuts_the_centre_as_torchvision_does(
     expected = v2.Compose([v2.Resize(resized, antialias=True), v2.CenterCrop(size)])
     views = CentralView(size, fraction)(images)
     torch.testing.assert_close(views, expected(images.float()) / 255, rtol=0, atol=1e-6)
+    cubic = v2.Compose([v2.Resize(resized, v2.InterpolationMode.BICUBIC, antialias=True), v2.CenterCrop(size)])
+    smooth = CentralView(size, fraction, "bicubic")(images)
+    torch.testing.assert_close(smooth, (cubic(images.float()) / 255).clamp(0, 1), rtol=0, atol=1e-6)
     assert (views - expected(images).float() / 255).abs().max() <= 1.01 / 255
 
 
@@ -191,6 +198,7 @@ def test_test_view_keeps_images_of_its_size() -> None:
         (CentralView, {"size": -1}, "size is the side of a view"),
         (CentralView, {"size": 8, "crop_fraction": 0.0}, "crop_fraction is a share of the side"),
         (CentralView, {"size": 8, "crop_fraction": 1.1}, "crop_fraction is a share of the side"),
+        (CentralView, {"size": 8, "interpolation": "lanczos"}, "unknown interpolation 'lanczos'"),
     ],
 )
 def test_bad_arguments_are_named(view: Any, arguments: dict[str, Any], message: str) -> None:

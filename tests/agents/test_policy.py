@@ -478,13 +478,13 @@ def with_entries(file: Path, change: Callable[[dict[str, Any]], object]) -> Path
     return rewritten(file, "model.json", json.dumps(description).encode())
 
 
-def test_older_descriptions_have_the_defaults(tmp_path: Path, images: torch.Tensor) -> None:
+def test_older_descriptions_have_what_they_stood_for(tmp_path: Path, images: torch.Tensor) -> None:
     policy = make_policy()
     policy.begin_task([0, 1], freeze_peft=False)
     step(policy, images)
-    new = ("weights", "normalisation", "input_size", "crop_fraction")
+    new = ("weights", "normalisation", "input_size", "crop_fraction", "interpolation")
     older = with_entries(saved(policy, tmp_path / "a.zip"), lambda entries: [entries.pop(name) for name in new])
-    assert loaded(older).config == PolicyConfig()
+    assert loaded(older).config == PolicyConfig(crop_fraction=0.875, interpolation="bilinear")
     assert changed(loaded(older), policy.state_dict()) == set()
 
 

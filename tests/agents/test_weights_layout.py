@@ -14,8 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from agents import PolicyConfig
-from agents.backbone import create_backbone, native_input_size, weights_hash
+from agents.backbone import create_backbone, weights_hash
 from agents.model_names import timm_name
+from agents.native_view import native_view
 from agents.weights import read_weights
 from agents.weights_layout import without_prefix
 from tests.agents.test_weights import VIT, Intruder, assert_holds, vit  # noqa: F401
@@ -170,7 +171,7 @@ def test_names_of_timms_hub_are_timms_names(name: str) -> None:
     plain = create_backbone("vit_micro_patch8_32", True, (32, 32), 0)
     asked = create_backbone(name.format("vit_micro_patch8_32.glyphs"), True, (32, 32), 0)
     assert weights_hash(asked) == weights_hash(plain)
-    assert native_input_size(name.format("vit_base_patch16_384.augreg_in21k_ft_in1k")) == 384
+    assert native_view(name.format("vit_base_patch16_384.augreg_in21k_ft_in1k")).size == 384
     assert PolicyConfig(model=name.format("vit_micro_patch8_32")).model == "vit_micro_patch8_32"
 
 
@@ -187,7 +188,7 @@ def test_names_of_timms_hub_are_timms_names(name: str) -> None:
 def test_models_of_others_are_refused_with_the_way(name: str) -> None:
     asked: list[Callable[[], object]] = [
         lambda: create_backbone(name, True, (32, 32), 0),
-        lambda: native_input_size(name),
+        lambda: native_view(name),
         lambda: PolicyConfig(model=name),
         lambda: timm_name(name),
     ]
@@ -196,7 +197,7 @@ def test_models_of_others_are_refused_with_the_way(name: str) -> None:
             ask()
         assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="unknown model 'vit_tinny_patch16_224'; did you mean 'vit_tiny_patch16_224'"):
-        native_input_size("hf-hub:timm/vit_tinny_patch16_224")
+        native_view("hf-hub:timm/vit_tinny_patch16_224")
 
 
 @pytest.mark.parametrize("file", ["run.ckpt", "run.pth.tar", "run.tar"])

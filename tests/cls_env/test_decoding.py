@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from cls_env import load_dataset
 from cls_env.datasets.decoding import TreeReader, read_square
+from cls_env.datasets.store_build import StoreOptions
 from cls_env.datasets.trees import open_tree
 
 
@@ -47,6 +48,28 @@ def test_ink_on_a_transparent_ground_stays(tmp_path: Path, mode: str, capsys: py
     assert int(grey.train_images[0, 0, 0, 0]) == 0x40
     with pytest.raises(ValueError, match="background must be a colour such as 'white' or '#202020', not 'whitish'"):
         load_dataset("folder", root=root, test_fraction=0.25, background="whitish")
+
+
+def test_interpolations_have_stores_of_their_own(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    root = folders(tmp_path / "set", ".png", lambda name: Image.fromarray(pixels))
+    sets = {
+        name: load_dataset("folder", root=root, image_size=24, test_fraction=0.25, interpolation=name)
+        for name in ("bicubic", "bilinear")
+    }
+    usual = load_dataset("folder", root=root, image_size=24, test_fraction=0.25)
+    assert usual.path == sets["bicubic"].path != sets["bilinear"].path
+    assert usual.images_sha256 != sets["bilinear"].images_sha256
+    expected = Image.fromarray(pixels).resize((24, 24), Image.Resampling.BILINEAR)
+    assert (sets["bilinear"].train_images == np.asarray(expected)).all()
+    with pytest.raises(ValueError, match="unknown interpolation 'lanczos'"):
+        load_dataset("folder", root=root, test_fraction=0.25, interpolation="lanczos")
+
+
+def test_bicubic_stores_keep_the_identity_from_before_there_were_others() -> None:
+    earlier = ["image_size", "resize", "on_error", "background", "bit_depth", "max_pixels"]
+    assert list(StoreOptions(image_size=16).identity) == earlier
+    assert StoreOptions(image_size=16, interpolation="bilinear").identity["interpolation"] == "bilinear"
 
 
 def test_colours_hidden_under_transparency_stay_hidden(tmp_path: Path) -> None:

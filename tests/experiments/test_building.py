@@ -13,7 +13,16 @@ import torch
 from safetensors.torch import save_file
 
 from cls_env import DATASETS
-from experiments.building import augments, learning_rate, make_agent, make_stream, stored_size, task_images
+from experiments.building import (
+    augments,
+    learning_rate,
+    loader_options,
+    make_agent,
+    make_stream,
+    policy_entries,
+    stored_size,
+    task_images,
+)
 from experiments.comparison import BoundsConfig, CompareConfig, bounds_entries, objective_entries
 from experiments.config import RunConfig, shared_settings
 from experiments.results import RunFolder
@@ -32,11 +41,15 @@ def config(image_zip: Path) -> RunConfig:
 @pytest.mark.parametrize(
     ("changes", "stored"),
     [
-        ({"model": VIT, "dataset": "imagenet-r"}, 256),
-        ({"model": VIT, "dataset": "imagenet-r", "input_size": 384}, 438),
+        ({"model": VIT, "dataset": "imagenet-r"}, 248),
+        ({"model": VIT, "dataset": "imagenet-r", "input_size": 384}, 426),
+        ({"model": VIT, "dataset": "imagenet-r", "crop_fraction": 0.875}, 256),
+        ({"model": VIT, "dataset": "imagenet-r", "weights": "w.npz"}, 248),
         ({"model": VIT, "dataset": "cifar100"}, 32),
-        ({"model": VIT, "dataset": "clrs25"}, 256),
-        ({"dataset": "imagenet-r"}, 36),
+        ({"model": VIT, "dataset": "clrs25"}, 248),
+        ({"model": "vit_base_patch14_dinov2.lvd142m", "dataset": "imagenet-r"}, 518),
+        ({"dataset": "imagenet-r"}, 32),
+        ({"dataset": "caltech101", "crop_fraction": 0.875}, 36),
         ({"dataset": "digits"}, 32),
         ({"dataset": "omniglot", "model": VIT}, 224),
         ({"dataset": "imagenet-r", "model": VIT, "crop_fraction": 0.5}, 448),
@@ -55,12 +68,28 @@ def test_photographs_are_augmented_and_characters_are_not() -> None:
 
 
 def test_a_stored_photograph_needs_no_resizing_at_test_and_a_character_loses_no_margin(config: RunConfig) -> None:
-    agent = make_agent(config, stream := make_stream(config))
-    images = torch.from_numpy(stream.dataset.test_images[:3].copy()).permute(0, 3, 1, 2)
-    assert torch.equal(agent.policy.central_view(images), images[:, :, 2:34, 2:34] / 255)
+    for fraction, seen in ((0.875, slice(2, 34)), (None, slice(0, 32))):
+        photographs = replace(config, crop_fraction=fraction)
+        agent = make_agent(photographs, stream := make_stream(photographs))
+        images = torch.from_numpy(stream.dataset.test_images[:3].copy()).permute(0, 3, 1, 2)
+        assert torch.equal(agent.policy.central_view(images), images[:, :, seen, seen] / 255)
     characters = replace(RunConfig(), input_size=48, model="vit_micro_patch8_32", device="cpu")
     agent = make_agent(characters, make_stream(characters))
     assert agent.policy.central_view.crop_fraction == 1.0
+
+
+def test_images_are_resized_as_the_checkpoint_was_tested(config: RunConfig) -> None:
+    bilinear = replace(config, model="dla34.in1k", peft="none", pretrained=False)
+    for run_config, expected in (
+        (config, "bicubic"),
+        (bilinear, "bilinear"),
+        (replace(bilinear, interpolation="bicubic"), "bicubic"),
+    ):
+        assert loader_options(run_config)["interpolation"] == policy_entries(run_config)["interpolation"] == expected
+    assert "interpolation" not in loader_options(replace(RunConfig(), interpolation="bilinear"))
+    assert loader_options(replace(config, options=("interpolation=bilinear",)))["interpolation"] == "bilinear"
+    with pytest.raises(ValueError, match="interpolation is given twice: as --interpolation and among --options"):
+        loader_options(replace(config, options=("interpolation=bilinear",), interpolation="bilinear"))
 
 
 def test_rate_falls_at_its_milestones() -> None:
@@ -185,9 +214,10 @@ def test_matrix_noise_is_one_condition_under_its_own_name(config: RunConfig) -> 
 
 def test_card_tells_what_is_seen_and_what_the_loader_was_given(config: RunConfig, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    run(config, folder)
+    run(replace(config, crop_fraction=0.875), folder)
     card = json.loads((folder.path / "protocol.json").read_text())
     assert card["views"]["stored"] == [36, 36] and card["views"]["seen"] == [32, 32]
+    assert card["views"]["central_crop_fraction"] == 0.875 and card["views"]["interpolation"] == "bicubic"
     assert card["views"]["random_crop_scale"] == [0.05, 1.0] and card["views"]["random_flip"] == 0.5
     assert card["loader"]["resize"] == "crop" and card["loader"]["image_size"] == 36
     assert card["weights"]["pretrained"] and card["weights"]["file"] is None

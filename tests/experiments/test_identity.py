@@ -52,7 +52,8 @@ def test_spellings_of_one_path_are_one_configuration(root: str, here: Path) -> N
     config = options_of("test_fraction=0.25", "workers=1")
     other = replace(config, root=root.format(here=here), options=("workers=1", "test_fraction=0.250"))
     assert other == config and other.name == config.name and other.root == str(here / "photos")
-    assert loader_options(other) == {"root": other.root, "image_size": 32, "test_fraction": 0.25, "workers": 1}
+    given = {"root": other.root, "test_fraction": 0.25, "workers": 1}
+    assert loader_options(other) == given | {"image_size": 32, "interpolation": "bicubic"}
     assert replace(config, root="s3://bucket/x", weights="w.pth").root == "s3://bucket/x"
     assert RunConfig(weights="w.pth", noise_matrix="m.csv").weights == str(here / "w.pth")
 

@@ -223,7 +223,7 @@ def test_papers_rows_of_other_methods() -> None:
     assert lae.config.method == "lae:decay=0.999,reference_batch=256" and lae.config.peft == "lora:r=4"
     inflora = PRESETS["table1-5tasks-inflora"].config
     assert (inflora.peft, len(inflora.blocks), inflora.freeze_fraction) == ("lora:r=10", 12, 0.0)
-    assert PRESETS["lae-cifar100"].config.method == "lae"
+    assert PRESETS["lae-cifar100"].config.method == "lae:decay=0.9999,reference_batch=24"
 
 
 def test_registering_twice_leaves_the_first(monkeypatch: pytest.MonkeyPatch) -> None:

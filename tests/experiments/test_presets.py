@@ -9,17 +9,53 @@ from experiments.__main__ import main
 from experiments.building import check
 from experiments.comparison import objective_entries
 from experiments.config import RunConfig
+from experiments.native_size import size_warning
 from experiments.plan import make_plan
-from experiments.presets import PRESETS
+from experiments.presets import PRESETS, Preset
+from experiments.presets.listing import preset_lines
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
-def test_presets_name_what_there_is(preset: object) -> None:
+def test_presets_name_what_there_is(preset: Preset) -> None:
     config = preset.config
     for entry in objective_entries(config):
         check(entry.config)
     assert set(preset.reported) <= set(config.objectives)
     assert len({entry.config.name for entry in objective_entries(config)}) == len(objective_entries(config))
+    assert set(preset.stated) <= set(vars(config)) and preset.source and preset.open and preset.departs
+    lines = list(preset_lines(preset))
+    assert [line for line in lines if not line.startswith(" ")][2:] == ["open:", "differs:"]
+    assert lines[0] != "published: " and all(f"    - {choice}" in lines for choice in (*preset.open, *preset.departs))
+
+
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("table1-5tasks", ("pixels", "test images", "split", "LoRA", "scale", "class orders", "alpha")),
+        ("table1-20tasks-dualprompt", ("pixels", "test images", "split", "setting", "rate")),
+        ("table1-10tasks-inflora", ("pixels", "test images", "split", "setting", "energy")),
+        ("table2-cub200-prefix", ("pixels", "test images", "split", "Prefix", "strengths")),
+        ("scratch-cifar100", ("pixels", "crops", "weight decay", "stem", "seeds")),
+    ],
+)
+def test_open_choices_are_named(name: str, choices: tuple[str, ...]) -> None:
+    named = "; ".join(PRESETS[name].open)
+    assert all(choice in named for choice in choices)
+
+
+def test_settings_as_published_are_those_of_the_run() -> None:
+    (line,) = [line for line in preset_lines(PRESETS["scratch-cifar10"]) if line.startswith("as published")]
+    assert "epochs 350, optimizer sgd" in line and "divided by 10 at epochs 150 225" in line
+    (line,) = [line for line in preset_lines(PRESETS["lae-cifar100"]) if line.startswith("as published")]
+    assert "crop fraction 0.875, interpolation bilinear, normalisation none" in line
+    assert "epochs 5, 3 of them head only in later tasks" in line and "blocks 0-4" in line
+
+
+def test_dualprompts_and_infloras_settings_are_their_authors() -> None:
+    config = PRESETS["table1-10tasks-dualprompt"].config
+    assert (config.epochs, config.batch_size, config.learning_rate, config.freeze_fraction) == (50, 24, 4.6875e-4, 0)
+    assert {"expert=20", "pull=1", "projected=false", "transfer=true"} <= set(config.method.split(":")[1].split(","))
+    assert PRESETS["table1-5tasks-inflora"].config.method == "inflora:threshold=0.98,energy=moments"
 
 
 def test_papers_protocol() -> None:
@@ -49,6 +85,26 @@ def test_dry_run_of_images_that_are_not_here(
     assert "parameters:" in printed and "a run; memory" in printed and "GiB" in printed
     assert printed.count("1,200 0 300") == 20 and "all runs:" in printed
     assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_from_scratch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["--model", "resnet18_32", "--seeds", "0", "--batch-size", "1"]
+    assert main(["presets", "scratch-cifar10", "--root", str(tmp_path), "--dry-run", *small]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "11,168,832 of PEFT modules in it" in printed and "all runs:" in printed
+
+
+def test_dry_run_warns_of_a_large_native_size(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = "vit_small_patch14_dinov2.lvd142m"
+    warning = size_warning(model, None)
+    assert warning is not None and "images of 518 px, which cost 7.6 times as much as the customary 224 px" in warning
+    assert size_warning(model, 224) is None
+    assert size_warning("vit_base_patch16_224.augreg_in21k", None) is None
+    monkeypatch.setattr("experiments.native_size.CUSTOMARY", 16)
+    assert main(["run", "--dry-run", "--num-tasks", "2"]) == 0
+    assert "times as much as the customary 16 px: --input-size 16 takes these" in capsys.readouterr().out
 
 
 def test_preset_runs_with_its_options_changed(
