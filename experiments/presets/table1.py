@@ -66,6 +66,7 @@ INFLORA = Row(
     departs=(
         "the learning rate is constant, where theirs falls by a cosine",
         "second moments are those of the stored images, where theirs are of augmented ones",
+        "after the first task the memory takes one direction more than theirs",
     ),
 )
 """The authors' published figures come from their code, in which the energy is that of the second moments."""
@@ -90,10 +91,7 @@ DUALPROMPT = Row(
         SPLITS["imagenet-r"],
         ORDERS,
     ),
-    departs=(
-        "gradients are not clipped, where theirs are to a norm of 1",
-        "prompts and keys are drawn from U(-0.01, 0.01), where theirs are from U(0, 0.01)",
-    ),
+    departs=("gradients are not clipped, where theirs are to a norm of 1",),
 )
 """What the arguments rely on.
 
