@@ -25,7 +25,7 @@ class SDLoRA(LoRAForEachTask):
     direction of length 1 is frozen.
 
     Source: Wu et al., "SD-LoRA: Scalable Decoupled Low-Rank Adaptation for Class Incremental Learning", ICLR 2025
-    (arXiv 2501.13198). Its public code has these settings of its own, each of which can be chosen here but the last two:
+    (arXiv 2501.13198). Its public code has these settings of its own, which can be chosen here, but for the last two:
 
     - LoRAs of rank 10 on queries and values of all blocks: `peft="lora:r=10,scale=true,targets=q+v"` with
       `blocks=range(12)`; by default, as for other methods here, of rank 4 on keys and values of blocks 0-4.

@@ -121,5 +121,5 @@ def test_steps_are_those_of_images_looked_at(make_agent: MakeAgent) -> None:
 
 def test_an_image_with_several_best_actions_has_no_label(make_agent: Callable[..., EPG], make_vec: MakeVec) -> None:
     noisy = make_vec(8, reward_noise="flip:probability=0.5")
-    with pytest.raises(ValueError, match="one label for each image, but several actions .* without reward_noise"):
+    with pytest.raises(ValueError, match=r"one label for each image, but several actions .* without reward_noise"):
         make_agent("ncm", env=noisy).learn(8)
