@@ -25,14 +25,15 @@ class DualPrompt(Method):
     its task is over, an E-prompt and its key stay as they are.
 
     Source: Wang et al., "DualPrompt", ECCV 2022 (arXiv 2204.04799): prefix tuning, in which prompts pass the frozen
-    projections to keys and values. Prompts and keys begin in U[0, 0.01), as in the authors' code. Where this differs:
+    projections to keys and values. Where public code differs:
 
+    - The authors' prompts and keys begin in U[0, 0.01), `positive=true`. Here they begin in U[-0.01, 0.01).
     - The authors' code and its port to PyTorch (JH-LEE) take prompts as keys and values themselves (`projected=false`)
       and begin an E-prompt as the one of the task before (`transfer=true`).
     - Their CIFAR-100 settings choose one E-prompt for a whole test batch, which tells the task and is not offered.
       Their ImageNet-R settings choose one for each image, as here.
     - On ImageNet-R their E-prompts have length 20 (`expert=20`); both pull by 1.
-    - Another port (PILOT) draws from U[-1, 1), `initial=1,symmetric=true`, and pulls by 0.1. Keys of that size hardly
+    - Another port (PILOT) draws from U[-1, 1), `initial=1`, and pulls by 0.1. Keys of that size hardly
       turn towards the features in a short task, and are then chosen by chance.
 
     Args:
@@ -40,10 +41,10 @@ class DualPrompt(Method):
         expert: Length of an E-prompt.
         general_blocks: How many of the policy's `blocks`, from the first, take the G-prompt; the rest take E-prompts.
         pull: Weight of the key's loss, at least 0.
-        initial: Prompts and keys are drawn from U[0, initial).
+        initial: Prompts and keys are drawn from U[-initial, initial).
         projected: Whether prompts pass the projections to keys and values.
         transfer: Whether an E-prompt begins as the one of the task before.
-        symmetric: Draw from U[-initial, initial) instead.
+        positive: Draw from U[0, initial) instead, as the authors' code does.
 
     Raises:
         ValueError: An argument is out of range.
@@ -63,14 +64,14 @@ class DualPrompt(Method):
         initial: float = 0.01,
         projected: bool = True,
         transfer: bool = False,
-        symmetric: bool = False,
+        positive: bool = False,
     ) -> None:
         super().__init__()
         self.general, self.expert = check_size("general", general), check_size("expert", expert)
         self.general_blocks = check_size("general_blocks", general_blocks)
         self.pull, self.initial = check_weight("pull", pull), check_weight("initial", initial)
         self.projected, self.transfer = truth_value("projected", projected), truth_value("transfer", transfer)
-        self.symmetric = truth_value("symmetric", symmetric)
+        self.positive = truth_value("positive", positive)
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Draw the G-prompt, and open the attention of the policy's blocks.
@@ -103,7 +104,7 @@ class DualPrompt(Method):
                 self.prompt.copy_(self._drawn(self.prompt.shape, prompt))
 
     def _drawn(self, shape: Sequence[int], seed: int) -> Tensor:
-        return uniform(shape, seed, self.initial, self.symmetric)
+        return uniform(shape, seed, self.initial, self.positive)
 
     def _logits(self, policy: ViTPolicy, seen: Tensor, expert: Tensor) -> Tensor:
         """With an E-prompt for each image, [B, blocks, 2, L, D]."""

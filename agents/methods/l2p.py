@@ -34,14 +34,16 @@ class L2P(Method):
     Features for the head are the mean output of the prompt tokens. Prompts and keys are shared by all tasks and learned
     in each; the chosen keys are pulled towards the query, -pull * the sum of their cosines.
 
-    Source: Wang et al., "Learning to Prompt for Continual Learning", CVPR 2022 (arXiv 2112.08654), and its public code,
-    whose prompts and keys begin in U[0, 0.01), so that all keys point into the same orthant. Where this differs:
+    Source: Wang et al., "Learning to Prompt for Continual Learning", CVPR 2022 (arXiv 2112.08654). Where its public
+    code differs:
 
+    - Its prompts and keys begin in U[0, 0.01), `positive=true`: all keys then point into one orthant, near each other.
+      Here they begin in U[-0.01, 0.01).
     - The code gives all images of a batch the prompts that most of them look up. At test, a batch of one class then
       reveals the task. Here each image has its own prompts; `batchwise=true` shares them in training alone, among the
       images of one step of the environment.
     - The code adds position embeddings to prompts. Here prompts have none.
-    - A port to PyTorch (PILOT) draws from U[-1, 1), `initial=1,symmetric=true`, and pulls by 0.1. Keys of that size
+    - A port to PyTorch (PILOT) draws from U[-1, 1), `initial=1`, and pulls by 0.1. Keys of that size
       hardly turn in a short task.
     - `head=cls` takes the class token as features, as the L2P++ of CODA-Prompt's authors does (Smith et al., CVPR
       2023).
@@ -51,10 +53,10 @@ class L2P(Method):
         length: Tokens of a prompt.
         top: Prompts that an image looks up, at most `pool`.
         pull: Weight of the keys' loss, at least 0.
-        initial: Prompts and keys are drawn from U[0, initial).
+        initial: Prompts and keys are drawn from U[-initial, initial).
         batchwise: Whether the images of a training batch share the prompts that most of them look up.
         head: The features: `"prompts"`, the mean output of the prompt tokens, or `"cls"`, the class token's output.
-        symmetric: Draw from U[-initial, initial) instead.
+        positive: Draw from U[0, initial) instead, as the authors' code does.
 
     Raises:
         ValueError: An argument is out of range or unknown.
@@ -72,7 +74,7 @@ class L2P(Method):
         initial: float = 0.01,
         batchwise: bool = False,
         head: str = "prompts",
-        symmetric: bool = False,
+        positive: bool = False,
     ) -> None:
         super().__init__()
         self.pool, self.length, self.top = (
@@ -83,7 +85,7 @@ class L2P(Method):
         if self.top > self.pool:
             raise ValueError(f"top must be at most pool, {pool}, not {top}")
         self.pull, self.initial = check_weight("pull", pull), check_weight("initial", initial)
-        self.batchwise, self.symmetric = truth_value("batchwise", batchwise), truth_value("symmetric", symmetric)
+        self.batchwise, self.positive = truth_value("batchwise", batchwise), truth_value("positive", positive)
         self.head = lookup("head", word("head", head), dict(zip(HEADS, HEADS, strict=True)))
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
@@ -95,8 +97,8 @@ class L2P(Method):
         check_tokens(policy.backbone)
         width = policy.head.weight.shape[1]
         prompts, keys = seeds_of(seed, 2)
-        self.prompts = nn.Parameter(uniform((self.pool, self.length, width), prompts, self.initial, self.symmetric))
-        self.keys = nn.Parameter(uniform((self.pool, width), keys, self.initial, self.symmetric))
+        self.prompts = nn.Parameter(uniform((self.pool, self.length, width), prompts, self.initial, self.positive))
+        self.keys = nn.Parameter(uniform((self.pool, width), keys, self.initial, self.positive))
 
     def chosen(self, queries: Tensor) -> Tensor:
         """The prompts that each image looks up, nearest first, int64 of shape (B, top)."""

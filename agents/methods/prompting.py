@@ -140,10 +140,10 @@ def similarity(queries: Tensor, keys: Tensor) -> Tensor:
     return normalize(queries, dim=1) @ normalize(keys, dim=1).T
 
 
-def uniform(shape: Sequence[int], seed: int, largest: float, symmetric: bool = False) -> Tensor:
-    """Draw values from U[0, largest), or from U[-largest, largest); the global random state stays as it was."""
+def uniform(shape: Sequence[int], seed: int, largest: float, positive: bool = False) -> Tensor:
+    """Draw values from U[-largest, largest), or from U[0, largest); the global random state stays as it was."""
     drawn = torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
-    return (2 * drawn - 1 if symmetric else drawn) * largest
+    return (drawn if positive else 2 * drawn - 1) * largest
 
 
 def seeds_of(seed: int, count: int) -> list[int]:

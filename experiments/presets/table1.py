@@ -75,7 +75,7 @@ DUALPROMPT = Row(
     "DualPrompt",
     {"ce": ("72.9 / 76.0", "71.2 / 75.4", "71.2 / 74.8")},
     {
-        "method": "dualprompt:general=5,expert=20,pull=1,projected=false,transfer=true",
+        "method": "dualprompt:general=5,expert=20,pull=1,projected=false,transfer=true,positive=true",
         "peft": "none",
         "epochs": 50,
         "learning_rate": 0.005 * 24 / 256,

@@ -51,9 +51,9 @@ def test_l2p_looks_up_the_prompts_with_the_nearest_keys(head: str, make_agent: M
 
 
 @pytest.mark.parametrize("method", ["l2p", "dualprompt"])
-def test_prompts_and_keys_begin_as_the_authors(method: str, make_agent: MakeAgent) -> None:
-    """In U[0, 0.01), or symmetric about 0 and of another size where asked."""
-    for arguments, low, high in (("", 0.0, 0.01), (":initial=1,symmetric=true", -1.0, 1.0)):
+def test_where_prompts_and_keys_begin(method: str, make_agent: MakeAgent) -> None:
+    """About 0, or as in the authors' code, and of another size where asked."""
+    for arguments, low, high in (("", -0.01, 0.01), (":positive=true", 0.0, 0.01), (":initial=1", -1.0, 1.0)):
         policy = make_agent(method + arguments).policy
         begin(policy, 0)
         values = torch.cat([tensor.detach().flatten() for tensor in policy.method.parameters()])
