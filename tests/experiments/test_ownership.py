@@ -115,6 +115,7 @@ def test_workers_end_with_their_parent(number: signal.Signals, tmp_path: Path) -
 
 
 @needs_proc
+@pytest.mark.slow
 def test_workers_end_with_a_killed_comparison_which_then_goes_on_to_the_same_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
