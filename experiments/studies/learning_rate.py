@@ -29,7 +29,9 @@ class RatesConfig(StudyConfig):
     objectives: tuple[str, ...] = OBJECTIVES
     """Contenders; ce is the baseline."""
     stopped: tuple[str, ...] = ("ce",)
-    """Objectives that also run with early stopping, in the comparison too on fewer training images: those left over."""
+    """Objectives that also run with early stopping in each task; what they hold out they do not train on."""
+    fewer_epochs: tuple[int, ...] = (10,)
+    """Numbers of epochs with which ce also runs: training is stopped early, in all tasks alike."""
     rates: tuple[float, ...] = (1.25e-4, 2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3)
     """Learning rates to choose from, in place of --learning-rate."""
     tuning_seeds: tuple[int, ...] = (100, 101)
@@ -43,11 +45,12 @@ class RatesConfig(StudyConfig):
 
 
 def contenders(config: RatesConfig) -> dict[str, Mapping[str, Any]]:
-    """The objectives, and with early stopping those that are to have it too."""
+    """The objectives, those of them that also stop early, and ce with fewer epochs."""
     stopped = {"early_stopping": True, "validation_fraction": config.tuning_fraction}
     return {
         **by_objective(config.objectives),
         **{f"{objective}, early stopping": {"objective": objective, **stopped} for objective in config.stopped},
+        **{f"ce, {epochs} epochs": {"objective": "ce", "epochs": epochs} for epochs in config.fewer_epochs},
     }
 
 

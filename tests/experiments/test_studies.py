@@ -107,13 +107,14 @@ def test_rates_are_tuned_and_then_compared(small: list[str], tmp_path: Path) -> 
     assert main(["study", "learning-rate", *small, *places, "--tuning-fraction", "0.5"]) == 0
     out = tmp_path / "out"
     chosen = pd.read_csv(out / "chosen_rates.csv")
-    assert chosen["objective"].tolist() == ["ce", "aepg"] and "tried" in chosen.loc[0, "chosen rate"]
+    assert chosen["objective"].tolist() == ["ce", "aepg", "ce, early stopping", "ce, 10 epochs"]
+    assert "tried" in chosen.loc[0, "chosen rate"]
     assert {file.name for file in out.iterdir()} == TABLES | {
         *("chosen_rates.csv", "chosen_rates.md", "chosen_rates.tex"),
         *("accuracy_against_rate.png", "at-chosen-rates"),
     }
     assert {file.name for file in (out / "at-chosen-rates").iterdir()} == TABLES | {"differences.png"}
-    assert len(pd.read_csv(out / "runs.csv")) == 4 and len(pd.read_csv(out / "at-chosen-rates" / "runs.csv")) == 4
+    assert len(pd.read_csv(out / "runs.csv")) == 8 and len(pd.read_csv(out / "at-chosen-rates" / "runs.csv")) == 8
 
 
 @pytest.mark.slow
@@ -170,7 +171,7 @@ def test_rate_of_the_best_mean_validation_accuracy_is_chosen(tuning: pd.DataFram
 
 
 def test_comparison_trains_on_all_images_at_the_chosen_rates(tuning: pd.DataFrame) -> None:
-    config = RatesConfig(objectives=("ce", "epg"), stopped=(), rates=(1e-3, 2e-3, 4e-3), seeds=(0,))
+    config = RatesConfig(objectives=("ce", "epg"), stopped=(), fewer_epochs=(), rates=(1e-3, 2e-3, 4e-3), seeds=(0,))
     entries = tuned_entries(config, chosen_rates(tuning))
     assert [(entry.condition, entry.contender, entry.config.learning_rate) for entry in entries] == [
         *(("0% label noise", "ce", 2e-3), ("0% label noise", "epg", 1e-3)),
@@ -185,13 +186,13 @@ def test_comparison_trains_on_all_images_at_the_chosen_rates(tuning: pd.DataFram
 
 def test_early_stopping_is_a_contender_that_holds_images_out() -> None:
     config = RatesConfig(objectives=("ce",), rates=(1e-3,), seeds=(0,), label_noise=(0.2,))
-    chosen = pd.DataFrame(
-        {"label_noise": 0.2, "contender": ["ce", "ce, early stopping"], "learning_rate": [1e-3, 2e-3]}
-    )
-    plain, stopped = (entry.config for entry in tuned_entries(config, chosen))
+    contenders = ["ce", "ce, early stopping", "ce, 10 epochs"]
+    chosen = pd.DataFrame({"label_noise": 0.2, "contender": contenders, "learning_rate": [1e-3, 2e-3, 5e-3]})
+    plain, stopped, shorter = (entry.config for entry in tuned_entries(config, chosen))
+    assert (shorter.epochs, shorter.learning_rate, shorter.validation_fraction) == (10, 5e-3, 0.0)
     assert (plain.early_stopping, plain.validation_fraction, plain.learning_rate) == (False, 0.0, 1e-3)
     assert (stopped.early_stopping, stopped.validation_fraction, stopped.learning_rate) == (True, 0.2, 2e-3)
-    assert [entry.config.early_stopping for entry in tuning_entries(config)] == [False, True] * 2
+    assert [entry.config.early_stopping for entry in tuning_entries(config)] == [False, True, False] * 2
 
 
 def test_contender_may_change_settings_beside_its_objective() -> None:
