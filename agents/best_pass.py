@@ -12,11 +12,12 @@ from agents.policy import ViTPolicy
 
 
 class KeepBestPass(BaseCallback):
-    """Restore the policy, at the end of `learn`, as it was after the pass with the highest measure.
+    """Restore the policy, at the last gradient step of `learn`, as it was after the pass with the highest measure.
 
     The measure is taken after each pass over the task's images; of equally good passes the first is kept. The last
     pass is judged one gradient step before its end, and that step is left out unless this pass is the best. The
-    objective's progress and the learning rate follow the whole length of `learn`, whichever pass is kept.
+    objective's progress and the learning rate follow the whole length of `learn`, whichever pass is kept. Where another
+    callback ends `learn` early, nothing is restored.
 
     It goes with the algorithms of this package, whose policy is a `ViTPolicy`:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from typing_extensions import Unpack
 
 from agents.annealing import unfrozen_progress
 from agents.divergence import Advice
+from agents.identity import reward_noise_of
 from agents.learning_arguments import Learning
-from agents.methods import NO_OBJECTIVE
-from agents.objectives import Objective, TaskObjective, make_objective
+from agents.methods import NO_OBJECTIVE, Task
+from agents.objectives import Objective, TaskObjective, is_linear_in_rewards, make_objective
 from agents.objectives.checked import check_losses
 from agents.one_step import OneStepAlgorithm
 from agents.policy import ViTPolicy
@@ -95,6 +97,17 @@ class EPG(OneStepAlgorithm):
             )
         check_rewards(info.action_rewards)
         return info.action_rewards
+
+    def _begin_task(self) -> Task:
+        assert self.env is not None
+        noise = reward_noise_of(self.env)
+        if noise == "gaussian" and self.objective != NO_OBJECTIVE and not is_linear_in_rewards(self.objective):
+            warnings.warn(
+                f"objective {self.objective!r} is not linear in the rewards, so Gaussian noise on them biases its "
+                "gradient, towards wrong actions too: use objective='epg' or 'reinforce'",
+                stacklevel=3,
+            )
+        return super()._begin_task()
 
     def _loss(self, logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:
         assert self._objective is not None

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from stable_baselines3.common.vec_env import VecEnv
 
+from cls_env.naming import parse_specification
+
 
 class StreamIdentity(NamedTuple):
     """The names of an environment's actions, and the hashes of its stream; None where it does not give them.
@@ -29,6 +31,16 @@ def class_names_of(env: VecEnv) -> tuple[str, ...] | None:
     """
     names = _common_attribute(env, "action_names")
     return None if names is None else tuple(map(str, names))
+
+
+def reward_noise_of(env: VecEnv) -> str | None:
+    """The name of the noise on an environment's rewards; None where there is none, or it does not say.
+
+    Raises:
+        ValueError: The environments of a vector environment have different noise.
+    """
+    specification = _common_attribute(env, "reward_noise")
+    return None if specification is None else parse_specification(specification)[0]
 
 
 def identity_of(env: VecEnv) -> StreamIdentity:

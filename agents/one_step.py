@@ -34,6 +34,7 @@ from agents.objectives import mask_logits
 from agents.one_pass import OnePass
 from agents.policy import ViTPolicy
 from agents.policy_config import AgentSeeds, PolicyConfig
+from agents.rows_without_gradient import hold_rows_without_gradient
 from agents.update_log import log_update
 from agents.vec_env import ObservationInfo, as_vec_env, check_rewards, native_vector_env, observation_info
 from cls_env.arguments import truth_value, whole_number, word
@@ -284,6 +285,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
         method = self.policy.method
         updates = math.ceil(total_timesteps / self.batch_size) if method.learns_by_gradient else 0
         self._frozen_share = self.freeze_fraction if self.policy.peft_frozen else 0.0
+        hold_rows_without_gradient(self.policy.optimizer)  # a copied agent has a copied optimizer
         listener.on_training_start(locals(), globals())
         self._watch = DivergenceWatch(self.policy, self._task_number, self._advice())
         for update in range(updates):

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
 
+DECAYS = ("weight_decay", "lambd")
+"""Names of decay in the groups of an optimizer; the second is ASGD's."""
+_HELD: WeakSet[torch.optim.Optimizer] = WeakSet()
+
 
 def hold_rows_without_gradient(optimizer: torch.optim.Optimizer) -> None:
-    """Keep rows bit for bit as they are until they get a first gradient; call it once, on a fresh optimizer.
+    """Keep rows bit for bit as they are until they get a first gradient from this optimizer.
 
     Under the local loss the head's rows of old classes have zero gradients. Weight decay would pull them towards zero,
     and Adam's coupled decay by a full step each time, so that old classes are forgotten. A row is a slice along a
     tensor's first dimension: the weights of a class, a prompt of a pool, a bias.
 
     Args:
-        optimizer: Any of `torch.optim`, or of the same interface.
+        optimizer: Any of `torch.optim`, or of the same interface, whose `step` is called after `backward`. A second
+            call changes nothing; a copy of an optimizer needs a call of its own.
     """
+    if optimizer in _HELD:
+        return
+    _HELD.add(optimizer)
     rows = _Rows()
     optimizer.register_step_pre_hook(rows.before_step)
     optimizer.register_step_post_hook(rows.after_step)
@@ -34,8 +43,8 @@ class _Rows:
         """Note which rows have a gradient, and the values of tensors with rows that never had one."""
         self._values.clear()
         for group in optimizer.param_groups:
-            if not group.get("weight_decay", True):  # a fresh optimizer moves nothing else without a gradient
-                continue
+            if "weight_decay" in group and not any(group.get(name) for name in DECAYS):
+                continue  # without decay a fresh optimizer moves nothing that has no gradient
             for tensor in group["params"]:
                 if tensor.grad is not None and tensor.numel() and tensor not in self._complete:
                     self._note(tensor, tensor.grad)

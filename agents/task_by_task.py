@@ -16,6 +16,7 @@ from agents.current_task import is_same_task, task_of
 from agents.divergence import DivergedError, largest_size
 from agents.identity import class_names_of
 from agents.number_arguments import share
+from agents.rows_without_gradient import hold_rows_without_gradient
 from agents.task_policies import TaskPolicy
 from agents.vec_env import check_rewards, observation_info
 
@@ -90,6 +91,7 @@ class TaskByTask(ApplyOptions):
         first = not policy.met_actions.numel()
         if not goes_on:
             policy.choose_among(actions.tolist())
+        hold_rows_without_gradient(self.model.policy.optimizer)  # a copied model has a copied optimizer
         self._require_gradients(goes_on or first or self.freeze_fraction == 0)
         self._note_place()
         if isinstance(self.model, OffPolicyAlgorithm):

@@ -388,6 +388,11 @@ class ClassIncrementalEnv(gym.Env[NDArray[np.uint8], np.int64], EzPickle):
         return self._source.action_names
 
     @property
+    def reward_noise(self) -> str | None:
+        """The specification of the noise on the rewards, or None."""
+        return self._source.reward_noise
+
+    @property
     def stream_fingerprint(self) -> str:
         """SHA-256 of the stream's class order, tasks, index lists and labels."""
         return self.stream.fingerprint

@@ -96,6 +96,7 @@ class EpisodeSource:
         self._full_feedback = lookup("feedback", feedback, FEEDBACKS)
         self._read, self._labels = RowReader(stream.images(split)), stream.labels(split)
         self._rewards = RewardModel(stream.class_names, reward_matrix, reward_noise, abstain_reward)
+        self.reward_noise = reward_noise
         self.action_space = spaces.Discrete(self._rewards.num_actions)
         self._task_of = np.full(len(self._labels), -1)
         action_masks = np.zeros((len(stream.tasks), self._rewards.num_actions), dtype=np.int8)

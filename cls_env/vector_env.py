@@ -169,6 +169,11 @@ class ClassIncrementalVectorEnv(VectorEnv[NDArray[np.uint8], NDArray[np.int64], 
         return self._source.action_names
 
     @property
+    def reward_noise(self) -> str | None:
+        """The specification of the noise on the rewards, or None."""
+        return self._source.reward_noise
+
+    @property
     def stream_fingerprint(self) -> str:
         """SHA-256 of the stream's class order, tasks, index lists and labels."""
         return self.stream.fingerprint

@@ -33,21 +33,17 @@ def _learns(run: RunConfig) -> bool:
     return lookup("method", parse_specification(run.method)[0], METHODS).learns_by_gradient
 
 
-def _trains_backbone(run: RunConfig) -> bool:
-    """Whether anything learns beside the head: a PEFT module, the backbone, or what a method adds."""
-    return parse_specification(run.peft)[0] != "none" or parse_specification(run.method)[0] not in (
-        "sequential",
-        "linear-probe",
-    )
+def _has_module(run: RunConfig) -> bool:
+    return parse_specification(run.peft)[0] != "none"
 
 
 def _has_head_only_steps(run: RunConfig) -> bool:
-    return _learns(run) and _trains_backbone(run) and run.num_tasks != 1
+    return _learns(run) and _has_module(run) and run.num_tasks != 1
 
 
 def _has_frozen_steps(run: RunConfig) -> bool:
-    always = _learns(run) and not _trains_backbone(run)
-    return always or (_has_head_only_steps(run) and run.freeze_fraction > 0)
+    """Whether features of a frozen backbone are used: by the head, or to look up prompts."""
+    return (_learns(run) and not _has_module(run)) or (_has_head_only_steps(run) and run.freeze_fraction > 0)
 
 
 def _has_parts_in_blocks(run: RunConfig) -> bool:
@@ -64,8 +60,8 @@ USES: dict[str, Use] = {
     "epochs": Use(lambda run: _learns(run) or run.scenario == "online", "methods that learn by gradients"),
     "freeze_fraction": Use(_has_head_only_steps, "several tasks, and a PEFT module that learns by gradients"),
     "anneal": Use(
-        lambda run: _has_head_only_steps(run) and run.freeze_fraction > 0 and anneals(run.objective),
-        "an annealed objective, and tasks that begin with a frozen module",
+        lambda run: _has_head_only_steps(run) and 0 < run.freeze_fraction < 1 and anneals(run.objective),
+        "an annealed objective, and tasks that begin with a frozen module which then learns",
     ),
     "early_stopping": Use(
         lambda run: _learns(run) and run.epochs > 1, "methods that learn by gradients, and several epochs"

@@ -31,7 +31,8 @@ DEFINITIONS = {
     "2019",
     "task_aware_accuracy": "mean over all tasks of the accuracy after the last task, the task being named",
     "per_task_aware_accuracy": "the same for each task",
-    "between_task_confusion": "share of answers lost to classes of other tasks: task_aware_accuracy - final_accuracy",
+    "between_task_confusion": "task_aware_accuracy - final_accuracy: images that are right with their task given, and "
+    "wrong without, since a class of another task is chosen",
     "ece": f"expected calibration error over all classes seen, on all test images after the last task: mean over "
     f"{CALIBRATION_BINS} equal bins of the top probability of |accuracy - confidence|, weighted by images; Guo et al. "
     "2017",

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 PROGRESS = "train/progress"
 
 
-def damage(matrix: NDArray[np.float64], logs: Sequence[pd.DataFrame | None]) -> str:
+def damage(matrix: NDArray[np.float64], logs: Sequence[pd.DataFrame | None], early_stopping: bool = False) -> str:
     """What is wrong with the results of learned tasks, in words; empty where nothing is.
 
     Args:
         matrix: Accuracies, a row for each learned task and a column for each task; NaN above the diagonal.
         logs: The step log of each learned task; None where the file is missing, without rows where nothing was learned
             by gradients.
+        early_stopping: Whether the last step of a task may be left out, as `KeepBestPass` does.
 
     >>> damage(np.array([[0.5, np.nan], [0.4, 7.0]]), [pd.DataFrame(), pd.DataFrame()])
     'the accuracy 7.0 of task 1 after task 1 is not in [0, 1]'
@@ -33,14 +34,15 @@ def damage(matrix: NDArray[np.float64], logs: Sequence[pd.DataFrame | None]) -> 
     for task, log in enumerate(logs):
         if log is None:
             return f"the step log of task {task} is missing"
-        if len(log) and not _is_whole(log[PROGRESS].to_numpy(dtype=float)):
+        if len(log) and not _is_whole(log[PROGRESS].to_numpy(dtype=float), early_stopping):
             return f"the step log of task {task} lacks steps"
     return ""
 
 
-def _is_whole(progress: NDArray[np.float64]) -> bool:
-    """Whether the shares of a task at its steps go from 0 to the last step before 1."""
+def _is_whole(progress: NDArray[np.float64], stopped_early: bool) -> bool:
+    """Whether the shares of a task at its steps go from 0 to the last step, which early stopping may leave out."""
     between = np.diff(progress)
-    last = between.max(initial=0.0)
-    evenly = np.allclose(between, last, atol=1e-6)
-    return bool(progress[0] == 0 and evenly and (len(progress) == 1 or progress[-1] + last > 1 - 1e-6))
+    step = between.max(initial=0.0)
+    evenly = np.allclose(between, step, atol=1e-6)
+    left_out = step if stopped_early else 0.0
+    return bool(progress[0] == 0 and evenly and (len(progress) == 1 or progress[-1] + step > 1 - left_out - 1e-6))

@@ -140,7 +140,7 @@ def _resume(config: RunConfig, folder: RunFolder, stream: TaskStream, fresh: EPG
             f"{folder.path} holds an agent of {done} tasks and results of {min(len(matrix), len(fits))}: remove it, "
             "and the same command runs it anew"
         )
-    if wrong := damage(matrix, [folder.read_step_log(task) for task in range(done)]):
+    if wrong := damage(matrix, [folder.read_step_log(task) for task in range(done)], config.early_stopping):
         raise ValueError(f"{folder.path} is damaged: {wrong}; remove the folder, and the same command runs it anew")
     return model, matrix, fits
 

@@ -16,8 +16,8 @@ PRELOADED = ["experiments.runner"]
 def worker_context() -> BaseContext:
     """A context whose processes start from a server that has imported the runner, once for all; or anew on Windows.
 
-    Importing PyTorch and peft takes several seconds, which each process would spend again. The server has one thread
-    and has not used a GPU, so that copies of it are safe.
+    Importing PyTorch and peft takes several seconds, which each process would spend again. The server has computed
+    nothing and used no GPU, so that copies of it begin as a new process does.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")

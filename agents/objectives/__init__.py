@@ -53,6 +53,7 @@ __all__ = [
     "fixed_mixture",
     "focal",
     "generalised_cross_entropy",
+    "is_linear_in_rewards",
     "label_smoothing",
     "make_objective",
     "mask_logits",
@@ -141,6 +142,26 @@ def anneals(specification: str | Objective) -> bool:
         objective(logits, torch.eye(3)[:2], progress).sum().backward()
         gradients.append(logits.grad)
     return not torch.equal(*gradients)  # type: ignore[arg-type]
+
+
+def is_linear_in_rewards(specification: str | Objective) -> bool:
+    """Whether noise of mean 0 on the rewards leaves an objective's mean gradient as it is.
+
+    Raises:
+        ValueError: As `make_objective`.
+    """
+    objective = make_objective(specification)
+    first = torch.tensor([[0.3, -0.7, 1.1], [1.0, 0.0, 0.0]], dtype=torch.float64)
+    second = first.roll(1, dims=1)
+    gradients = []
+    for rewards in (first, second, first + second, torch.zeros_like(first)):
+        if isinstance(objective, TaskObjective):
+            objective.begin_task(0)
+        logits = torch.tensor([[0.0, 1.0, 2.0], [2.0, 0.0, 1.0]], dtype=torch.float64, requires_grad=True)
+        objective(logits, rewards, 0.5).sum().backward()
+        assert logits.grad is not None
+        gradients.append(logits.grad)
+    return torch.allclose(gradients[0] + gradients[1], gradients[2] + gradients[3])
 
 
 def make_objective(specification: str | Objective) -> Objective:

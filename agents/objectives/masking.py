@@ -46,7 +46,8 @@ def above_worst(action_rewards: Tensor, logits: Tensor) -> Tensor:
 
     A policy that maximises the expected reward stays the same when a constant is added to all rewards, and so does one
     that is trained on these. Of a negative reward R, -R log pi would be unbounded below. Rewards of 0 and 1 do not
-    change, if one of the allowed actions has 0.
+    change, if one of the allowed actions has 0. Noise on the rewards makes the smallest of them too small, which gives
+    wrong actions a reward too.
     """
     allowed = allowed_actions(logits)
     worst = action_rewards.masked_fill(~allowed, torch.inf).amin(dim=1, keepdim=True)

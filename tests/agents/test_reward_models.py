@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -37,6 +38,16 @@ def test_epg_abstains_where_it_is_unsure() -> None:
     forced = greedy(agent, gym.make_vec("cls_env/ClassIncremental-v0", 120, dataset=stream, split="test"))[1]
     right = forced == labels
     assert right[answered].mean() > right[~answered].mean() + 0.1
+
+
+def test_gaussian_noise_on_rewards_is_warned_of_where_it_biases(make_vec: MakeVec) -> None:
+    env = make_vec(8, reward_noise="gaussian:deviation=0.5")
+    with pytest.warns(UserWarning, match="objective 'ce' is not linear in the rewards.*use objective='epg'"):
+        EPG("ViTPolicy", env, "ce", batch_size=8, seed=0, device="cpu").learn(8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        EPG("ViTPolicy", env, "epg", batch_size=8, seed=0, device="cpu").learn(8)
+        EPG("ViTPolicy", make_vec(8, reward_noise="flip"), "ce", batch_size=8, seed=0, device="cpu").learn(8)
 
 
 def test_costs_move_choices(make_vec: MakeVec) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from agents.task_policies import ViTActorCriticPolicy, ViTQPolicy
 from tests.agents.methods.conftest import module_of
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
+    "asgd": (torch.optim.ASGD, {}),  # has a decay of another name
     "adam": (torch.optim.Adam, {"weight_decay": 0.1}),
     "adamw": (torch.optim.AdamW, {}),  # decays by 0.01 unless told otherwise
     "sgd": (torch.optim.SGD, {"momentum": 0.9, "weight_decay": 0.1}),
@@ -86,6 +88,19 @@ def test_old_classes_keep_their_rows(
     assert not torch.equal(head.weight[2:], torch.zeros_like(head.weight[2:]))
     assert all(torch.equal(tensor, at_rest[id(tensor)]) for tensor in agent.policy.method.at_rest(agent.policy))
     assert bool(at_rest) == (method == "sd-lora")
+
+
+def test_a_copied_agent_goes_on_alike(make_vec: Callable[..., gym.vector.VectorEnv]) -> None:
+    """PyTorch does not copy an optimizer's hooks."""
+    kwargs = {"peft": "none", "optimizer_kwargs": {"weight_decay": 0.1}}
+    agent = EPG("ViTPolicy", make_vec(8), objective="ce", batch_size=8, policy_kwargs=kwargs, seed=0, device="cpu")
+    agent.learn(16)
+    agent.get_env().set_options({"task": 1})
+    agent.learn(8, reset_num_timesteps=False)
+    before = agent.policy.head.weight[:2].detach().clone()
+    agent.policy.optimizer = copy.deepcopy(agent.policy.optimizer)
+    agent.learn(8, reset_num_timesteps=False)
+    assert torch.equal(agent.policy.head.weight[:2], before)
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "dqn"])

@@ -56,6 +56,26 @@ def test_every_measure_is_there_and_an_interruption_changes_none(config: RunConf
     assert whole["peak_memory_bytes"] > 1e7
 
 
+def test_an_early_stopped_run_goes_on_too(config: RunConfig, tmp_path: Path) -> None:
+    """Where the best pass is not the last, the last step is left out of the log."""
+    config = replace(config, validation_fraction=0.3, early_stopping=True)
+    seen = 0
+
+    def interrupt(count: int) -> None:
+        nonlocal seen
+        seen += count
+        if seen > 130:  # within the second or third task
+            raise Interrupted
+
+    whole = run(config, RunFolder(tmp_path / "whole"))
+    steps = [len(RunFolder(tmp_path / "whole").read_step_log(task)) for task in range(3)]
+    assert len(set(steps)) > 1
+    with pytest.raises(Interrupted):
+        run(config, RunFolder(tmp_path / "broken"), interrupt)
+    assert RunFolder(tmp_path / "broken").read_matrix().shape[0] > 0
+    assert run(config, RunFolder(tmp_path / "broken"))["final_accuracy"] == whole["final_accuracy"]
+
+
 def test_measures_agree_with_the_files(config: RunConfig, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     config = replace(config, options=("num_classes=7", *OPTIONS[1:]), num_tasks=(3, 2, 2))

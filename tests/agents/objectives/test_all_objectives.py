@@ -15,6 +15,7 @@ from agents.objectives import (
     Reinforce,
     TaskObjective,
     entropy,
+    is_linear_in_rewards,
     make_objective,
     mask_logits,
     register_objective,
@@ -129,6 +130,10 @@ def test_a_constant_added_to_all_rewards_changes_no_gradient(name: str, shift: f
             gradients.append(variable.grad)
         torch.testing.assert_close(*gradients, rtol=0, atol=0.03 if sampled else 1e-12)
         assert gradients[0].abs().sum() > 0
+
+
+def test_those_of_the_policy_gradient_are_linear_in_the_rewards() -> None:
+    assert {name for name in OBJECTIVES if is_linear_in_rewards(name)} == {"epg", "reinforce"}
 
 
 @pytest.mark.parametrize("name", SPECIFICATIONS)
