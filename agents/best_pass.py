@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isnan
 
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
 from agents.policy import ViTPolicy
+from cls_env.arguments import number, whole_number
 
 
 class KeepBestPass(BaseCallback):
@@ -27,6 +29,10 @@ class KeepBestPass(BaseCallback):
         measure: What is best where it is highest, such as the accuracy on held-out images.
         images_per_pass: Images of a pass, at least 1.
 
+    Raises:
+        ValueError: An argument is of a wrong type or out of range; on `learn`, the measure is not a number, or the
+            algorithm is not one of this package.
+
     Attributes:
         measures: Of the passes judged so far in this call of `learn`.
         best_pass: The pass that was kept, counted from 0; None before one was judged.
@@ -34,9 +40,9 @@ class KeepBestPass(BaseCallback):
 
     def __init__(self, measure: Callable[[], float], images_per_pass: int) -> None:
         super().__init__()
-        if images_per_pass < 1:
-            raise ValueError(f"images_per_pass must be at least 1, not {images_per_pass}")
-        self.measure, self.images_per_pass = measure, images_per_pass
+        if not callable(measure):
+            raise ValueError(f"measure must be a function without arguments that returns a number, not {measure!r}")
+        self.measure, self.images_per_pass = measure, whole_number("images_per_pass", images_per_pass, least=1)
         self.measures: list[float] = []
         self.best_pass: int | None = None
         self._kept: list[Tensor] = []
@@ -48,6 +54,9 @@ class KeepBestPass(BaseCallback):
         return policy
 
     def _on_training_start(self) -> None:
+        if "updates" not in self.locals or not isinstance(self.model.policy, ViTPolicy):
+            name = type(self.model).__name__
+            raise ValueError(f"KeepBestPass goes with EPG, Reinforce and ValueBandit, not with {name}")
         self.measures, self.best_pass, self._kept = [], None, []
         self._first_update = self.model._n_updates
         self._updates: int = self.locals["updates"]
@@ -59,7 +68,9 @@ class KeepBestPass(BaseCallback):
         last = update == self._updates - 1
         if not last and images < (len(self.measures) + 1) * self.images_per_pass:
             return
-        self.measures.append(self.measure())
+        self.measures.append(number("what measure returns", self.measure()))
+        if isnan(self.measures[-1]):
+            raise ValueError(f"measure returned nan after pass {len(self.measures)}: it must return a number")
         self._policy.set_training_mode(True)  # measuring has tested it
         if self.best_pass is None or self.measures[-1] > self.measures[self.best_pass]:
             self.best_pass = len(self.measures) - 1

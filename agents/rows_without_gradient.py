@@ -16,9 +16,9 @@ _HELD: WeakSet[torch.optim.Optimizer] = WeakSet()
 def hold_rows_without_gradient(optimizer: torch.optim.Optimizer) -> None:
     """Keep rows bit for bit as they are until they get a first gradient from this optimizer.
 
-    Under the local loss the head's rows of old classes have zero gradients. Weight decay would pull them towards zero,
-    and Adam's coupled decay by a full step each time, so that old classes are forgotten. A row is a slice along a
-    tensor's first dimension: the weights of a class, a prompt of a pool, a bias.
+    Under the local loss the head's rows of old classes have zero gradients. Weight decay would pull them towards zero:
+    Adam adds the decay to the gradient, so that each step moves a row by a full learning rate, and old classes are
+    forgotten. A row is a slice along a tensor's first dimension: the weights of a class, a prompt of a pool, a bias.
 
     Args:
         optimizer: Any of `torch.optim`, or of the same interface, whose `step` is called after `backward`. A second

@@ -47,7 +47,7 @@ class StreamSettings:
     domains: tuple[str, ...] = ()
     """Domains of a domain-incremental stream, in order: of the image set, or shifts such as identity rotate-90."""
     validation_fraction: float = 0.0
-    """Share of each class's training images held out, with labels as noisy, and tested on at the end."""
+    """Share of each class's training images held out, and tested at the end; its labels are as noisy."""
     max_per_class: int | None = None
     """The most training images of each class in a task."""
     imbalance_factor: float = 1.0
@@ -114,9 +114,9 @@ class LearningSettings:
     freeze_fraction: float = 0.6
     """Share of each later task's steps during which only the head learns."""
     anneal: Literal["task", "unfrozen"] = "task"
-    """Over what an annealed objective's alpha falls: each task, or the part of it in which the module learns."""
+    """What alpha falls over: task, all steps of a task; unfrozen, only the steps in which the PEFT module learns."""
     early_stopping: bool = False
-    """Keep of each task what its best pass left, by the accuracy on held-out images (--validation-fraction)."""
+    """After each task, restore the pass with the best accuracy on held-out images; needs --validation-fraction."""
     augment: Literal["auto", "yes", "no"] = "auto"
     """Learn from random crops and flips; auto does on photographs, and not on characters."""
     crop_scale: tuple[float, float] = (0.05, 1.0)

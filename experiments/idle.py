@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from agents.methods import METHODS
 from agents.objectives import anneals
+from cls_env import DATASETS
 from cls_env.naming import lookup, parse_specification
 from experiments.building import augments, check
 from experiments.comparison import Entry
@@ -72,6 +73,13 @@ USES: dict[str, Use] = {
     ),
     "momentum": Use(lambda run: _learns(run) and run.optimizer == "sgd", "--optimizer sgd"),
     "adam_betas": Use(lambda run: _learns(run) and run.optimizer == "adam", "--optimizer adam"),
+    **dict.fromkeys(
+        ("crop_fraction", "interpolation"),
+        Use(
+            lambda run: DATASETS[run.dataset].augment or run.image_size is not None,
+            "photographs, or images of an --image-size of their own",
+        ),
+    ),
     "crop_scale": Use(lambda run: _learns(run) and augments(run), "--augment yes, or auto on photographs"),
     "noise_type": Use(lambda run: run.label_noise > 0, "--label-noise above 0"),
     "blocks": Use(_has_parts_in_blocks, "a PEFT module, or a method with prompts, in the blocks"),

@@ -116,7 +116,8 @@ def held_out(stream: TaskStream) -> gym.vector.VectorEnv[Any, Any, Any]:
 def early_stopping(model: EPG, stream: TaskStream, task: int) -> KeepBestPass:
     """Keep the pass that is best on the task's held-out images, tested as all tests are, among all classes seen.
 
-    With the task named the first passes are as good as later ones, before the new classes can win over the old.
+    If the task were given, early passes would look as good as later ones, although they still confuse the new classes
+    with the old ones.
     """
     env, tasks = held_out(stream), model.policy.method.visits(task)
     named = stream.scenario.task_named_at_test

@@ -134,14 +134,8 @@ def anneals(specification: str | Objective) -> bool:
         ValueError: As `make_objective`.
     """
     objective = make_objective(specification)
-    gradients = []
-    for progress in (0.0, 1.0):
-        if isinstance(objective, TaskObjective):
-            objective.begin_task(0)
-        logits = torch.tensor([[0.0, 1.0, 2.0], [2.0, 0.0, 1.0]], requires_grad=True)
-        objective(logits, torch.eye(3)[:2], progress).sum().backward()
-        gradients.append(logits.grad)
-    return not torch.equal(*gradients)  # type: ignore[arg-type]
+    rewards = torch.eye(3, dtype=torch.float64)[:2]
+    return not torch.equal(_gradient(objective, rewards, 0.0), _gradient(objective, rewards, 1.0))
 
 
 def is_linear_in_rewards(specification: str | Objective) -> bool:
@@ -153,15 +147,20 @@ def is_linear_in_rewards(specification: str | Objective) -> bool:
     objective = make_objective(specification)
     first = torch.tensor([[0.3, -0.7, 1.1], [1.0, 0.0, 0.0]], dtype=torch.float64)
     second = first.roll(1, dims=1)
-    gradients = []
-    for rewards in (first, second, first + second, torch.zeros_like(first)):
-        if isinstance(objective, TaskObjective):
-            objective.begin_task(0)
-        logits = torch.tensor([[0.0, 1.0, 2.0], [2.0, 0.0, 1.0]], dtype=torch.float64, requires_grad=True)
-        objective(logits, rewards, 0.5).sum().backward()
-        assert logits.grad is not None
-        gradients.append(logits.grad)
-    return torch.allclose(gradients[0] + gradients[1], gradients[2] + gradients[3])
+    one, other, both, none = (
+        _gradient(objective, rewards, 0.5) for rewards in (first, second, first + second, torch.zeros_like(first))
+    )
+    return torch.allclose(one + other, both + none)
+
+
+def _gradient(objective: Objective, rewards: Tensor, progress: float) -> Tensor:
+    """Of an objective on two fixed rows of three logits, for rewards of the same shape."""
+    if isinstance(objective, TaskObjective):
+        objective.begin_task(0)
+    logits = torch.tensor([[0.0, 1.0, 2.0], [2.0, 0.0, 1.0]], dtype=torch.float64, requires_grad=True)
+    objective(logits, rewards, progress).sum().backward()
+    assert logits.grad is not None
+    return logits.grad
 
 
 def make_objective(specification: str | Objective) -> Objective:

@@ -17,9 +17,7 @@ from agents.objectives.masking import (
 
 
 def cross_entropy(logits: Tensor, action_rewards: Tensor, progress: float = 0.0) -> Tensor:
-    """-sum_a R'(x, a) log pi(a|x); with 0-1 rewards -log pi(y|x).
-
-    R' are the rewards less the smallest of the allowed actions (`above_worst`), which 0-1 rewards are already.
+    """-sum_a R'(x, a) log pi(a|x), R' being R minus its smallest allowed value; with 0-1 rewards -log pi(y|x).
 
     Returns:
         Loss of each sample, shape (B,), at least 0.
@@ -32,7 +30,7 @@ def cross_entropy(logits: Tensor, action_rewards: Tensor, progress: float = 0.0)
 
 
 def focal(logits: Tensor, action_rewards: Tensor, progress: float = 0.0, gamma: float = 1.0) -> Tensor:
-    """-sum_a R'(x, a) (1 - pi(a|x))^gamma log pi(a|x): samples that are already right count less; R' as in CE.
+    """-sum_a R'(x, a) (1 - pi(a|x))^gamma log pi(a|x): samples that are already right count less; R' as in `ce`.
 
     Source: Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, eq. 4; the paper's gamma is 0.5, 1 or 2.
 

@@ -10,7 +10,7 @@ from agents.objectives.policy_gradients import expected_policy_gradient
 
 
 def generalised_cross_entropy(logits: Tensor, action_rewards: Tensor, progress: float = 0.0, q: float = 0.7) -> Tensor:
-    """sum_a R'(x, a) (1 - pi(a|x)^q) / q: between cross-entropy (q = 0) and 1 + EPG (q = 1); R' as in cross-entropy.
+    """sum_a R'(x, a) (1 - pi(a|x)^q) / q: between cross-entropy (q = 0) and 1 + EPG (q = 1); R' as in `ce`.
 
     Its gradient is pi(y|x)^q times cross-entropy's.
     Source: Zhang and Sabuncu, "Generalized Cross Entropy Loss", NeurIPS 2018, eq. 6.

@@ -192,6 +192,7 @@ class TaskStream:
                 "share": self.label_noise if share else "matrix",
             },
             "validation_fraction": self.validation_fraction,
+            **({"noisy_validation": True} if self.noisy_validation and self.has_validation else {}),
             "max_per_class": self.max_per_class,
             "imbalance_factor": self.imbalance_factor,
             "left_out": dict(self.dataset.left_out),

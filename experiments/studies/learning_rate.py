@@ -29,9 +29,9 @@ class RatesConfig(StudyConfig):
     objectives: tuple[str, ...] = OBJECTIVES
     """Contenders; ce is the baseline."""
     stopped: tuple[str, ...] = ("ce",)
-    """Objectives that also run with early stopping in each task; what they hold out they do not train on."""
+    """Objectives that also run with early stopping. They train on fewer images, because they hold some out."""
     fewer_epochs: tuple[int, ...] = (10,)
-    """Numbers of epochs with which ce also runs: training is stopped early, in all tasks alike."""
+    """CE also runs with these numbers of epochs: training stops early, in all tasks at the same point."""
     rates: tuple[float, ...] = (1.25e-4, 2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3)
     """Learning rates to choose from, in place of --learning-rate."""
     tuning_seeds: tuple[int, ...] = (100, 101)
@@ -46,6 +46,12 @@ class RatesConfig(StudyConfig):
 
 def contenders(config: RatesConfig) -> dict[str, Mapping[str, Any]]:
     """The objectives, those of them that also stop early, and ce with fewer epochs."""
+    if config.early_stopping:
+        raise ValueError("--early-stopping: this study sets it for each run; name objectives in --stopped")
+    if config.epochs in config.fewer_epochs:
+        raise ValueError(
+            f"--fewer-epochs {config.epochs} are the epochs of all contenders already: give fewer, or none"
+        )
     stopped = {"early_stopping": True, "validation_fraction": config.tuning_fraction}
     return {
         **by_objective(config.objectives),

@@ -8,9 +8,10 @@ from typing import Any
 import gymnasium as gym
 import pytest
 import torch
+from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
-from agents import EPG, KeepBestPass
+from agents import EPG, GymnasiumVecEnv, KeepBestPass, ViTFeatures
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
 IMAGES = 24
@@ -81,6 +82,28 @@ def test_measuring_may_test_the_policy(make_vec: MakeVec) -> None:
     assert set(modes) == {True}
 
 
-def test_a_pass_has_images() -> None:
-    with pytest.raises(ValueError, match="images_per_pass must be at least 1, not 0"):
-        KeepBestPass(lambda: 0.0, 0)
+@pytest.mark.parametrize(
+    ("measure", "images", "message"),
+    [
+        (lambda: 0.0, 0, "images_per_pass must be a whole number of at least 1, not 0"),
+        (lambda: 0.0, 1.5, "images_per_pass must be a whole number"),
+        (0.5, 10, "measure must be a function without arguments"),
+    ],
+    ids=["no images", "half an image", "no function"],
+)
+def test_wrong_arguments_are_refused(measure: Any, images: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        KeepBestPass(measure, images)
+
+
+@pytest.mark.parametrize("value", [float("nan"), None], ids=["nan", "none"])
+def test_a_measure_is_a_number(value: Any, make_vec: MakeVec) -> None:
+    with pytest.raises(ValueError, match=r"measure returned nan after pass 1|what measure returns must be a number"):
+        learn(make_vec, [KeepBestPass(lambda: value, IMAGES)], peft="none")
+
+
+def test_other_algorithms_are_refused(make_vec: MakeVec) -> None:
+    kwargs = {"features_extractor_class": ViTFeatures, "features_extractor_kwargs": {"peft": "none"}, "net_arch": []}
+    model = PPO("CnnPolicy", GymnasiumVecEnv(make_vec(8)), n_steps=2, batch_size=8, policy_kwargs=kwargs)
+    with pytest.raises(ValueError, match="goes with EPG, Reinforce and ValueBandit, not with PPO"):
+        model.learn(16, callback=KeepBestPass(lambda: 0.0, IMAGES))
