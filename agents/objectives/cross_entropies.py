@@ -19,6 +19,8 @@ from agents.objectives.masking import (
 def cross_entropy(logits: Tensor, action_rewards: Tensor, progress: float = 0.0) -> Tensor:
     """-sum_a R'(x, a) log pi(a|x), R' being R minus its smallest allowed value; with 0-1 rewards -log pi(y|x).
 
+    So rewards that are the chances of labels do not make it their cross-entropy: draw a label for each image instead.
+
     Returns:
         Loss of each sample, shape (B,), at least 0.
 

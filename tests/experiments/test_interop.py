@@ -30,7 +30,9 @@ def test_another_librarys_ppo_learns(example: str) -> None:
     assert outcome.accuracy > 5 * CHANCE
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "a2c", "dqn", "maskable-ppo"])
+@pytest.mark.parametrize(
+    "algorithm", ["ppo", "maskable-ppo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("a2c", "dqn"))]
+)
 def test_sb3s_algorithms_learn(algorithm: str) -> None:
     module = pytest.importorskip("experiments.interop.sb3")
     outcome = module.train(module.Sb3Settings(steps=768, algorithm=algorithm))
@@ -38,11 +40,13 @@ def test_sb3s_algorithms_learn(algorithm: str) -> None:
     assert outcome.accuracy > 3 * CHANCE
 
 
+@pytest.mark.slow
 def test_ppo_in_one_file_is_repeatable() -> None:
     first, second = (cleanrl_ppo.train(Settings(steps=256)) for _ in range(2))
     assert first.accuracy == second.accuracy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", ["torchrl_ppo", "tianshou_ppo"])
 def test_another_librarys_ppo_is_repeatable(example: str) -> None:
     module = pytest.importorskip(f"experiments.interop.{example}")

@@ -71,7 +71,9 @@ def test_the_folder_holds_these_notebooks() -> None:
     assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == sorted(NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [name if place < 3 else pytest.param(name, marks=pytest.mark.slow) for place, name in enumerate(NAMES)]
+)
 def test_runs_from_top_to_bottom_offline(name: str, tmp_path: Path) -> None:
     startup = tmp_path / "ipython" / "profile_default" / "startup"
     startup.mkdir(parents=True)

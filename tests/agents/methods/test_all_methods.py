@@ -19,6 +19,8 @@ MakeAgent = Callable[..., EPG]
 BY_GRADIENT = [name for name, method in METHODS.items() if method.learns_by_gradient]
 ANY_MODULE = [name for name in BY_GRADIENT if METHODS[name].goes_with.startswith("any")]
 ANY_MODULE = [name for name in ANY_MODULE if not METHODS[name].brings_own_module]
+TWO_PASSES = {"coda-prompt", "der++", "dualprompt", "l2p", "replay"}
+"""Methods whose step passes the backbone more than once, and takes as much longer."""
 VARIANTS = [
     "l2p:batchwise=true,head=cls",
     "dualprompt:projected=false,transfer=true",
@@ -77,7 +79,13 @@ def test_no_answer_is_a_class_not_met(method: str, make_agent: MakeAgent, make_v
     assert len(met) == 4 and answers[:, unmet].isneginf().all() and answers[:, ~unmet].isfinite().all()
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - {"frozen"}))
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in TWO_PASSES else name
+        for name in sorted(set(METHODS) - {"frozen"})
+    ],
+)
 def test_it_learns(method: str, make_agent: MakeAgent, make_vec: MakeVec) -> None:
     agent = learn(make_agent(method), range(3), images=240)
     accuracies = [test.accuracy for test in run_tests(agent.policy, make_vec(10, split="test"), range(3))]
