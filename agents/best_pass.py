@@ -21,7 +21,7 @@ class KeepBestPass(BaseCallback):
     objective's progress and the learning rate follow the whole length of `learn`, whichever pass is kept. Where another
     callback ends `learn` early, nothing is restored.
 
-    It goes with the algorithms of this package, whose policy is a `ViTPolicy`:
+    It works with `EPG`, `Reinforce` and `ValueBandit`:
 
         model.learn(4_000, callback=KeepBestPass(held_out_accuracy, images_per_pass=200))
 
@@ -56,7 +56,7 @@ class KeepBestPass(BaseCallback):
     def _on_training_start(self) -> None:
         if "updates" not in self.locals or not isinstance(self.model.policy, ViTPolicy):
             name = type(self.model).__name__
-            raise ValueError(f"KeepBestPass goes with EPG, Reinforce and ValueBandit, not with {name}")
+            raise ValueError(f"KeepBestPass works with EPG, Reinforce and ValueBandit, not with {name}")
         self.measures, self.best_pass, self._kept = [], None, []
         self._first_update = self.model._n_updates
         self._updates: int = self.locals["updates"]

@@ -101,7 +101,13 @@ class EPG(OneStepAlgorithm):
     def _begin_task(self) -> Task:
         assert self.env is not None
         noise = reward_noise_of(self.env)
-        if noise == "gaussian" and self.objective != NO_OBJECTIVE and not is_linear_in_rewards(self.objective):
+        named = isinstance(self.objective, str)  # an objective of the user's own may have a state, and is not tried
+        if (
+            noise == "gaussian"
+            and named
+            and self.objective != NO_OBJECTIVE
+            and not is_linear_in_rewards(self.objective)
+        ):
             warnings.warn(
                 f"objective {self.objective!r} is not linear in the rewards, so Gaussian noise on them biases its "
                 "gradient, towards wrong actions too: use objective='epg' or 'reinforce'",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from experiments.comparison import CompareConfig
 from experiments.presets.paper import FIVE_SEEDS, SOURCE
 from experiments.presets.preset import Preset
@@ -19,24 +21,30 @@ OPEN = (
 DEPARTS = ("reported is the best test accuracy of all epochs, ours is that of the last",)
 
 
+RECIPE: dict[str, Any] = {
+    "num_tasks": 1,
+    "model": "resnet50_32",
+    "pretrained": False,
+    "peft": "full",
+    "image_size": 32,
+    "epochs": 350,
+    "freeze_fraction": 0.0,
+    "batch_size": 256,
+    "optimizer": "sgd",
+    "momentum": 0.9,
+    "learning_rate": 0.1,
+    "rate_milestones": (150 / 350, 225 / 350),
+    "augment": "yes",
+    "crop_scale": (0.25, 1.0),
+}
+"""Supervised training without pretrained weights, in one task: the paper's, as far as it states it."""
+
+
 def from_scratch(dataset: str) -> CompareConfig:
     """The paper's supervised training of a ResNet-50 without pretraining: 350 epochs of SGD in one task."""
     return CompareConfig(
         dataset=dataset,
-        num_tasks=1,
-        model="resnet50_32",
-        pretrained=False,
-        peft="full",
-        image_size=32,
-        epochs=350,
-        freeze_fraction=0.0,
-        batch_size=256,
-        optimizer="sgd",
-        momentum=0.9,
-        learning_rate=0.1,
-        rate_milestones=(150 / 350, 225 / 350),
-        augment="yes",
-        crop_scale=(0.25, 1.0),
+        **RECIPE,
         objectives=("ce", "alpha-0.5", "alpha-0.2", "epg"),
         label_noise=(0.0,),
         seeds=FIVE_SEEDS,

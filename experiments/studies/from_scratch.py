@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from experiments.comparison import Entry
 from experiments.figures import final_accuracies, output_entropy
+from experiments.presets.table3 import RECIPE
 from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, crossed
 
 
@@ -41,23 +42,8 @@ FROM_SCRATCH = Study(
     ),
     config=ScratchConfig(
         dataset="cifar10",
-        num_tasks=1,
-        model="resnet18_32",
-        pretrained=False,
-        peft="full",
-        normalisation="half",
-        input_size=32,
-        image_size=32,
-        crop_fraction=1.0,
-        epochs=200,
-        freeze_fraction=0.0,
-        batch_size=256,
-        optimizer="sgd",
-        momentum=0.9,
-        learning_rate=0.1,
-        rate_milestones=(150 / 350, 225 / 350),
-        augment="yes",
-        crop_scale=(0.25, 1.0),
+        **RECIPE
+        | {"model": "resnet18_32", "normalisation": "half", "input_size": 32, "crop_fraction": 1.0, "epochs": 200},
     ),
     entries=entries,
     figures=figures,

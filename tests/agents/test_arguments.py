@@ -354,7 +354,7 @@ def test_arguments_of_load_are_known(make_vec: MakeVec, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", torch.device("cuda")])
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="tests the error that a machine without a GPU gives")
 def test_a_gpu_that_is_not_there(device: Any, make_vec: MakeVec, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"is not there: PyTorch sees 0 CUDA devices; use device='auto' or 'cpu'"):
         EPG("ViTPolicy", make_vec(8), batch_size=8, device=device)

@@ -105,5 +105,5 @@ def test_a_measure_is_a_number(value: Any, make_vec: MakeVec) -> None:
 def test_other_algorithms_are_refused(make_vec: MakeVec) -> None:
     kwargs = {"features_extractor_class": ViTFeatures, "features_extractor_kwargs": {"peft": "none"}, "net_arch": []}
     model = PPO("CnnPolicy", GymnasiumVecEnv(make_vec(8)), n_steps=2, batch_size=8, policy_kwargs=kwargs)
-    with pytest.raises(ValueError, match="goes with EPG, Reinforce and ValueBandit, not with PPO"):
+    with pytest.raises(ValueError, match="works with EPG, Reinforce and ValueBandit, not with PPO"):
         model.learn(16, callback=KeepBestPass(lambda: 0.0, IMAGES))

@@ -298,7 +298,7 @@ def test_an_environment_that_was_only_looked_at_is_no_trouble(uneven: TaskStream
     looked_at.step(0)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="forks")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows can't fork a process")
 def test_environment_in_a_process_says_so() -> None:
     done = subprocess.run([sys.executable, "-c", IN_A_PROCESS], capture_output=True, text=True, check=True)
     assert "runs in a worker process and iterates over the whole" in done.stderr

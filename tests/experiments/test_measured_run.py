@@ -211,7 +211,7 @@ def test_a_run_with_damaged_results_does_not_go_on(config: RunConfig, tmp_path: 
         shutil.rmtree(damaged.path)
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can begin to measure anew")
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak of memory can be reset on Linux alone")
 def test_peak_memory_begins_anew() -> None:
     device = torch.device("cpu")
     with mmap(-1, 60_000_000) as block:  # unlike an array's memory, sure to go back to the system
@@ -224,7 +224,9 @@ def test_peak_memory_begins_anew() -> None:
     assert low < high - 30_000_000
 
 
-@pytest.mark.skipif(find_spec("resource") is None, reason="the system does not tell")
+@pytest.mark.skipif(
+    find_spec("resource") is None, reason="Windows has no resource module, which tells the peak of memory"
+)
 def test_peak_memory_where_it_cannot_begin_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("experiments.memory._CLEAR", tmp_path)  # there, but no file to write to
     monkeypatch.setattr("experiments.memory._STATUS", tmp_path / "status")
