@@ -1,18 +1,20 @@
 """Agents that learn to classify by policy gradient: pretrained vision transformers with small trainable modules."""
 
-from agents.apply_options import ApplyOptions
-from agents.best_pass import KeepBestPass
-from agents.divergence import DivergedError
-from agents.epg import EPG
-from agents.features import ViTFeatures
-from agents.image_replay import ImageReplayBuffer
-from agents.linear_bandit import LinearBandit
+from agents.algorithms.best_pass import KeepBestPass
+from agents.algorithms.epg import EPG
+from agents.algorithms.linear_bandit import LinearBandit
+from agents.algorithms.reinforce import Reinforce
+from agents.algorithms.value_bandit import ValueBandit
+from agents.envs.apply_options import ApplyOptions
+from agents.envs.vec_env import GymnasiumVecEnv
+from agents.networks.config import PolicyConfig
 from agents.objectives import OBJECTIVES
+from agents.optimization.divergence import DivergedError
 from agents.policy import ViTPolicy
-from agents.policy_config import PolicyConfig
-from agents.reinforce import Reinforce
-from agents.value_bandit import ValueBandit
-from agents.vec_env import GymnasiumVecEnv
+from agents.sb3.features import ViTFeatures
+from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
+from agents.sb3.replay_buffer import ImageReplayBuffer
+from agents.sb3.task_by_task import TaskByTask
 
 __all__ = [
     "EPG",
@@ -25,7 +27,10 @@ __all__ = [
     "LinearBandit",
     "PolicyConfig",
     "Reinforce",
+    "TaskByTask",
     "ValueBandit",
+    "ViTActorCriticPolicy",
     "ViTFeatures",
     "ViTPolicy",
+    "ViTQPolicy",
 ]

@@ -13,9 +13,9 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.class_names import check_same_classes
-from agents.divergence import check_scores
+from agents.networks.class_names import check_same_classes
 from agents.objectives import entropy, mask_logits
+from agents.optimization.divergence import check_scores
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
 
-from agents.adapted_backbone import adapt_backbone
-from agents.head import GrowingHead
 from agents.methods import Method, Task, make_method
-from agents.optimizers import check_optimizer
-from agents.policy_config import PolicyConfig
-from agents.rollback import undone_on_failure
-from agents.rows_without_gradient import hold_rows_without_gradient
+from agents.networks.adapted_backbone import adapt_backbone
+from agents.networks.config import PolicyConfig
+from agents.networks.head import GrowingHead
+from agents.networks.rollback import undone_on_failure
+from agents.optimization.optimizers import check_optimizer
+from agents.optimization.rows_without_gradient import hold_rows_without_gradient
 from cls_env.arguments import as_plain
 from cls_env.naming import lookup
 
@@ -126,7 +126,7 @@ class ViTPolicy(BasePolicy):
 
         A fresh optimizer matters: under the local loss the rows of old classes get zero gradients, and without a
         memory of earlier gradients they stay exactly where they are. Weight decay does not touch them either, see
-        `agents.rows_without_gradient`.
+        `agents.optimization.rows_without_gradient`.
 
         Args:
             actions: The classes of the task.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from math import inf
 from numbers import Integral, Real
@@ -166,3 +167,21 @@ def name_list(name: str, value: Any) -> tuple[str, ...]:
         if isinstance(entry, bool) or not isinstance(entry, str | int):
             raise ValueError(f"{name} must hold names, as text, not {entry!r}")
     return tuple(map(str, given))
+
+
+def check_savable(description: Mapping[str, Any]) -> None:
+    """Check that JSON can hold a description.
+
+    Raises:
+        ValueError: It can't hold an entry; the message names it.
+    """
+    for name, value in description.items():
+        if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+            check_savable({f"{name}.{key}": entry for key, entry in value.items()})
+            continue
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{name} can't be saved: a value of type {type(value).__name__} is not JSON serializable: {value!r}"
+            ) from error

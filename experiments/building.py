@@ -16,10 +16,10 @@ import torch
 
 from agents import EPG
 from agents.methods import NO_OBJECTIVE, check_method, make_method
-from agents.native_view import native_view
+from agents.networks.config import PolicyConfig
+from agents.networks.native_view import native_view
 from agents.objectives import make_objective
 from agents.peft_modules import check_peft_module
-from agents.policy_config import PolicyConfig
 from cls_env import DATASETS, ImageDataset, TaskStream
 from cls_env.datasets import DatasetCard
 from cls_env.naming import lookup

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from agents.backbone import create_backbone
-from agents.native_view import native_view
+from agents.networks.backbone import create_backbone
+from agents.networks.native_view import native_view
 
 CUSTOMARY = 224
 """Side in pixels at which most published figures were obtained, those of models of a larger native size too."""

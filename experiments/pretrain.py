@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from timm.data import resolve_model_data_config
 from torch import nn
 
-from agents.micro_vit import MICRO_VIT, MICRO_VIT_CARD, MICRO_VIT_WEIGHTS
+from agents.networks.micro_vit import MICRO_VIT, MICRO_VIT_CARD, MICRO_VIT_WEIGHTS
 from cls_env.datasets.glyphs.characters import characters
 from cls_env.datasets.glyphs.drawing import GlyphPainter
 from experiments.fields import settle
@@ -34,7 +34,7 @@ class PretrainConfig:
     """Pretrain the embedded micro ViT and write its weights and card."""
 
     out: Path = Path("results/pretrain")
-    """Folder for the weights and the card; `agents/pretrained` replaces those that ship."""
+    """Folder for the weights and the card; `agents/networks/pretrained` replaces those that ship."""
     images: int = 460_000
     """Training images, each drawn once and never seen again."""
     batch_size: int = 128
@@ -109,7 +109,7 @@ def _pretrain_owned(config: PretrainConfig) -> dict[str, Any]:
     replace_file(weights, lambda aside: save_file(half, aside))
     card = {
         "model": MICRO_VIT,
-        "command": "python -m experiments pretrain --out agents/pretrained",
+        "command": "python -m experiments pretrain --out agents/networks/pretrained",
         "task": "supervised classification of freshly drawn glyphs, characters disjoint from every stream's",
         "classes": len(pool),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),

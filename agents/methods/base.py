@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from agents.feature_cache import FeatureCache
+from agents.networks.feature_cache import FeatureCache
 from cls_env.naming import parse_specification
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ class Method(nn.Module):
         Args:
             policy: The policy, whose head has moved already.
             new_index: The new position of each action, -1 for an unseen one that has none; int64 of shape (A,).
-                `agents.class_names.move_actions` moves a tensor by it.
+                `agents.networks.class_names.move_actions` moves a tensor by it.
             num_actions: Size of the other action space.
         """
 

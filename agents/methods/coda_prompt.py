@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from agents.methods.base import Batch, Loss, Method, Task
-from agents.methods.prompting import check_weight, open_attention, prompted, seeds_of
+from agents.methods.common.prompts import check_weight, open_attention, prompted, seeds_of
 from agents.peft_modules.tuner import check_size
 from cls_env.arguments import truth_value
 

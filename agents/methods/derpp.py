@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from agents.class_names import move_actions
 from agents.methods.base import Batch, Loss
-from agents.methods.memory import room
+from agents.methods.common.memory import room
 from agents.methods.replay import Replay
+from agents.networks.class_names import move_actions
 from cls_env.arguments import number
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.methods.base import Batch, Loss, Method, Task
-from agents.methods.prompting import check_weight, open_attention, prompted, seeds_of, similarity, uniform
+from agents.methods.common.prompts import check_weight, open_attention, prompted, seeds_of, similarity, uniform
 from agents.peft_modules.tuner import check_size
 from cls_env.arguments import truth_value
 

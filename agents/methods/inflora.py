@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from agents.methods.base import Batch, Task
-from agents.methods.dual_gpm import ENERGIES, Memory, empty_memory, energy_threshold, remember
-from agents.methods.lora_stack import LoRAForEachTask, adapter_of, layers_by_input
+from agents.methods.common.dual_gpm import ENERGIES, Memory, empty_memory, energy_threshold, remember
+from agents.methods.common.lora_per_task import LoRAForEachTask, adapter_of, layers_by_input
 from cls_env.arguments import number, word
 from cls_env.naming import lookup, parse_specification
 
@@ -25,7 +25,8 @@ class InfLoRA(LoRAForEachTask):
     Before a task, for every input of layers with LoRAs: its second moment over the task's images, less the
     directions that inputs of earlier tasks had; its leading left singular vectors, over sqrt(3), are the rows of A. The
     LoRAs of earlier tasks stay as they are. After the task its own inputs' directions are added to the memory (see
-    `agents.methods.dual_gpm`). A direction that is not free any more leaves a row of A zero, which learns nothing.
+    `agents.methods.common.dual_gpm`). A direction that is not free any more leaves a row of A zero, which learns
+    nothing.
 
     Source: Liang and Li, "InfLoRA", CVPR 2024 (arXiv 2404.00228), and its public code; what is A here, as in peft, is
     the paper's B_t. Its own setting is rank 10 in all blocks: `peft="lora:r=10"`, `blocks=range(12)`. Where this

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.methods.base import Batch, Loss, Method
-from agents.methods.prompting import (
+from agents.methods.common.prompts import (
     check_tokens,
     check_weight,
     features_with_prompt_tokens,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from agents.class_names import move_actions
 from agents.methods.base import Method, Task
+from agents.networks.class_names import move_actions
 from cls_env.arguments import word
 from cls_env.naming import lookup
 

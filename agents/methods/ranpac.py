@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from agents.class_names import move_actions
 from agents.methods.base import Method, Task
-from agents.methods.memory import room
+from agents.methods.common.memory import room
+from agents.networks.class_names import move_actions
 from agents.peft_modules.tuner import check_size
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.class_names import move_actions
 from agents.methods.base import Batch, Loss, Method, Task
-from agents.methods.memory import room
-from agents.methods.reservoir import reservoir_slots
+from agents.methods.common.memory import room
+from agents.methods.common.reservoir import reservoir_slots
+from agents.networks.class_names import move_actions
 from agents.objectives import mask_logits
 from agents.peft_modules.tuner import check_size
 from cls_env.arguments import truth_value

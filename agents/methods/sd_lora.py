@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from agents.methods.base import Task
-from agents.methods.lora_stack import LoRAForEachTask, adapter_of, lora_layers
+from agents.methods.common.lora_per_task import LoRAForEachTask, adapter_of, lora_layers
 from cls_env.arguments import number
 from cls_env.naming import parse_specification
 

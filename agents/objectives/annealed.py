@@ -11,11 +11,11 @@ import math
 import torch
 from torch import Tensor
 
-from agents.annealing import cosine_alpha, linear_alpha, sigmoid_alpha
 from agents.objectives.cross_entropies import cross_entropy
 from agents.objectives.masking import above_worst, allowed_actions, check_shapes, check_share, entropy, log_policy
 from agents.objectives.policy_gradients import expected_policy_gradient
 from agents.objectives.robust import generalised_cross_entropy
+from agents.objectives.schedules import cosine_alpha, linear_alpha, sigmoid_alpha
 
 
 def fixed_mixture(logits: Tensor, action_rewards: Tensor, progress: float = 0.0, alpha: float = 0.5) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from peft import PeftConfig, PeftModel, get_peft_model
 from torch import nn
 
-from agents.peft_modules.placement import place
+from agents.peft_modules.target_modules import place
 from cls_env.naming import check_value, lookup
 
 
@@ -31,7 +31,7 @@ def attach(
         backbone: A timm VisionTransformer; changed in place.
         blocks: Indices of the transformer blocks.
         seed: Fixes the module's random numbers; the global random state is left as it was.
-        targets: Where in a block, see `agents.peft_modules.placement`.
+        targets: Where in a block, see `agents.peft_modules.target_modules`.
         arguments: Of the config.
 
     Returns:

@@ -29,7 +29,7 @@ class Method:
     alpha: str = ""
     """The argument that equals the rank, so that nothing is multiplied by alpha / r."""
     targets: str = "kv"
-    """Place in the blocks, see `agents.peft_modules.placement`."""
+    """Place in the blocks, see `agents.peft_modules.target_modules`."""
     identity: bool = True
     """Whether the model's outputs are at first those of the backbone."""
     peft_type: str = ""
@@ -115,7 +115,7 @@ def add_library_module(
         backbone: A timm VisionTransformer; changed in place.
         blocks: Indices of the transformer blocks.
         seed: Fixes the module's random numbers; the global random state is left as it was.
-        targets: Where in a block, see `agents.peft_modules.placement`; by default, the method's own place.
+        targets: Where in a block, see `agents.peft_modules.target_modules`; by default, the method's own place.
         **config: Arguments of peft's config, which replace those in `METHODS`.
 
     Returns:

@@ -14,7 +14,7 @@ from peft.tuners.lora.layer import LoraVariant
 from torch import Tensor, nn
 
 from agents.peft_modules.attachment import attach
-from agents.peft_modules.placement import SplitQKV, split_qkv
+from agents.peft_modules.target_modules import SplitQKV, split_qkv
 from cls_env.arguments import as_plain
 
 __all__ = ["SCALED_LORA", "ScaledLinear", "ScaledLoraConfig", "SplitQKV", "add_lora", "split_qkv"]
@@ -43,7 +43,7 @@ def add_lora(
         seed: Fixes A; the global random state is left as it was.
         r: Rank of B A, at least 1.
         scale: Give each of the layers a learnable scalar s, 1 at first, as LAE does: W + s B A.
-        targets: Where in a block, see `agents.peft_modules.placement`: keys and values by default.
+        targets: Where in a block, see `agents.peft_modules.target_modules`: keys and values by default.
         **config: Further arguments of `peft.LoraConfig`.
 
     Returns:

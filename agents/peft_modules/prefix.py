@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from agents.peft_modules.attachment import wrap
-from agents.peft_modules.placement import module_pattern
+from agents.peft_modules.target_modules import module_pattern
 from agents.peft_modules.tuner import (
     Tuner,
     TunerConfig,

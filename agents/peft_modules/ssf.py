@@ -11,7 +11,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from agents.peft_modules.attachment import wrap
-from agents.peft_modules.placement import place
+from agents.peft_modules.target_modules import place
 from agents.peft_modules.tuner import Tuner, TunerConfig, TunerLayer, register
 
 
@@ -108,7 +108,7 @@ def add_ssf(backbone: nn.Module, blocks: Sequence[int], seed: int, *, targets: s
         backbone: A timm VisionTransformer; changed in place.
         blocks: Indices of the transformer blocks.
         seed: Not used, there being nothing to draw.
-        targets: Where in a block, see `agents.peft_modules.placement`.
+        targets: Where in a block, see `agents.peft_modules.target_modules`.
 
     Returns:
         The model as a `peft.PeftModel`.

@@ -13,7 +13,7 @@ from timm.layers import to_2tuple
 from torch import Tensor, nn
 
 from agents.peft_modules.attachment import wrap
-from agents.peft_modules.placement import module_pattern
+from agents.peft_modules.target_modules import module_pattern
 from agents.peft_modules.tuner import Tuner, TunerConfig, TunerLayer, check_size, full_name, register
 
 

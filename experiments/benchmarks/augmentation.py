@@ -9,7 +9,7 @@ import torchvision.transforms.v2.functional as vision
 from torch import Tensor
 from torchvision.ops import roi_align
 
-from agents.augmentation import random_crops, resized_crops
+from agents.networks.views import random_crops, resized_crops
 from experiments.benchmarks.data import mosaics
 from experiments.benchmarks.measuring import Row, Side, compare_rates
 

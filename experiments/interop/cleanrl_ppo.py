@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributions import Categorical
 
-from agents.features import ViTFeatures
+from agents.sb3.features import ViTFeatures
 from experiments.interop.trial import ENV_ID, Outcome, Settings, share_right
 
 

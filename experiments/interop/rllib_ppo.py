@@ -15,7 +15,7 @@ import tyro
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from agents.features import ViTFeatures
+from agents.sb3.features import ViTFeatures
 from experiments.interop.trial import ENV_ID, Outcome, Settings, missing, share_right
 
 try:

@@ -16,7 +16,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.features import ViTFeatures
+from agents.sb3.features import ViTFeatures
 from experiments.interop.trial import ENV_ID, Outcome, Settings, missing, share_right
 
 try:

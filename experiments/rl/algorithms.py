@@ -12,10 +12,10 @@ from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents import EPG, GymnasiumVecEnv, ImageReplayBuffer, LinearBandit, Reinforce, ValueBandit
-from agents.features import ENTRIES
-from agents.one_step import OneStepAlgorithm
-from agents.policy_config import AgentSeeds
-from agents.task_policies import ViTActorCriticPolicy, ViTQPolicy
+from agents.algorithms.one_step import OneStepAlgorithm
+from agents.networks.config import AgentSeeds
+from agents.sb3.features import ENTRIES
+from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
 from cls_env import TaskStream
 from cls_env.command_line import one_line
 from cls_env.naming import call_arguments, lookup, parse_specification

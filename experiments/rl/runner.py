@@ -14,11 +14,11 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
-from agents.backbone import create_backbone, weights_hash
+from agents.algorithms.one_step import OneStepAlgorithm
 from agents.evaluation import Classifier, TaskTest, test_tasks
-from agents.one_step import OneStepAlgorithm
-from agents.policy_config import AgentSeeds
-from agents.task_by_task import TaskByTask
+from agents.networks.backbone import create_backbone, weights_hash
+from agents.networks.config import AgentSeeds
+from agents.sb3.task_by_task import TaskByTask
 from cls_env import TaskStream
 from experiments.building import check, input_size, make_stream, task_images
 from experiments.comparison import Entry, Job

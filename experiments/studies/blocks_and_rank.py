@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from agents.backbone import create_backbone
+from agents.networks.backbone import create_backbone
 from cls_env.naming import parse_specification
 from experiments.building import input_size
 from experiments.comparison import Entry

@@ -16,16 +16,16 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
 from agents import EPG, PolicyConfig, ViTPolicy
-from agents.backbone import create_backbone
-from agents.checkpoint import (
+from agents.checkpoint.policy_file import (
     describe_policy,
     load_weights,
     read_description,
     save_checkpoint,
     saved_policy_arguments,
 )
-from agents.head import GrowingHead
-from agents.micro_vit import MICRO_VIT, MICRO_VIT_CARD, MICRO_VIT_WEIGHTS
+from agents.networks.backbone import create_backbone
+from agents.networks.head import GrowingHead
+from agents.networks.micro_vit import MICRO_VIT, MICRO_VIT_CARD, MICRO_VIT_WEIGHTS
 from agents.peft_modules.lora import SplitQKV, add_lora, split_qkv
 from agents.policy import parameter_counts
 from cls_env.datasets.glyphs.characters import characters

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from agents.methods import METHODS, Method, register_method
-from agents.methods.lora_stack import lora_layers
+from agents.methods.common.lora_per_task import lora_layers
 from experiments.__main__ import main
 from experiments.benchmarks import methods as benchmark
 from experiments.building import check, make_agent, make_stream, task_images

@@ -10,10 +10,10 @@ import torch
 from peft import PeftModel
 
 from agents import EPG
-from agents.backbone import create_backbone
-from agents.methods.dual_gpm import Memory, empty_memory, energy_threshold, remember
+from agents.methods.common.dual_gpm import Memory, empty_memory, energy_threshold, remember
+from agents.methods.common.lora_per_task import adapter_of, lora_layers
 from agents.methods.inflora import designed_rows, input_moments
-from agents.methods.lora_stack import adapter_of, lora_layers
+from agents.networks.backbone import create_backbone
 from agents.peft_modules.lora import split_qkv
 from tests.agents.methods.conftest import batch_of, learn
 

@@ -10,7 +10,7 @@ import torch
 from agents import EPG
 from agents.methods.base import Task
 from agents.methods.coda_prompt import PARTS, orthonormal_to, orthonormality_gap
-from agents.methods.prompting import features_with_prompt_tokens, prompted, similarity
+from agents.methods.common.prompts import features_with_prompt_tokens, prompted, similarity
 from agents.policy import ViTPolicy
 from tests.agents.methods.conftest import batch_of, learn
 

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from agents import EPG
-from agents.methods.reservoir import reservoir_slots
+from agents.methods.common.reservoir import reservoir_slots
 from agents.objectives import cross_entropy
 from tests.agents.methods.conftest import batch_of, learn
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from agents import EPG
-from agents.methods.lora_stack import adapter_of, lora_layers
+from agents.methods.common.lora_per_task import adapter_of, lora_layers
 from tests.agents.methods.conftest import learn
 
 MakeAgent = Callable[..., EPG]

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.annealing import sigmoid_alpha
 from agents.objectives import entropy, make_objective, reinforce
+from agents.objectives.schedules import sigmoid_alpha
 
 ROWS, ACTIONS = 40, 7
 

@@ -12,7 +12,7 @@ from peft.utils import PeftType, get_peft_model_state_dict, set_peft_model_state
 from torch import Tensor, nn
 
 from agents.peft_modules.library import METHODS, UNFIT, add_library_module
-from agents.peft_modules.placement import place
+from agents.peft_modules.target_modules import place
 
 MakeViT = Callable[..., nn.Module]
 Disturb = Callable[[nn.Module], None]

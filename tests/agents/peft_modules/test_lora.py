@@ -10,7 +10,7 @@ from peft import PeftModel
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
 
-from agents.backbone import create_backbone
+from agents.networks.backbone import create_backbone
 from agents.peft_modules.lora import SCALED_LORA, ScaledLinear, add_lora, split_qkv
 
 MakeViT = Callable[..., nn.Module]

@@ -12,8 +12,8 @@ import torch
 from timm.models.vision_transformer import Attention
 from torch import Tensor, nn
 
-from agents.peft_modules.placement import split_qkv
 from agents.peft_modules.prefix import PrefixConfig, PrefixLayer, add_prefix
+from agents.peft_modules.target_modules import split_qkv
 
 MakeViT = Callable[..., nn.Module]
 

@@ -1,0 +1,1 @@
+"""Algorithms: EPG, REINFORCE and bandits, which train a policy in one-step environments."""

@@ -1,0 +1,116 @@
+"""What an algorithm remembers of the classes, the tasks and the data that it learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.utils import check_for_correct_spaces
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
+
+from agents.envs.current_task import is_same_task
+from agents.envs.stream_identity import class_names_of
+from agents.networks.class_names import check_same_classes, new_positions
+from agents.policy import ViTPolicy
+
+_WAY_OUT = (
+    "give an environment whose class_order is the agent's, or match the classes by name: "
+    "load(path, env, match_classes=True) or set_env(env, match_classes=True)"
+)
+
+
+class ClassMemory(BaseAlgorithm):
+    """The names of an agent's classes, and which task it learns, told apart by classes, task numbers and data."""
+
+    policy: ViTPolicy
+    class_names: tuple[str, ...] | None = None
+    """The name of each action, in order; None where the environment did not give them."""
+    stream_fingerprint: str | None = None
+    """SHA-256 of the stream that was learned last, where the environment gave it."""
+    images_sha256: str | None = None
+    """SHA-256 of its pixels, likewise."""
+    _current_task: dict[str, Any] | None = None
+
+    @property
+    def _num_actions(self) -> int:
+        assert isinstance(self.action_space, gym.spaces.Discrete)
+        return int(self.action_space.n)
+
+    def _name_classes(self, names: Sequence[str] | None) -> None:
+        """Remember the names of the actions, in the policy too, where tests look for them."""
+        self.class_names = self.policy.class_names = None if names is None else tuple(names)
+
+    def _check_classes(self, env: VecEnv) -> None:
+        """Check that an environment has the classes that were learned, where both give their names.
+
+        Raises:
+            ValueError: It has others, or the same in another order.
+        """
+        names = class_names_of(env)
+        if self.class_names is not None and names is not None and self.policy.tasks_begun:
+            check_same_classes(self.class_names, names, _WAY_OUT)
+
+    def _take_classes(self, env: VecEnv, match_classes: bool) -> None:
+        """Make the agent fit the spaces and the classes of an environment.
+
+        Args:
+            env: The environment.
+            match_classes: Move what is kept for each class to its place in the environment, by name.
+
+        Raises:
+            ValueError: Spaces or classes do not fit; nothing has changed then.
+        """
+        actions = checked_actions(env)
+        new_index = self._matched(env) if match_classes else None
+        if new_index is None:
+            self._check_classes(env)
+        check_for_correct_spaces(env, self.observation_space, self.action_space if new_index is None else actions)
+        if new_index is not None:
+            self._remap_actions(new_index, int(actions.n))
+        if new_index is not None or not self.policy.tasks_begun:
+            self._name_classes(class_names_of(env))
+
+    def _matched(self, env: VecEnv) -> Tensor:
+        """The position in an environment's action space of each of the agent's actions, by name."""
+        names = class_names_of(env)
+        if self.class_names is None or names is None:
+            who = "the agent" if self.class_names is None else "the environment"
+            raise ValueError(f"match_classes=True needs the names of classes, and {who} has none")
+        return new_positions(self.class_names, names, self.policy.head.actions.tolist())
+
+    def _remap_actions(self, new_index: Tensor, num_actions: int) -> None:
+        """Move everything that is kept for each action to its place in another action space.
+
+        Args:
+            new_index: The new position of each action, -1 for an unseen one that has none; int64 of shape (A,).
+            num_actions: Size of the other action space.
+        """
+        new_index = new_index.to(self.device)
+        self.policy.remap_actions(new_index, num_actions)
+        self.action_space = self.policy.action_space
+        if self._current_task is not None:
+            moved = [int(new_index[action]) for action in self._current_task["classes"]]
+            self._current_task = self._current_task | {"classes": sorted(moved)}
+
+    def _remember_task(self, env: VecEnv, task: dict[str, Any]) -> None:
+        """Keep what is known of a task, and of the environment in which it is learned."""
+        known = {entry: value for entry, value in task.items() if value is not None}
+        self._current_task = (self._current_task or {}) | known if is_same_task(self._current_task, task) else task
+        self._name_classes(class_names_of(env) or self.class_names)
+        self.stream_fingerprint = task["stream_fingerprint"] or self.stream_fingerprint
+        self.images_sha256 = task["images_sha256"] or self.images_sha256
+
+
+def checked_actions(env: VecEnv) -> gym.spaces.Discrete:
+    """The action space of an environment of classes.
+
+    Raises:
+        ValueError: It is not `Discrete`, or not counted from 0.
+    """
+    space = env.action_space
+    if not isinstance(space, gym.spaces.Discrete) or space.start != 0:
+        raise ValueError(f"the action space must be Discrete with start=0, not {space}")
+    return space

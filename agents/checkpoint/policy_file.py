@@ -1,0 +1,285 @@
+"""A trained policy in one zip of JSON and safetensors; reading it runs no code.
+
+Inside: `model.json` (how to rebuild the agent), `head.safetensors` (weight, bias and the actions of the rows) and what
+learned of the backbone: `adapter/` as peft's own `save_pretrained` writes it, which `peft.PeftModel.from_pretrained`
+can load, or, where all of it did, `backbone.safetensors` with its parameters and buffers under timm's names. A method
+that has an adapter for each task keeps the later ones beside the first, in `adapter/task1/` ...; what else a method
+keeps is in `method.safetensors`, and what an algorithm keeps beside its policy in `algorithm.safetensors`. A module of
+your own that is no adapter of peft, or has trainable tensors beside one, has these and its buffers in
+`module.safetensors`, under their names in the backbone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+
+from agents.checkpoint.archive import part_names, read_json, read_tensors, write_archive, write_tensors
+from agents.checkpoint.description import POLICY, check_agent, check_entries
+from agents.checkpoint.module_weights import load_module_tensors, module_tensors
+from agents.methods.common.lora_per_task import LoRAForEachTask, adapter_of
+from agents.networks.config import PolicyConfig
+from agents.networks.weights import check_finite, load_tensors
+from agents.optimization.learning_arguments import policy_arguments
+from agents.optimization.optimizers import is_torchs_own
+from agents.policy import ViTPolicy
+from cls_env.arguments import check_savable
+
+_MODEL, _HEAD, _BACKBONE, _METHOD = "model.json", "head.safetensors", "backbone.safetensors", "method.safetensors"
+_ALGORITHM, _MODULE = "algorithm.safetensors", "module.safetensors"
+_ADAPTER = "adapter"
+_ADAPTER_CONFIG = f"{_ADAPTER}/adapter_config.json"
+_PART = re.compile(
+    rf"({_HEAD}|{_BACKBONE}|{_METHOD}|{_ALGORITHM}|{_MODULE}|{_ADAPTER}/(task\d+/)?(adapter_config\.json|adapter_model\.safetensors))"
+)
+"""What of a checkpoint's names is a part of it; nothing else is read or written."""
+DEFAULT_ADAPTER = "default"
+"""peft's name for the first adapter."""
+EARLIER_VIEW = {"crop_fraction": 0.875, "interpolation": "bilinear"}
+"""The test view of checkpoints that do not describe it, whatever the backbone."""
+
+
+def save_checkpoint(
+    path: str | Path, policy: ViTPolicy, description: dict[str, Any], state: dict[str, torch.Tensor] | None = None
+) -> Path:
+    """Write a checkpoint beside its place and move it there.
+
+    Args:
+        path: The file; `.zip` is added where it has no suffix.
+        policy: Whose head, method and PEFT module, or whole backbone, are saved; a frozen backbone is named, not saved.
+        description: What else is needed to rebuild the agent; must be JSON.
+        state: What the algorithm keeps beside its policy, if anything.
+
+    Returns:
+        The file written.
+    """
+    target = Path(path) if Path(path).suffix else Path(path).with_suffix(".zip")
+    check_savable(description)
+
+    def fill(folder: Path) -> None:
+        (folder / _MODEL).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+        write_tensors(policy.head.state_dict(), folder / _HEAD)
+        further = {} if policy.trains_whole_backbone else module_tensors(policy)
+        for tensors, name in ((policy.method.state_dict(), _METHOD), (state or {}, _ALGORITHM), (further, _MODULE)):
+            if tensors:
+                write_tensors(tensors, folder / name)
+        if isinstance(policy.backbone, PeftModel):
+            policy.backbone.save_pretrained(str(folder / _ADAPTER))
+        elif policy.trains_whole_backbone:
+            write_tensors(policy.backbone.state_dict(), folder / _BACKBONE)
+
+    write_archive(target, fill, lambda name: name == _MODEL or _PART.fullmatch(name) is not None)
+    return target
+
+
+def read_description(path: str | Path) -> dict[str, Any]:
+    """The JSON part of a checkpoint.
+
+    Raises:
+        FileNotFoundError: There is no such file, also not with `.zip` added.
+        ValueError: The file is not a checkpoint of this package.
+    """
+    return read_json(_existing(path), _MODEL)
+
+
+def read_agent(path: str | Path) -> dict[str, Any]:
+    """The JSON part of an agent's checkpoint, with all entries that every algorithm has.
+
+    Raises:
+        FileNotFoundError: There is no such file, also not with `.zip` added.
+        ValueError: The file is not a checkpoint of an agent, or is damaged.
+    """
+    description = read_description(path)
+    check_agent(description, path)
+    return description
+
+
+def read_state(path: str | Path) -> dict[str, torch.Tensor]:
+    """What the algorithm kept beside its policy; empty where it keeps nothing.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    file = _existing(path)
+    return read_tensors(file, _ALGORITHM) if _ALGORITHM in part_names(file) else {}
+
+
+def describe_policy(policy: ViTPolicy) -> dict[str, Any]:
+    """What a policy is made of, as JSON; an optimizer that PyTorch does not have is left unnamed."""
+    optimizer = policy.optimizer_class
+    known = is_torchs_own(optimizer)
+    return {
+        "policy": asdict(policy.config),
+        "optimizer": optimizer.__name__ if known else None,
+        "optimizer_kwargs": policy.optimizer_kwargs if known else {},
+        "backbone_sha256": policy.backbone_hash,
+    }
+
+
+def saved_policy_arguments(description: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a `ViTPolicy` as described by `describe_policy`, without `optimizer_class` if it is unnamed.
+
+    Entries of `PolicyConfig` that the description lacks, being older, have the values that they stood for then.
+
+    Raises:
+        ValueError: The description has an entry that `PolicyConfig` lacks, lacks one of its own, or one is damaged.
+    """
+    check_entries(description, POLICY, "the checkpoint")
+    entries = EARLIER_VIEW | description["policy"]
+    rank = entries.pop("lora_rank", None)  # checkpoints from before modules had arguments
+    if rank is not None and entries.get("peft") == "lora":
+        entries["peft"] = f"lora:r={rank}"
+    unknown = sorted(set(entries) - set(PolicyConfig.__dataclass_fields__))
+    if unknown:
+        raise ValueError(f"the saved policy has entries unknown here: {', '.join(unknown)}; a later version saved it")
+    if entries.get("peft") == "full":  # all weights are in the checkpoint: none need be fetched or read first
+        entries = entries | {"pretrained": False, "weights": None}
+    arguments: dict[str, Any] = {"config": PolicyConfig(**entries)}
+    optimizer = getattr(torch.optim, description["optimizer"] or "", None)
+    if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
+        arguments |= {"optimizer_class": optimizer, "optimizer_kwargs": description["optimizer_kwargs"]}
+    return arguments
+
+
+def saved_agent_arguments(
+    path: str | Path, saved: dict[str, Any], given: dict[str, Any], own: Sequence[str]
+) -> dict[str, Any]:
+    """The constructor arguments of a saved agent.
+
+    Args:
+        path: Of the checkpoint, for messages.
+        saved: What `read_description` gives.
+        given: Arguments that replace the saved ones.
+        own: Names of the arguments that are the algorithm's own.
+
+    Raises:
+        ValueError: Something was code when it was saved, and is not given.
+    """
+    kept = ("batch_size", "freeze_fraction", "crop_scale", "cache_features", "precision", "seed")
+    arguments = {name: saved[name] for name in kept if name in saved}
+    for name in (*own, "learning_rate"):
+        if name not in saved:
+            raise ValueError(f"model.json in {path} lacks the entry {name!r}: the file is damaged")
+        if saved[name] is None and name not in given:
+            raise ValueError(f"{path} was saved with a function as {name}: pass it again, load(path, {name}=...)")
+        arguments[name] = saved[name]
+    try:
+        policy_kwargs = saved_policy_arguments(saved) | policy_arguments(given.get("policy_kwargs"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    config = policy_kwargs["config"]
+    if not isinstance(config, PolicyConfig):
+        raise ValueError(f"config must be a PolicyConfig, not {config!r}")
+    if config.weights is not None and "weights" not in policy_kwargs and not Path(config.weights).is_file():
+        raise ValueError(
+            f"{path} was trained on the weights file {config.weights}, which is not here; say where it is, "
+            "load(path, policy_kwargs={'weights': ...})"
+        )
+    if "optimizer_class" not in policy_kwargs:
+        raise ValueError(f"{path} was saved with an optimizer of its own: pass it in policy_kwargs again")
+    return arguments | given | {"policy_kwargs": policy_kwargs}
+
+
+def load_weights(path: str | Path, policy: ViTPolicy) -> None:
+    """Put head, method and PEFT module, or the whole backbone, of a checkpoint into a policy made from its description.
+
+    The policy's `tasks_begun` are those of the checkpoint.
+
+    Raises:
+        ValueError: A part or a tensor is missing, unexpected or of another shape.
+    """
+    file = _existing(path)
+    names = set(part_names(file))
+    if _HEAD not in names:
+        raise ValueError(f"{file} holds no head: it is damaged")
+    if policy.trains_whole_backbone != (_BACKBONE in names):
+        found = "holds a" if _BACKBONE in names else "holds no"
+        raise ValueError(f"{file} {found} {_BACKBONE}, which does not fit a policy of peft={policy.config.peft!r}")
+    adapted = isinstance(policy.backbone, PeftModel)
+    if adapted != (_ADAPTER_CONFIG in names):
+        found = "holds no" if adapted else "holds an"
+        raise ValueError(f"{file} {found} adapter, which does not fit a policy of peft={policy.config.peft!r}")
+    _load_head(policy, read_tensors(file, _HEAD), f"{_HEAD} in {file}")
+    _check_adapters(policy, names, file)
+    try:
+        policy.method.resume(policy, read_tensors(file, _METHOD) if _METHOD in names else {})
+    except ValueError as error:
+        raise ValueError(f"{file}, method {policy.config.method}: {error}") from error
+    if policy.trains_whole_backbone:
+        tensors = read_tensors(file, _BACKBONE)
+        load_tensors(policy.backbone, tensors, f"{_BACKBONE} in {file}")
+        check_finite(tensors, f"{_BACKBONE} in {file}")
+        return
+    if isinstance(policy.backbone, PeftModel):
+        for name in policy.backbone.peft_config:
+            _load_adapter(policy.backbone, name, names, file)
+    if _MODULE in names:
+        tensors = read_tensors(file, _MODULE)
+        load_module_tensors(policy, tensors, f"{_MODULE} in {file}")
+        check_finite(tensors, f"{_MODULE} in {file}")
+    elif lost := module_tensors(policy):
+        raise ValueError(
+            f"{file} was saved by an older version, without {_MODULE} and the {len(lost)} tensors of peft "
+            f"{policy.config.peft!r}: train the agent again"
+        )
+
+
+def _load_head(policy: ViTPolicy, tensors: dict[str, torch.Tensor], source: str) -> None:
+    actions = tensors.get("actions", torch.empty(0, dtype=torch.int64)).flatten().tolist()
+    if not all(isinstance(action, int) for action in actions) or len(set(actions)) < len(actions):
+        raise ValueError(f"{source} is damaged: its actions are {actions}")
+    try:
+        policy.head.grow(actions)
+    except ValueError as error:
+        raise ValueError(f"{source} is damaged: {error}") from error
+    load_tensors(policy.head, tensors, source)
+    check_finite(tensors, source)
+
+
+def _adapter_part(name: str) -> str:
+    folder = _ADAPTER if name == DEFAULT_ADAPTER else f"{_ADAPTER}/{name}"
+    return f"{folder}/adapter_model.safetensors"
+
+
+def _check_adapters(policy: ViTPolicy, parts: set[str], file: Path) -> None:
+    """Check that a method with an adapter for each task has them all, and no further one, before any is made."""
+    if not isinstance(policy.method, LoRAForEachTask):
+        return
+    tasks_begun = policy.tasks_begun
+    for task in range(tasks_begun):
+        if _adapter_part(adapter_of(task)) not in parts:
+            raise ValueError(f"{file} lacks the adapter {adapter_of(task)}, where tasks_begun is {tasks_begun}")
+    if tasks_begun and _adapter_part(adapter_of(tasks_begun)) in parts:
+        raise ValueError(f"{file} has the adapter {adapter_of(tasks_begun)}, where tasks_begun is {tasks_begun}")
+
+
+def _load_adapter(backbone: PeftModel, name: str, parts: set[str], file: Path) -> None:
+    part = _adapter_part(name)
+    if part not in parts:
+        raise ValueError(f"{file} lacks the adapter {name}")
+    weights = read_tensors(file, part)
+    expected: dict[str, torch.Tensor] = get_peft_model_state_dict(backbone, adapter_name=name)
+    missing = sorted(set(expected) - set(weights))
+    for tensor in sorted(set(expected) & set(weights)):
+        found, wanted = tuple(weights[tensor].shape), tuple(expected[tensor].shape)
+        if found != wanted:
+            raise ValueError(f"{file}: the adapter's {tensor} has shape {found}, where the policy's has {wanted}")
+    check_finite(weights, f"{part} in {file}")
+    result: Any = set_peft_model_state_dict(backbone, weights, adapter_name=name)
+    unexpected = result.unexpected_keys
+    if missing or unexpected:
+        raise ValueError(f"{file}: the adapter lacks {missing[:3]} and has unexpected {unexpected[:3]}")
+
+
+def _existing(path: str | Path) -> Path:
+    for file in (Path(path), Path(f"{path}.zip")):
+        if file.is_file():
+            return file
+    raise FileNotFoundError(f"no checkpoint at {path}")

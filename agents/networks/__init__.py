@@ -1,0 +1,1 @@
+"""Networks: backbones, their weights and inputs, and the head."""

@@ -1,0 +1,50 @@
+"""The optimizer that a policy is given, tried before anything is trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from stable_baselines3.common.type_aliases import Schedule
+
+from agents.optimization.learning_arguments import rate_at
+from cls_env.arguments import check_savable
+
+
+def is_torchs_own(optimizer: Any) -> bool:
+    """Whether an optimizer is a class of `torch.optim`, which a checkpoint can name."""
+    return getattr(torch.optim, getattr(optimizer, "__name__", ""), None) is optimizer
+
+
+def check_optimizer(optimizer: Any, arguments: Any, lr_schedule: Schedule) -> None:
+    """Check that an optimizer takes its arguments, and that a checkpoint can hold them.
+
+    Args:
+        optimizer: A class of optimizers, or a function that makes one.
+        arguments: Its arguments beside the learning rate.
+        lr_schedule: Gives the learning rate.
+
+    Raises:
+        ValueError: It does not, or can't.
+    """
+    if not isinstance(arguments, dict):
+        raise ValueError(f"optimizer_kwargs is a dict of the optimizer's arguments, not {arguments!r}")
+    if not callable(optimizer):
+        raise ValueError(f"optimizer_class must be a class such as torch.optim.Adam, not {optimizer!r}")
+    if is_torchs_own(optimizer):
+        check_savable({f"optimizer_kwargs.{name}": value for name, value in arguments.items()})
+    rate, name = rate_at(lr_schedule, 1), getattr(optimizer, "__name__", repr(optimizer))
+    tried = torch.zeros(1, requires_grad=True)
+    try:
+        made = optimizer([tried], lr=rate, **arguments)
+    except Exception as error:  # the optimizer's own
+        raise ValueError(f"{name} does not take optimizer_kwargs {arguments}: {error}") from error
+    tried.grad = torch.ones(1)
+    try:
+        made.step()
+    except Exception as error:  # LBFGS asks for a closure, SparseAdam for sparse gradients
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"optimizer_class {name} can't be used here, where step() is called after backward(): {reason}; choose "
+            "another one, such as torch.optim.Adam"
+        ) from error

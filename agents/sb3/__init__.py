@@ -1,0 +1,1 @@
+"""Parts for stable-baselines3's own algorithms: features extractor, policies, callback, replay buffer."""

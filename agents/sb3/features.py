@@ -1,0 +1,123 @@
+"""The ViT as a features extractor for stable-baselines3's own policies, or any other code that wants features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from torch import Tensor, nn
+
+from agents.networks.adapted_backbone import adapt_backbone
+from agents.networks.config import PolicyConfig
+from cls_env.naming import lookup
+
+ENTRIES = [field.name for field in fields(PolicyConfig) if field.name not in ("method", "method_seed", "head_seed")]
+"""The entries of `PolicyConfig` that concern features."""
+_FROZEN: WeakValueDictionary[tuple[object, ...], Tensor] = WeakValueDictionary()
+_MOVED: WeakKeyDictionary[Callable[[Tensor], Tensor], dict[int, tuple[Tensor, Tensor]]] = WeakKeyDictionary()
+
+
+class ViTFeatures(BaseFeaturesExtractor):
+    """Features of a pretrained ViT with a PEFT module, for `CnnPolicy`, `MlpPolicy` and their like.
+
+        PPO("CnnPolicy", env, policy_kwargs={"features_extractor_class": ViTFeatures, "net_arch": []})
+
+    `net_arch=[]` puts a linear head on the features; without it SB3 adds a network of two hidden layers.
+
+    - The pretrained weights stay as they were loaded: SB3 hands its orthogonal initialisation to `apply`, which does
+      nothing here.
+    - What is frozen is a buffer, not a parameter: the optimizer, target updates (`polyak_update`) and saved files have
+      the module's tensors alone. `peft="full"` makes all of it parameters.
+    - Extractors of the same weights in one process share them: DQN's two networks, or an actor and a critic with
+      features of their own, hold one copy, on the GPU too.
+
+    Args:
+        observation_space: uint8 images, channels last or first.
+        **entries: Entries of `PolicyConfig` that concern the backbone: `model`, `peft`, `blocks`, `peft_seed` ...
+
+    Raises:
+        FileNotFoundError: There is no such weights file.
+        ValueError: The space, or an entry, does not fit.
+    """
+
+    def __init__(self, observation_space: spaces.Box, **entries: Any) -> None:
+        for name in entries:
+            lookup("argument of ViTFeatures", name, dict.fromkeys(ENTRIES, True))
+        config = PolicyConfig(**entries)
+        adapted = adapt_backbone(config, observation_space)
+        super().__init__(observation_space, adapted.features_dim)
+        self.central_view, self.normalize, self.backbone = adapted.central_view, adapted.normalize, adapted.backbone
+        self.trains_whole_backbone = all(parameter.requires_grad for parameter in self.backbone.parameters())
+        _share_frozen(self.backbone, (adapted.weights_sha256, config.peft, config.blocks, config.peft_seed))
+        self._range_is_known = False
+        self.train(False)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Features, float32 of shape (B, features_dim).
+
+        Args:
+            observations: Images in the layout of the space: uint8, or as SB3 hands them on, float in [0, 1].
+
+        Raises:
+            ValueError: The floats are in 0 ... 255.
+        """
+        if observations.is_floating_point():
+            self._check_range(observations)
+            observations = (observations * 255).round().to(torch.uint8)
+        view = self.central_view(self.normalize.channels_first(observations))
+        return self.backbone(self.normalize.standardize(view))
+
+    def _check_range(self, observations: Tensor) -> None:
+        """Look at the first images that are not black: pixels of 0 ... 255 as floats would be taken for others."""
+        if self._range_is_known or not observations.numel():
+            return
+        largest = observations.max().item()
+        if largest > 1:
+            raise ValueError(
+                f"float images must be in [0, 1], but the largest value is {largest:g}: keep normalize_images=True, or "
+                "use uint8 images"
+            )
+        self._range_is_known = largest > 0
+
+    def apply(self, fn: Callable[[nn.Module], None]) -> ViTFeatures:
+        """Leave everything as it is: SB3 initialises its networks through this, and these weights are pretrained."""
+        return self
+
+    def train(self, mode: bool = True) -> ViTFeatures:
+        """Set the mode of a backbone that learns as a whole; any other stays in eval mode."""
+        self.training = mode
+        self.backbone.train(mode and self.trains_whole_backbone)
+        return self
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ViTFeatures:
+        """Move or convert each tensor once, where several extractors of a policy share it."""
+        moved = _MOVED.setdefault(fn, {})
+
+        def once(tensor: Tensor) -> Tensor:
+            if id(tensor) not in moved:
+                moved[id(tensor)] = tensor, fn(tensor)  # the tensor too, so that no other takes on its id
+            return moved[id(tensor)][1]
+
+        return super()._apply(once, recurse)
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.device == other.device and one.dtype == other.dtype and torch.equal(one, other)
+
+
+def _share_frozen(backbone: nn.Module, key: tuple[object, ...]) -> None:
+    """Make buffers of the parameters that do not learn, and of equal ones in this process one."""
+    for path, module in backbone.named_modules():
+        for name, parameter in list(module._parameters.items()):
+            if parameter is not None and not parameter.requires_grad:
+                del module._parameters[name]
+                own = parameter.detach()
+                shared = _FROZEN.setdefault((*key, path, name), own)
+                if shared is not own and not _same(shared, own):
+                    shared = own  # the name of the module stood for another one before
+                module.register_buffer(name, shared, persistent=False)

@@ -1,0 +1,149 @@
+"""stable-baselines3's own algorithms, task by task, under the rules of `EPG`."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+
+from agents.envs.apply_options import ApplyOptions
+from agents.envs.current_task import is_same_task, task_of
+from agents.envs.stream_identity import class_names_of
+from agents.envs.vec_env import check_rewards, observation_info
+from agents.networks.class_names import check_same_classes
+from agents.number_arguments import share
+from agents.optimization.divergence import DivergedError, largest_size
+from agents.optimization.rows_without_gradient import hold_rows_without_gradient
+from agents.sb3.policies import TaskPolicy
+
+
+class CurrentActions(spaces.Discrete):
+    """Discrete actions of which only some are sampled, so that random exploration keeps to the current task.
+
+    Args:
+        count: Size of the space.
+        allowed: Which actions are sampled, indices.
+        seed: Of the samples.
+    """
+
+    def __init__(self, count: int, allowed: NDArray[np.int64], seed: int | None = None) -> None:
+        super().__init__(count, seed=seed)
+        self._allowed = allowed
+
+    def sample(self, mask: Any = None, probability: Any = None) -> np.int64:
+        """One of the allowed actions; with a mask or probabilities, as `Discrete` does it."""
+        if mask is not None or probability is not None:
+            return super().sample(mask, probability)
+        return self._allowed[self.np_random.integers(len(self._allowed))]
+
+
+class TaskByTask(ApplyOptions):
+    """Makes each `learn` call of PPO, A2C or DQN one task, as `EPG` does.
+
+        for task in range(5):
+            model.get_env().set_options({"task": task})
+            model.learn(4_000, callback=TaskByTask())
+
+    At the beginning it resets the environment where options or a seed were set, as `ApplyOptions` does. It reads the
+    classes of `info["action_mask"]`, lets the policy choose among them, renews the optimizer, and empties a replay
+    buffer, since old data never returns. From the second task on the PEFT module stays frozen for the first steps, and
+    the head learns alone; at the end of a call it is not frozen, also where a callback stopped it. A call on the same
+    task as the one before goes on, without freezing, with the optimizer and the replay buffer as they are.
+    `model.class_names` holds the names of the classes, where the environment gives them; a later call on an environment
+    of other classes is refused.
+
+    Args:
+        freeze_fraction: Share of a later task's steps during which only the head learns, in [0, 1].
+
+    Raises:
+        ValueError: `freeze_fraction` is out of range; or on `learn`, the policy is not made for tasks, or the
+            environment's classes are not those that were learned, or it pays rewards that are NaN or infinite.
+        DivergedError: In `learn`, the parameters hold NaN or infinity.
+    """
+
+    def __init__(self, freeze_fraction: float = 0.6) -> None:
+        super().__init__()
+        self.freeze_fraction = share("freeze_fraction", freeze_fraction, "the steps")
+
+    def _on_training_start(self) -> None:
+        policy = self.model.policy
+        if not isinstance(policy, TaskPolicy):
+            raise ValueError(
+                "TaskByTask needs a policy that can be told the task's classes, ViTActorCriticPolicy or ViTQPolicy, "
+                f"not {type(policy).__name__}"
+            )
+        space = self.model.action_space
+        assert isinstance(space, spaces.Discrete)
+        self._check_classes(policy)
+        super()._on_training_start()
+        info = observation_info(self.training_env, int(space.n))
+        actions, current = np.flatnonzero(info.action_mask.any(axis=0)), task_of(self.training_env, info)
+        model: Any = self.model
+        goes_on = is_same_task(getattr(model, "current_task", None), current)
+        model.current_task = current
+        self._policy = policy
+        self._begun = self.num_timesteps
+        self._task = int(info.task.max())
+        first = not policy.met_actions.numel()
+        if not goes_on:
+            policy.choose_among(actions.tolist())
+        hold_rows_without_gradient(self.model.policy.optimizer)  # a copied model has a copied optimizer
+        self._require_gradients(goes_on or first or self.freeze_fraction == 0)
+        self._note_place()
+        if isinstance(self.model, OffPolicyAlgorithm):
+            seed = int(space.np_random.integers(2**31))
+            self.model.action_space = CurrentActions(int(space.n), actions, seed)
+            assert self.model.replay_buffer is not None
+            if not goes_on:
+                self.model.replay_buffer.reset()
+
+    def _on_rollout_start(self) -> None:
+        self._check_parameters()
+        total = self.locals["total_timesteps"] - self._begun
+        if self._frozen and self.num_timesteps - self._begun >= self.freeze_fraction * total:
+            self._require_gradients(True)
+
+    def _on_step(self) -> bool:
+        check_rewards(self.locals["rewards"])
+        self._note_place()
+        return True
+
+    def _on_training_end(self) -> None:
+        self._require_gradients(True)  # a callback may have ended the call while they were frozen
+        self._check_parameters()
+        setattr(self._policy, "place", "")  # noqa: B010  # as in _note_place
+
+    def _note_place(self) -> None:
+        """Tell the policy where training is, for its messages."""
+        place = f" at step {self.num_timesteps - self._begun} of task {self._task}"
+        setattr(self._policy, "place", place)  # noqa: B010  # the protocol does not name it
+
+    def _check_parameters(self) -> None:
+        learning = (tensor for tensor in self._policy.parameters() if tensor.requires_grad)
+        if not isfinite(largest_size([tensor.detach() for tensor in learning])):
+            self._require_gradients(True)
+            rate = self.model.policy.optimizer.param_groups[0]["lr"]
+            raise DivergedError(
+                f"training diverged at step {self.num_timesteps - self._begun} of task {self._task} with learning rate "
+                f"{rate:g}: the parameters hold NaN or infinity; lower the learning rate"
+            )
+
+    def _check_classes(self, policy: TaskPolicy) -> None:
+        """Note the names of the environment's classes; refuse others than those that were learned."""
+        model: Any = self.model
+        names, learned = class_names_of(self.training_env), getattr(model, "class_names", None)
+        if names is None:
+            return
+        if learned is not None and policy.met_actions.numel():
+            check_same_classes(tuple(learned), names, "give an environment whose class_order is the agent's")
+        model.class_names = names
+        setattr(policy, "class_names", names)  # noqa: B010  # test_tasks looks there; the protocol does not name it
+
+    def _require_gradients(self, wanted: bool) -> None:
+        self._frozen = not wanted
+        for parameter in self._policy.peft_parameters():
+            parameter.requires_grad_(wanted)

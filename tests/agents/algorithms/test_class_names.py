@@ -1,0 +1,375 @@
+"""An agent knows the names of its classes, and refuses or matches those of another environment."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
+from stable_baselines3 import A2C, DQN
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor
+
+from agents import EPG, GymnasiumVecEnv, LinearBandit, Reinforce, ValueBandit
+from agents.algorithms.one_step import OneStepAlgorithm
+from agents.envs.stream_identity import class_names_of, identity_of
+from agents.evaluation import test_tasks as run_tests
+from agents.methods import METHODS, NO_OBJECTIVE
+from agents.networks.class_names import move_actions, new_positions
+from agents.sb3.policies import ViTActorCriticPolicy
+from agents.sb3.task_by_task import TaskByTask
+from cls_env import ImageDataset, TaskStream, load_dataset
+from tests.agents.methods.conftest import module_of
+
+SMALL = {"ranpac": "ranpac:projections=200", "replay": "replay:batch=8", "der++": "der++:batch=8"}
+AGENTS: dict[str, Callable[..., OneStepAlgorithm]] = {
+    **{
+        name: lambda env, name=name, **more: EPG(
+            "ViTPolicy",
+            env,
+            "ce" if METHODS[name].learns_by_gradient else NO_OBJECTIVE,
+            policy_kwargs={"method": SMALL.get(name, name), "peft": module_of(name), "blocks": (0, 1, 2)},
+            **more,
+        )
+        for name in METHODS
+    },
+    "reinforce": lambda env, **more: Reinforce("ViTPolicy", env, **more),
+    "values": lambda env, **more: ValueBandit("ViTPolicy", env, **more),
+    "values-replay": lambda env, **more: ValueBandit("ViTPolicy", env, policy_kwargs={"method": "replay"}, **more),
+    "linear": lambda env, **more: LinearBandit("ViTPolicy", env, **more),
+}
+ALIKE = {"batch_size": 8, "learning_rate": 5e-3, "seed": 0, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def eight() -> ImageDataset:
+    """Eight easy glyph classes."""
+    return load_dataset("glyphs", num_classes=8, train_per_class=10, test_per_class=4, hard_fraction=0.0)
+
+
+@pytest.fixture(scope="module")
+def six(eight: ImageDataset) -> ImageDataset:
+    """The first six of them."""
+    train, test = eight.train_labels < 6, eight.test_labels < 6
+    return ImageDataset(
+        "six",
+        eight.train_images[train],
+        eight.train_labels[train],
+        eight.test_images[test],
+        eight.test_labels[test],
+        eight.class_names[:6],
+    )
+
+
+def env_of(dataset: ImageDataset, order: list[int], num_tasks: int, envs: int = 8, **more: Any) -> Any:
+    stream = TaskStream(dataset, num_tasks, class_order=order)
+    return gym.make_vec("cls_env/ClassIncremental-v0", num_envs=envs, dataset=stream, **more)
+
+
+def learn(agent: OneStepAlgorithm, tasks: range, images: int = 80) -> OneStepAlgorithm:
+    for task in tasks:
+        agent.get_env().seed(task)
+        agent.get_env().set_options({"task": task})
+        agent.learn(images)
+    return agent
+
+
+def scores(agent: OneStepAlgorithm, images: np.ndarray) -> torch.Tensor:
+    agent.policy.set_training_mode(False)
+    with torch.no_grad():
+        return agent.policy(torch.from_numpy(images.copy()))
+
+
+OTHER: dict[str, Any] = {"order": [7, 4, 3, 2, 6, 1, 0, 5], "num_tasks": 4}
+"""Another order of eight classes, among which are the six that were learned."""
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_classes_are_matched_by_name(name: str, six: ImageDataset, eight: ImageDataset, tmp_path: Path) -> None:
+    agent = learn(AGENTS[name](env_of(six, [2, 0, 5, 3, 1, 4], 3), **ALIKE), range(2), 40)
+    agent.save(tmp_path / "agent")
+    kind = type(agent)
+    with pytest.raises(ValueError, match="classes of the environment and of the agent differ") as error:
+        kind.load(tmp_path / "agent", env_of(eight, **OTHER), device="cpu")
+    assert "\n" not in str(error.value)
+    loaded = kind.load(tmp_path / "agent", env_of(eight, **OTHER), device="cpu", match_classes=True)
+    later = kind.load(tmp_path / "agent", device="cpu")
+    later.set_env(env_of(eight, **OTHER), match_classes=True)
+    for model in (loaded, later):
+        _answers_as_before(agent, model, six, eight)
+
+    names, begun = list(later.class_names), later.policy.tasks_begun
+    learn(later, range(1), 160)
+    assert later.policy.tasks_begun == begun + 1
+    assert {names.index(each) for each in names[:2]} <= set(later.policy.head.actions.tolist())
+    if name != "frozen":
+        tests = run_tests(later.policy, env_of(eight, **OTHER, split="test"), [0])
+        assert tests[0].accuracy > 0.4  # chance is a sixth
+
+
+def _answers_as_before(agent: Any, matched: Any, six: ImageDataset, eight: ImageDataset) -> None:
+    """See that an agent whose classes were matched answers, by name, as it did before."""
+    names = [eight.class_names[label] for label in OTHER["order"]]
+    assert list(matched.class_names) == names and matched.action_space.n == 8
+    images = np.ascontiguousarray(six.test_images)
+    old, new = scores(agent, images), scores(matched, images)
+    columns = [names.index(each) for each in agent.class_names]
+    torch.testing.assert_close(new[:, columns], old)  # sums over classes are taken in another order
+    assert torch.isinf(new[:, [names.index(each) for each in eight.class_names[6:]]]).all()
+    chosen = [
+        [model.class_names[action] for action in model.predict(images, deterministic=True)[0]]
+        for model in (agent, matched)
+    ]
+    assert chosen[0] == chosen[1]
+    # All eight classes as one task: its images of the four seen classes are answered as before.
+    (test,) = run_tests(matched.policy, env_of(eight, OTHER["order"], 1, split="test"), [0])
+    right = {name: 0 for name in names}
+    for label, prediction in zip(test.labels, test.predictions, strict=True):
+        right[names[label]] += int(label == prediction)
+    for each in run_tests(agent.policy, env_of(six, [2, 0, 5, 3, 1, 4], 3, split="test"), [0, 1]):
+        for label in set(each.labels.tolist()):
+            here = each.labels == label
+            assert right[agent.class_names[label]] == int((each.predictions[here] == label).sum())
+
+
+def test_all_that_is_kept_for_an_action_moves(six: ImageDataset, tmp_path: Path) -> None:
+    order, other = [0, 1, 2, 3, 4, 5], [5, 3, 1, 0, 2, 4]
+    columns = [other.index(label) for label in order]
+    for name, tensors in (
+        ("ncm", {"sums": 0, "counts": 0}),
+        ("ranpac", {"correlation": 1, "solution": 1}),
+        ("der++", {"rewards": 1, "old_logits": 1}),
+    ):
+        agent = learn(AGENTS[name](env_of(six, order, 3), **ALIKE), range(2))
+        kept = {tensor: getattr(agent.policy.method, tensor).clone() for tensor in tensors}
+        agent.set_env(env_of(six, other, 3), match_classes=True)
+        for tensor, dim in tensors.items():
+            moved = getattr(agent.policy.method, tensor)
+            assert torch.equal(moved.index_select(dim, torch.tensor(columns)), kept[tensor]), tensor
+    bandit = learn(AGENTS["linear"](env_of(six, order, 3), **ALIKE), range(2))
+    inverse = bandit._arms.inverse.clone()
+    bandit.set_env(env_of(six, other, 3), match_classes=True)
+    assert torch.equal(bandit._arms.inverse[columns], inverse)
+    assert bandit._current_task["classes"] == sorted(columns[action] for action in (2, 3))
+
+
+def test_a_new_action_pays_what_most_others_pay(six: ImageDataset, eight: ImageDataset) -> None:
+    """With R = 2 I - 1 a class that an old image's environment did not have is as wrong as the others."""
+    agent = AGENTS["replay"](env_of(six, list(range(6)), 3, reward_matrix=2 * np.eye(6) - 1), **ALIKE)
+    learn(agent, range(1), 16)
+    agent.set_env(env_of(eight, list(range(8)), 4), match_classes=True)
+    assert set(agent.policy.method.rewards[:16, 6:].flatten().tolist()) == {-1.0}
+
+
+def test_the_checkpoint_names_the_classes_without_an_environment(six: ImageDataset, tmp_path: Path) -> None:
+    env = env_of(six, [5, 4, 3, 2, 1, 0], 3)
+    agent = EPG("ViTPolicy", env, "ce", **ALIKE)
+    assert agent.class_names == env.unwrapped.action_names == six.class_names[::-1]
+    agent.learn(8).save(tmp_path / "agent")
+    loaded = EPG.load(tmp_path / "agent", device="cpu")
+    assert loaded.class_names == six.class_names[::-1]
+    assert loaded.stream_fingerprint == env.unwrapped.stream_fingerprint and loaded.images_sha256 == six.images_sha256
+    with zipfile.ZipFile(tmp_path / "agent.zip") as archive:
+        saved = json.loads(archive.read("model.json"))
+    assert saved["class_names"] == list(loaded.class_names) and saved["images_sha256"] == six.images_sha256
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        (
+            [1, 0, 2, 3, 4, 5],
+            "action 0 is {1!r} in the environment and {0!r} in the agent, "
+            "action 1 is {0!r} in the environment and # in the agent; give",
+        ),
+        (
+            [5, 4, 3, 2, 1, 0],
+            "action 0 is # in the environment and # in the agent, action 1 is # in the agent, ...; give",
+        ),
+    ],
+)
+def test_another_order_is_refused_with_what_differs(
+    order: list[int], message: str, six: ImageDataset, tmp_path: Path
+) -> None:
+    agent = EPG("ViTPolicy", env_of(six, list(range(6)), 3), "ce", **ALIKE).learn(8)
+    agent.save(tmp_path / "agent")
+    wanted = re.escape(message.format(*six.class_names)).replace("#", "'.*'")
+    for act in (
+        lambda: agent.set_env(env_of(six, order, 3)),
+        lambda: EPG.load(tmp_path / "agent", env_of(six, order, 3), device="cpu"),
+    ):
+        with pytest.raises(ValueError, match=wanted):
+            act()
+    agent.learn(8)  # on the environment that it still has
+    agent.get_env().venv = env_of(six, order, 3)  # behind its back
+    with pytest.raises(ValueError, match="classes of the environment and of the agent differ"):
+        agent.learn(8)
+
+
+def test_missing_and_further_classes_are_named(six: ImageDataset, eight: ImageDataset) -> None:
+    names = six.class_names
+    agent = EPG("ViTPolicy", env_of(eight, list(range(8)), 4), "ce", **ALIKE).learn(8)
+    with pytest.raises(
+        ValueError, match=f"lacks {re.escape(repr(eight.class_names[6]))}, .*; the environment has 6 actions"
+    ):
+        agent.set_env(env_of(six, list(range(6)), 3))
+    fewer = EPG("ViTPolicy", env_of(six, list(range(6)), 3), "ce", **ALIKE).learn(8)
+    with pytest.raises(ValueError, match=f"the environment adds {re.escape(repr(eight.class_names[6]))}"):
+        fewer.set_env(env_of(eight, list(range(8)), 4))
+    agent.get_env().set_options({"task": 3})
+    agent.learn(8)  # classes 6 and 7 are seen now
+    with pytest.raises(ValueError, match=f"lacks classes that .*: {re.escape(repr(eight.class_names[6]))}"):
+        agent.set_env(env_of(six, list(range(6)), 3), match_classes=True)
+    assert agent.action_space.n == 8 and agent.class_names == eight.class_names and names == fewer.class_names
+
+
+def test_unseen_classes_may_be_missing(six: ImageDataset, eight: ImageDataset) -> None:
+    agent = EPG("ViTPolicy", env_of(eight, [6, 0, 1, 2, 3, 4, 5, 7], 8), "ce", **ALIKE)
+    agent.get_env().set_options({"task": 2})
+    agent.learn(16)
+    agent.set_env(env_of(six, list(range(6)), 3), match_classes=True)
+    assert agent.policy.head.actions.tolist() == [1]
+    learn(agent, range(2), 16)
+
+
+def test_nothing_is_refused_where_nothing_is_learned(six: ImageDataset) -> None:
+    agent = EPG("ViTPolicy", env_of(six, list(range(6)), 3), "ce", **ALIKE)
+    agent.set_env(env_of(six, [5, 4, 3, 2, 1, 0], 3))
+    assert agent.class_names == six.class_names[::-1]
+    agent.learn(8)
+
+
+def test_names_that_stand_for_two_actions_are_not_matched() -> None:
+    with pytest.raises(ValueError, match="needs unique class names; these occur twice: 'abstain'"):
+        new_positions(["abstain", "a", "abstain"], ["a", "b"], [])
+    assert new_positions(["a", "b"], ["b", "c", "a"], [0, 1]).tolist() == [2, 0]
+
+
+def test_moving_by_hand() -> None:
+    moved = move_actions(torch.tensor([[1, 2, 3], [4, 5, 6]]), torch.tensor([1, -1, 3]), 4, dim=1, fill=9)
+    assert moved.tolist() == [[9, 1, 9, 3], [9, 4, 9, 6]]
+
+
+def older(file: Path, *entries: str) -> Path:
+    """A checkpoint as a version before these entries saved it."""
+    target = file.with_name("older.zip")
+    with zipfile.ZipFile(file) as reader, zipfile.ZipFile(target, "w") as writer:
+        for name in reader.namelist():
+            content = reader.read(name)
+            if name == "model.json":
+                saved = json.loads(content)
+                for entry in entries:
+                    del saved[entry]
+                for entry in ("stream_fingerprint", "images_sha256"):
+                    del saved["current_task"][entry]
+                content = json.dumps(saved).encode()
+            writer.writestr(name, content)
+    return target
+
+
+def test_checkpoints_of_before_load_and_learn_the_names(six: ImageDataset, tmp_path: Path) -> None:
+    agent = EPG("ViTPolicy", env_of(six, list(range(6)), 3), "ce", **ALIKE).learn(8)
+    agent.save(tmp_path / "agent")
+    file = older(tmp_path / "agent.zip", "class_names", "stream_fingerprint", "images_sha256", "policy_class")
+    loaded = EPG.load(file, env_of(six, list(range(6)), 3), device="cpu")
+    assert loaded.class_names is None
+    with pytest.raises(ValueError, match="needs the names of classes, and the agent has none"):
+        loaded.set_env(env_of(six, list(range(6)), 3), match_classes=True)
+    loaded.learn(8)
+    assert loaded.policy.tasks_begun == 1 and loaded.class_names == six.class_names
+    with pytest.raises(ValueError, match="classes of the environment and of the agent differ"):
+        loaded.set_env(env_of(six, [1, 0, 2, 3, 4, 5], 3))
+
+
+def test_tests_on_another_order_are_refused(six: ImageDataset, tmp_path: Path) -> None:
+    EPG("ViTPolicy", env_of(six, list(range(6)), 3), "ce", **ALIKE).learn(8).save(tmp_path / "agent")
+    policy = EPG.load(tmp_path / "agent", device="cpu").policy
+    run_tests(policy, env_of(six, list(range(6)), 3, split="test"), [0])
+    with pytest.raises(ValueError, match=r"classes of the environment and of the agent differ.*test on the classes"):
+        run_tests(policy, env_of(six, [1, 0, 2, 3, 4, 5], 3, split="test"), [0])
+
+
+class Nameless(gym.vector.VectorWrapper):
+    """An environment of others, which has no names."""
+
+    @property
+    def unwrapped(self) -> Any:
+        return self
+
+
+def test_an_environment_without_names_is_not_checked(six: ImageDataset, tmp_path: Path) -> None:
+    agent = EPG("ViTPolicy", Nameless(env_of(six, list(range(6)), 3)), "ce", **ALIKE).learn(8)
+    assert agent.class_names is None and agent.stream_fingerprint is None
+    agent.set_env(Nameless(env_of(six, [5, 4, 3, 2, 1, 0], 3)))
+    agent.learn(8).save(tmp_path / "agent")
+    assert EPG.load(tmp_path / "agent", device="cpu").class_names is None
+    with pytest.raises(ValueError, match="and the agent has none"):
+        agent.set_env(env_of(six, list(range(6)), 3), match_classes=True)
+
+
+OPTIONS = {"num_classes": 6, "train_per_class": 4, "test_per_class": 1}
+
+
+def single() -> gym.Env:
+    import cls_env  # noqa: F401
+
+    return gym.make("cls_env/SplitGlyphs-v0", num_tasks=3, dataset_options=OPTIONS)
+
+
+def test_every_kind_of_environment_is_read() -> None:
+    native = gym.make_vec("cls_env/SplitGlyphs-v0", num_envs=2, num_tasks=3, dataset_options=OPTIONS)
+    expected = (native.unwrapped.action_names, native.unwrapped.stream_fingerprint, native.unwrapped.images_sha256)
+    assert len(expected[0]) == 6
+    kinds = {
+        "native": lambda: GymnasiumVecEnv(native),
+        "wrapped native": lambda: VecMonitor(GymnasiumVecEnv(RecordEpisodeStatistics(native))),
+        "sync": lambda: GymnasiumVecEnv(SyncVectorEnv([single] * 2, autoreset_mode=AutoresetMode.SAME_STEP)),
+        "async": lambda: GymnasiumVecEnv(AsyncVectorEnv([single], autoreset_mode=AutoresetMode.SAME_STEP)),
+        "dummy": lambda: DummyVecEnv([single] * 2),
+        "wrapped dummy": lambda: DummyVecEnv([lambda: gym.wrappers.TransformReward(single(), lambda reward: reward)]),
+        "subprocesses": lambda: SubprocVecEnv([single], start_method="spawn"),
+    }
+    for kind, make in kinds.items():
+        env = make()
+        assert tuple(identity_of(env)) == expected, kind
+        assert not env.has_attr("no_such_attribute"), kind
+        env.close()
+    others = [single, lambda: gym.make("cls_env/SplitGlyphs-v0", num_tasks=3, seed=5, dataset_options=OPTIONS)]
+    with pytest.raises(ValueError, match="must show one stream, but their action_names differ"):
+        class_names_of(DummyVecEnv(others))
+    cart_poles = GymnasiumVecEnv(
+        SyncVectorEnv([lambda: gym.make("CartPole-v1")] * 2, autoreset_mode=AutoresetMode.SAME_STEP)
+    )
+    for foreign in (DummyVecEnv([lambda: gym.make("CartPole-v1")]), cart_poles):
+        assert tuple(identity_of(foreign)) == (None, None, None)
+
+
+@pytest.mark.parametrize("algorithm", ["a2c", "dqn"])
+def test_sb3s_own_algorithms_note_the_names(algorithm: str, six: ImageDataset, tmp_path: Path) -> None:
+    from agents.sb3.policies import ViTQPolicy
+
+    env = GymnasiumVecEnv(env_of(six, list(range(6)), 3))
+    if algorithm == "a2c":
+        model: Any = A2C(ViTActorCriticPolicy, env, n_steps=1, device="cpu")
+    else:
+        model = DQN(ViTQPolicy, env, buffer_size=64, learning_starts=0, batch_size=8, device="cpu")
+    model.learn(8, callback=TaskByTask())
+    assert model.class_names == six.class_names
+    model.save(tmp_path / "model")
+    other = GymnasiumVecEnv(env_of(six, [5, 4, 3, 2, 1, 0], 3))
+    loaded = type(model).load(tmp_path / "model", other, device="cpu")
+    assert tuple(loaded.class_names) == six.class_names
+    with pytest.raises(ValueError, match=r"classes of the environment and of the agent differ.*action 0 is"):
+        loaded.learn(8, callback=TaskByTask())
+    loaded.set_env(GymnasiumVecEnv(env_of(six, list(range(6)), 3)))
+    loaded.learn(8, callback=TaskByTask())
+    with pytest.raises(ValueError, match="classes of the environment and of the agent differ"):
+        run_tests(loaded.policy, env_of(six, [5, 4, 3, 2, 1, 0], 3, split="test"), [0])
