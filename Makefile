@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test slow coverage clean
+.PHONY: quickstart test slow coverage docs clean
 
 quickstart: .venv/experiments
 	$(BIN)/python -m experiments compare
@@ -12,6 +12,9 @@ test: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 3 --dist worksteal
+
+docs: .venv/dev
+	$(BIN)/python docs/environment_pages.py
 
 slow: .venv/dev
 	$(BIN)/pytest -n 3 --dist worksteal -m slow

@@ -21,7 +21,7 @@ from agents.networks.rollback import undone_on_failure
 from agents.optimization.optimizers import check_optimizer
 from agents.optimization.rows_without_gradient import hold_rows_without_gradient
 from cls_env.arguments import as_plain
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 
 View = Callable[[Tensor], Tensor]
 

@@ -1,12 +1,12 @@
 """Image classification as reinforcement learning: Gymnasium environments over class-incremental streams of images."""
 
 from cls_env.datasets import DATASETS, ImageDataset, from_arrays, load_dataset, register_dataset
-from cls_env.env import ClassIncrementalEnv
-from cls_env.registration import register_environments
-from cls_env.rewards import cost_sensitive_rewards, hierarchical_rewards
-from cls_env.shared_evaluation import evaluation_episodes
+from cls_env.envs.class_incremental import ClassIncrementalEnv
+from cls_env.envs.registration import register_environments
+from cls_env.envs.shared_evaluation import evaluation_episodes
+from cls_env.envs.vector import ClassIncrementalVectorEnv
+from cls_env.rewards.matrices import cost_sensitive_rewards, hierarchical_rewards
 from cls_env.tasks import Task, TaskSchedule, TaskStream
-from cls_env.vector_env import ClassIncrementalVectorEnv
 
 __all__ = [
     "DATASETS",

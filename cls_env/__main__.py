@@ -1,4 +1,4 @@
-"""The command line of image sets and environments: `cls-env datasets | download | cache | docs`."""
+"""The command line of image sets and environments: `cls-env datasets | download | cache`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         any other error, 130 when it was interrupted.
     """
     try:  # imports within, since they take time, in which one may press Ctrl-C
-        from cls_env.command_line import answer
+        from cls_env.command_line.errors import answer
 
         return answer(_carry_out, arguments)
     except KeyboardInterrupt:
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _carry_out(words: list[str]) -> None:
-    from cls_env.commands import carry_out_words
+    from cls_env.commands.datasets import carry_out_words
 
     carry_out_words(words)
 

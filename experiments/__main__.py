@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with one line for any other error, 130 when it was interrupted.
     """
     try:  # imports within, since they take seconds, in which one may press Ctrl-C
-        from cls_env.command_line import INPUT_ERRORS, answer
+        from cls_env.command_line.errors import INPUT_ERRORS, answer
         from experiments.errors import RunFailedError
 
         return answer(_carry_out, arguments, (*INPUT_ERRORS, RunFailedError))

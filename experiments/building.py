@@ -22,7 +22,7 @@ from agents.objectives import make_objective
 from agents.peft_modules import check_peft_module
 from cls_env import DATASETS, ImageDataset, TaskStream
 from cls_env.datasets import DatasetCard
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 from experiments.config import PATHS, RunConfig, Settings, parse_option
 
 RANGES: dict[str, tuple[float, float]] = {

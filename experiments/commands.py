@@ -9,9 +9,9 @@ from typing import Any
 import tyro
 
 from cls_env import TaskStream
-from cls_env.command_line import DEBUG_HELP
-from cls_env.datasets.load_report import report_lines
-from cls_env.naming import lookup
+from cls_env.command_line.errors import DEBUG_HELP
+from cls_env.datasets.files.load_report import report_lines
+from cls_env.specification import lookup
 from experiments.building import check, make_stream, task_images
 from experiments.catalogue import methods_table, modules_table, objectives_table, unfit_lines
 from experiments.comparison import BoundsConfig, CompareConfig, Entry, bounds_entries, objective_entries

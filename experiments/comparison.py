@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 import torch
 
-from cls_env.command_line import described, one_line
+from cls_env.command_line.errors import described, one_line
 from experiments.building import check, make_agent, make_stream, task_images
 from experiments.config import RunConfig, Settings, shared_settings
 from experiments.errors import RunFailedError

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cls_env.datasets.trees import plain_name
+from cls_env.datasets.files.trees import plain_name
 from experiments.fields import settle
 
 PATHS = ("root", "weights", "noise_matrix")

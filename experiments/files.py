@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cls_env.command_line import described
+from cls_env.command_line.errors import described
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from agents.methods import METHODS
 from agents.objectives import anneals
 from cls_env import DATASETS
-from cls_env.naming import lookup, parse_specification
+from cls_env.specification import lookup, parse_specification
 from experiments.building import augments, check
 from experiments.comparison import Entry
 from experiments.config import RunConfig, Settings

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Mapping
 from multiprocessing.context import BaseContext
 
-from cls_env.processes import end_with
+from cls_env.command_line.processes import end_with
 
 PRELOADED = ["experiments.runner"]
 

@@ -17,7 +17,7 @@ from agents.number_arguments import range_of_areas, share
 from agents.objectives import Objective
 from agents.optimization import learning_arguments as arguments
 from cls_env.arguments import truth_value, whole_number, word
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 
 
 class AgentArguments(SavedAgent):

@@ -23,7 +23,7 @@ from agents.optimization.divergence import Advice
 from agents.optimization.learning_arguments import Learning
 from agents.policy import ViTPolicy
 from cls_env.arguments import word
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 
 ANNEALS = ("task", "unfrozen")
 

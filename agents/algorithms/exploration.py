@@ -10,7 +10,7 @@ from torch import Tensor
 
 from agents.objectives.masking import allowed_actions, check_share
 from cls_env.arguments import number
-from cls_env.naming import call_arguments, lookup, parse_specification
+from cls_env.specification import call_arguments, lookup, parse_specification
 
 SMALLEST_TEMPERATURE = 1e-30
 """Values over a smaller one are no float32 numbers."""

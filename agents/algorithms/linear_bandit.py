@@ -21,7 +21,7 @@ from agents.optimization.divergence import Advice
 from agents.optimization.learning_arguments import Learning, policy_arguments
 from agents.policy import ViTPolicy
 from cls_env.arguments import number, word
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 
 RULES = {"ucb": False, "thompson": True}
 

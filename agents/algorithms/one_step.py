@@ -38,7 +38,7 @@ from agents.optimization.divergence import LARGEST_LOGIT, Advice, DivergenceWatc
 from agents.optimization.rows_without_gradient import hold_rows_without_gradient
 from agents.policy import ViTPolicy
 from cls_env.arguments import truth_value, whole_number, word
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 
 SelfOneStep = TypeVar("SelfOneStep", bound="OneStepAlgorithm")
 

@@ -15,7 +15,7 @@ from agents.objectives import expected_policy_gradient
 from agents.optimization.learning_arguments import Learning
 from agents.policy import ViTPolicy
 from cls_env.arguments import word
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 
 BASELINES = {"none": False, "running-mean": True}
 _MEMORY = 0.9

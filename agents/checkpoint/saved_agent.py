@@ -26,7 +26,7 @@ from agents.checkpoint.policy_file import (
     saved_agent_arguments,
 )
 from agents.policy import ViTPolicy
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 
 SelfSaved = TypeVar("SelfSaved", bound="SavedAgent")
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from stable_baselines3.common.vec_env import VecEnv
 
-from cls_env.naming import parse_specification
+from cls_env.specification import parse_specification
 
 
 class StreamIdentity(NamedTuple):

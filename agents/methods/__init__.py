@@ -24,7 +24,7 @@ from agents.methods.replay import Replay
 from agents.methods.sd_lora import SDLoRA
 from agents.methods.sequential import Sequential
 from agents.peft_modules import check_peft_module
-from cls_env.naming import call_arguments, lookup, parse_specification
+from cls_env.specification import call_arguments, lookup, parse_specification
 
 __all__ = [
     "METHODS",

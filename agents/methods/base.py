@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents.networks.feature_cache import FeatureCache
-from cls_env.naming import parse_specification
+from cls_env.specification import parse_specification
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy

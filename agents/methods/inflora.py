@@ -13,7 +13,7 @@ from agents.methods.base import Batch, Task
 from agents.methods.common.dual_gpm import ENERGIES, Memory, empty_memory, energy_threshold, remember
 from agents.methods.common.lora_per_task import LoRAForEachTask, adapter_of, layers_by_input
 from cls_env.arguments import number, word
-from cls_env.naming import lookup, parse_specification
+from cls_env.specification import lookup, parse_specification
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy

@@ -19,7 +19,7 @@ from agents.methods.common.prompts import (
 )
 from agents.peft_modules.tuner import check_size
 from cls_env.arguments import truth_value, word
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy

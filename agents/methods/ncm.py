@@ -10,7 +10,7 @@ from torch import Tensor
 from agents.methods.base import Method, Task
 from agents.networks.class_names import move_actions
 from cls_env.arguments import word
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy

@@ -11,7 +11,7 @@ from torch import nn
 from agents.methods.base import Task
 from agents.methods.common.lora_per_task import LoRAForEachTask, adapter_of, lora_layers
 from cls_env.arguments import number
-from cls_env.naming import parse_specification
+from cls_env.specification import parse_specification
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy

@@ -22,7 +22,7 @@ import agents.networks.micro_vit
 import agents.networks.small_resnet  # noqa: F401  # both register models with timm
 from agents.networks.model_names import timm_name
 from agents.networks.weights import put_weights, read_weights
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 
 NORMALISATIONS: dict[str, tuple[Sequence[float], Sequence[float]]] = {
     "imagenet": (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD),

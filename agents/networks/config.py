@@ -14,7 +14,7 @@ from agents.networks.micro_vit import MICRO_VIT
 from agents.networks.model_names import timm_name
 from agents.networks.views import INTERPOLATIONS
 from cls_env.arguments import number, truth_value, whole_number, word
-from cls_env.naming import lookup, parse_specification
+from cls_env.specification import lookup, parse_specification
 
 LARGEST_SEED = 2**63 - 1
 """The largest number that PyTorch's generators take."""

@@ -11,7 +11,7 @@ from torch import nn
 import agents.networks.micro_vit
 import agents.networks.small_resnet  # noqa: F401  # both register models with timm
 from agents.networks.model_names import timm_name
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 
 
 class NativeView(NamedTuple):

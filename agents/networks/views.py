@@ -9,7 +9,7 @@ from torchvision.transforms.v2.functional import center_crop, resize
 
 from agents.number_arguments import pair_of_numbers, range_of_areas
 from cls_env.arguments import as_plain, number, word
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 
 TRIES = 10
 INTERPOLATIONS = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}

@@ -21,7 +21,7 @@ from timm.models import load_state_dict
 from torch import Tensor, nn
 
 from agents.networks.weights_layout import unwrapped, without_prefix
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 
 MOST_NAMED = 3
 

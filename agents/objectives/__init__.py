@@ -37,7 +37,7 @@ from agents.objectives.cross_entropies import (
 from agents.objectives.masking import entropy, mask_logits
 from agents.objectives.policy_gradients import Reinforce, expected_policy_gradient, reinforce
 from agents.objectives.robust import generalised_cross_entropy, symmetric_cross_entropy
-from cls_env.naming import call_arguments, lookup, parse_specification
+from cls_env.specification import call_arguments, lookup, parse_specification
 
 __all__ = [
     "OBJECTIVES",

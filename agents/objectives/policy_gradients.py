@@ -7,7 +7,7 @@ from torch import Tensor
 
 from agents.objectives.masking import check_shapes, log_policy
 from cls_env.arguments import as_plain, word
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 
 _MEMORY = 0.9
 

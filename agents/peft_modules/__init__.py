@@ -16,7 +16,7 @@ from agents.peft_modules.lora import add_lora
 from agents.peft_modules.prefix import add_prefix
 from agents.peft_modules.ssf import add_ssf
 from agents.peft_modules.vpt import add_vpt
-from cls_env.naming import call_arguments, lookup, parse_specification
+from cls_env.specification import call_arguments, lookup, parse_specification
 
 __all__ = ["PEFT_MODULES", "add_peft_module", "check_peft_module"]
 

@@ -11,7 +11,7 @@ from peft import PeftConfig, PeftModel, get_peft_model
 from torch import nn
 
 from agents.peft_modules.target_modules import place
-from cls_env.naming import check_value, lookup
+from cls_env.specification import check_value, lookup
 
 
 def attach(

@@ -13,7 +13,7 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from torch import nn
 
 from agents.peft_modules.attachment import attach
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 
 Arguments = dict[str, Any]
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 
 TARGETS: dict[str, tuple[str, ...]] = {
     "kv": ("attn.qkv.k", "attn.qkv.v"),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from agents.networks.adapted_backbone import adapt_backbone
 from agents.networks.config import PolicyConfig
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 
 ENTRIES = [field.name for field in fields(PolicyConfig) if field.name not in ("method", "method_seed", "head_seed")]
 """The entries of `PolicyConfig` that concern features."""

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from cls_env.arguments import as_plain, word
-from cls_env.datasets.benchmarks import BENCHMARKS
 from cls_env.datasets.card import DatasetCard, Loader
+from cls_env.datasets.cards import BENCHMARKS
 from cls_env.datasets.image_dataset import ImageDataset
 from cls_env.datasets.splits import from_arrays
-from cls_env.naming import call_arguments, lookup
+from cls_env.specification import call_arguments, lookup
 
 __all__ = [
     "DATASETS",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cls_env.arguments import number, real_array
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 
 Indices = NDArray[np.int64]
 ShareNoise = Callable[[Indices, Indices, float, np.random.Generator], Indices]

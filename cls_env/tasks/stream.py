@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from cls_env.arguments import number, truth_value, whole_number
 from cls_env.datasets import ImageDataset, task_count
 from cls_env.datasets.image_dataset import Images
-from cls_env.naming import lookup
-from cls_env.tasks.arrival import as_sizes, order_classes, order_domains, task_sizes
+from cls_env.datasets.resolve import as_dataset, with_domains
+from cls_env.specification import lookup
+from cls_env.tasks.class_order import as_sizes, order_classes, order_domains, task_sizes
 from cls_env.tasks.label_noise import as_noise, noise_rule
 from cls_env.tasks.scenarios import SCENARIOS
-from cls_env.tasks.sources import as_dataset, with_domains
 from cls_env.tasks.subsets import training_rows
 from cls_env.tasks.task import Candidates, Task, make_task
 

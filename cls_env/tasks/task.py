@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 
 Indices = NDArray[np.int64]
 

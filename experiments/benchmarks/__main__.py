@@ -11,8 +11,8 @@ from pathlib import Path
 import tyro
 from rich.table import Table
 
-from cls_env.command_line import answer
-from cls_env.naming import lookup
+from cls_env.command_line.errors import answer
+from cls_env.specification import lookup
 from experiments.benchmarks.measuring import Row
 from experiments.files import write_json
 from experiments.terminal import show

@@ -24,9 +24,9 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import CenterCrop, Compose, PILToTensor, Resize
 
 from cls_env import ImageDataset, TaskStream, load_dataset
-from cls_env.datasets.places import CACHE_VARIABLE
-from cls_env.datasets.store import StoredDataset, open_store
-from cls_env.datasets.store_build import FORMAT
+from cls_env.datasets.paths import CACHE_VARIABLE
+from cls_env.datasets.storage.store import StoredDataset, open_store
+from cls_env.datasets.storage.store_build import FORMAT
 from experiments.benchmarks.measuring import Row, Side, compare_rates
 
 CLASSES = 4

@@ -17,8 +17,8 @@ from agents.networks.config import AgentSeeds
 from agents.sb3.features import ENTRIES
 from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
 from cls_env import TaskStream
-from cls_env.command_line import one_line
-from cls_env.naming import call_arguments, lookup, parse_specification
+from cls_env.command_line.errors import one_line
+from cls_env.specification import call_arguments, lookup, parse_specification
 from experiments.building import policy_entries
 from experiments.rl.config import AlgorithmRun
 

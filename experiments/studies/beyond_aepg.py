@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cls_env.naming import lookup
+from cls_env.specification import lookup
 from experiments.comparison import Entry
 from experiments.outcome import check_comparison
 from experiments.report import summary_table

@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 
 from agents.networks.backbone import create_backbone
-from cls_env.naming import parse_specification
+from cls_env.specification import parse_specification
 from experiments.building import input_size
 from experiments.comparison import Entry
 from experiments.figures import UNCORRECTED

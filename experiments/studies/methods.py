@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from agents.methods import METHODS, NO_OBJECTIVE
-from cls_env.naming import lookup, parse_specification
+from cls_env.specification import lookup, parse_specification
 from experiments.comparison import Entry
 from experiments.presets.table1 import TABLE_1, TABLE_1_TASKS
 from experiments.report import label_of

@@ -194,7 +194,7 @@ def test_without_a_home_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -
     import os
     import pwd
 
-    from cls_env.datasets.places import cache_root, data_folder
+    from cls_env.datasets.paths import cache_root, data_folder
 
     for variable in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "CLS_ENV_CACHE", "CLS_ENV_DATA"):
         monkeypatch.delenv(variable, raising=False)

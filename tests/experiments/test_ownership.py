@@ -78,7 +78,7 @@ def test_a_comparison_in_a_second_terminal_is_refused_before_any_work(
 
 FAMILY = """
 import multiprocessing, os, subprocess, sys, time
-from cls_env.processes import end_with
+from cls_env.command_line.processes import end_with
 
 def work():
     end_with(os.getppid())

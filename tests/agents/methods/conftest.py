@@ -12,7 +12,7 @@ import torch
 from agents import EPG
 from agents.methods import METHODS, NO_OBJECTIVE, Batch, make_method
 from agents.policy import ViTPolicy
-from cls_env.naming import parse_specification
+from cls_env.specification import parse_specification
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
 SMALL = {"ranpac": "ranpac:projections=200"}

@@ -1,0 +1,84 @@
+"""The commands of `cls-env`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from cls_env.command_line.errors import DEBUG_HELP
+from cls_env.datasets import DATASETS
+from cls_env.datasets.loaders.published_set import PublishedSet
+from cls_env.datasets.paths import CACHE_VARIABLE, DATA_VARIABLE, data_folder
+from cls_env.datasets.storage.store import StoreEntry, cache_folder, clear_stores, list_stores
+from cls_env.specification import lookup
+
+
+def carry_out_words(words: list[str]) -> None:
+    """Carry out the command that the words of a command line name."""
+    chosen = _parser().parse_args(words)
+    chosen.run(chosen)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cls-env",
+        description="The command line of image sets and environments.",
+        epilog=f"{DEBUG_HELP}.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    datasets = commands.add_parser("datasets", help="list the known image sets")
+    datasets.set_defaults(run=_show_datasets)
+
+    download = commands.add_parser("download", help="fetch an image set and check it")
+    download.add_argument("name", help="one of `cls-env datasets`")
+    download.add_argument(
+        "--root", help=f"folder to put it into; by default ${DATA_VARIABLE}/<name>, or the user's data"
+    )
+    download.set_defaults(run=_download)
+
+    cache = commands.add_parser("cache", help=f"the stores of decoded images, in ${CACHE_VARIABLE} or the user's cache")
+    actions = cache.add_subparsers(required=True, metavar="action")
+    listing = actions.add_parser("list", help="show the stores and their sizes")
+    listing.set_defaults(run=lambda chosen: _show_stores(list_stores()))
+    clear = actions.add_parser("clear", help="remove stores; they are built anew when needed")
+    clear.add_argument("name", nargs="?", help="a set, or a store as `cache list` names it; by default all")
+    clear.set_defaults(run=_clear)
+    return parser
+
+
+def _show_datasets(chosen: argparse.Namespace) -> None:
+    for card in DATASETS.values():
+        size = (
+            f"{card.classes:,} classes, {sum(card.images):,} images" if card.classes and card.images else "your images"
+        )
+        side = f"{card.image_size} px" if card.image_size else "of any size"
+        tasks = "/".join(map(str, card.task_counts))
+        print(f"{card.name:12} {card.title}\n{'':12} {size} {side}; {tasks} tasks; split: {card.split}")
+        print(f"{'':12} {card.source}\n{'':12} {card.citation}; licence: {card.licence}")
+
+
+def _download(chosen: argparse.Namespace) -> None:
+    loader = lookup("dataset", chosen.name, DATASETS).load_function()
+    if not isinstance(loader, PublishedSet):
+        raise ValueError(f"{chosen.name} needs no download here: {DATASETS[chosen.name].source}")
+    folder = data_folder(chosen.name, chosen.root)
+    loader.fetch(folder)
+    print(f"{chosen.name} is in {folder}")
+
+
+def _show_stores(entries: Sequence[StoreEntry]) -> None:
+    for entry in entries:
+        skipped = f", {entry.skipped} files left out" if entry.skipped else ""
+        print(f"{entry.path.name}: {entry.name}, {entry.images:,} images, {entry.bytes / 2**20:,.0f} MiB{skipped}")
+    total = sum(entry.bytes for entry in entries)
+    print(f"{len(entries)} stores, {total / 2**20:,.0f} MiB, in {cache_folder()}")
+
+
+def _clear(chosen: argparse.Namespace) -> None:
+    removed = clear_stores(chosen.name)
+    if chosen.name and not removed:
+        known = ", ".join(sorted({entry.name for entry in list_stores()})) or "none"
+        raise ValueError(f"no store of {chosen.name!r} in {cache_folder()}; there are stores of: {known}")
+    print("removed")
+    _show_stores(removed)

@@ -1,0 +1,1 @@
+"""Image files and class folders on disk or in archives, before any image is decoded."""

@@ -1,0 +1,224 @@
+"""Zip and tar files whose members are read in place."""
+
+from __future__ import annotations
+
+import io
+import lzma
+import posixpath
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from tqdm import tqdm
+
+from cls_env.datasets.files.contents import Contents, list_names
+
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
+UNCOMPRESSED_AT_ONCE = 2**20
+REPLACED = "earlier files of an archive, which a later one of the same name replaces"
+LONGEST_LINK = 4096
+ARCHIVE_ERRORS = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError)
+Version = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ZipTree:
+    """A zip; each process opens it once."""
+
+    root: Path
+
+    @property
+    def contents(self) -> Contents:
+        """What is in it."""
+        return _opened_zip(self.root, _version(self.root)).contents
+
+    def open(self, name: str) -> IO[bytes]:
+        """A file's contents."""
+        archive = _opened_zip(self.root, _version(self.root))
+        stream: IO[bytes] = archive.handle.open(archive.members[name])
+        return stream
+
+    def for_random_access(self, room: Path) -> ZipTree:
+        """Itself."""
+        return self
+
+
+@dataclass(frozen=True)
+class TarTree:
+    """A tar; each process opens it once.
+
+    Attributes:
+        root: The archive, for messages.
+        file: Where it is read; another than `root` once it has been uncompressed.
+    """
+
+    root: Path
+    file: Path
+
+    @property
+    def contents(self) -> Contents:
+        """What is in it."""
+        return _opened_tar(self.file, _version(self.file)).contents
+
+    def open(self, name: str) -> IO[bytes]:
+        """A file's contents; in a compressed tar it is reached by reading up to it."""
+        archive = _opened_tar(self.file, _version(self.file))
+        stream = archive.handle.extractfile(archive.members[name])
+        assert stream is not None  # only files are among the members
+        return stream
+
+    def for_random_access(self, room: Path) -> TarTree:
+        """Itself, or an uncompressed copy.
+
+        Raises:
+            ValueError: The archive is damaged.
+        """
+        with _naming(self.root), tarfile.open(self.file) as archive:
+            stream: Any = archive.fileobj
+            if isinstance(stream, io.BufferedReader):  # the file itself: it is not compressed
+                return self
+            plain = room / f"{self.root.stem}.tar"
+            stream.seek(0)
+            about = f"uncompressing {self.root.name}"
+            with plain.open("wb") as out, tqdm.wrapattr(out, "write", desc=about, unit="B") as watched:
+                shutil.copyfileobj(stream, watched, UNCOMPRESSED_AT_ONCE)
+        return TarTree(self.root, plain)
+
+
+def close_archives() -> None:
+    """Close what this process has open, so that temporary copies give their disk space back."""
+    for opened in (_opened_zip, _opened_tar):
+        opened.cache_clear()
+
+
+@dataclass(frozen=True)
+class _Archive:
+    """An open archive: its files by their plain names, and what is in it."""
+
+    handle: Any
+    members: dict[str, Any]
+    contents: Contents
+
+    @classmethod
+    def of(
+        cls,
+        handle: Any,
+        files: dict[str, Any],
+        folders: list[str],
+        links: Mapping[str, str],
+        problems: dict[str, str],
+        replaced: list[str],
+    ) -> _Archive:
+        """List an archive. A link to a file in it is that file; any other link is a problem.
+
+        Args:
+            handle: Of the archive.
+            files: Members by their plain names.
+            folders: Plain names.
+            links: Plain names, and the plain names that they lead to.
+            problems: As in `Contents`.
+            replaced: Earlier members, by their names and places, of which a later one has the same name.
+        """
+        known = set(folders) | {str(parent) for name in files for parent in PurePosixPath(name).parents}
+        linked = {name: _followed(name, links) for name in links}
+        for name, target in linked.items():
+            if target in known:
+                problems[name] = (
+                    f"it is a link to the folder {target!r}, and links to folders are not followed in archives: "
+                    "pack the folder itself in its place, as tar --dereference does"
+                )
+            elif target not in files:
+                problems[name] = f"it links to {links[name]!r}, which is not in the archive"
+        members = files | {name: files[target] for name, target in linked.items() if target in files}
+        contents = list_names(members, folders, problems)
+        contents.passed_over.update(dict.fromkeys(replaced, REPLACED))
+        return cls(handle, members, contents)
+
+
+def _followed(name: str, links: Mapping[str, str]) -> str:
+    """Where a link leads at the end of a chain of links; for a circle, one of its links."""
+    met = {name}
+    while (name := links[name]) in links and name not in met:
+        met.add(name)
+    return name
+
+
+def _replaced(names: list[str]) -> list[str]:
+    """Names that come again, each with its place: only the last member of a name is read."""
+    last = {name: place for place, name in enumerate(names)}
+    return [f"{name} ({place})" for place, name in enumerate(names) if last[name] != place]
+
+
+def _plain(name: str) -> str:
+    return str(PurePosixPath(name))
+
+
+def _target(name: str, link: str) -> str:
+    """The plain name that a symbolic link in an archive leads to."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(name), link))
+
+
+def _version(file: Path) -> Version:
+    """Changes when the file does, so that no handle of an old one is used."""
+    about = file.stat()
+    return about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Turns the many errors of a damaged archive into one that names it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except ARCHIVE_ERRORS as error:
+        raise ValueError(f"{file} is damaged or incomplete ({error}); fetch or pack it again") from error
+
+
+@lru_cache(maxsize=2)
+def _opened_zip(file: Path, version: Version) -> _Archive:
+    with _naming(file):
+        archive = zipfile.ZipFile(file)
+    entries = archive.infolist()
+    if any(entry.flag_bits & 1 for entry in entries):
+        raise ValueError(f"{file} is encrypted; unpack it, and give the folder")
+    separator = "/" if any("/" in entry.filename for entry in entries) else "\\"
+    named = {str(PurePosixPath(*entry.filename.split(separator))): entry for entry in entries}
+    links: dict[str, str] = {}
+    for name, entry in list(named.items()):
+        if stat.S_ISLNK(entry.external_attr >> 16):  # as `zip --symlinks` writes it: the content is the target
+            del named[name]
+            with _naming(file), archive.open(entry) as stream:
+                links[name] = _target(name, stream.read(LONGEST_LINK).decode(errors="surrogateescape"))
+    folders = [name for name, entry in named.items() if entry.is_dir()]
+    files = {name: entry for name, entry in named.items() if not entry.is_dir()}
+    replaced = _replaced([str(PurePosixPath(*entry.filename.split(separator))) for entry in entries])
+    return _Archive.of(archive, files, folders, links, {}, replaced)
+
+
+@lru_cache(maxsize=2)
+def _opened_tar(file: Path, version: Version) -> _Archive:
+    with _naming(file):
+        archive = tarfile.open(file)  # noqa: SIM115  # stays open for the process: it is read file by file
+        named = {_plain(member.name): member for member in archive.getmembers()}
+        replaced = _replaced([_plain(member.name) for member in archive.getmembers() if member.isfile()])
+        stream: Any = archive.fileobj
+        stream.seek(archive.offset)
+        if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("its end is missing")
+    files = {name: entry for name, entry in named.items() if entry.isfile()}
+    links = {name: _plain(entry.linkname) for name, entry in named.items() if entry.islnk()}
+    links |= {name: _target(name, entry.linkname) for name, entry in named.items() if entry.issym()}
+    folders = [name for name, entry in named.items() if entry.isdir()]
+    others = set(named) - set(files) - set(links) - set(folders)
+    return _Archive.of(
+        archive, files, folders, links, dict.fromkeys(others, "it is neither a file nor a folder"), replaced
+    )

@@ -1,0 +1,165 @@
+"""Which folders of a tree are classes, and which files in them are images."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+from unicodedata import normalize
+
+from cls_env.datasets.files.decoding import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+from cls_env.datasets.files.load_report import LoadReport, Problem
+from cls_env.datasets.files.trees import Tree
+from cls_env.specification import lookup
+
+Group = tuple[str, ...]
+Groups = dict[Group, list[str]]
+LEAF = 0
+"""In place of a level: each folder that holds images itself is a class."""
+
+CLASS_SORTS = {"numeric": True, "text": False}
+"""How classes are put in order: by their names as text, or, where all are whole numbers, by their values."""
+
+
+def sort_names(names: Iterable[str], class_sort: str = "numeric") -> list[str]:
+    """Names of classes, or of domains, in order.
+
+    Args:
+        names: All different.
+        class_sort: A key of `CLASS_SORTS`.
+
+    >>> sort_names(["10", "9", "1"]), sort_names(["10", "9", "1"], "text"), sort_names(["b10", "b9"])
+    (['1', '9', '10'], ['1', '10', '9'], ['b10', 'b9'])
+    """
+    listed = sorted(names)
+    numbers = all(re.fullmatch(r"-?[0-9]+", name) for name in listed)
+    return sorted(listed, key=int) if numbers and lookup("class_sort", class_sort, CLASS_SORTS) else listed
+
+
+def report_tree(tree: Tree, report: LoadReport) -> None:
+    """Report what a tree's listing passes over, and refuse what it can't read or follow; once more changes nothing.
+
+    Raises:
+        ValueError: Something can't be read or followed, and is not to be skipped.
+    """
+    for kind, count in sorted(Counter(tree.contents.passed_over.values()).items()):
+        report.left_out[kind] = count
+    problems = [
+        Problem("files, folders and links that can't be read", str(tree.root / name), reason)
+        for name, reason in sorted(tree.contents.problems.items())
+    ]
+    new = [problem for problem in problems if str(problem) not in report.skipped]
+    report.refuse(new, "Repair, mount or remove what can't be read")
+
+
+def class_groups(
+    tree: Tree, top: str, level: int, place: str, report: LoadReport, excluded: Sequence[str] = ()
+) -> Groups:
+    """The classes below a folder, each with the folders above it, and their image files, both sorted.
+
+    Images may lie deeper than the folder of their class; how many do is remarked. Names are in Unicode's composed form.
+
+    Args:
+        tree: The files.
+        top: The folder.
+        level: Folders that make up the name of a group: 1 for `<class>`, 2 for `<domain>/<class>`; or `LEAF`.
+        place: Of the folder, for messages.
+        report: Counts what is left out.
+        excluded: Folders that are no classes.
+
+    Raises:
+        ValueError: There are no classes, a class is empty, or an image has a format that is not read.
+    """
+    base = PurePosixPath(top)
+    below = [path.relative_to(base) for path in map(PurePosixPath, tree.contents.files) if path.is_relative_to(base)]
+    inside = [path for path in below if path.parts[0] not in excluded]
+    unread = [
+        Problem(
+            f"images in an unsupported format ({path.suffix.lower()})",
+            f"{tree.root / base / path}",
+            f"the image format {path.suffix.lower()} is not supported",
+        )
+        for path in inside
+        if path.suffix.lower() in OTHER_IMAGE_SUFFIXES
+    ]
+    report.refuse(unread, "Convert these images to PNG or JPEG")
+    others = [path for path in inside if path.suffix.lower() not in IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES]
+    for suffix, count in sorted(Counter(path.suffix.lower() or "no suffix" for path in others).items()):
+        report.leave_out(f"files that are not images ({suffix})", count)
+    images = [path for path in inside if path.suffix.lower() in IMAGE_SUFFIXES]
+    if level == LEAF:
+        groups = _leaves(images, place, report)
+    else:
+        groups = _folders(tree, base, level, place, excluded)
+        _sort_into(groups, images, level, report)
+    if not groups:
+        raise ValueError(f"{place} holds no class folders: the layout is <class>/<image>")
+    for name, files in groups.items():
+        if not files:
+            raise ValueError(f"{place}: class {'/'.join(name)!r} holds no images; add some or remove the folder")
+    return {name: [str(base / file) for file in files] for name, files in sorted(groups.items())}
+
+
+def _sort_into(
+    groups: Mapping[Group, list[PurePosixPath]], images: Sequence[PurePosixPath], level: int, report: LoadReport
+) -> None:
+    """Give each class its images."""
+    outside = deeper = 0
+    for path in images:
+        name = _composed(path.parts[:level])
+        if len(path.parts) <= level or name not in groups:
+            outside += 1
+            continue
+        groups[name].append(path)
+        deeper += len(path.parts) > level + 1
+    report.leave_out("images outside of the class folders", outside)
+    if deeper:
+        report.remarks[
+            "in subfolders of a class folder, whose names are not used (leaf_classes=True makes each folder that "
+            "holds images a class)"
+        ] += deeper
+
+
+def _leaves(images: Sequence[PurePosixPath], place: str, report: LoadReport) -> dict[Group, list[PurePosixPath]]:
+    """Each folder that holds images, by its path."""
+    groups: dict[Group, list[PurePosixPath]] = {}
+    written: dict[Group, Group] = {}
+    for path in images:
+        if len(path.parts) > 1:
+            _note_spelling(written, path.parts[:-1], place)
+            groups.setdefault(("/".join(_composed(path.parts[:-1])),), []).append(path)
+    report.leave_out("images outside of the class folders", sum(len(path.parts) == 1 for path in images))
+    return groups
+
+
+def _folders(
+    tree: Tree, base: PurePosixPath, level: int, place: str, excluded: Sequence[str]
+) -> dict[Group, list[PurePosixPath]]:
+    """The folders some levels below `base`, still without images."""
+    written: dict[Group, Group] = {}
+    for folder in map(PurePosixPath, tree.contents.folders):
+        inner = folder.relative_to(base).parts if folder.is_relative_to(base) else ()
+        if len(inner) == level and inner[0] not in excluded:
+            _note_spelling(written, inner, place)
+    return {name: [] for name in written}
+
+
+def _note_spelling(written: dict[Group, Group], parts: Group, place: str) -> None:
+    """Remember how a folder's name is written.
+
+    Raises:
+        ValueError: It is not UTF-8, or another folder has the same name in another Unicode spelling.
+    """
+    name = _composed(parts)
+    if any("\udc80" <= letter <= "\udcff" for part in name for letter in part):
+        raise ValueError(f"{place}: the folder name {'/'.join(parts)!a} is not UTF-8; rename it")
+    if written.setdefault(name, parts) != parts:
+        raise ValueError(
+            f"{place}: two folders are named {'/'.join(name)!r}, in two Unicode spellings ({written[name]!a} and "
+            f"{parts!a}); merge them"
+        )
+
+
+def _composed(parts: Sequence[str]) -> Group:
+    return tuple(normalize("NFC", part) for part in parts)

@@ -1,0 +1,165 @@
+"""What identifies the files of an image set: their names and contents, digested again only where they may have changed.
+
+The digest of contents is remembered in the cache, beside what the file system says of each file: size, time of change,
+inode. Where all of that is as it was, and can be trusted, no file is read again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from cls_env.datasets.files.contents import list_folder
+from cls_env.datasets.paths import cache_root
+
+READ_AT_ONCE = 2**20
+RECENT_NANOSECONDS = 2 * 10**9
+"""A file that changed less than this before it was looked at could change again without a new time: some file systems
+count in steps of two seconds."""
+SECONDS_WITHOUT_BAR = 2
+
+
+class FileState(NamedTuple):
+    """What the file system says of a file: any change of its content changes this, where it can be trusted."""
+
+    name: str
+    size: int
+    modified: int
+    changed: int
+    inode: int
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """The files and folders from which an image set is decoded.
+
+    Attributes:
+        roots: Files, archives or folders; those that don't exist count as such.
+    """
+
+    roots: tuple[Path, ...]
+
+    @cached_property
+    def _looked_at(self) -> tuple[list[str], list[FileState]]:
+        """Other facts than files (folders, links that lead nowhere ...), and the files; as they were at first."""
+        facts: list[str] = []
+        states: list[FileState] = []
+        for place, root in enumerate(self.roots):
+            if root.is_dir():
+                contents = list_folder(root)
+                facts += [f"{place} folder {name}" for name in contents.folders]
+                facts += [f"{place} problem {name}" for name in sorted(contents.problems)]
+                states += [_state(root / name, f"{place}/{name}") for name in contents.files]
+            elif root.exists():
+                states.append(_state(root, str(place)))
+            else:
+                facts.append(f"{place} is missing")
+        return facts, states
+
+    @property
+    def stamp(self) -> str:
+        """A digest of what the file system said of every file when it was first asked."""
+        facts, states = self._looked_at
+        return _digest([*facts, *(repr(tuple(state)) for state in states)])
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of names and contents: equal for equal files, wherever they are and whatever their times."""
+        started = time.time_ns()
+        stamp, record = self.stamp, self._record
+        known = _remembered(record)
+        if known.get("stamp") == stamp:
+            return known["digest"]
+        facts, states = self._looked_at
+        digest = _digest([*facts, *_contents(self.roots, states)])
+        if _can_be_trusted(states, started):
+            remember(record, {"stamp": stamp, "digest": digest})
+        return digest
+
+    def unchanged(self) -> bool:
+        """Whether the files are still as they were when they were first looked at."""
+        return SourceFiles(self.roots).stamp == self.stamp
+
+    @property
+    def _record(self) -> Path:
+        places = "\0".join(str(root.resolve()) for root in self.roots)
+        name = sha256(places.encode(errors="surrogateescape")).hexdigest()[:32]
+        return cache_root() / "digests" / f"{name}.json"
+
+
+def _state(file: Path, name: str) -> FileState:
+    try:
+        about = file.stat()
+    except OSError:  # it went away since it was listed
+        return FileState(name, -1, -1, -1, -1)
+    return FileState(name, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)
+
+
+def _can_be_trusted(states: Iterable[FileState], looked_at: int) -> bool:
+    """Whether the same states mean the same contents.
+
+    Not on Windows, where the time of change is that of creation; not without inodes; and not where a file has changed
+    so lately that a further change might leave no trace.
+    """
+    recent = looked_at - RECENT_NANOSECONDS
+    return os.name != "nt" and all(state.inode and max(state.modified, state.changed) < recent for state in states)
+
+
+def _contents(roots: tuple[Path, ...], states: list[FileState]) -> Iterator[str]:
+    total = sum(max(state.size, 0) for state in states)
+    bar: tqdm[Any] = tqdm(
+        total=total, desc="checking files", unit="B", unit_scale=True, delay=SECONDS_WITHOUT_BAR, leave=False
+    )
+    with bar:
+        for state in states:
+            place, _, inside = state.name.partition("/")
+            yield f"{state.name} {_file_digest(roots[int(place)] / inside, bar)}"
+
+
+def _file_digest(file: Path, bar: tqdm[Any]) -> str:
+    digest = sha256()
+    try:
+        with file.open("rb") as stream:
+            while part := stream.read(READ_AT_ONCE):
+                digest.update(part)
+                bar.update(len(part))
+    except OSError as error:  # whoever decodes it says which file it is
+        return f"can't be read ({error.strerror})"
+    return digest.hexdigest()
+
+
+def _digest(lines: Iterable[str]) -> str:
+    digest = sha256()
+    for line in lines:
+        digest.update(line.encode(errors="surrogateescape") + b"\n")
+    return digest.hexdigest()
+
+
+def _remembered(record: Path) -> dict[str, str]:
+    try:
+        known = json.loads(record.read_text(encoding="utf-8"))
+        return {"stamp": str(known["stamp"]), "digest": str(known["digest"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def remember(record: Path, known: dict[str, Any]) -> None:
+    """Write a record; best effort, since without it the files are read again next time."""
+    aside = record.with_name(f".{record.name}.{os.getpid()}.tmp")
+    try:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(json.dumps(known), encoding="utf-8")
+        aside.replace(record)
+    except OSError:
+        with suppress(OSError):
+            aside.unlink()

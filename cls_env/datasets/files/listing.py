@@ -1,0 +1,206 @@
+"""Which images belong to a set, before any of them is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cls_env.datasets.files.class_folders import LEAF, Group, Groups, class_groups, report_tree, sort_names
+from cls_env.datasets.files.decoding import ImageReader, TreeReader
+from cls_env.datasets.files.load_report import LoadReport
+from cls_env.datasets.files.split_folders import (
+    entered_folder,
+    refuse_split_folders,
+    report_outside,
+    split_folders,
+)
+from cls_env.datasets.files.split_lists import by_ending, listed_files
+from cls_env.datasets.files.trees import Tree
+from cls_env.datasets.splits import stratified_split
+
+
+class Row(NamedTuple):
+    """One image: its reference for the reader, its class and its domain."""
+
+    reference: Any
+    label: int
+    domain: int = 0
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The rows of each split, in order, and who reads them."""
+
+    reader: ImageReader
+    train: tuple[Row, ...]
+    test: tuple[Row, ...]
+    class_names: tuple[str, ...]
+    domain_names: tuple[str, ...] = ()
+    validation: tuple[Row, ...] = ()
+
+
+def list_split_tree(
+    tree: Tree,
+    report: LoadReport,
+    *,
+    with_domains: bool = False,
+    leaf_classes: bool = False,
+    class_sort: str = "numeric",
+) -> Listing:
+    """`train/<class>/<image>` and `test/<class>/<image>`, or with a level `<domain>` above the classes.
+
+    The folders of the splits may have any of `SPLIT_NAMES`, in any case. A validation folder beside both is the
+    validation split; without a test folder it is the test split. A single folder that holds all is entered.
+
+    Args:
+        tree: The files.
+        report: Counts what is left out.
+        with_domains: Whether a level of domains lies above the classes.
+        leaf_classes: Whether each folder that holds images is a class, and not each folder of a split.
+        class_sort: A key of `CLASS_SORTS`.
+
+    Raises:
+        FileNotFoundError: The folder of a split is missing.
+        ValueError: There are no images, a class is empty, only one split has it, or something can't be read.
+    """
+    report_tree(tree, report)
+    top, folders = split_folders(tree, report)
+    level = LEAF if leaf_classes else 2 if with_domains else 1
+    groups = {
+        split: class_groups(tree, str(PurePosixPath(top) / folder), level, f"{tree.root}: {folder}", report)
+        for split, folder in folders.items()
+    }
+    report_outside(tree, [str(PurePosixPath(top) / folder) for folder in folders.values()], report)
+    if with_domains and leaf_classes:
+        groups = {split: _under_domains(found) for split, found in groups.items()}
+    classes = sort_names({group[-1] for group in groups["train"]}, class_sort)
+    for split, found in groups.items():
+        if strangers := sorted({group[-1] for group in found} - set(classes)):
+            raise ValueError(
+                f"{tree.root}: {folders[split]} has classes that {folders['train']} lacks: {', '.join(strangers[:5])}"
+                f"{' ...' if len(strangers) > 5 else ''}; remove them or add training images"
+            )
+    all_groups = {group for found in groups.values() for group in found}
+    domains = sort_names({group[0] for group in all_groups}, class_sort) if with_domains else []
+    rows = {split: _rows(found, classes, domains) for split, found in groups.items()}
+    return Listing(
+        TreeReader(tree), rows["train"], rows["test"], tuple(classes), tuple(domains), rows.get("validation", ())
+    )
+
+
+def list_whole_tree(
+    tree: Tree,
+    report: LoadReport,
+    top: str = ".",
+    level: int = 1,
+    excluded: Sequence[str] = (),
+    class_sort: str = "numeric",
+) -> tuple[list[Row], tuple[str, ...]]:
+    """The rows of one tree of classes, `<class>/<image>`, that a split is to divide.
+
+    Args:
+        tree: The files.
+        report: Counts what is left out.
+        top: The folder in it that holds the classes, or holds a single folder that does.
+        level: Folders that make up a class name: 2 for `<alphabet>/<character>`; or `LEAF`.
+        excluded: Folders that are no classes.
+        class_sort: A key of `CLASS_SORTS`.
+
+    Raises:
+        ValueError: There are no images, a class is empty, the tree is split already, or something can't be read.
+    """
+    report_tree(tree, report)
+    entered = entered_folder(tree, top, level or 1)
+    refuse_split_folders(tree, entered)
+    groups = class_groups(tree, entered, level, f"{tree.root}", report, excluded)
+    if top == ".":
+        report_outside(tree, [entered], report)
+    by_name = {"/".join(group): files for group, files in groups.items()}
+    names = sort_names(by_name, class_sort)
+    return [Row(file, label) for label, name in enumerate(names) for file in by_name[name]], tuple(names)
+
+
+def split_by_seed(reader: ImageReader, rows: Sequence[Row], names: tuple[str, ...], share: float, seed: int) -> Listing:
+    """Hold out a share of each class for testing, drawn by the seed.
+
+    Raises:
+        ValueError: The share is out of (0, 1), or a class has a single image.
+    """
+    test = stratified_split(np.array([row.label for row in rows], dtype=np.int64), share, seed, names)
+    parts = ([row for row, held in zip(rows, test, strict=True) if held == wanted] for wanted in (False, True))
+    train, held_out = (tuple(part) for part in parts)
+    return Listing(reader, train, held_out, names)
+
+
+def split_by_lists(
+    reader: ImageReader,
+    rows: Sequence[Row],
+    names: tuple[str, ...],
+    lists: tuple[Sequence[str], Sequence[str]],
+    where: str,
+    report: LoadReport,
+) -> Listing:
+    """Divide by lists of files; images that no list names are left out and counted.
+
+    A line names the file whose path ends as its own: lists are often written from another folder. See `listed_files`.
+
+    Raises:
+        ValueError: A line names no image, several, or one that was named before, or a class has no training image; the
+            message says which, and `where` the lists are.
+    """
+    known = by_ending({row.reference: row for row in rows})
+    taken: set[Any] = set()
+
+    def listed(lines: Sequence[str], split: str) -> tuple[Row, ...]:
+        found = []
+        for line, row in listed_files(lines, known):
+            if row is None:
+                raise ValueError(f"{where}: the {split} list contains {line!r}, which matches no image or several")
+            if row.reference in taken:
+                raise ValueError(f"{where}: {row.reference!r} is named twice, the second time in the {split} list")
+            taken.add(row.reference)
+            found.append(row)
+        if not found:
+            raise ValueError(f"{where}: the {split} list names no image")
+        return tuple(found)
+
+    train, test = listed(lists[0], "train"), listed(lists[1], "test")
+    if missing := {row.label for row in test} - {row.label for row in train}:
+        raise ValueError(f"{where}: the train list names no image of class {names[min(missing)]!r}")
+    report.leave_out("images that no list names", len(rows) - len(taken))
+    report.leave_out("classes that no list names", len({row.label for row in rows} - {row.label for row in train}))
+    return Listing(reader, train, test, names)
+
+
+def _rows(groups: Groups, classes: Sequence[str], domains: Sequence[str]) -> tuple[Row, ...]:
+    """The images of a split, by domain, then by class."""
+    label = {name: index for index, name in enumerate(classes)}
+    domain = {name: index for index, name in enumerate(domains)}
+
+    def order(group: Group) -> tuple[int, int]:
+        return domain.get(group[0], 0), label[group[-1]]
+
+    return tuple(
+        Row(file, label[group[-1]], domain.get(group[0], 0) if domains else 0)
+        for group in sorted(groups, key=order if domains else lambda group: (0, label[group[-1]]))
+        for file in groups[group]
+    )
+
+
+def _under_domains(groups: Groups) -> Groups:
+    """Leaf folders `<domain>/<class>` apart into domain and class.
+
+    Raises:
+        ValueError: A folder lies above the level of the classes.
+    """
+    apart: Groups = {}
+    for (name,), files in groups.items():
+        domain, slash, rest = name.partition("/")
+        if not slash:
+            raise ValueError(f"images lie in the domain's own folder {name!r}; put them into a class folder in it")
+        apart[domain, rest] = files
+    return apart

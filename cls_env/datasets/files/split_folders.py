@@ -1,0 +1,145 @@
+"""Which folders of a tree hold its splits, whatever they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from cls_env.datasets.files.decoding import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+from cls_env.datasets.files.load_report import LoadReport
+from cls_env.datasets.files.trees import Tree
+
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+}
+"""Usual names of the folders that hold a split, in small letters, and which split it is."""
+_ORDER = ("train", "validation", "test")
+
+
+def split_folders(tree: Tree, report: LoadReport) -> tuple[str, dict[str, str]]:
+    """The folder that holds the splits, the root or a single folder in it, and the folder of each.
+
+    Args:
+        tree: The files.
+        report: Takes a remark where a validation folder is the test split, since there is no test folder.
+
+    Returns:
+        The path of the folder; and for train, test and perhaps validation the name of a folder in it.
+
+    Raises:
+        FileNotFoundError: Training or test images are missing.
+        ValueError: Two folders are the same split.
+    """
+    top = _top(tree)
+    inner = _inner(tree, top)
+    shown = str(tree.root) if top == "." else f"{tree.root}/{top}"
+    folders: dict[str, str] = {}
+    for name in inner:
+        split = SPLIT_NAMES.get(name.casefold())
+        if split is not None and folders.setdefault(split, name) != name:
+            raise ValueError(
+                f"{shown} has two folders for the {split} split, {folders[split]!r} and {name!r}: merge them"
+            )
+    if {"train", "validation"} == set(folders):
+        folders["test"] = folders.pop("validation")
+        place = PurePosixPath(top) / folders["test"]
+        images = (path for path in map(PurePosixPath, tree.contents.files) if path.suffix.lower() in IMAGE_SUFFIXES)
+        remark = f"of the folder {folders['test']!r}, used as the test split, since there is no other"
+        report.remarks[remark] += sum(path.is_relative_to(place) for path in images)
+    for split in ("train", "test"):
+        if split not in folders:
+            raise FileNotFoundError(
+                f"{shown} has no folder {split!r} ({_listed(inner)}); the layout is train/<class>/<image> and "
+                "test/<class>/<image>, or <class>/<image> with a test_fraction or two lists"
+            )
+    return top, {split: folders[split] for split in ("train", "test", "validation") if split in folders}
+
+
+def report_outside(tree: Tree, used: Iterable[str], report: LoadReport) -> None:
+    """Count the files that lie in none of the folders that are read.
+
+    Args:
+        tree: The files.
+        used: Paths of the folders.
+        report: Counts.
+    """
+    places = [PurePosixPath(folder) for folder in used]
+    base = places[0].parent
+    for path in map(PurePosixPath, tree.contents.files):
+        if any(path.is_relative_to(place) for place in places):
+            continue
+        inner = path.relative_to(base).parts if path.is_relative_to(base) else path.parts
+        suffix = path.suffix.lower()
+        if suffix not in IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES:
+            report.leave_out(f"files that are not images ({suffix or 'no suffix'})")
+        elif len(inner) > 1:
+            report.leave_out(f"images in the folder {inner[0]!r}, which is no split")
+        else:
+            report.leave_out("images outside of the class folders")
+
+
+def refuse_split_folders(tree: Tree, top: str) -> None:
+    """Check that what would be classes are not the folders of splits.
+
+    Raises:
+        ValueError: Folders are named as splits are, and most of their images lie in folders of their own.
+    """
+    splits = {name: SPLIT_NAMES[name.casefold()] for name in _inner(tree, top) if name.casefold() in SPLIT_NAMES}
+    images = [path for path in map(PurePosixPath, tree.contents.files) if path.suffix.lower() in IMAGE_SUFFIXES]
+    holding = [name for name in splits if _holds_folders(images, PurePosixPath(top) / name)]
+    if not holding:
+        return  # classes that happen to be named so
+    names = sorted(holding, key=lambda name: _ORDER.index(splits[name]))
+    if len(names) > 1:
+        named = f"{', '.join(names[:-1])} and {names[-1]}"
+        raise ValueError(f"{tree.root} already has split folders, {named}: remove test_fraction or the lists of files")
+    raise ValueError(
+        f"{tree.root}: the folder {names[0]!r} is named as a split is, and its images lie in folders of their own: "
+        f"give {names[0]!r} as root, or rename it if it is a class"
+    )
+
+
+def _holds_folders(images: Iterable[PurePosixPath], folder: PurePosixPath) -> bool:
+    """Whether more images lie in folders of a folder than in it."""
+    depths = [len(path.relative_to(folder).parts) for path in images if path.is_relative_to(folder)]
+    return sum(depth > 1 for depth in depths) > sum(depth == 1 for depth in depths)
+
+
+def entered_folder(tree: Tree, top: str, level: int) -> str:
+    """`top`, or the single folder in it if the classes, some levels deep, lie below that."""
+    inner = _inner(tree, top)
+    if len(inner) != 1:
+        return top
+    single = PurePosixPath(top) / inner[0]
+    folders = [PurePosixPath(name) for name in tree.contents.folders]
+    below = [folder for folder in folders if folder.is_relative_to(single)]
+    return str(single) if any(len(folder.relative_to(single).parts) == level for folder in below) else top
+
+
+def _top(tree: Tree) -> str:
+    """The folder that holds the splits: the root, or a folder that is the only one in the root, or in such a folder."""
+    top = "."
+    while len(inner := _inner(tree, top)) == 1 and inner[0].casefold() not in SPLIT_NAMES:
+        top = str(PurePosixPath(top) / inner[0])
+    return top if any(name.casefold() in SPLIT_NAMES for name in inner) else "."
+
+
+def _inner(tree: Tree, top: str) -> list[str]:
+    """Names of the folders in a folder."""
+    paths = map(PurePosixPath, tree.contents.folders)
+    return sorted(path.name for path in paths if path.parent == PurePosixPath(top))
+
+
+def _listed(names: list[str]) -> str:
+    if not names:
+        return "it holds no folders"
+    return f"it holds {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"

@@ -1,0 +1,105 @@
+"""Sets that torchvision does not know, read from their archives or folders as their authors publish them."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from cls_env.datasets.files.decoding import TreeReader
+from cls_env.datasets.files.listing import Listing, list_whole_tree, split_by_lists
+from cls_env.datasets.files.load_report import LoadReport
+from cls_env.datasets.files.split_lists import read_lines
+from cls_env.datasets.files.trees import Tree, open_tree
+from cls_env.datasets.loaders.published_set import PublishedSet
+
+IMAGENET_R = "https://people.eecs.berkeley.edu/~hendrycks/imagenet-r.tar"
+IMAGENET_R_SPLIT = "https://gist.githubusercontent.com/gqk/e127fe18bf179bdcbdf5e29a8c1ae523/raw"
+IMAGENET_R_LISTS = ("train_list.txt", "val_list.txt")
+CUB200 = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
+
+
+def _list_imagenet_r(place: Path, room: Path, report: LoadReport) -> Listing:
+    tree = open_tree(place).for_random_access(room)
+    rows, names = list_whole_tree(tree, report)
+    train, test = (place.parent / name for name in IMAGENET_R_LISTS)
+    if not (train.exists() or test.exists()):
+        return Listing(TreeReader(tree), tuple(rows), (), names)
+    if not (train.exists() and test.exists()):
+        raise FileNotFoundError(f"of {train} and {test} one is missing: get it, or remove the other")
+    lists = read_lines(train), read_lines(test)
+    return split_by_lists(TreeReader(tree), rows, names, lists, f"{train} and {test.name}", report)
+
+
+def _list_cub200(place: Path, room: Path, report: LoadReport) -> Listing:
+    tree = open_tree(place).for_random_access(room)
+    top = next(
+        (str(PurePosixPath(name).parent) for name in tree.contents.files if name.endswith("train_test_split.txt")), None
+    )
+    if top is None:
+        raise ValueError(f"{place} has no train_test_split.txt, which says which images are for training")
+    rows, names = list_whole_tree(tree, report, str(PurePosixPath(top) / "images"))
+    files = dict(_pairs(tree, top, "images.txt"))
+    lists: dict[str, list[str]] = {"1": [], "0": []}
+    for identifier, is_training in _pairs(tree, top, "train_test_split.txt"):
+        if is_training not in lists or identifier not in files:
+            raise ValueError(
+                f"{place}, train_test_split.txt: {identifier} {is_training} is not an image's number and 0 or 1"
+            )
+        lists[is_training].append(files[identifier])
+    return split_by_lists(
+        TreeReader(tree), rows, names, (lists["1"], lists["0"]), f"{place}, train_test_split.txt", report
+    )
+
+
+def _pairs(tree: Tree, top: str, name: str) -> list[tuple[str, str]]:
+    with tree.open(str(PurePosixPath(top) / name)) as stream:
+        lines = stream.read().decode().splitlines()
+    try:
+        return [(first, second) for first, second in (line.split() for line in lines if line.strip())]
+    except ValueError as error:
+        raise ValueError(f"{tree.root}/{top}/{name}: every line must hold two words ({error})") from error
+
+
+def _list_clrs25(place: Path, room: Path, report: LoadReport) -> Listing:
+    tree = open_tree(place).for_random_access(room)
+    rows, names = list_whole_tree(tree, report)
+    return Listing(TreeReader(tree), tuple(rows), (), names)
+
+
+def _download(folder: Path, url: str, md5: str | None = None) -> None:
+    from torchvision.datasets.utils import download_url
+
+    download_url(url, str(folder), md5=md5)
+
+
+def _download_imagenet_r(folder: Path) -> None:
+    if not (folder / "imagenet-r").is_dir():
+        _download(folder, IMAGENET_R, "a61312130a589d0ca1a8fca1f2bd3337")
+    for name in IMAGENET_R_LISTS:
+        _download(folder, f"{IMAGENET_R_SPLIT}/{name}")
+
+
+def _download_cub200(folder: Path) -> None:
+    if not (folder / "CUB_200_2011").is_dir():
+        _download(folder, CUB200, "97eceeb196236b17998738112f37df78")
+
+
+load_imagenet_r = PublishedSet(
+    "imagenet-r",
+    ("imagenet-r", "imagenet-r.tar"),
+    _list_imagenet_r,
+    _download_imagenet_r,
+    beside=IMAGENET_R_LISTS,
+)
+load_cub200 = PublishedSet(
+    "cub200",
+    ("CUB_200_2011", "CUB_200_2011.tgz"),
+    _list_cub200,
+    _download_cub200,
+    splits=True,
+)
+load_clrs25 = PublishedSet(
+    "clrs25",
+    ("CLRS", "CLRS.zip"),
+    _list_clrs25,
+    advice="fetch it by hand from https://github.com/lehaifeng/CLRS and put its folder CLRS, or CLRS.zip, there",
+)

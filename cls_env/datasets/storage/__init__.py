@@ -1,0 +1,1 @@
+"""Downloads, and decoded images in a cache on disk."""

@@ -1,0 +1,195 @@
+"""Decoded images on disk: written once, aside, moved into place when whole, and memory-mapped ever after.
+
+A store is a folder of plain NumPy files under the user's cache directory:
+
+train_images.npy, test_images.npy     uint8 of shape (N, side, side, 3)
+train_labels.npy, test_labels.npy     int64 of shape (N,), and *_domains.npy where the set has domains
+store.json                            what it was made of, the names, what was left out, the hash of the pixels
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from filelock import FileLock
+
+from cls_env.datasets.files.archives import close_archives
+from cls_env.datasets.files.listing import Listing
+from cls_env.datasets.files.load_report import LoadReport
+from cls_env.datasets.image_dataset import ImageDataset
+from cls_env.datasets.paths import CACHE_VARIABLE, cache_root
+from cls_env.datasets.storage.store_build import FORMAT, ON_ERROR, StoreOptions, build_store
+from cls_env.datasets.storage.temporary_folders import remove_abandoned
+
+MOST_NAME_BYTES = 80
+MakeListing = Callable[[Path, LoadReport], Listing]
+
+
+class StoredDataset(ImageDataset):
+    """An image set whose pixels stay on disk; a pickle of it holds the store's path alone."""
+
+    path: Path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Other processes map the same files."""
+        return open_store, (self.path,)
+
+
+class StoreEntry(NamedTuple):
+    """One line of the cache's list."""
+
+    path: Path
+    name: str
+    images: int
+    skipped: int
+    bytes: int
+
+
+def cache_folder() -> Path:
+    """The folder of the stores, in `$CLS_ENV_CACHE` or the user's cache folder."""
+    return cache_root() / "stores"
+
+
+def stored(
+    name: str,
+    source: str,
+    make_listing: MakeListing,
+    options: StoreOptions,
+    unchanged: Callable[[], bool] = lambda: True,
+) -> StoredDataset:
+    """Open the store of a set, building it first if there is none.
+
+    Processes that ask for one store at the same time build it once. A build that is killed leaves nothing that a later
+    one would trust.
+
+    Args:
+        name: Of the set.
+        source: What identifies the images and their split, such as `SourceFiles.digest`; another source is another
+            store.
+        make_listing: Called for a build only; may use the folder it is given for temporary files, and counts in the
+            report what it leaves out.
+        options: How to decode.
+        unchanged: Whether the source is still, at the end of a build, what it was at its beginning.
+
+    Raises:
+        ValueError: An image can't be decoded, none is left in a split, or files changed while they were read.
+        OSError: The disk has no room, or can't be written.
+    """
+    key = sha256(json.dumps([FORMAT, source, options.identity]).encode()).hexdigest()[:16]
+    plain = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
+    plain = plain.encode()[:MOST_NAME_BYTES].decode(errors="ignore")
+    place = cache_folder() / f"{plain}-{options.image_size}px-{key}"
+    if not place.exists():
+        make_cache(place.parent)
+        with FileLock(place.with_name(f".{place.name}.lock")):
+            if not place.exists():
+                for left in place.parent.glob(f".{place.name}.building-*"):
+                    shutil.rmtree(left, ignore_errors=True)  # of a build that was killed: we hold the lock
+                with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.building-") as room:
+                    report = LoadReport(skip=ON_ERROR[options.on_error])
+                    listing = make_listing(Path(room), report)
+                    built = build_store(Path(room), name, listing, options, report)
+                    close_archives()
+                    if not unchanged():
+                        raise ValueError(f"{name}: files changed while they were read; load it again")
+                    built.rename(place)
+    dataset = open_store(place)
+    object.__setattr__(dataset, "name", name)  # a set of equal contents and another name may have built it
+    return dataset
+
+
+def open_store(path: Path) -> StoredDataset:
+    """Map the files of a store; no pixel is read, nor held against the recorded hash.
+
+    Raises:
+        ValueError: It is not a whole store of this version.
+    """
+    try:
+        card = json.loads((path / "store.json").read_text(encoding="utf-8"))
+        train, test = (np.load(path / f"{split}_images.npy", mmap_mode="r") for split in ("train", "test"))
+        train_labels, test_labels, train_domains, test_domains = (
+            np.load(path / f"{split}_{part}.npy") for part in ("labels", "domains") for split in ("train", "test")
+        )
+        if card["format"] != FORMAT:
+            raise ValueError(f"it is of format {card['format']}, not {FORMAT}")
+        for images in (train, test):
+            if Path(images.filename).stat().st_size != images.offset + images.nbytes:
+                raise ValueError(f"{Path(images.filename).name} is of another length than it says")
+        images_sha256 = card["images_sha256"]
+        domain_names = tuple(card["domain_names"])
+        held_out = int(card.get("validation_images", 0))
+        dataset = StoredDataset(
+            name=card["name"],
+            train_images=train,
+            train_labels=train_labels,
+            test_images=test,
+            test_labels=test_labels,
+            class_names=tuple(card["class_names"]),
+            train_domains=train_domains if domain_names else None,
+            test_domains=test_domains if domain_names else None,
+            domain_names=domain_names,
+            validation_rows=np.arange(len(train) - held_out, len(train)) if held_out else None,
+            left_out=dict(card.get("left_out", {})),
+            remarks=dict(card.get("remarks", {})),
+        )
+    except (OSError, KeyError, ValueError, TypeError, EOFError) as error:
+        raise ValueError(
+            f"the store {path} is damaged ({error}); `cls-env cache clear {path.name}` removes it, to be built anew"
+        ) from error
+    object.__setattr__(dataset, "path", path)
+    object.__setattr__(dataset, "images_sha256", images_sha256)
+    return dataset
+
+
+def list_stores() -> list[StoreEntry]:
+    """All stores in the cache, by name; of a damaged one only the size is known."""
+    entries = []
+    for folder in sorted(path for path in cache_folder().glob("[!.]*") if path.is_dir()):
+        size = sum(file.stat().st_size for file in folder.iterdir())
+        try:
+            about = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+            entries.append(StoreEntry(folder, about["name"], about["images"], len(about["skipped"]), size))
+        except (OSError, ValueError, KeyError, TypeError):
+            entries.append(StoreEntry(folder, "(damaged)", 0, 0, size))
+    return entries
+
+
+def clear_stores(name: str | None = None) -> list[StoreEntry]:
+    """Remove the stores of a set, one store by its folder's name, or all; and what killed builds left.
+
+    Returns:
+        What was removed.
+    """
+    gone = [entry for entry in list_stores() if name is None or name in (entry.name, entry.path.name)]
+    for place in (entry.path for entry in gone):
+        aside = place.with_name(f".{place.name}.building-removed-{os.getpid()}")
+        place.rename(aside)  # at once, so that no process finds half a store
+        shutil.rmtree(aside)
+    if name is None:
+        shutil.rmtree(cache_root() / "digests", ignore_errors=True)
+    remove_abandoned(cache_folder())
+    return gone
+
+
+def make_cache(folder: Path) -> None:
+    """Make a folder of the cache, if it is not there.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"the cache {folder} can't be written ({error}): set {CACHE_VARIABLE} to another folder"
+        ) from error

@@ -1,0 +1,258 @@
+"""Building a store: the images of a listing decoded, in parallel, into NumPy files."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from cls_env.arguments import whole_number
+from cls_env.command_line.processes import end_with
+from cls_env.datasets.files.decoding import (
+    DEPTH,
+    INTERPOLATIONS,
+    MOST_PIXELS,
+    RESIZE_RULES,
+    Facts,
+    ImageReader,
+    check_background,
+    read_square,
+)
+from cls_env.datasets.files.listing import Listing, Row
+from cls_env.datasets.files.load_report import LoadReport, report_lines
+from cls_env.datasets.paths import CACHE_VARIABLE
+from cls_env.specification import lookup
+
+FORMAT = 1
+CHUNK = 32
+FEW_IMAGES = 512  # fewer than these are decoded sooner than processes start
+IDLE_SECONDS = 5  # after which decoding processes go
+ON_ERROR = {"raise": False, "skip": True}
+UNDECODABLE = "files that can't be decoded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreOptions:
+    """How the images of a set are decoded.
+
+    Attributes:
+        image_size: Side of the square images, in pixels.
+        resize: A key of `RESIZE_RULES`.
+        interpolation: A key of `INTERPOLATIONS`.
+        on_error: `"raise"` stops at a file or folder that can't be read, followed or decoded; `"skip"` leaves it out,
+            counts it and names it in `store.json`.
+        workers: Decoding processes; by default one for each core.
+        background: Colour under transparent pixels.
+        bit_depth: How many bits of 16-bit grey images are in use, 8 to 16.
+        max_pixels: The most pixels that a file may have.
+
+    Raises:
+        ValueError: A value is unknown, or of another type or range.
+    """
+
+    image_size: int
+    resize: str = "crop"
+    interpolation: str = "bicubic"
+    on_error: str = "raise"
+    workers: int | None = None
+    background: str = "white"
+    bit_depth: int = DEPTH
+    max_pixels: int = MOST_PIXELS
+
+    def __post_init__(self) -> None:
+        for name, least in (("image_size", 1), ("workers", 1), ("bit_depth", 8), ("max_pixels", 1)):
+            given = getattr(self, name)
+            if name != "workers" or given is not None:
+                object.__setattr__(self, name, whole_number(name, given, least))
+        if self.bit_depth > DEPTH:
+            raise ValueError(f"bit_depth is the number of bits in use, 8 to 16, not {self.bit_depth}")
+        check_background(self.background)
+        lookup("resize rule", self.resize, RESIZE_RULES)
+        lookup("interpolation", self.interpolation, INTERPOLATIONS)
+        lookup("on_error", self.on_error, ON_ERROR)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What of the options decides what a store holds; without bicubic interpolation, which all stores once had."""
+        left_out = {"workers": self.workers, "interpolation": "bicubic"}.items()
+        return dict(item for item in asdict(self).items() if item not in left_out)
+
+
+class Decoded(NamedTuple):
+    """A chunk of decoded rows: images and rows kept, what went wrong with the others, and facts about the images."""
+
+    images: list[NDArray[np.uint8]]
+    kept: list[Row]
+    failures: list[str]
+    facts: Facts
+
+
+@dataclass
+class _Build:
+    """What a build gathers while it decodes."""
+
+    reader: ImageReader
+    options: StoreOptions
+    bar: tqdm[Any]
+    digest: Any = field(default_factory=sha256)
+    failures: list[str] = field(default_factory=list)
+    facts: Facts = field(default_factory=Counter)
+
+
+def build_store(room: Path, name: str, listing: Listing, options: StoreOptions, report: LoadReport) -> Path:
+    """Decode the images of a listing into a store, in a folder of `room`.
+
+    Validation images are the last rows of the training arrays; `store.json` says how many there are.
+
+    Args:
+        room: A folder for the store.
+        name: Of the set.
+        listing: Its images.
+        options: How to decode them.
+        report: What the listing left out; what can't be decoded is added.
+
+    Returns:
+        The folder of the store.
+
+    Raises:
+        ValueError: An image can't be decoded, or none of a class is left in a split.
+        OSError: The disk has no room, or can't be written.
+    """
+    _check_labels(name, listing)
+    total = len(listing.train) + len(listing.validation) + len(listing.test)
+    _check_disk(room, total, options.image_size)
+    folder = room / "store"
+    folder.mkdir()
+    with tqdm(desc=f"decoding {name}", total=total, unit=" images") as bar:
+        build = _Build(listing.reader, options, bar)
+        train, validation = _write_split(folder, "train", (listing.train, listing.validation), build)
+        (test,) = _write_split(folder, "test", (listing.test,), build)
+    for split, rows, kept in (("train", listing.train, train), ("test", listing.test, test)):
+        if lost := {row.label for row in rows} - {row.label for row in kept}:
+            lost_class = listing.class_names[min(lost)]
+            raise ValueError(f"{name}: the {split} split has no image of class {lost_class!r} that can be decoded")
+    report.leave_out(UNDECODABLE, len(build.failures))
+    report.skipped += build.failures
+    report.add_facts(build.facts, options.background, options.bit_depth)
+    card = {
+        "format": FORMAT,
+        "name": name,
+        "image_size": options.image_size,
+        "resize": options.resize,
+        "interpolation": options.interpolation,
+        "images": len(train) + len(validation) + len(test),
+        "validation_images": len(validation),
+        "skipped": report.skipped,
+        "left_out": dict(report.left_out),
+        "remarks": dict(report.remarks),
+        "class_names": listing.class_names,
+        "domain_names": listing.domain_names,
+        "images_sha256": build.digest.hexdigest(),
+    }
+    (folder / "store.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
+    for file in folder.iterdir():
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+    for line in report_lines(report.left_out, report.remarks):
+        tqdm.write(f"{name}: {line}", file=sys.stderr)
+    return folder
+
+
+def _write_split(folder: Path, split: str, parts: Sequence[Sequence[Row]], build: _Build) -> list[list[Row]]:
+    """Decode the parts of a split into its files, one after the other; the rows kept of each."""
+    side = build.options.image_size
+    with (folder / f"{split}_images.npy").open("wb") as out:
+        _write_header(out, sum(map(len, parts)), side)
+        kept = [_write_images(out, rows, build) for rows in parts]
+        out.seek(0)
+        _write_header(out, sum(map(len, kept)), side)  # NumPy leaves room for the count, so that the length is the same
+    rows = [row for part in kept for row in part]
+    np.save(folder / f"{split}_labels.npy", np.array([row.label for row in rows], dtype=np.int64))
+    np.save(folder / f"{split}_domains.npy", np.array([row.domain for row in rows], dtype=np.int64))
+    return kept
+
+
+def _write_images(out: Any, rows: Sequence[Row], build: _Build) -> list[Row]:
+    """Decode rows and append their pixels; the rows kept."""
+    kept: list[Row] = []
+    for decoded in _decoded(build.reader, rows, build.options):
+        for image in decoded.images:
+            out.write(image.data)
+            build.digest.update(image.data)
+        kept += decoded.kept
+        build.failures += decoded.failures
+        build.facts.update(decoded.facts)
+        build.bar.update(len(decoded.kept) + len(decoded.failures))
+    return kept
+
+
+def _write_header(out: Any, count: int, side: int) -> None:
+    shape = (count, side, side, 3)
+    npy.write_array_header_1_0(out, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+
+def _decoded(reader: ImageReader, rows: Sequence[Row], options: StoreOptions) -> Iterator[Decoded]:
+    """Chunks of decoded rows, in order."""
+    chunks = (rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK))
+    workers = 1 if len(rows) < FEW_IMAGES else options.workers or os.cpu_count() or 1
+    pool = Parallel(n_jobs=workers, backend="loky", return_as="generator", idle_worker_timeout=IDLE_SECONDS)
+    results: Iterator[Decoded] = pool(delayed(_decode_chunk)(reader, chunk, options, os.getpid()) for chunk in chunks)
+    return results
+
+
+def _decode_chunk(reader: ImageReader, rows: Sequence[Row], options: StoreOptions, builder: int) -> Decoded:
+    if os.getpid() != builder:
+        end_with(builder)
+    decoded = Decoded([], [], [], Counter())
+    for row in rows:
+        try:
+            image = read_square(
+                reader,
+                row.reference,
+                options.image_size,
+                options.resize,
+                interpolation=options.interpolation,
+                background=options.background,
+                bit_depth=options.bit_depth,
+                max_pixels=options.max_pixels,
+                facts=decoded.facts,
+            )
+        except ValueError as error:
+            if not ON_ERROR[options.on_error]:
+                raise
+            decoded.failures.append(str(error))
+        else:
+            decoded.images.append(image)
+            decoded.kept.append(row)
+    return decoded
+
+
+def _check_labels(name: str, listing: Listing) -> None:
+    classes = len(listing.class_names)
+    for split, rows in (("train", listing.train), ("test", listing.test), ("validation", listing.validation)):
+        if not rows and split != "validation":
+            raise ValueError(f"{name}: the {split} split has no images")
+        if wrong := [row.label for row in rows if not 0 <= row.label < classes]:
+            raise ValueError(f"{name}: the {split} split has a label {wrong[0]}, but there are {classes} classes")
+
+
+def _check_disk(room: Path, count: int, side: int) -> None:
+    wanted, free = count * side * side * 3, shutil.disk_usage(room).free
+    if wanted > free:
+        raise OSError(
+            f"the decoded images take {wanted / 2**30:.1f} GiB, but {room.parent} has {free / 2**30:.1f} GiB left: "
+            f"make room, choose a smaller image size, or set {CACHE_VARIABLE} to another folder"
+        )

@@ -1,0 +1,1 @@
+"""The environments: one image is one episode."""

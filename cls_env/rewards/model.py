@@ -1,0 +1,109 @@
+"""What an action pays in an environment: the reward matrix, noise on it, and the choice to abstain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cls_env.arguments import LARGEST_REWARD, finite_reward, real_array
+from cls_env.rewards.matrices import Rewards, action_rewards, with_abstention, zero_one_rewards
+from cls_env.rewards.noise import make_reward_noise
+
+RewardMatrix = ArrayLike | Callable[[tuple[str, ...]], ArrayLike]
+
+
+class RewardModel:
+    """Rewards of all actions, expected and as they are paid.
+
+    Noise falls on the K classes; what abstaining pays is certain.
+
+    Args:
+        class_names: In order of arrival.
+        reward_matrix: R[label, action] of shape (K, K), or a function that returns it, called with the tuple of class
+            names; by default 1 on the diagonal, else 0.
+        reward_noise: A specification of `REWARD_NOISES`, or None.
+        abstain_reward: What an additional action K pays whatever the label; None for no such action.
+
+    Attributes:
+        expected: R[label, action] without noise, float32 of shape (K, A), A being K or K + 1.
+        tells_success: Whether the reward of an action tells if it was right, and so no more is told by saying it.
+        tells_regret: Whether the reward of an action tells its regret.
+
+    Raises:
+        ValueError: The matrix has another shape or is not finite, or another argument is none of these.
+    """
+
+    def __init__(
+        self,
+        class_names: Sequence[str],
+        reward_matrix: RewardMatrix | None = None,
+        reward_noise: str | None = None,
+        abstain_reward: float | None = None,
+    ) -> None:
+        matrix = _checked_matrix(reward_matrix, tuple(class_names))
+        self._num_classes, self._low, self._high = len(matrix), float(matrix.min()), float(matrix.max())
+        self._noise = None if reward_noise is None else make_reward_noise(reward_noise)
+        pays = None if abstain_reward is None else finite_reward("abstain_reward", abstain_reward)
+        self.expected = matrix if pays is None else with_abstention(matrix, pays)
+        self._best: Rewards = self.expected.max(axis=1)
+        self.tells_success = reward_matrix is None and reward_noise is None
+        self.tells_regret = self.tells_success and abstain_reward is None
+
+    @property
+    def num_actions(self) -> int:
+        """A: the classes, and abstaining where that is a choice."""
+        return self.expected.shape[1]
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether `draw` needs a generator."""
+        return self._noise is not None
+
+    def draw(self, labels: NDArray[np.int64], generator: np.random.Generator) -> Rewards:
+        """What each action pays for each of some images; the same call decides it for all actions.
+
+        Args:
+            labels: int64 of shape (N,).
+            generator: Draws the noise.
+
+        Returns:
+            A new float32 array of shape (N, A).
+        """
+        rewards = action_rewards(self.expected, labels)
+        if self._noise is not None:
+            of_classes = rewards[:, : self._num_classes]
+            of_classes[:] = self._noise(of_classes, self._low, self._high, generator)
+        return rewards
+
+    def regret(self, labels: NDArray[np.int64], actions: NDArray[np.int64]) -> Rewards:
+        """The best expected reward of an image minus that of the action taken.
+
+        Args:
+            labels: int64 of shape (N,).
+            actions: int64 of shape (N,).
+
+        Returns:
+            float32 of shape (N,), at least 0.
+        """
+        return self._best[labels] - self.expected[labels, actions]
+
+
+def _checked_matrix(given: RewardMatrix | None, class_names: tuple[str, ...]) -> Rewards:
+    count = len(class_names)
+    if given is None:
+        return zero_one_rewards(count)
+    matrix = real_array("reward_matrix", _called(given, class_names) if callable(given) else given)
+    if matrix.shape != (count, count):
+        raise ValueError(f"reward_matrix must be R[label, action] of shape ({count}, {count}), not {matrix.shape}")
+    if not (np.abs(matrix) <= LARGEST_REWARD).all():
+        raise ValueError(f"reward_matrix must hold finite numbers of at most {LARGEST_REWARD:.3g} in size")
+    return matrix.astype(np.float32)
+
+
+def _called(function: Callable[[tuple[str, ...]], ArrayLike], class_names: tuple[str, ...]) -> ArrayLike:
+    try:
+        return function(class_names)
+    except Exception as error:
+        raise ValueError(f"reward_matrix, a function of the class names, failed: {error!r}") from error
