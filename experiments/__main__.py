@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:  # imports within, since they take seconds, in which one may press Ctrl-C
         from cls_env.command_line.errors import INPUT_ERRORS, answer
-        from experiments.errors import RunFailedError
+        from experiments.runs.errors import RunFailedError
 
         return answer(_carry_out, arguments, (*INPUT_ERRORS, RunFailedError))
     except KeyboardInterrupt:
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _carry_out(words: list[str]) -> None:
-    from experiments.commands import carry_out_words
+    from experiments.commands.table import carry_out_words
 
     carry_out_words(words)
 
@@ -36,7 +36,7 @@ def _carry_out(words: list[str]) -> None:
 def __getattr__(name: str) -> Any:
     """`COMMANDS`, which is imported when it is asked for."""
     if name == "COMMANDS":
-        from experiments.commands import COMMANDS
+        from experiments.commands.table import COMMANDS
 
         return COMMANDS
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -23,10 +23,10 @@ from torch import nn
 from agents.networks.micro_vit import MICRO_VIT, MICRO_VIT_CARD, MICRO_VIT_WEIGHTS
 from cls_env.datasets.glyphs.characters import characters
 from cls_env.datasets.glyphs.drawing import GlyphPainter
-from experiments.fields import settle
+from experiments.config.fields import settle
+from experiments.console import progress_bar
 from experiments.files import replace_file, write_json
-from experiments.ownership import owned
-from experiments.progress import progress_bar
+from experiments.runs.ownership import owned
 
 
 @dataclass(frozen=True)

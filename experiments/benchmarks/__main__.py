@@ -14,8 +14,8 @@ from rich.table import Table
 from cls_env.command_line.errors import answer
 from cls_env.specification import lookup
 from experiments.benchmarks.measuring import Row
+from experiments.console import show
 from experiments.files import write_json
-from experiments.terminal import show
 
 
 def _measured(name: str, repeats: int) -> list[Row]:

@@ -11,8 +11,8 @@ from agents import EPG
 from agents.methods import METHODS, NO_OBJECTIVE, Method
 from cls_env import TaskStream
 from experiments.benchmarks.measuring import Row, Side, compare_rates
+from experiments.runs.measures import state_bytes
 from experiments.studies.methods import module_of
-from experiments.summary import state_bytes
 
 TASKS = (5, 20, 50)
 BATCH = 32

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from experiments.comparison import CompareConfig
+from experiments.comparisons.entries import CompareConfig
 
 
 @dataclass(frozen=True, kw_only=True)

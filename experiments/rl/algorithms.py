@@ -19,7 +19,7 @@ from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
 from cls_env import TaskStream
 from cls_env.command_line.errors import one_line
 from cls_env.specification import call_arguments, lookup, parse_specification
-from experiments.building import policy_entries
+from experiments.config.builders import policy_entries
 from experiments.rl.config import AlgorithmRun
 
 SET_ALIKE = ("policy", "env", "learning_rate", "batch_size", "policy_kwargs", "seed", "device")

@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from experiments.figures import INTERVALS, accuracy_matrices, styles
 from experiments.files import reading
-from experiments.report import label_of
+from experiments.reports.figures import INTERVALS, accuracy_matrices, styles
+from experiments.reports.statistics import mean_interval
+from experiments.reports.tables import label_of
 from experiments.rl.algorithms import find_algorithm
 from experiments.rl.runner import CURVE, Moment
-from experiments.statistics import mean_interval
 
 COSTS = {
     "env_steps": "environment steps (images)",

@@ -20,22 +20,22 @@ from agents.networks.backbone import create_backbone, weights_hash
 from agents.networks.config import AgentSeeds
 from agents.sb3.task_by_task import TaskByTask
 from cls_env import TaskStream
-from experiments.building import check, input_size, make_stream, task_images
-from experiments.comparison import Entry, Job
+from experiments.comparisons.entries import Entry, Job
+from experiments.config.builders import check, input_size, make_stream, task_images
 from experiments.files import replace_file, write_json
-from experiments.metrics import (
+from experiments.rl.algorithms import find_algorithm, make_algorithm
+from experiments.rl.config import AlgorithmRun
+from experiments.runs.measures import refuse_absurd
+from experiments.runs.metrics import (
     accuracy_curve,
     accuracy_over_images_curve,
     average_accuracy,
     final_accuracy,
     forgetting,
 )
-from experiments.protocol import circumstances
-from experiments.results import RunFolder
-from experiments.rl.algorithms import find_algorithm, make_algorithm
-from experiments.rl.config import AlgorithmRun
-from experiments.runner import TEST_BATCH, Listener
-from experiments.summary import refuse_absurd
+from experiments.runs.protocol import circumstances
+from experiments.runs.run_folder import RunFolder
+from experiments.runs.runner import TEST_BATCH, Listener
 
 CURVE = "curve.csv"
 LARGEST_WEIGHT = 1e6
@@ -46,7 +46,7 @@ DEFINITIONS = {
     "gradient_steps": "steps of the optimizer in all tasks",
     "training_seconds": "wall time of learning, without tests",
 }
-"""Measures beside those of `experiments.metrics`."""
+"""Measures beside those of `experiments.runs.metrics`."""
 ENTROPIES = ("entropy", "task_entropy")
 """Means over test images that a curve keeps."""
 

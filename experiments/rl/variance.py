@@ -20,7 +20,7 @@ from torch import Tensor
 
 from agents import EPG, ViTPolicy
 from agents.objectives import expected_policy_gradient, mask_logits, reinforce
-from experiments.building import make_stream, policy_entries
+from experiments.config.builders import make_stream, policy_entries
 from experiments.rl.config import AlgorithmRun
 
 SAMPLES = (1, 4, 16, 64)

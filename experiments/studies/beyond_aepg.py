@@ -11,9 +11,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cls_env.specification import lookup
-from experiments.comparison import Entry
-from experiments.outcome import check_comparison
-from experiments.report import summary_table
+from experiments.comparisons.compare import check_comparison
+from experiments.comparisons.entries import Entry
+from experiments.reports.tables import summary_table
 from experiments.studies.figures import differences, heat_map
 from experiments.studies.study import Study, StudyConfig, by_noise, crossed
 

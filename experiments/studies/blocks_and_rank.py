@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from agents.networks.backbone import create_backbone
 from cls_env.specification import parse_specification
-from experiments.building import input_size
-from experiments.comparison import Entry
-from experiments.figures import UNCORRECTED
+from experiments.comparisons.entries import Entry
+from experiments.config.builders import input_size
+from experiments.reports.figures import UNCORRECTED
 from experiments.studies.figures import against, gains, points
 from experiments.studies.study import Study, StudyConfig, by_objective, crossed
 

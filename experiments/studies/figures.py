@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.figures import INTERVALS, UNCORRECTED, legend_columns, styles
-from experiments.report import label_of
-from experiments.statistics import by_seed, mean_interval, paired_difference
+from experiments.reports.figures import INTERVALS, UNCORRECTED, legend_columns, styles
+from experiments.reports.statistics import by_seed, mean_interval, paired_difference
+from experiments.reports.tables import label_of
 
 
 def differences(runs: pd.DataFrame, baseline: str) -> Figure:

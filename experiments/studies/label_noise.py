@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.comparison import Entry
-from experiments.figures import UNCORRECTED
+from experiments.comparisons.entries import Entry
+from experiments.reports.figures import UNCORRECTED
 from experiments.studies.figures import against, gains, points
 from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, crossed
 

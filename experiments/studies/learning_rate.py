@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.comparison import Entry
-from experiments.outcome import check_comparison
+from experiments.comparisons.compare import check_comparison
+from experiments.comparisons.entries import Entry
 from experiments.studies.figures import against, differences, points
 from experiments.studies.study import OBJECTIVES, Study, StudyConfig, by_noise, by_objective, crossed
 

@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from agents.methods import NO_OBJECTIVE
-from experiments.figures import UNCORRECTED, legend_columns, styles
-from experiments.results import RunFolder
-from experiments.statistics import paired_difference
+from experiments.reports.figures import UNCORRECTED, legend_columns, styles
+from experiments.reports.statistics import paired_difference
+from experiments.runs.run_folder import RunFolder
 
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
 COSTS = {
@@ -135,7 +135,7 @@ def _heat(axes: Axes, table: pd.DataFrame, largest: float) -> AxesImage:
 
 
 def _forgetting(runs: pd.DataFrame) -> pd.DataFrame:
-    """Mean over seeds of what `experiments.metrics.forgetting` averages over tasks."""
+    """Mean over seeds of what `experiments.runs.metrics.forgetting` averages over tasks."""
     rows = {}
     for contender, group in runs.groupby("contender", sort=False):
         matrices = [RunFolder(Path(folder)).read_matrix() for folder in group["folder"]]

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from agents.methods import METHODS, NO_OBJECTIVE
 from cls_env.specification import lookup, parse_specification
-from experiments.comparison import Entry
+from experiments.comparisons.entries import Entry
 from experiments.presets.table1 import TABLE_1, TABLE_1_TASKS
-from experiments.report import label_of
+from experiments.reports.tables import label_of
 from experiments.studies.figures import against, heat_map, points
 from experiments.studies.method_figures import accuracy_against_cost, forgetting_by_task, gain_over
 from experiments.studies.study import Study, StudyConfig, crossed

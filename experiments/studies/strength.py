@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cls_env.specification import parse_specification
-from experiments.comparison import Entry
+from experiments.comparisons.entries import Entry
 from experiments.studies.figures import against, differences, points
 from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, crossed
 

@@ -9,9 +9,9 @@ from typing import Any, Generic, TypeVar
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.comparison import Entry
-from experiments.config import RunConfig, Settings, shared_settings
-from experiments.report import SHOWN
+from experiments.comparisons.entries import Entry
+from experiments.config.settings import RunConfig, Settings, shared_settings
+from experiments.reports.tables import SHOWN
 
 OBJECTIVES = (
     "ce",

@@ -10,7 +10,7 @@ import pytest
 from cls_env import DATASETS, load_dataset
 from cls_env.__main__ import main
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_every_set_is_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,86 @@
+"""`python -m experiments rl`: the comparison, its tables and figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from rich.table import Table
+
+from experiments.comparisons.compare import Places, carry_out, check_comparison, keep_figures
+from experiments.comparisons.entries import Entry
+from experiments.comparisons.unused_options import refuse_idle
+from experiments.config.builders import check
+from experiments.console import say, show
+from experiments.files import reading, replace_file
+from experiments.rl.algorithms import ALGORITHMS, find_algorithm
+from experiments.rl.config import AlgorithmRun, RlConfig, algorithm_entries
+from experiments.rl.figures import algorithm_figures
+from experiments.rl.runner import RUNNING
+from experiments.rl.variance import VARIANCES, gradient_variance
+from experiments.runs.ownership import owned
+from experiments.runs.run_folder import place_of
+
+MEASURES = (
+    "final_accuracy",
+    "average_accuracy",
+    "forgetting",
+    "mean_regret",
+    "test_entropy",
+    "training_seconds",
+)
+
+
+def rl_command(config: RlConfig, out: Path | None = None, workers: int | None = None, dry_run: bool = False) -> None:
+    """Compare reinforcement-learning algorithms on one stream: same images, same network, same seeds.
+
+    Args:
+        config: What to compare.
+        out: The comparison's folder; by default results/rl/<images>. Finished runs in it are reused.
+        workers: Runs at once; by default as many as fit the cores, one on a GPU.
+        dry_run: Show what would run, and write nothing.
+    """
+    entries = algorithm_entries(config)
+    baseline = (*config.algorithms, "")[0]
+    refuse_idle(config, RlConfig(), entries)
+    if dry_run:
+        check_comparison(entries, baseline, workers)
+        _show(entries)
+        return
+    folder = out or Path("results/rl") / config.data_name
+    introduction = "# Reinforcement-learning algorithms on one stream"
+    places = Places(tables=folder, runs=folder / "runs", workers=workers)
+    with owned(folder):
+        runs = carry_out(entries, baseline, places, MEASURES, introduction, RUNNING)
+        variance = _variance(entries, config.gradient_draws, folder)
+        keep_figures(algorithm_figures(runs, variance), folder)
+
+
+def _variance(entries: list[Entry], draws: int, folder: Path) -> pd.DataFrame:
+    """The variance of gradient estimates, once for each seed; measured where it is not there yet."""
+    first = {entry.config.seed: entry.config for entry in reversed(entries)}
+    tables = []
+    for seed, config in sorted(first.items()):
+        assert isinstance(config, AlgorithmRun)
+        file = place_of(config, folder / "runs") / f"gradient_variance_{draws}.csv"
+        if not file.exists():
+            say(f"gradient variance, seed {seed}")
+            table = gradient_variance(config, draws=draws)
+            replace_file(file, lambda aside, table=table: table.to_csv(aside, index=False, float_format="%.6g"))  # type: ignore[misc]
+        with reading(file, "remove it, and the same command measures it anew"):
+            tables.append(pd.read_csv(file).astype(dict.fromkeys(VARIANCES, float)))
+    found = pd.concat(tables, ignore_index=True)
+    replace_file(folder / "gradient_variance.csv", lambda aside: found.to_csv(aside, index=False, float_format="%.6g"))
+    return found
+
+
+def _show(entries: list[Entry]) -> None:
+    for entry in entries:
+        check(entry.config)
+    say(entries[0].config)
+    table = Table("algorithm", "what it is", "feedback", "arguments", title=f"{len(entries)} runs")
+    for name in dict.fromkeys(entry.contender for entry in entries):
+        algorithm, arguments = find_algorithm(name)
+        table.add_row(name, algorithm.title, algorithm.feedback, ", ".join(f"{k}={v}" for k, v in arguments.items()))
+    show(table)
+    say(f"known: {', '.join(ALGORITHMS)}")

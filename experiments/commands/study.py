@@ -1,0 +1,121 @@
+"""`python -m experiments study`: the list, and a study carried out step by step."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from experiments.comparisons.compare import Places, carry_out, check_comparison, keep_figures, show_plan
+from experiments.comparisons.unused_options import refuse_idle
+from experiments.console import say, show, titled
+from experiments.files import replace_file, write_text
+from experiments.reports.tables import latex, legend, markdown, rich_tables
+from experiments.runs.ownership import owned
+from experiments.studies import STUDIES
+from experiments.studies.study import Study, with_settings
+
+RUNS = Path("results/studies/runs")
+
+
+def list_studies() -> None:
+    """List the studies; `study NAME` carries one out, and `study NAME --help` shows what can be changed."""
+    for study in STUDIES.values():
+        count = len(study.entries(study.config))
+        more = ", and more that these lead to" if study.then else ""
+        say(titled(study.name, f"{study.title}; {count} runs{more}"), highlight=False)
+        say(f"    {study.question}", highlight=False)
+
+
+def study_command(study: Study[Any]) -> Callable[..., None]:
+    """The command that carries out a study, with its settings as defaults."""
+
+    def command(
+        config: Any = study.config,
+        out: Path | None = None,
+        runs: Path = RUNS,
+        workers: int | None = None,
+        dry_run: bool = False,
+    ) -> None:
+        entries = study.entries(config)
+        refuse_idle(config, study.config, entries)
+        _introduce(study)
+        if dry_run:
+            check_comparison(entries, study.baseline, workers)
+            show_plan(entries)
+            if study.then:
+                say("what follows depends on these runs")
+            return
+        places = Places(tables=out or Path("results/studies") / study.name, runs=runs, workers=workers)
+        with owned(places.tables):
+            _carry_out_all(study, config, places)
+
+    command.__annotations__["config"] = type(study.config)
+    command.__doc__ = f"""{study.title}.
+
+    {study.question}
+
+    Published: {study.published}
+
+    Args:
+        config: What to compare.
+        out: The folder of tables and figures; by default results/studies/<study>.
+        runs: The folder of the runs, which studies share; finished runs in it are reused.
+        workers: Runs at once; by default as many as fit the cores, one on a GPU.
+        dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
+    """
+    return command
+
+
+def _carry_out_all(study: Study[Any], config: Any, first: Places) -> None:
+    """A study, and those that its runs lead to."""
+    finished = _carry_out(study, config, first)
+    while study.then is not None:
+        study = study.then(config, finished)
+        _introduce(study)
+        finished = _carry_out(study, config, replace(first, tables=first.tables / study.name))
+
+
+def _introduce(study: Study[Any]) -> None:
+    say(study.title, style="bold", highlight=False)
+    say(f"{study.question}\npublished: {study.published}", highlight=False)
+
+
+def _carry_out(study: Study[Any], config: Any, places: Places) -> pd.DataFrame:
+    """One step: its runs, tables and figures."""
+    entries = study.entries(config)
+    introduction = f"# {study.title}\n\n{study.question}\n\nPublished: {study.published}"
+    runs = carry_out(entries, study.baseline, places, study.measures, introduction)
+    known = with_settings(runs, entries)
+    for name, table in study.tables(known).items():
+        _write_table(table, places.tables / name)
+    keep_figures(study.figures(known), places.tables)
+    return known
+
+
+def _write_table(table: pd.DataFrame, place: Path) -> None:
+    """As Markdown, LaTeX and CSV, and on the terminal."""
+    command = f"python -m experiments {shlex.join(sys.argv[1:])}"
+    explained = f"{legend(table)} " if "contender" in table else ""
+    write_text(place.with_suffix(".md"), f"{markdown(table)}\n\n{explained}Made by `{command}`.\n")
+    write_text(place.with_suffix(".tex"), latex(table))
+    replace_file(place.with_suffix(".csv"), lambda aside: table.to_csv(aside, index=False))
+    say("")
+    show(*(rich_tables(table) if "contender" in table else [_plain(table)]))
+    say(f"table {place.with_suffix('.md')}")
+
+
+def _plain(table: pd.DataFrame) -> Table:
+    shown = Table(box=SIMPLE_HEAD, show_edge=False)
+    for column in table.columns:
+        shown.add_column(column, no_wrap=True)
+    for row in table.itertuples(index=False):
+        shown.add_row(*map(str, row))
+    return shown

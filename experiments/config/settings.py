@@ -1,0 +1,263 @@
+"""What shapes a run. The CLI is made from these dataclasses, and each run keeps its resolved copy as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from cls_env.datasets.files.trees import plain_name
+from experiments.config.fields import settle
+
+PATHS = ("root", "weights", "noise_matrix")
+"""Entries that name files: they are made absolute, so that one place has one name."""
+MOST_NAME_BYTES = 200
+"""Of a run's folder; file systems allow 255."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamSettings:
+    """Which images arrive when."""
+
+    dataset: str = "glyphs"
+    """Image set: glyphs (embedded), folder (your own tree, zip or tar), or another of `cls-env datasets`."""
+    root: str | None = None
+    """Where the images are: the folder or archive, for --dataset folder; the folder of a published set."""
+    image_size: int | None = None
+    """Side in pixels at which images are stored; by default what the test view is cropped from: 248 for
+    the 224 of augreg ViTs."""
+    options: tuple[str, ...] = ()
+    """Further arguments of the image set's loader, all after one --options: test_fraction=0.2 on_error=skip."""
+    scenario: str = "class-incremental"
+    """class-incremental, task-incremental, domain-incremental, or online (one pass)."""
+    num_tasks: int | tuple[int, ...] | None = None
+    """Tasks of the stream, or the number of classes of each; 1 is joint training. By default as is customary."""
+    init_classes: int | None = None
+    """Classes of the first task, with --increment in place of --num-tasks."""
+    increment: int | None = None
+    """Classes of every later task."""
+    class_order: Literal["natural"] | tuple[int, ...] | None = None
+    """natural, or the classes in order of arrival; by default drawn from the seed."""
+    domains: tuple[str, ...] = ()
+    """Domains of a domain-incremental stream, in order: of the image set, or shifts such as identity rotate-90."""
+    validation_fraction: float = 0.0
+    """Share of each class's training images held out, and tested at the end; its labels are as noisy."""
+    max_per_class: int | None = None
+    """The most training images of each class in a task."""
+    imbalance_factor: float = 1.0
+    """How many times larger the largest class is than the smallest; above 1, a long tail."""
+    noise_type: str = "symmetric"
+    """What a flipped label becomes: symmetric, or pair-flip."""
+    noise_matrix: str | None = None
+    """CSV file of a K x K transition matrix of labels, in place of --label-noise."""
+
+    @property
+    def data_name(self) -> str:
+        """Short name of the images: of the folder or archive, or of the set."""
+        return plain_name(Path(self.root)) if self.dataset == "folder" and self.root is not None else self.dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySettings:
+    """What learns."""
+
+    model: str = "vit_micro_patch8_32"
+    """Backbone: the embedded micro ViT, or a timm name such as vit_base_patch16_224.augreg_in21k_ft_in1k."""
+    pretrained: bool = True
+    """Load the backbone's weights; otherwise they are random."""
+    weights: str | None = None
+    """A local file of weights for the model: .npz, .safetensors, .pth; nothing is fetched then."""
+    normalisation: str = "checkpoint"
+    """Of the pixels: checkpoint (as the model's weights expect), imagenet, half, clip, or none."""
+    input_size: int | None = None
+    """Side in pixels of what the model sees; by default the size its weights were made for."""
+    crop_fraction: float | None = None
+    """Side of what is seen at test over the side of the resized image: by default as timm has it for the model's
+    weights, 0.9 for augreg ViTs; of characters all."""
+    interpolation: Literal["bicubic", "bilinear"] | None = None
+    """How images are resized when they are stored and when they are tested on; by default as timm has it for the
+    model's weights."""
+    peft: str = "lora"
+    """What learns in the backbone: lora, adapter, prefix ... or lora:r=8,scale=true; full for all of it, or none."""
+    blocks: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Transformer blocks that get a module, or a method's prompts."""
+    method: str = "sequential"
+    """What is done about earlier tasks: sequential, lae, inflora, replay:size=500 ... of `experiments methods`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningSettings:
+    """How it learns."""
+
+    epochs: int = 20
+    """Passes over each task's training images."""
+    batch_size: int = 32
+    """Images a gradient step."""
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """adam, or sgd with --momentum."""
+    learning_rate: float = 5e-4
+    """The optimizer's rate."""
+    rate_milestones: tuple[float, ...] = ()
+    """Shares of a task at which the rate is divided by ten."""
+    momentum: float = 0.9
+    """Of sgd, in [0, 1)."""
+    adam_betas: tuple[float, float] = (0.9, 0.999)
+    """Of adam: the memories of its first and second moments, in [0, 1)."""
+    weight_decay: float = 0.0
+    """Of the optimizer. What gets no gradient in a task, such as the head's rows of old classes, is not decayed."""
+    freeze_fraction: float = 0.6
+    """Share of each later task's steps during which only the head learns."""
+    anneal: Literal["task", "unfrozen"] = "task"
+    """What alpha falls over: task, all steps of a task; unfrozen, only the steps in which the PEFT module learns."""
+    early_stopping: bool = False
+    """After each task, restore the pass with the best accuracy on held-out images; needs --validation-fraction."""
+    augment: Literal["auto", "yes", "no"] = "auto"
+    """Learn from random crops and flips; auto does on photographs, and not on characters."""
+    crop_scale: tuple[float, float] = (0.05, 1.0)
+    """Smallest and largest share of the image's area in a random crop."""
+    cache_features: bool = True
+    """Where nothing is augmented: compute each image's features once in the head-only phase. Exact."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the backbone; bfloat16 is autocast."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the policy runs; auto takes a GPU where there is one."""
+    threads: int = 1
+    """CPU threads of a run; fixed, because sums in another order round differently."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(LearningSettings, PolicySettings, StreamSettings):
+    """What all runs of a comparison share."""
+
+    imports: tuple[str, ...] = ()
+    """Python modules of your own to import first, which register objectives, PEFT modules or image sets."""
+
+    def __post_init__(self) -> None:
+        settle(self)
+        for name in PATHS:
+            if (place := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _absolute(place))
+        object.__setattr__(self, "options", tuple(sorted(map(_canonical_option, self.options))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(Settings):
+    """One run: one objective, one seed."""
+
+    objective: str = "aepg"
+    """ce, epg, aepg, focal:gamma=2, or another of agents.objectives.OBJECTIVES; none for methods without gradient."""
+    label_noise: float = 0.0
+    """Share of each task's training labels flipped to another class of the task."""
+    seed: int = 0
+    """Fixes images, class order, label noise, initialisation, batch order and sampled actions, by a stream each."""
+
+    @property
+    def name(self) -> str:
+        """Readable, and different for every different configuration."""
+        noise = "matrix" if self.noise_matrix else f"{self.label_noise:g}"
+        kind = (self.objective, *([] if self.method == "sequential" else [self.method]), self.peft)
+        return folder_name((self.data_name, *kind, f"noise{noise}", f"seed{self.seed}"), self.as_json())
+
+    @property
+    def seeds(self) -> Seeds:
+        """The independent seeds that the one seed stands for; the same for every objective."""
+        return Seeds(*map(int, np.random.SeedSequence(self.seed).generate_state(len(fields(Seeds)))))
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields, as JSON knows them."""
+        content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return content
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """One seed for each source of randomness, so that contenders differ in one thing alone."""
+
+    images: int
+    stream: int
+    batch_order: int
+    agent: int
+
+
+def folder_name(words: Iterable[str], content: dict[str, Any]) -> str:
+    """A name for the folder of a run.
+
+    Args:
+        words: What a reader is told of it; cut where they are too long.
+        content: What tells it from any other run; its digest ends the name.
+    """
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+    readable = re.sub(r"[^\w.+-]+", "_", "-".join(words)).encode()
+    return f"{readable[: MOST_NAME_BYTES - len(digest) - 1].decode(errors='ignore')}-{digest}"
+
+
+def canonical(kind: type[RunConfig], content: Any) -> dict[str, Any]:
+    """The entries of a configuration that was kept as JSON, spelled as `as_json` spells them now.
+
+    Args:
+        kind: Of the configuration.
+        content: What was kept; entries that this version does not know stay as they are.
+
+    Raises:
+        ValueError: It is no configuration.
+    """
+    if not isinstance(content, dict):
+        raise ValueError("it holds no configuration")
+    known = {field.name: content[field.name] for field in fields(kind) if field.name in content}
+    try:
+        spelled = kind(**known).as_json()
+    except ValueError:  # of a version that took other values
+        return content
+    return content | {name: value for name, value in spelled.items() if name in content}
+
+
+def parse_option(option: str) -> tuple[str, Any]:
+    """A `name=value` of the command line; values are JSON where they can be read so, else words.
+
+    Raises:
+        ValueError: There is no `=`.
+    """
+    name, equals, value = option.partition("=")
+    if not equals:
+        raise ValueError(f"--options are of the form name=value, not {option!r}")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def _canonical_option(option: str) -> str:
+    """An option with its value in the one spelling that JSON gives it; what is no option is left for `check`.
+
+    >>> _canonical_option("test_fraction=0.250"), _canonical_option('resize="crop"'), _canonical_option("lists=[1,2]")
+    ('test_fraction=0.25', 'resize=crop', 'lists=[1, 2]')
+    """
+    if "=" not in option:
+        return option
+    name, value = parse_option(option)
+    as_word = f"{name}={value}" if isinstance(value, str) else ""
+    if as_word and parse_option(as_word) == (name, value):
+        return as_word
+    return f"{name}={json.dumps(value, sort_keys=True)}"
+
+
+def _absolute(place: str) -> str:
+    """A path as it is from anywhere; an address on the network, or in a home that is not there, stays as it is."""
+    if "://" in place:
+        return place
+    try:
+        path = Path(place).expanduser()
+    except RuntimeError:
+        return place
+    return str(path.resolve() if ".." in path.parts else path.absolute())
+
+
+def shared_settings(config: Settings) -> dict[str, Any]:
+    """The fields of `Settings`, to make a `RunConfig` of a comparison's configuration."""
+    return {field.name: getattr(config, field.name) for field in fields(Settings)}

@@ -1,0 +1,75 @@
+"""What is printed: text as it is, never markup, and tables in which no number is cut."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.measure import Measurement
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+PLAIN: dict[str, Any] = {"markup": False, "emoji": False}
+"""How consoles and columns of progress bars read text: names and paths may hold brackets and colons."""
+WIDEST = 1_000_000
+
+console = Console(**PLAIN)
+
+
+def say(content: object, style: str | None = None, highlight: bool | None = None) -> None:
+    """Print a line of text, or an object; only the terminal itself breaks lines.
+
+    Args:
+        content: What to print.
+        style: Of rich, such as `"bold"`.
+        highlight: Whether numbers and paths are coloured; by default they are.
+    """
+    console.print(content, style=style, highlight=highlight, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    r"""Text in which characters that would steer the terminal are written as escapes.
+
+    >>> printable("\x1b[31mred\n")
+    '\\x1b[31mred\\n'
+    """
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def titled(name: str, rest: str) -> Text:
+    """A line that begins with a name in bold."""
+    return Text.assemble((name, "bold"), "  ", rest)
+
+
+def show(*tables: Table) -> None:
+    """Print tables.
+
+    A column with `no_wrap` keeps its width in a narrow terminal too; others wrap there. In a pipe or a file nothing
+    wraps, and nowhere is anything cut.
+    """
+    for table in tables:
+        for column in table.columns:
+            column.overflow = "fold"
+            if column.no_wrap:
+                cells = map(str, [column.header, *column.cells])
+                column.min_width = max(cell_len(line) for cell in cells for line in cell.splitlines() or [""])
+        title, table.title = table.title, None
+        if title:
+            say(title, style="italic", highlight=False)
+        needed = Measurement.get(console, console.options.update(max_width=WIDEST), table)
+        width = needed.minimum if console.is_terminal else needed.maximum
+        Console(**PLAIN, width=max(console.width, width)).print(table)
+
+
+def progress_bar() -> Progress:
+    """A rich progress bar with description, count, elapsed and remaining time."""
+    return Progress(
+        TextColumn("{task.description}", style="progress.description", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )

@@ -1,0 +1,1 @@
+"""Processes in which runs are carried out."""

@@ -1,0 +1,252 @@
+"""Figures that explain a comparison, drawn from the run folders alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from numpy.typing import NDArray
+
+from cls_env import TaskStream
+from experiments.files import replace_file
+from experiments.reports.tables import label_of
+from experiments.runs.run_folder import RunFolder
+
+COLOURS = (
+    *("#4d4d4d", "#d95f02", "#1b7fbd", "#5aae61", "#9970ab", "#c51b7d", "#8c510a"),
+    *("#17becf", "#bcbd22", "#e41a1c", "#1f3a93", "#005a32"),
+)
+LINES = ("-", "--", ":", "-.")
+MOST_IN_A_ROW = 6
+"""Panels of one condition beside each other."""
+INTERVALS = "means and 95 % intervals over seeds"
+"""Title of a legend, for figures with the bands or bars of `experiments.reports.statistics.mean_interval`."""
+UNCORRECTED = "95 %, uncorrected"
+"""On the axis of differences with intervals: nothing is corrected for the number of comparisons."""
+_RIGHT, _WRONG = "#1a9850", "#d73027"
+
+
+def styles(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """A colour and a line style for each name, different for the first 48."""
+    return {
+        name: (COLOURS[place % len(COLOURS)], LINES[place // len(COLOURS) % len(LINES)])
+        for place, name in enumerate(dict.fromkeys(names))
+    }
+
+
+def legend_columns(labels: Iterable[str]) -> int:
+    """As many columns as fit the width of a figure."""
+    return max(1, 80 // (8 + max(map(len, labels), default=0)))
+
+
+def comparison_figures(runs: pd.DataFrame, stream: TaskStream) -> dict[str, Figure]:
+    """All figures of a comparison of objectives, by name.
+
+    Args:
+        runs: One row a run, as `run_all` returns them.
+        stream: The stream of the first seed, for the sample images.
+    """
+    return {
+        "accuracy_after_each_task": accuracy_curves(runs),
+        "accuracy_matrices": accuracy_matrices(runs),
+        "output_entropy": output_entropy(runs),
+        "choices": choices(runs, stream),
+    }
+
+
+def save_figures(figures: dict[str, Figure], folder: Path) -> list[Path]:
+    """Write each figure as `<folder>/<name>.png`, and return the files."""
+    files = []
+    for name, figure in figures.items():
+        _take_words_as_they_are(figure)
+        files.append(folder / f"{name}.png")
+        replace_file(files[-1], lambda aside, drawn=figure: drawn.savefig(aside, dpi=110, format="png"))  # type: ignore[misc]
+    return files
+
+
+def _take_words_as_they_are(figure: Figure) -> None:
+    """Read no mathematics into names with a dollar sign; numbers on logarithmic axes are typeset as ever."""
+    axes = [axis for panel in figure.axes for axis in (panel.xaxis, panel.yaxis)]
+    typeset = {
+        id(label) for axis in axes if axis.get_scale() != "linear" for label in axis.get_ticklabels(which="both")
+    }
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and id(text) not in typeset:
+            text.set_parse_math(False)
+
+
+def final_accuracies(runs: pd.DataFrame) -> Figure:
+    """A_T of each contender: the mean as a bar, every seed as a dot."""
+    figure = Figure(figsize=(6.4, 0.6 + 0.5 * runs["contender"].nunique()), layout="constrained")
+    axes = figure.subplots()
+    for position, (_, group) in enumerate(_contenders(runs)):
+        values = 100 * group["final_accuracy"].to_numpy()
+        axes.barh(position, values.mean(), color=COLOURS[position % len(COLOURS)], alpha=0.6)
+        axes.plot(values, [position] * len(values), "k.", alpha=0.7)
+        axes.text(values.max() + 1.5, position, f"{values.mean():.1f}", va="center")
+    axes.set_yticks(range(runs["contender"].nunique()), [label_of(name) for name in runs["contender"].unique()])
+    axes.set(xlim=(0, 105), xlabel="final accuracy on all classes, %")
+    axes.invert_yaxis()
+    return figure
+
+
+def accuracy_curves(runs: pd.DataFrame) -> Figure:
+    """A_t after each task: mean over seeds, with the standard deviation as a band."""
+    figure, panels = _panels(runs, height=3.4, sharey=True)
+    look = styles(runs["contender"])
+    for axes, (condition, here) in zip(panels, _conditions(runs), strict=True):
+        for contender, group in _contenders(here):
+            colour, line = look[contender]
+            curves = 100 * np.array(group["accuracy_curve"].tolist())
+            tasks = np.arange(1, curves.shape[1] + 1)
+            mean, spread = curves.mean(axis=0), curves.std(axis=0, ddof=1 if len(curves) > 1 else 0)
+            label = f"{label_of(contender)}  A_T {mean[-1]:.1f} %"
+            axes.plot(tasks, mean, color=colour, linestyle=line, marker="o", markersize=4, label=label)
+            axes.fill_between(tasks, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
+        axes.set(title=condition, xlabel="tasks learned", xticks=tasks)
+        axes.legend(frameon=False, loc="lower left")
+        axes.grid(alpha=0.25)
+    panels[0].set_ylabel("accuracy on all classes seen, %")
+    return figure
+
+
+def accuracy_matrices(runs: pd.DataFrame) -> Figure:
+    """Accuracy on each task (columns) after each task (rows), mean over seeds; forgetting runs down a column."""
+    conditions, contenders = list(_conditions(runs)), list(runs["contender"].unique())
+    columns = min(len(contenders), MOST_IN_A_ROW)
+    rows = -(-len(contenders) // columns)
+    figure = Figure(figsize=(3.1 * columns, 2.9 * rows * len(conditions)), layout="constrained")
+    grid = figure.subplots(rows * len(conditions), columns, squeeze=False)
+    for place, (condition, here) in enumerate(conditions):
+        cells = grid[place * rows : (place + 1) * rows].flatten()
+        for axes in cells[len(contenders) :]:
+            axes.set_visible(False)
+        for axes, contender in zip(cells, contenders, strict=False):
+            folders = here.loc[here["contender"] == contender, "folder"]
+            matrix = 100 * np.mean([RunFolder(Path(path)).read_matrix() for path in folders], axis=0)
+            shown = axes.imshow(matrix, vmin=0, vmax=100, cmap="viridis")
+            if len(matrix) <= 10:
+                for (row, column), value in np.ndenumerate(matrix):
+                    if column <= row:
+                        colour = "white" if value < 60 else "black"
+                        axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=8)
+            ticks = range(len(matrix))
+            axes.set(
+                title=f"{label_of(contender)}, {condition}",
+                xlabel="tested on task",
+                ylabel="after task",
+                xticks=ticks,
+                yticks=ticks,
+            )
+            axes.set_xticks(ticks, [str(tick + 1) for tick in ticks])
+            axes.set_yticks(ticks, [str(tick + 1) for tick in ticks])
+            axes.title.set_fontsize(9)
+    figure.colorbar(shown, ax=grid, label="accuracy, %", shrink=0.7)
+    return figure
+
+
+def output_entropy(runs: pd.DataFrame) -> Figure:
+    """Entropy of the policy over the current task's classes while it trains; every task starts near-uniform."""
+    look = styles(runs["contender"])
+    columns = legend_columns(map(label_of, look))
+    figure, panels = _panels(runs, height=3.2 + 0.22 * -(-len(look) // columns), sharey=True)
+    tasks = 0
+    for axes, (condition, here) in zip(panels, _conditions(runs), strict=True):
+        for contender, group in _contenders(here):
+            colour, line = look[contender]
+            entropy = np.mean([_entropy_by_progress(Path(path)) for path in group["folder"]], axis=0)
+            if not len(entropy):  # learned without gradient steps
+                continue
+            tasks = len(entropy)
+            for task, values in enumerate(entropy):
+                progress = task + np.linspace(0, 1, len(values))
+                label = None if task else label_of(contender)
+                axes.plot(progress, values, color=colour, linestyle=line, linewidth=1.2, label=label)
+        axes.set(title=condition, xlabel="task, from its first to its last gradient step")
+        axes.set_xticks(np.arange(tasks) + 0.5, [str(task + 1) for task in range(tasks)])
+        axes.grid(alpha=0.25)
+    panels[0].set(ylabel="output entropy, nats", ylim=(0, None))
+    handles, named = panels[0].get_legend_handles_labels()
+    figure.legend(handles, named, loc="outside lower center", ncols=columns, frameon=False)
+    return figure
+
+
+def _entropy_by_progress(folder: Path, points: int = 100) -> NDArray[np.float64]:
+    """Training entropy of shape (tasks, points): tasks of different lengths on one grid of progress."""
+    grid = np.linspace(0, 1, points)
+    curves = []
+    for _, log in RunFolder(folder).read_steps().groupby("train/task"):
+        smooth = log["train/entropy"].rolling(5, min_periods=1, center=True).mean()
+        curves.append(np.interp(grid, log["train/progress"], smooth))
+    return np.array(curves)
+
+
+def choices(runs: pd.DataFrame, stream: TaskStream, images_per_task: int = 2) -> Figure:
+    """Test images with what the policy took them for: before its task, after it, and after the last.
+
+    A choice is shown as a training image of the chosen class, framed green where it is right and red where it is wrong.
+    All contenders are of the first condition and seed; the images are the first ones of the first classes of each task.
+    """
+    here = runs[(runs["condition"] == runs["condition"].iloc[0]) & (runs["seed"] == runs["seed"].iloc[0])]
+    tasks = stream.tasks[:8]
+    picked = [(task.index, position) for task in tasks for position in _spread(len(task.test_indices), images_per_task)]
+    moments = [("before its task", "before_task_{task}"), ("after its task", "after_task_{task}")]
+    last = ("after the last", f"after_task_{len(stream.tasks) - 1}")
+    lines = [("test image", None, "")]
+    for contender, path in zip(here["contender"], here["folder"], strict=True):
+        lines += [(f"{label_of(contender)}: {title}", path, moment) for title, moment in (*moments, last)]
+    figure = Figure(figsize=(1.6 + 0.72 * len(picked), 0.76 * len(lines) + 0.3), layout="constrained")
+    grid = figure.subplots(len(lines), len(picked), squeeze=False)
+    for row, (title, path, moment) in zip(grid, lines, strict=True):
+        for axes, (task, position) in zip(row, picked, strict=True):
+            index = stream.tasks[task].test_indices[position]
+            label = stream.test_labels[index]
+            if path is None:
+                _show(axes, stream.dataset.test_images[index], None)
+                axes.set_title(f"task {task + 1}", fontsize=8)
+            else:
+                chosen = _choice(RunFolder(Path(path)), moment.format(task=task), task, position)
+                _show(axes, _example(stream, chosen), _RIGHT if chosen == label else _WRONG)
+        row[0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=8)
+    return figure
+
+
+def _choice(folder: RunFolder, moment: str, task: int, position: int) -> int:
+    answers = folder.read_predictions(moment)
+    return int(answers["predictions"][answers["task"] == task][position])
+
+
+def _example(stream: TaskStream, label: int) -> NDArray[np.uint8]:
+    return stream.dataset.train_images[np.flatnonzero(stream.clean_train_labels == label)[0]]
+
+
+def _spread(length: int, count: int) -> NDArray[np.int64]:
+    """`count` positions spread over `range(length)`."""
+    return np.linspace(0, length - 1, count + 2).astype(np.int64)[1:-1]
+
+
+def _show(axes: Axes, image: NDArray[np.uint8], frame: str | None) -> None:
+    axes.imshow(image, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(visible=frame is not None, color=frame, linewidth=2.5)
+
+
+def _conditions(runs: pd.DataFrame) -> Iterator[tuple[Any, pd.DataFrame]]:
+    yield from runs.groupby("condition", sort=False)
+
+
+def _contenders(runs: pd.DataFrame) -> Iterator[tuple[Any, pd.DataFrame]]:
+    yield from runs.groupby("contender", sort=False)
+
+
+def _panels(runs: pd.DataFrame, height: float, sharey: bool) -> tuple[Figure, list[Axes]]:
+    count = runs["condition"].nunique()
+    figure = Figure(figsize=(max(6.4, 4.6 * count), height), layout="constrained")
+    return figure, list(np.atleast_1d(figure.subplots(1, count, sharey=sharey)))

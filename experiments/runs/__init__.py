@@ -1,0 +1,1 @@
+"""One run: it is trained, measured and kept in a folder."""

@@ -1,0 +1,90 @@
+"""The protocol card: everything another person needs to tell whether they ran the same thing."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+import cls_env
+from agents import EPG
+from agents.policy import parameter_counts
+from cls_env import TaskStream
+from experiments.config.builders import loader_arguments
+from experiments.config.settings import RunConfig
+from experiments.runs.metrics import DEFINITIONS
+
+LIBRARIES = (
+    "gymnasium",
+    "matplotlib",
+    "numpy",
+    "peft",
+    "pillow",
+    "safetensors",
+    "stable-baselines3",
+    "timm",
+    "torch",
+    "torchvision",
+)
+
+
+def protocol_card(config: RunConfig, stream: TaskStream, model: EPG) -> dict[str, Any]:
+    """Weights, normalisation, stream, seeds, hyperparameters, versions, hardware and definitions, as JSON."""
+    policy = model.policy
+    return {
+        "config": config.as_json(),
+        "seeds": asdict(config.seeds),
+        "policy": asdict(policy.config),
+        "weights": {
+            "model": config.model,
+            "pretrained": config.pretrained and config.weights is None,
+            "file": policy.config.weights,
+            "sha256": policy.backbone_hash,
+        },
+        "normalisation": {
+            "mean": policy.normalize.mean.flatten().tolist(),
+            "std": policy.normalize.std.flatten().tolist(),
+        },
+        "views": {
+            "stored": list(stream.dataset.train_images.shape[1:3]),
+            "seen": list(policy.central_view.size),
+            "central_crop_fraction": policy.central_view.crop_fraction,
+            "random_crop_scale": model.crop_scale,
+            "random_crop_ratio": list(model.train_view.ratio) if model.train_view else None,
+            "random_flip": model.train_view.flip if model.train_view else None,
+            "interpolation": policy.central_view.interpolation,
+            "random_crop_interpolation": "bilinear" if model.train_view else None,
+        },
+        "parameters": parameter_counts(policy) | {"head": stream.num_classes * (policy.head.weight.shape[1] + 1)},
+        **circumstances(config, stream, model.device),
+    }
+
+
+def circumstances(config: RunConfig, stream: TaskStream, device: torch.device) -> dict[str, Any]:
+    """Of the card, what concerns images, stream, definitions, versions and hardware."""
+    return {
+        "loader": loader_arguments(config),
+        "stream": {
+            "images": repr(stream.dataset),
+            "images_sha256": stream.dataset.images_sha256,
+            **stream.describe(),
+            "class_order": stream.class_order.tolist(),
+        },
+        "metrics": DEFINITIONS,
+        "versions": {
+            "python": platform.python_version(),
+            "cls-env": cls_env.__version__,
+            **{name: version(name) for name in LIBRARIES},
+            "cuda": torch.version.cuda,
+        },
+        "hardware": {
+            "machine": platform.machine(),
+            "system": platform.system(),
+            "cores": os.cpu_count(),
+            "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+        },
+    }

@@ -1,0 +1,268 @@
+"""The folder of a run: what is in it, when it is finished, and how to read it back.
+
+config.json            the resolved configuration
+protocol.json          what was run on what: weights, class order, seeds, versions, definitions
+accuracy_matrix.csv    row t: accuracy on every task after learning task t
+training_labels.csv    row t: how many true and flipped labels of task t are answered after learning it
+steps/                 a row for each gradient step, a file for each task
+predictions/           the choices on the test images, before and after each task
+model.zip              adapter and head, for `EPG.load`
+metrics.json           the summary; its presence says that the run is finished
+
+While a process writes there, `.lock` and `.owner` say so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from agents.evaluation import TaskTest
+from experiments.config.settings import RunConfig, canonical
+from experiments.files import read_json, reading, replace_file, write_json
+from experiments.runs.label_fit import LabelFit
+from experiments.runs.ownership import owned
+
+LOGGED = ("train/task", "train/progress", "train/entropy")
+"""What is read of a step's row."""
+IDENTITY = (("stream", "images_sha256"), ("stream", "fingerprint"), ("weights", "sha256"))
+"""What a run goes on with must be the same in its protocol card."""
+MOST_NAMED = 5
+"""Of the entries in which two configurations differ."""
+ANSWERS = tuple(field.name for field in fields(TaskTest) if field.name != "task")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Reads and writes one run's folder."""
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """The agent after the last finished task."""
+        return self.path / "model.zip"
+
+    @property
+    def steps(self) -> Path:
+        """The folder of the per-step logs."""
+        return self.path / "steps"
+
+    def owned(self) -> AbstractContextManager[None]:
+        """Own the folder while a run is written to it; a finished run is only read, which needs no owner."""
+        return nullcontext() if self.finished else owned(self.path)
+
+    def claim(self, config: RunConfig) -> None:
+        """Take the folder for a configuration.
+
+        Raises:
+            FileExistsError: It holds something else, which is left as it is.
+            ValueError: What it holds is damaged.
+        """
+        file = self.path / "config.json"
+        if file.exists():
+            with self._reading(file):
+                there = canonical(type(config), read_json(file))
+            if others := _differences(there, config.as_json()):
+                raise FileExistsError(
+                    f"{self.path} holds a run of another configuration: {others}; choose another --out"
+                )
+            return
+        if self.path.exists() and any(not file.name.startswith(".") for file in self.path.iterdir()):
+            raise FileExistsError(f"{self.path} is not empty and holds no run; choose another --out")
+        write_json(file, config.as_json())
+
+    def record_protocol(self, card: dict[str, Any]) -> None:
+        """Write the protocol card, or see that the run was begun on the same images, stream and weights.
+
+        Raises:
+            FileExistsError: It was begun on others; the folder is left as it is.
+            ValueError: The card is damaged.
+        """
+        file = self.path / "protocol.json"
+        if not file.exists():
+            write_json(file, card)
+            return
+        with self._reading(file):
+            begun = read_json(file)
+            begun["stream"]  # which every card has; the weights are not in those of the first comparisons by `rl`
+            others = [
+                (section, key)
+                for section, key in IDENTITY
+                if section in begun and begun[section][key] != card[section][key]
+            ]
+        for section, key in others:
+            raise FileExistsError(
+                f"{self.path} was run on other data or weights ({section}, {key}); choose another --out"
+            )
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run is complete."""
+        return (self.path / "metrics.json").exists()
+
+    def metrics(self) -> dict[str, Any]:
+        """The summary of a finished run.
+
+        Raises:
+            ValueError: The file is damaged.
+        """
+        file = self.path / "metrics.json"
+        with reading(file, "remove this file, and the same command goes on to write it anew"):
+            content: dict[str, Any] = read_json(file)
+            content["final_accuracy"]
+        return content
+
+    def write_matrix(self, matrix: NDArray[np.float64]) -> None:
+        """Write the rows known so far."""
+        columns = [f"task_{index}" for index in range(matrix.shape[1])]
+        table = pd.DataFrame(matrix, columns=columns).rename_axis("after_task")
+        replace_file(self.path / "accuracy_matrix.csv", lambda aside: table.to_csv(aside, float_format="%.9g"))
+
+    def read_matrix(self) -> NDArray[np.float64]:
+        """The accuracy matrix, a row for each tested task.
+
+        Raises:
+            ValueError: The file is missing or damaged.
+        """
+        file = self.path / "accuracy_matrix.csv"
+        with self._reading(file):
+            return pd.read_csv(file, index_col="after_task").to_numpy(dtype=float)
+
+    def write_predictions(self, moment: str, tests: Sequence[TaskTest]) -> None:
+        """Keep the answers on test images; `moment` is such as `"before_task_1"`."""
+        arrays = {
+            "task": np.concatenate([np.full(len(test.labels), test.task) for test in tests]),
+            **{key: np.concatenate([getattr(test, key) for test in tests]) for key in ANSWERS},
+        }
+
+        def write(aside: Path) -> None:
+            with aside.open("wb") as stream:
+                np.savez_compressed(stream, allow_pickle=False, **arrays)
+
+        replace_file(self.path / "predictions" / f"{moment}.npz", write)
+
+    def read_predictions(self, moment: str) -> dict[str, NDArray[Any]]:
+        """The arrays `task` and those of a `TaskTest`, of a moment.
+
+        Raises:
+            ValueError: The file is missing or damaged.
+        """
+        file = self.path / "predictions" / f"{moment}.npz"
+        with self._reading(file), np.load(file, allow_pickle=False) as arrays:
+            answers = dict(arrays)
+            answers["task"], answers["predictions"], answers["labels"]
+        return answers
+
+    def write_label_fits(self, fits: Sequence[LabelFit]) -> None:
+        """Write the rows known so far."""
+        table = pd.DataFrame(fits, columns=LabelFit._fields).rename_axis("task")
+        replace_file(self.path / "training_labels.csv", lambda aside: table.to_csv(aside))
+
+    def read_label_fits(self) -> list[LabelFit]:
+        """A row for each task learned.
+
+        Raises:
+            ValueError: The run was begun when this file and what else the measures need were not kept; or the file
+                is damaged.
+        """
+        file = self.path / "training_labels.csv"
+        if not file.exists():
+            raise ValueError(
+                f"{file} is missing, or an older version began this run: remove the folder {self.path}, and the same "
+                "command runs it anew"
+            )
+        with self._reading(file):
+            table = pd.read_csv(file, index_col="task")
+            return [LabelFit(*map(int, row)) for row in table.itertuples(index=False)]
+
+    def read_steps(self) -> pd.DataFrame:
+        """All per-step rows, in the order of the tasks; none where nothing was learned by gradients.
+
+        Raises:
+            ValueError: A file is damaged.
+        """
+        found = {file.stem.removeprefix("progress_task"): file for file in self.steps.glob("progress_task*.csv")}
+        files = [found[task] for task in sorted(filter(str.isdecimal, found), key=int)]
+        tables = [self._read_step_log(file) for file in files if file.stat().st_size]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=LOGGED)
+
+    def read_step_log(self, task: int) -> pd.DataFrame | None:
+        """The rows of one task, none where nothing was learned by gradients; None where the file is missing.
+
+        Raises:
+            ValueError: The file is damaged.
+        """
+        file = self.steps / f"progress_task{task}.csv"
+        if not file.exists():
+            return None
+        return self._read_step_log(file) if file.stat().st_size else pd.DataFrame(columns=LOGGED)
+
+    def _read_step_log(self, file: Path) -> pd.DataFrame:
+        with self._reading(file):
+            table = pd.read_csv(file)
+            return table.astype(dict.fromkeys(LOGGED, float))
+
+    def _reading(self, file: Path) -> AbstractContextManager[None]:
+        """Errors of reading one of the files become one line."""
+        return reading(file, f"remove the folder {self.path}, and the same command runs it anew")
+
+
+def places_of(configs: Iterable[RunConfig], folder: Path) -> list[Path]:
+    """The folders of runs within one that may hold many: under their names, or where they were begun under others.
+
+    The name follows from the configuration; earlier versions wrote paths and options as they were given.
+
+    Args:
+        configs: The runs.
+        folder: Holds their folders.
+    """
+    earlier: dict[str, Path] | None = None
+    places = []
+    for config in configs:
+        place = folder / config.name
+        if not place.exists():
+            if earlier is None:
+                earlier = _begun(folder, type(config))
+            place = earlier.get(_key(config.as_json()), place)
+        places.append(place)
+    return places
+
+
+def place_of(config: RunConfig, folder: Path) -> Path:
+    """The folder of a run within one that may hold many, see `places_of`."""
+    return places_of([config], folder)[0]
+
+
+def _begun(folder: Path, kind: type[RunConfig]) -> dict[str, Path]:
+    """The runs that a folder holds, by their configurations."""
+    found = {}
+    for file in folder.glob("*/config.json"):
+        with suppress(Exception):  # it is no run of this kind
+            found[_key(canonical(kind, read_json(file)))] = file.parent
+    return found
+
+
+def _key(entries: dict[str, Any]) -> str:
+    return json.dumps(entries, sort_keys=True)
+
+
+def _differences(there: dict[str, Any], here: dict[str, Any]) -> str:
+    """The entries in which two configurations differ, in words."""
+    names = dict.fromkeys([*here, *there])
+    words = {name: (_shown(there, name), _shown(here, name)) for name in names}
+    found = [f"{name} is {theirs} there and {ours} here" for name, (theirs, ours) in words.items() if theirs != ours]
+    more = [f"and {len(found) - MOST_NAMED} entries more"] if len(found) > MOST_NAMED else []
+    return ", ".join([*found[:MOST_NAMED], *more])
+
+
+def _shown(entries: dict[str, Any], name: str) -> str:
+    return json.dumps(entries[name], ensure_ascii=False) if name in entries else "absent"

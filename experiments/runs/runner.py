@@ -1,0 +1,205 @@
+"""One run: a stream, learned task by task, tested after each; resumed at a task's start if it was interrupted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
+
+from agents import EPG, KeepBestPass
+from agents.evaluation import test_tasks
+from cls_env import TaskStream
+from experiments.config.builders import check, learning_rate, make_agent, make_stream, task_images
+from experiments.config.settings import RunConfig
+from experiments.files import reading, write_json
+from experiments.runs.label_fit import LabelFit, label_fit
+from experiments.runs.measures import policy_measures, refuse_absurd, summary
+from experiments.runs.metrics import Matrix
+from experiments.runs.peak_memory import peak_bytes, reset_peak
+from experiments.runs.protocol import protocol_card
+from experiments.runs.resumption import damage
+from experiments.runs.run_folder import RunFolder
+from experiments.runs.step_log import step_log
+from experiments.runs.weight_change import initial_values
+
+TEST_BATCH = 256
+Listener = Callable[[int], None]
+
+
+def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count: None) -> dict[str, Any]:
+    """Carry out a run, or what is left of it; a finished one is only read.
+
+    Args:
+        config: What to run.
+        folder: Where its results go.
+        on_images: Told of every batch how many images it had, and of those of earlier at once.
+
+    Returns:
+        The contents of `metrics.json`.
+
+    Raises:
+        ValueError: The configuration names something unknown or impossible, and nothing has been written; or the
+            folder holds a part of a run whose files lack what the measures need.
+        FileExistsError: The folder holds another run.
+        FolderInUseError: Another process carries it out.
+    """
+    check(config)
+    with folder.owned():
+        return run_owned(config, make_stream(config), folder, on_images)
+
+
+def run_owned(
+    config: RunConfig, stream: TaskStream, folder: RunFolder, on_images: Listener = lambda count: None
+) -> dict[str, Any]:
+    """As `run`, for a caller that owns the folder and has made the configuration's stream."""
+    torch.set_num_threads(config.threads)
+    model = make_agent(config, stream)
+    folder.claim(config)
+    folder.record_protocol(protocol_card(config, stream, model))
+    if folder.finished:
+        on_images(sum(task_images(config, stream, task.index) for task in stream.tasks))
+        return folder.metrics()
+
+    initial = initial_values(model.policy)
+    model, matrix, fits = _resume(config, folder, stream, model)
+    if len(matrix):
+        on_images(sum(task_images(config, stream, task) for task in range(len(matrix))))
+    test_env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="test")
+    reset_peak(model.device)
+    started = time.perf_counter()
+    trained = 0
+    for task in range(len(matrix), len(stream.tasks)):
+        trained += _learn(config, model, stream, task, folder, test_env, on_images)
+        matrix = np.vstack([matrix, _test(model, stream, task, folder, test_env)])
+        fits.append(label_fit(model.policy, stream, task))
+        folder.write_label_fits(fits)
+        folder.write_matrix(matrix)
+        model.save(folder.model)  # the last of a task's files: it says how far the run has come
+    seconds, peak = time.perf_counter() - started, peak_bytes(model.device)
+    metrics = summary(folder, stream) | policy_measures(model.policy, initial)
+    if stream.has_validation:
+        metrics |= validation_accuracies(model, stream)
+    metrics |= {
+        "peak_memory_bytes": peak,
+        "seconds": round(seconds, 2),
+        "images_per_second": round(trained / seconds, 1),
+    }
+    refuse_absurd(metrics, config.learning_rate)
+    write_json(folder.path / "metrics.json", metrics)
+    return metrics
+
+
+def validation_accuracies(model: EPG, stream: TaskStream) -> dict[str, float]:
+    """Accuracy on the images held out of training, a mean over all tasks: by their labels, and by their true ones."""
+    env = held_out(stream)
+    tests = test_tasks(model.policy, env, range(len(stream.tasks)), stream.scenario.task_named_at_test)
+    true = [stream.clean_train_labels[task.validation_indices] for task in stream.tasks]
+    return {
+        "validation_accuracy": float(np.mean([test.accuracy for test in tests])),
+        "validation_accuracy_clean": float(
+            np.mean([(test.predictions == labels).mean() for test, labels in zip(tests, true, strict=True)])
+        ),
+    }
+
+
+def held_out(stream: TaskStream) -> gym.vector.VectorEnv[Any, Any, Any]:
+    """The images held out of training, as an environment to test on."""
+    return gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="validation")
+
+
+def early_stopping(model: EPG, stream: TaskStream, task: int) -> KeepBestPass:
+    """Keep the pass that is best on the task's held-out images, tested as all tests are, among all classes seen.
+
+    If the task were given, early passes would look as good as later ones, although they still confuse the new classes
+    with the old ones.
+    """
+    env, tasks = held_out(stream), model.policy.method.visits(task)
+    named = stream.scenario.task_named_at_test
+
+    def accuracy() -> float:
+        return float(np.mean([test.accuracy for test in test_tasks(model.policy, env, tasks, named)]))
+
+    return KeepBestPass(accuracy, sum(len(stream.tasks[visited].train_indices) for visited in tasks))
+
+
+def _resume(config: RunConfig, folder: RunFolder, stream: TaskStream, fresh: EPG) -> tuple[EPG, Matrix, list[LabelFit]]:
+    """The agent after the last finished task, and the accuracy matrix and label fits up to it."""
+    if not folder.model.exists():
+        return fresh, np.empty((0, len(stream.tasks))), []
+    with reading(folder.model, f"remove the folder {folder.path}, and the same command runs it anew"):
+        model = EPG.load(folder.model, fresh.get_env(), device=config.device, learning_rate=learning_rate(config))
+    done = model.policy.tasks_begun
+    matrix, fits = folder.read_matrix()[:done], folder.read_label_fits()[:done]
+    if matrix.shape != (done, len(stream.tasks)) or len(fits) != done:
+        raise ValueError(
+            f"{folder.path} holds an agent of {done} tasks and results of {min(len(matrix), len(fits))}: remove it, "
+            "and the same command runs it anew"
+        )
+    if wrong := damage(matrix, [folder.read_step_log(task) for task in range(done)], config.early_stopping):
+        raise ValueError(f"{folder.path} is damaged: {wrong}; remove the folder, and the same command runs it anew")
+    return model, matrix, fits
+
+
+def _learn(
+    config: RunConfig,
+    model: EPG,
+    stream: TaskStream,
+    task: int,
+    folder: RunFolder,
+    test_env: gym.vector.VectorEnv[Any, Any, Any],
+    on_images: Listener,
+) -> int:
+    """Train on one task, and return on how many images."""
+    env = model.get_env()
+    assert env is not None
+    env.seed((config.seeds.batch_order + task) % 2**31)
+    env.set_options({"task": model.policy.method.visits(task)})
+    model.set_logger(Logger(str(folder.steps), [step_log(folder.steps, f"_task{task}")]))
+    images = task_images(config, stream, task)
+    named = stream.scenario.task_named_at_test
+    watcher = _TaskWatcher(
+        lambda: folder.write_predictions(f"before_task_{task}", test_tasks(model.policy, test_env, [task], named)),
+        on_images,
+    )
+    method = model.policy.method
+    callbacks: list[BaseCallback] = [watcher]
+    if config.early_stopping:
+        callbacks.append(early_stopping(model, stream, task))
+    model.learn(max(images, 1), callback=callbacks, log_interval=1, reset_num_timesteps=task == 0)
+    if not method.learns_by_gradient:
+        on_images(images)
+    model.logger.close()
+    return images
+
+
+def _test(
+    model: EPG, stream: TaskStream, task: int, folder: RunFolder, env: gym.vector.VectorEnv[Any, Any, Any]
+) -> Matrix:
+    """Test on all tasks up to one, keep the answers, and return the row of the accuracy matrix."""
+    tests = test_tasks(model.policy, env, range(task + 1), stream.scenario.task_named_at_test)
+    folder.write_predictions(f"after_task_{task}", tests)
+    row = np.full(len(stream.tasks), np.nan)
+    row[: task + 1] = [test.accuracy for test in tests]
+    return row
+
+
+class _TaskWatcher(BaseCallback):
+    """Tests the policy when the head has grown and nothing is learned yet, and reports images as they go by."""
+
+    def __init__(self, before: Callable[[], object], on_images: Listener) -> None:
+        super().__init__()
+        self._before = before
+        self._on_images = on_images
+
+    def _on_training_start(self) -> None:
+        self._before()
+
+    def _on_step(self) -> bool:
+        self._on_images(self.training_env.num_envs)
+        return True
