@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from cls_env.datasets.card import DatasetCard
 
-_LOADERS = "cls_env.datasets"
+_LOADERS = "cls_env.datasets.loaders"
 
 BENCHMARKS = (
     DatasetCard(
         name="glyphs",
-        loader=f"{_LOADERS}.glyphs:load_glyphs",
+        loader="cls_env.datasets.glyphs:load_glyphs",
         title="Drawn characters of many scripts (embedded)",
         classes=50,
         images=(1000, 1000),
@@ -38,7 +38,7 @@ BENCHMARKS = (
     ),
     DatasetCard(
         name="cifar10",
-        loader=f"{_LOADERS}.vision:load_cifar10",
+        loader=f"{_LOADERS}.torchvision_sets:load_cifar10",
         title="CIFAR-10",
         classes=10,
         images=(50_000, 10_000),
@@ -51,7 +51,7 @@ BENCHMARKS = (
     ),
     DatasetCard(
         name="cifar100",
-        loader=f"{_LOADERS}.vision:load_cifar100",
+        loader=f"{_LOADERS}.torchvision_sets:load_cifar100",
         title="CIFAR-100",
         classes=100,
         images=(50_000, 10_000),
@@ -64,7 +64,7 @@ BENCHMARKS = (
     ),
     DatasetCard(
         name="imagenet-r",
-        loader=f"{_LOADERS}.published:load_imagenet_r",
+        loader=f"{_LOADERS}.archive_sets:load_imagenet_r",
         title="ImageNet-R(endition)",
         classes=200,
         images=(24_000, 6_000),
@@ -76,7 +76,7 @@ BENCHMARKS = (
     ),
     DatasetCard(
         name="food101",
-        loader=f"{_LOADERS}.vision:load_food101",
+        loader=f"{_LOADERS}.torchvision_sets:load_food101",
         title="Food-101",
         classes=101,
         images=(75_750, 25_250),
@@ -88,7 +88,7 @@ BENCHMARKS = (
     ),
     DatasetCard(
         name="cub200",
-        loader=f"{_LOADERS}.published:load_cub200",
+        loader=f"{_LOADERS}.archive_sets:load_cub200",
         title="Caltech-UCSD Birds-200-2011",
         classes=200,
         images=(5_994, 5_794),
@@ -100,7 +100,7 @@ BENCHMARKS = (
     ),
     DatasetCard(
         name="clrs25",
-        loader=f"{_LOADERS}.published:load_clrs25",
+        loader=f"{_LOADERS}.archive_sets:load_clrs25",
         title="CLRS, remote sensing for continual learning",
         classes=25,
         images=(12_000, 3_000),
@@ -113,7 +113,7 @@ BENCHMARKS = (
     ),
     DatasetCard(
         name="omniglot",
-        loader=f"{_LOADERS}.vision:load_omniglot",
+        loader=f"{_LOADERS}.torchvision_sets:load_omniglot",
         title="Omniglot, handwritten characters of 50 alphabets",
         classes=1623,
         images=(24_345, 8_115),
@@ -127,7 +127,7 @@ BENCHMARKS = (
     ),
     DatasetCard(
         name="caltech101",
-        loader=f"{_LOADERS}.vision:load_caltech101",
+        loader=f"{_LOADERS}.torchvision_sets:load_caltech101",
         title="Caltech-101, without its background class",
         classes=101,
         images=(6_941, 1_736),
@@ -148,7 +148,7 @@ BENCHMARKS = (
     ),
     DatasetCard(
         name="huggingface",
-        loader=f"{_LOADERS}.hub:load_hub",
+        loader=f"{_LOADERS}.huggingface:load_hub",
         title="An image set of the Hugging Face hub, or in its formats",
         split="as published; where there is one split only, test_fraction",
         source="datasets.load_dataset",

@@ -13,12 +13,12 @@ import pytest
 import torch
 from gymnasium import spaces
 from gymnasium.wrappers.vector import ClipReward
-from tests.agents.test_epg import rewritten
 
 from agents import EPG, ViTFeatures
 from agents.checkpoint.archive import read_json
 from agents.peft_modules import PEFT_MODULES
 from cls_env import ImageDataset, TaskStream
+from tests.agents.algorithms.test_epg import rewritten
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
 ALIKE = {"batch_size": 8, "seed": 0, "device": "cpu"}

@@ -12,10 +12,10 @@ import gymnasium as gym
 import pytest
 import torch
 from safetensors.torch import load, save
-from tests.agents.test_epg import rewritten
 
 from agents import EPG, LinearBandit
 from agents.algorithms.one_step import OneStepAlgorithm
+from tests.agents.algorithms.test_epg import rewritten
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
 ALIKE = {"batch_size": 8, "seed": 0, "device": "cpu"}

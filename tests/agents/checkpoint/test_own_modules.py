@@ -12,7 +12,6 @@ import pytest
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from safetensors.torch import save
-from tests.agents.test_epg import rewritten
 from torch import Tensor, nn
 
 from agents import EPG
@@ -21,6 +20,7 @@ from agents.checkpoint.module_weights import module_tensors
 from agents.methods import METHODS, Method, check_method, register_method
 from agents.peft_modules import PEFT_MODULES
 from agents.peft_modules.lora import add_lora
+from tests.agents.algorithms.test_epg import rewritten
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
 ALIKE = {"batch_size": 8, "learning_rate": 1e-2, "seed": 0, "device": "cpu"}

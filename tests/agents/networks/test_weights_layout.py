@@ -11,7 +11,6 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
-from tests.agents.test_weights import VIT, Intruder, assert_holds, vit  # noqa: F401
 from torch import Tensor, nn
 
 from agents import PolicyConfig
@@ -20,6 +19,7 @@ from agents.networks.model_names import timm_name
 from agents.networks.native_view import native_view
 from agents.networks.weights import read_weights
 from agents.networks.weights_layout import without_prefix
+from tests.agents.networks.test_weights import VIT, Intruder, assert_holds, vit  # noqa: F401
 
 Tensors = dict[str, Tensor]
 
@@ -143,7 +143,8 @@ def test_values_that_are_no_numbers_are_refused(
     tmp_path: Path,
 ) -> None:
     import numpy as np
-    from tests.agents.test_weights import google_arrays
+
+    from tests.agents.networks.test_weights import google_arrays
 
     file = tmp_path / f"weights{suffix}"
     if suffix == ".npz":
