@@ -19,7 +19,7 @@ from agents.optimization.divergence import check_scores
 
 
 @dataclass(frozen=True)
-class TaskTest:
+class TaskEvaluation:
     """An agent's answers on one task's images, each in the order of the test split.
 
     Where none of the task's classes is met, every answer is wrong, and `task_entropy` says nothing.
@@ -68,22 +68,22 @@ class Classifier(Protocol):
         """Logits or values of all actions for uint8 images, shape (B, K); minus infinity for actions not met."""
 
     @property
-    def met_actions(self) -> Tensor:
+    def seen_classes(self) -> Tensor:
         """The actions met so far, int64, on the device of the policy; none where no task is begun."""
 
 
-def test_tasks(
-    policy: Classifier, env: VectorEnv[Any, Any, Any], tasks: Sequence[int], task_named: bool = False
-) -> list[TaskTest]:
+def evaluate_tasks(
+    policy: Classifier, env: VectorEnv[Any, Any, Any], tasks: Sequence[int], task_id_given: bool = False
+) -> list[TaskEvaluation]:
     """Classify every test image of some tasks once.
 
-    The policy sees images alone; labels and tasks are read from `info` to judge its answers.
+    The policy sees images alone; labels and tasks are read from `info` to evaluate_batch its answers.
 
     Args:
         policy: In which classes are met.
         env: A vector environment over the test split, with labels in its `info`.
         tasks: Which tasks; each is tested by itself, over all classes met.
-        task_named: Choose among the classes of `info["action_mask"]`, as in task-incremental learning, also for
+        task_id_given: Choose among the classes of `info["action_mask"]`, as in task-incremental learning, also for
             `predictions`, `entropy`, `confidence` and `log_likelihood`.
 
     Raises:
@@ -92,34 +92,34 @@ def test_tasks(
         DivergedError: The policy scores a seen class with NaN.
     """
     learned, given = getattr(policy, "class_names", None), getattr(env.unwrapped, "action_names", None)
-    if learned is not None and given is not None and len(policy.met_actions):
+    if learned is not None and given is not None and len(policy.seen_classes):
         check_same_classes(learned, given, "test on the classes that were learned, in their order")
-    return [_test_task(policy, env, task, task_named) for task in tasks]
+    return [_test_task(policy, env, task, task_id_given) for task in tasks]
 
 
-def _test_task(policy: Classifier, env: VectorEnv[Any, Any, Any], task: int, task_named: bool) -> TaskTest:
+def _test_task(policy: Classifier, env: VectorEnv[Any, Any, Any], task: int, task_id_given: bool) -> TaskEvaluation:
     images, info = env.reset(options={"task": task})
     if missing := {"padding", "label"} - set(info):
         raise ValueError(
-            "test_tasks needs an environment with split='test' or 'validation' and feedback='full': "
+            "evaluate_tasks needs an environment with split='test' or 'validation' and feedback='full': "
             f"info has no {' and no '.join(sorted(missing))}"
         )
     remaining = int(info["epoch_length"][0])
     batches: list[dict[str, NDArray[Any]]] = []
     policy.set_training_mode(False)
-    met = policy.met_actions
+    met = policy.seen_classes
     while remaining > 0:
         shown = np.flatnonzero(~info["padding"])
         with torch.no_grad():
             logits = policy.action_scores(_as_seen(images[shown], policy.observation_space, met.device)).float()
         labels, mask = (torch.from_numpy(info[key][shown]).to(met.device) for key in ("label", "action_mask"))
-        answers = judge(logits, labels, mask, met, task_named)
+        answers = evaluate_batch(logits, labels, mask, met, task_id_given)
         batches.append({name: tensor.cpu().numpy() for name, tensor in answers.items()})
         actions = np.zeros(env.num_envs, dtype=np.int64)
         actions[shown] = batches[-1]["predictions"]
         images, _, _, _, info = env.step(actions)
         remaining -= len(shown)
-    return TaskTest(task, **{name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]})
+    return TaskEvaluation(task, **{name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]})
 
 
 def _as_seen(images: NDArray[np.uint8], space: spaces.Space[Any], device: torch.device) -> Tensor:
@@ -128,24 +128,26 @@ def _as_seen(images: NDArray[np.uint8], space: spaces.Space[Any], device: torch.
     return seen.permute(0, 3, 1, 2) if seen.shape[1:] != space.shape else seen
 
 
-def judge(logits: Tensor, labels: Tensor, action_mask: Tensor, met: Tensor, task_named: bool) -> dict[str, Tensor]:
-    """The per-image entries of a `TaskTest`.
+def evaluate_batch(
+    logits: Tensor, labels: Tensor, action_mask: Tensor, met: Tensor, task_id_given: bool
+) -> dict[str, Tensor]:
+    """The per-image entries of a `TaskEvaluation`.
 
     Args:
         logits: Of all actions, shape (B, A); minus infinity for those not met.
         labels: int64 of shape (B,).
         action_mask: Non-zero for the classes of the image's task, shape (B, A).
         met: The classes met so far; where there is none, all count.
-        task_named: Choose among the task's classes alone.
+        task_id_given: Choose among the task's classes alone.
 
     Raises:
         DivergedError: The logit of a seen class is NaN.
     """
     within = mask_logits(logits, action_mask)
-    choosable = within if task_named else logits
+    loss_mask = within if task_id_given else logits
     columns = met if len(met) else torch.arange(logits.shape[1], device=logits.device)
     check_scores(logits, columns)
-    known = choosable[:, columns]
+    known = loss_mask[:, columns]
     log_probabilities = known.log_softmax(dim=1)
     top, choice = log_probabilities.max(dim=1)
     positions = torch.full((logits.shape[1],), -1, device=logits.device, dtype=torch.int64)

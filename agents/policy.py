@@ -115,7 +115,7 @@ class ViTPolicy(BasePolicy):
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     @property
-    def backbone_stands_still(self) -> bool:
+    def backbone_frozen(self) -> bool:
         """Whether nothing in the backbone learns at the moment."""
         return self.peft_frozen or not self.peft_parameters
 
@@ -139,7 +139,7 @@ class ViTPolicy(BasePolicy):
         with undone_on_failure(self, self._written_by_beginnings()):
             self.head.grow(actions)
             self.tasks_begun += 1
-            self.method.before_task(self, task)
+            self.method.begin_task(self, task)
             self._require_peft_gradients(not freeze_peft)
             self.renew_optimizer()
 
@@ -182,7 +182,7 @@ class ViTPolicy(BasePolicy):
             self._require_peft_gradients(True)
             self.optimizer.add_param_group({"params": self.peft_parameters})
 
-    def learn_in_backbone(self, parameters: Sequence[nn.Parameter]) -> None:
+    def set_trainable(self, parameters: Sequence[nn.Parameter]) -> None:
         """Choose anew what learns in the backbone, when a method begins a task; all else of it stays as it is."""
         self.backbone.requires_grad_(False)
         self.peft_parameters = tuple(parameters)
@@ -218,7 +218,7 @@ class ViTPolicy(BasePolicy):
         return self(observations)
 
     @property
-    def met_actions(self) -> Tensor:
+    def seen_classes(self) -> Tensor:
         """The actions met so far, int64, in order of arrival."""
         return self.head.actions
 
@@ -248,7 +248,7 @@ def parameter_counts(policy: ViTPolicy) -> dict[str, int]:
     def count(tensors: Iterable[Tensor]) -> int:
         return int(np.sum([tensor.numel() for tensor in tensors]))
 
-    peft = count(policy.peft_parameters) + count(policy.method.at_rest(policy))
+    peft = count(policy.peft_parameters) + count(policy.method.frozen_adapters(policy))
     return {
         "backbone": count(policy.backbone.parameters()) - peft,
         "peft": peft,

@@ -75,7 +75,7 @@ def _value(text: str) -> Any:
         return text
 
 
-def call_arguments(kind: str, function: Callable[..., Any], given: Mapping[str, Any], taken: Sequence[str]) -> None:
+def check_arguments(kind: str, function: Callable[..., Any], given: Mapping[str, Any], taken: Sequence[str]) -> None:
     """Check that a function takes the arguments that a specification gives, where it does not take any name.
 
     Args:
@@ -99,10 +99,10 @@ def call_arguments(kind: str, function: Callable[..., Any], given: Mapping[str, 
             continue
         if not known:
             raise ValueError(f"{kind} has no argument, and so no {name!r}")
-        check_value(f"{name} of {kind}", value, lookup(f"argument of {kind}", name, known).annotation)
+        check_type(f"{name} of {kind}", value, lookup(f"argument of {kind}", name, known).annotation)
 
 
-def check_value(what: str, value: Any, annotation: Any) -> None:
+def check_type(what: str, value: Any, annotation: Any) -> None:
     """Check that a value from a specification is what a parameter's annotation asks for, if that is one plain type.
 
     A word in place of `true` or `false` would count as true, and one in place of a number fail somewhere within.

@@ -9,7 +9,7 @@ import torch
 from stable_baselines3.common.type_aliases import Schedule
 
 from agents.checkpoint.parameters import check_parameters
-from agents.checkpoint.saved_agent import SavedAgent, constructor_arguments
+from agents.checkpoint.saved_agent import CheckpointedAlgorithm, constructor_arguments
 from agents.methods import check_method
 from agents.networks.feature_cache import FeatureCache
 from agents.networks.views import TrainView
@@ -20,7 +20,7 @@ from cls_env.arguments import truth_value, whole_number, word
 from cls_env.specification import lookup
 
 
-class AgentArguments(SavedAgent):
+class AgentArguments(CheckpointedAlgorithm):
     """Checks the arguments that all one-step algorithms share, and makes of them what is worked with."""
 
     objective: str | Objective = ""

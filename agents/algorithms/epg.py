@@ -85,10 +85,10 @@ class EPG(OneStepAlgorithm):
             self._objective = None if self.objective == NO_OBJECTIVE else make_objective(self.objective)
             self._made_of = self.objective
             if self._current_task is not None:
-                self._start_task(self._action_seed + self.policy.tasks_begun)
+                self._reset_task_state(self._action_seed + self.policy.tasks_begun)
         super()._take_arguments()
 
-    def _observed_rewards(self, info: ObservationInfo) -> NDArray[np.float32]:
+    def _full_feedback(self, info: ObservationInfo) -> NDArray[np.float32]:
         if info.action_rewards is None:
             raise ValueError(
                 "the expectation over actions needs info['action_rewards'], the reward of every action, which this "
@@ -125,6 +125,6 @@ class EPG(OneStepAlgorithm):
             return None
         return Advice(remedy="lower the learning rate, or check that your objective gives finite numbers")
 
-    def _start_task(self, seed: int) -> None:
+    def _reset_task_state(self, seed: int) -> None:
         if isinstance(self._objective, TaskObjective):
             self._objective.begin_task(seed)

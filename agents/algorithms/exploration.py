@@ -10,7 +10,7 @@ from torch import Tensor
 
 from agents.objectives.masking import allowed_actions, check_share
 from cls_env.arguments import number
-from cls_env.specification import call_arguments, lookup, parse_specification
+from cls_env.specification import check_arguments, lookup, parse_specification
 
 SMALLEST_TEMPERATURE = 1e-30
 """Values over a smaller one are no float32 numbers."""
@@ -83,7 +83,7 @@ def make_exploration(specification: str) -> Exploration:
     name, parameters = parse_specification(specification)
     function = lookup("exploration", name, EXPLORATIONS)
     try:
-        call_arguments(f"exploration {name!r}", function, parameters, ("values", "progress"))
+        check_arguments(f"exploration {name!r}", function, parameters, ("values", "progress"))
         exploration = partial(function, **parameters)
         exploration(torch.zeros(1, 2), 0.5)
     except (TypeError, ValueError) as error:

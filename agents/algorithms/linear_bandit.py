@@ -176,10 +176,10 @@ class LinearBandit(OneStepAlgorithm):
         attractions[:, arms] = features @ self.regressions.coefficients(arms).T + width
         return attractions
 
-    def _behaviour(self, logits: Tensor, progress: float) -> Tensor:
+    def _behavior_policy(self, logits: Tensor, progress: float) -> Tensor:
         return nn.functional.one_hot(logits.argmax(dim=1), logits.shape[1]).float()
 
-    def _paid_rewards(self, batch: Batch, probabilities: Tensor, actions: Tensor, rewards: Tensor) -> None:
+    def _observe_bandit_reward(self, batch: Batch, probabilities: Tensor, actions: Tensor, rewards: Tensor) -> None:
         self.regressions.observe(self._unit_features(batch), actions, rewards)
         batch.action_rewards = only_chosen(probabilities, actions, rewards)
 

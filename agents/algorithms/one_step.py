@@ -25,7 +25,7 @@ from agents.algorithms.class_memory import checked_actions
 from agents.algorithms.devices import checked_device
 from agents.algorithms.update_log import log_update
 from agents.envs.current_task import is_same_task, task_of
-from agents.envs.epoch import OnePass
+from agents.envs.epoch import Epoch
 from agents.envs.stale_observations import Marks, has_moved, marks_of, refuse_pending
 from agents.envs.stream_identity import class_names_of
 from agents.envs.vec_env import ObservationInfo, as_vec_env, check_rewards, native_vector_env, observation_info
@@ -60,8 +60,8 @@ class OneStepAlgorithm(AgentArguments, ABC):
 
     An argument may be changed as an attribute, `model.learning_rate = 1e-4`; the next `learn` checks and takes it.
 
-    A subclass says what it learns from (`_observed_rewards` or `_paid_rewards`), how it explores (`_behaviour`) and
-    what it minimises (`_loss`).
+    A subclass says what it learns from (`_full_feedback` or `_observe_bandit_reward`), how it explores
+    (`_behavior_policy`) and what it minimizes (`_loss`).
 
     Args:
         policy: `"ViTPolicy"`, or a subclass of it.
@@ -159,18 +159,18 @@ class OneStepAlgorithm(AgentArguments, ABC):
             progress: Share of the task's steps that are done, in [0, 1).
         """
 
-    def _behaviour(self, logits: Tensor, progress: float) -> Tensor:
+    def _behavior_policy(self, logits: Tensor, progress: float) -> Tensor:
         """The probabilities with which actions are chosen in training, shape (B, A): the policy's own."""
         return logits.softmax(dim=1)
 
-    def _observed_rewards(self, info: ObservationInfo) -> NDArray[np.float32]:
+    def _full_feedback(self, info: ObservationInfo) -> NDArray[np.float32]:
         """What is known of the rewards of all actions before one is taken, shape (N, A)."""
         return np.zeros(info.action_mask.shape, dtype=np.float32)
 
-    def _paid_rewards(self, batch: Batch, probabilities: Tensor, actions: Tensor, rewards: Tensor) -> None:
+    def _observe_bandit_reward(self, batch: Batch, probabilities: Tensor, actions: Tensor, rewards: Tensor) -> None:
         """Learn what an action was paid, of shape (N,) each; subclasses of bandit feedback note it in the batch."""
 
-    def _start_task(self, seed: int) -> None:
+    def _reset_task_state(self, seed: int) -> None:
         """Forget what was remembered of earlier tasks."""
 
     @staticmethod
@@ -277,7 +277,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
             raise ValueError("the agent has no environment to learn on: give it one by set_env(env) or load(path, env)")
         self._check_classes(self.env)
         self._take_changes()
-        self._one_pass = OnePass(self.env, self._num_actions)
+        self._one_pass = Epoch(self.env, self._num_actions)
         self._last_obs = None  # begin with the images of the task that was set, also with reset_num_timesteps=False
         log_name = type(self).__name__ if tb_log_name is None else word("tb_log_name", tb_log_name)
         _, listener = self._setup_learn(total_timesteps, callback, reset_num_timesteps, log_name, progress_bar)
@@ -300,7 +300,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
         self.policy.set_training_mode(False)
         if updates:
             self._check_end_of_task()
-        method.after_task(self.policy, task)
+        method.end_task(self.policy, task)
         if not method.learns_by_gradient:
             self.num_timesteps += self._one_pass.count
         listener.on_training_end()
@@ -327,7 +327,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
             images=self._task_images,
         )
         if new:
-            if self.policy.method.looks_through_tasks and info.epoch_length is None:
+            if self.policy.method.needs_task_data and info.epoch_length is None:
                 raise ValueError(
                     f"method {self.policy.config.method!r} reads all images of a task and needs their number, "
                     "info['epoch_length'], which the environment does not provide"
@@ -363,7 +363,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
         """Observed images, all or some, with what is known of them, on the policy's device."""
         return Batch(
             self._to_device(images[rows]),
-            self._to_device(self._observed_rewards(info)[rows]),
+            self._to_device(self._full_feedback(info)[rows]),
             self._to_device(info.action_mask[rows]),
             None if info.image_index is None else info.image_index[rows],
             view,
@@ -373,7 +373,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
     def _seed_task(self, number: int) -> None:
         for generator, seed in ((self._actions_generator, self._action_seed), (self._views_generator, self._view_seed)):
             generator.manual_seed(seed + number)
-        self._start_task(self._action_seed + number)
+        self._reset_task_state(self._action_seed + number)
 
     def _train_on_batch(self, progress: float, listener: BaseCallback, log: bool) -> bool:
         """Collect a batch and learn from it; False where a callback ends the training."""
@@ -406,7 +406,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
         listener.on_rollout_start()
         for _ in range(self.batch_size // self.n_envs):
             batches.append(self._current_batch())
-            mask = self.policy.method.choosable(self.policy, batches[-1])
+            mask = self.policy.method.loss_mask(self.policy, batches[-1])
             masked.append(mask_logits(self._logits(batches[-1]), mask))
             if not self._act(batches[-1], masked[-1], mask, progress, listener):
                 return None
@@ -459,7 +459,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
         """Sample actions and step the environments; False where a callback ends the training."""
         assert self.env is not None
         outputs = logits.detach()
-        probabilities = self._behaviour(outputs, progress)
+        probabilities = self._behavior_policy(outputs, progress)
         limit = self._largest_output()
         chosen, actions = self._watch.draw(probabilities, outputs, mask, limit, self._actions_generator)
         new_obs, rewards, dones, infos = self.env.step(actions)
@@ -469,7 +469,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
             raise ValueError(f"{name} learns from the reward of one action: every episode must end after one step")
         check_rewards(rewards)
         self._largest_reward = max(self._largest_reward or 0.0, float(np.abs(rewards).max()))
-        self._paid_rewards(batch, probabilities, chosen, self._to_device(rewards))
+        self._observe_bandit_reward(batch, probabilities, chosen, self._to_device(rewards))
         self.num_timesteps += self.n_envs
         listener.update_locals(locals())
         if not listener.on_step():
@@ -492,7 +492,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
             DivergedError: They did not.
         """
         if not self._watch.check_parameters() and self._last_batch is not None:
-            mask = self.policy.method.choosable(self.policy, self._last_batch)
+            mask = self.policy.method.loss_mask(self.policy, self._last_batch)
             with torch.no_grad():
                 self._watch.check_outputs(self._logits(self._last_batch), mask, self._largest_output())
         self._last_batch = None

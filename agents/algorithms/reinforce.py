@@ -88,7 +88,7 @@ class Reinforce(OneStepAlgorithm):
         self._keeps_mean = lookup("baseline", self.baseline, BASELINES)
         super()._take_arguments()
 
-    def _paid_rewards(self, batch: Batch, probabilities: Tensor, actions: Tensor, rewards: Tensor) -> None:
+    def _observe_bandit_reward(self, batch: Batch, probabilities: Tensor, actions: Tensor, rewards: Tensor) -> None:
         batch.action_rewards = importance_weighted(probabilities, actions, rewards - (self._mean_reward or 0.0))
         if self._keeps_mean:
             seen = rewards.mean().item()
@@ -99,5 +99,5 @@ class Reinforce(OneStepAlgorithm):
     def _loss(self, logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:
         return expected_policy_gradient(logits, action_rewards)
 
-    def _start_task(self, seed: int) -> None:
+    def _reset_task_state(self, seed: int) -> None:
         self._mean_reward = None

@@ -81,10 +81,10 @@ class ValueBandit(OneStepAlgorithm):
         self._explore = make_exploration(self.exploration)
         super()._take_arguments()
 
-    def _behaviour(self, logits: Tensor, progress: float) -> Tensor:
+    def _behavior_policy(self, logits: Tensor, progress: float) -> Tensor:
         return self._explore(logits, progress)
 
-    def _paid_rewards(self, batch: Batch, probabilities: Tensor, actions: Tensor, rewards: Tensor) -> None:
+    def _observe_bandit_reward(self, batch: Batch, probabilities: Tensor, actions: Tensor, rewards: Tensor) -> None:
         batch.action_rewards = only_chosen(probabilities, actions, rewards)
 
     def _largest_output(self) -> float:

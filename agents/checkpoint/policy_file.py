@@ -24,7 +24,7 @@ from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from agents.checkpoint.archive import part_names, read_json, read_tensors, write_archive, write_tensors
 from agents.checkpoint.description import POLICY, check_agent, check_entries
 from agents.checkpoint.module_weights import load_module_tensors, module_tensors
-from agents.methods.common.lora_per_task import LoRAForEachTask, adapter_of
+from agents.methods.common.lora_per_task import PerTaskLoRA, adapter_of
 from agents.networks.config import PolicyConfig
 from agents.networks.weights import check_finite, load_tensors
 from agents.optimization.learning_arguments import policy_arguments
@@ -111,7 +111,7 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
     return read_tensors(file, _ALGORITHM) if _ALGORITHM in part_names(file) else {}
 
 
-def describe_policy(policy: ViTPolicy) -> dict[str, Any]:
+def policy_to_json(policy: ViTPolicy) -> dict[str, Any]:
     """What a policy is made of, as JSON; an optimizer that PyTorch does not have is left unnamed."""
     optimizer = policy.optimizer_class
     known = is_torchs_own(optimizer)
@@ -124,7 +124,7 @@ def describe_policy(policy: ViTPolicy) -> dict[str, Any]:
 
 
 def saved_policy_arguments(description: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a `ViTPolicy` as described by `describe_policy`, without `optimizer_class` if it is unnamed.
+    """The arguments of a `ViTPolicy` as described by `policy_to_json`, without `optimizer_class` if it is unnamed.
 
     Entries of `PolicyConfig` that the description lacks, being older, have the values that they stood for then.
 
@@ -250,7 +250,7 @@ def _adapter_part(name: str) -> str:
 
 def _check_adapters(policy: ViTPolicy, parts: set[str], file: Path) -> None:
     """Check that a method with an adapter for each task has them all, and no further one, before any is made."""
-    if not isinstance(policy.method, LoRAForEachTask):
+    if not isinstance(policy.method, PerTaskLoRA):
         return
     tasks_begun = policy.tasks_begun
     for task in range(tasks_begun):

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from agents.algorithms.class_memory import ClassMemory
 from agents.checkpoint.policy_file import (
-    describe_policy,
     load_weights,
+    policy_to_json,
     read_agent,
     read_state,
     save_checkpoint,
@@ -28,10 +28,10 @@ from agents.checkpoint.policy_file import (
 from agents.policy import ViTPolicy
 from cls_env.specification import lookup
 
-SelfSaved = TypeVar("SelfSaved", bound="SavedAgent")
+SelfSaved = TypeVar("SelfSaved", bound="CheckpointedAlgorithm")
 
 
-class SavedAgent(ClassMemory):
+class CheckpointedAlgorithm(ClassMemory):
     """`save` and `load` of an algorithm with a `ViTPolicy`, without running code that a file holds."""
 
     own_arguments: ClassVar[tuple[str, ...]] = ()
@@ -102,7 +102,7 @@ class SavedAgent(ClassMemory):
             "view_seed": self._view_seed,
             "current_task": self._current_task,
             "tasks_begun": self.policy.tasks_begun,
-            **describe_policy(self.policy),
+            **policy_to_json(self.policy),
         }
         save_checkpoint(path, self.policy, description, self._state())
 
@@ -179,15 +179,15 @@ class SavedAgent(ClassMemory):
         return model
 
 
-def constructor_arguments(algorithm: type[SavedAgent]) -> list[str]:
+def constructor_arguments(algorithm: type[CheckpointedAlgorithm]) -> list[str]:
     """The arguments that an algorithm and the classes it is made from take, but for those that `load` sets itself."""
-    kinds = [kind for kind in algorithm.__mro__ if issubclass(kind, SavedAgent) and "__init__" in vars(kind)]
+    kinds = [kind for kind in algorithm.__mro__ if issubclass(kind, CheckpointedAlgorithm) and "__init__" in vars(kind)]
     parameters = [parameter for kind in kinds for parameter in signature(kind.__init__).parameters.values()]
     names = {parameter.name for parameter in parameters if parameter.kind is not Parameter.VAR_KEYWORD}
     return sorted(names - {"self", "env", "device", "_init_setup_model"})
 
 
-def _policy_class(path: str | pathlib.Path, saved: dict[str, Any], algorithm: type[SavedAgent]) -> type[Any]:
+def _policy_class(path: str | pathlib.Path, saved: dict[str, Any], algorithm: type[CheckpointedAlgorithm]) -> type[Any]:
     """The class of a saved policy, which is code and so must be one that the algorithm knows by itself."""
     known = {kind.__name__: kind for kind in algorithm.policy_aliases.values()}
     name = saved.get("policy_class", ViTPolicy.__name__)

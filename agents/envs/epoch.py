@@ -16,7 +16,7 @@ from agents.envs.vec_env import ObservationInfo, observation_info
 Shown = tuple[Any, ObservationInfo, NDArray[np.int64]]
 
 
-class OnePass:
+class Epoch:
     """Looks through a task's images, each once, as often as it is asked.
 
     Made before the reset with which the task begins, it remembers which seeds and options that reset is given.

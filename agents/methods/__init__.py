@@ -24,7 +24,7 @@ from agents.methods.replay import Replay
 from agents.methods.sd_lora import SDLoRA
 from agents.methods.sequential import Sequential
 from agents.peft_modules import check_peft_module
-from cls_env.specification import call_arguments, lookup, parse_specification
+from cls_env.specification import check_arguments, lookup, parse_specification
 
 __all__ = [
     "METHODS",
@@ -69,7 +69,7 @@ def register_method(name: str) -> Callable[[Definition], Definition]:
         The decorator, for a subclass of `Method` whose constructor's arguments have defaults. It returns the class.
 
     Raises:
-        ValueError: The name is taken, or holds a colon; or the method's `goes_with` names no PEFT module.
+        ValueError: The name is taken, or holds a colon; or the method's `default_peft` names no PEFT module.
         TypeError: What is decorated is no `Method`.
     """
     if name in METHODS:
@@ -80,12 +80,12 @@ def register_method(name: str) -> Callable[[Definition], Definition]:
     def register(definition: Definition) -> Definition:
         if not (isinstance(definition, type) and issubclass(definition, Method)):
             raise TypeError(f"a method is a subclass of agents.methods.Method, unlike {definition!r}")
-        if definition.goes_with not in (ANY_MODULE, ANY_MODULE_BUT_NONE):
+        if definition.default_peft not in (ANY_MODULE, ANY_MODULE_BUT_NONE):
             try:
-                check_peft_module(definition.goes_with)
+                check_peft_module(definition.default_peft)
             except ValueError as error:
                 raise ValueError(
-                    f"method {name!r}: goes_with must be {ANY_MODULE!r}, {ANY_MODULE_BUT_NONE!r} or specify a PEFT "
+                    f"method {name!r}: default_peft must be {ANY_MODULE!r}, {ANY_MODULE_BUT_NONE!r} or specify a PEFT "
                     f"module: {error}"
                 ) from error
         METHODS[name] = definition
@@ -103,7 +103,7 @@ def make_method(specification: str) -> Method:
     name, arguments = parse_specification(specification)
     definition = lookup("method", name, METHODS)
     try:
-        call_arguments(f"method {name!r}", definition, arguments, ())
+        check_arguments(f"method {name!r}", definition, arguments, ())
         return definition(**arguments)
     except Exception as error:  # a user's method may raise anything
         raise ValueError(f"method {specification!r}: {error}") from error

@@ -21,7 +21,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 """The objective at this moment of the task: logits and rewards of shape (B, A) to the mean loss, a scalar."""
 
 ANY_MODULE, ANY_MODULE_BUT_NONE = "any", "any but none"
-"""What a method declares in `goes_with` where no one module is asked for."""
+"""What a method declares in `default_peft` where no one module is asked for."""
 
 NO_OBJECTIVE = "none"
 """What is named as the objective of a method that learns without gradients."""
@@ -121,37 +121,37 @@ class Method(nn.Module):
 
         visits            which tasks' images the task is learned from
         check_task        whether it can be learned, before anything has changed
-        before_task       the head has grown, the optimizer is made after it
+        begin_task       the head has grown, the optimizer is made after it
         training_logits   of a batch, of all actions
-        choosable         the actions among which the objective chooses
+        loss_mask         the actions among which the objective chooses
         additional_loss   beside the objective of the batch
         after_step        the optimizer has stepped
-        after_task        the last step of a `learn` call is done
+        end_task        the last step of a `learn` call is done
         scores            at test, image by image: nothing may hang on the other images of a batch, nor on a task id
         remap_actions     the classes have other places in the environment that is learned from now on
 
     Attributes:
-        learns_by_gradient: Without gradients there is no objective and no training loop: `after_task` is all.
+        learns_by_gradient: Without gradients there is no objective and no training loop: `end_task` is all.
         fixed_shapes: Whether its state keeps its shapes from task to task, so that a saved one must have them.
-        looks_through_tasks: Whether it looks through a task's images beside learning from them.
-        brings_own_module: Why it goes with `peft="none"` alone; empty where it goes with others.
-        goes_with: The PEFT modules it goes with: `"any"`, `"any but none"`, or the specification of the one module that
-            it is made for, such as `"lora:r=10"`, of which the name must match.
+        needs_task_data: Whether it looks through a task's images beside learning from them.
+        requires_no_peft: Why it goes with `peft="none"` alone; empty where it goes with others.
+        default_peft: The PEFT modules it goes with: `"any"`, `"any but none"`, or the specification of the one module
+            that it is made for, such as `"lora:r=10"`, of which the name must match.
         reason: Why it goes with no other one, for the message.
     """
 
     learns_by_gradient: ClassVar[bool] = True
-    looks_through_tasks: ClassVar[bool] = False
+    needs_task_data: ClassVar[bool] = False
     fixed_shapes: ClassVar[bool] = False
-    brings_own_module: ClassVar[str] = ""
-    goes_with: ClassVar[str] = ANY_MODULE
+    requires_no_peft: ClassVar[str] = ""
+    default_peft: ClassVar[str] = ANY_MODULE
     reason: ClassVar[str] = ""
 
     def __init__(self) -> None:
         super().__init__()
 
     def check_peft(self, peft: str) -> None:
-        """Check that the method supports a PEFT module, by what it declares in `brings_own_module` and `goes_with`.
+        """Check that the method supports a PEFT module, by what it declares in `requires_no_peft` and `default_peft`.
 
         Args:
             peft: The specification of the module.
@@ -161,14 +161,14 @@ class Method(nn.Module):
         """
         name = parse_specification(peft)[0]
         reason = self.reason or f"{type(self).__name__} is not made for every PEFT module"
-        if self.brings_own_module:
+        if self.requires_no_peft:
             if name != "none":
-                raise ValueError(f"{self.brings_own_module}: it goes with peft 'none', not with {peft!r}")
-        elif self.goes_with == ANY_MODULE_BUT_NONE:
+                raise ValueError(f"{self.requires_no_peft}: it goes with peft 'none', not with {peft!r}")
+        elif self.default_peft == ANY_MODULE_BUT_NONE:
             if name == "none":
                 raise ValueError(f"{reason}: it goes with a PEFT module, not with 'none'")
-        elif self.goes_with != ANY_MODULE and name != parse_specification(self.goes_with)[0]:
-            raise ValueError(f"{reason}: it goes with peft {self.goes_with!r}, not with {peft!r}")
+        elif self.default_peft != ANY_MODULE and name != parse_specification(self.default_peft)[0]:
+            raise ValueError(f"{reason}: it goes with peft {self.default_peft!r}, not with {peft!r}")
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Make what is needed, once, when backbone, module and head of the policy are there.
@@ -177,7 +177,7 @@ class Method(nn.Module):
             ValueError: The policy's backbone does not fit.
         """
 
-    def visits(self, task: int) -> Sequence[int]:
+    def training_tasks(self, task: int) -> Sequence[int]:
         """The tasks whose images a task is learned from: itself."""
         return [task]
 
@@ -188,16 +188,16 @@ class Method(nn.Module):
             ValueError: It can't.
         """
 
-    def before_task(self, policy: ViTPolicy, task: Task) -> None:
-        """Prepare for a task; `policy.learn_in_backbone` changes what learns there."""
+    def begin_task(self, policy: ViTPolicy, task: Task) -> None:
+        """Prepare for a task; `policy.set_trainable` changes what learns there."""
 
     def training_logits(self, policy: ViTPolicy, batch: Batch) -> Tensor:
         """Logits of all actions, shape (B, A); minus infinity for classes not met."""
-        if policy.backbone_stands_still and batch.cache is not None:
+        if policy.backbone_frozen and batch.cache is not None:
             return policy.head(batch.frozen_features(policy.backbone))
         return policy.head(policy.backbone(batch.seen))
 
-    def choosable(self, policy: ViTPolicy, batch: Batch) -> Tensor:
+    def loss_mask(self, policy: ViTPolicy, batch: Batch) -> Tensor:
         """Non-zero for the actions among which the objective chooses, (B, A): those of the task, a local loss."""
         return batch.action_mask
 
@@ -208,7 +208,7 @@ class Method(nn.Module):
     def after_step(self, policy: ViTPolicy, batches: Sequence[Batch]) -> None:
         """React to a gradient step on some batches."""
 
-    def after_task(self, policy: ViTPolicy, task: Task) -> None:
+    def end_task(self, policy: ViTPolicy, task: Task) -> None:
         """Finish a task; once more where a further `learn` call went on with the same one."""
 
     def scores(self, policy: ViTPolicy, seen: Tensor) -> Tensor:
@@ -254,7 +254,7 @@ class Method(nn.Module):
             num_actions: Size of the other action space.
         """
 
-    def at_rest(self, policy: ViTPolicy) -> Sequence[Tensor]:
+    def frozen_adapters(self, policy: ViTPolicy) -> Sequence[Tensor]:
         """The tensors that a method has put beside the backbone's own weights and that do not learn at the moment."""
         return ()
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from agents.methods.base import Batch, Loss, Method, Task
-from agents.methods.common.prompts import check_weight, open_attention, prompted, seeds_of
+from agents.methods.common.prompts import check_weight, seeds_of, with_prompts, wrap_attention
 from agents.peft_modules.tuner import check_size
 from cls_env.arguments import truth_value
 
@@ -43,7 +43,7 @@ class CODAPrompt(Method):
         ValueError: An argument is out of range.
     """
 
-    brings_own_module = "coda-prompt learns prompts of its own"
+    requires_no_peft = "coda-prompt learns prompts of its own"
 
     components: Tensor
     keys: Tensor
@@ -69,7 +69,7 @@ class CODAPrompt(Method):
                 f"coda-prompt: at most {width} components are orthogonal in this backbone, not {self.total}"
             )
         self._blocks = policy.config.blocks
-        open_attention(policy.backbone, self._blocks, self.projected)
+        wrap_attention(policy.backbone, self._blocks, self.projected)
         shapes = {"components": (2 * self.length, width), "keys": (width,), "attention": (width,)}
         for name in PARTS:
             self.register_buffer(f"past_{name}", torch.empty(len(self._blocks), 0, *shapes[name]))
@@ -88,7 +88,7 @@ class CODAPrompt(Method):
         if self.total < task.num_tasks:
             raise ValueError(f"coda-prompt needs a component for each of {task.num_tasks} tasks, not {self.total}")
 
-    def before_task(self, policy: ViTPolicy, task: Task) -> None:
+    def begin_task(self, policy: ViTPolicy, task: Task) -> None:
         """Lay the components of the task before aside, and draw new ones, orthogonal to all."""
         assert task.num_tasks is not None  # checked
         count = self.total // task.num_tasks
@@ -113,7 +113,7 @@ class CODAPrompt(Method):
             block: (prompt[:, : self.length], prompt[:, self.length :])
             for block, prompt in zip(self._blocks, prompts, strict=True)
         }
-        with prompted(policy.backbone, pairs):
+        with with_prompts(policy.backbone, pairs):
             return policy.head(policy.backbone(seen))
 
     def training_logits(self, policy: ViTPolicy, batch: Batch) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.methods.base import Batch, Loss, Method, Task
-from agents.methods.common.prompts import check_weight, open_attention, prompted, seeds_of, similarity, uniform
+from agents.methods.common.prompts import check_weight, seeds_of, similarity, uniform, with_prompts, wrap_attention
 from agents.peft_modules.tuner import check_size
 from cls_env.arguments import truth_value
 
@@ -50,7 +50,7 @@ class DualPrompt(Method):
         ValueError: An argument is out of range.
     """
 
-    brings_own_module = "dualprompt learns prompts of its own"
+    requires_no_peft = "dualprompt learns prompts of its own"
 
     past_prompts: Tensor
     past_keys: Tensor
@@ -82,7 +82,7 @@ class DualPrompt(Method):
         blocks = policy.config.blocks
         if len(blocks) <= self.general_blocks:
             raise ValueError(f"dualprompt needs more blocks than general_blocks={self.general_blocks}, not {blocks}")
-        open_attention(policy.backbone, blocks, self.projected)
+        wrap_attention(policy.backbone, blocks, self.projected)
         self._general_at, self._expert_at = blocks[: self.general_blocks], blocks[self.general_blocks :]
         self._width = policy.head.weight.shape[1]
         shape = (len(self._general_at), 2, self.general, self._width)
@@ -92,7 +92,7 @@ class DualPrompt(Method):
         self.register_buffer("past_prompts", torch.empty(0, *shape))
         self.register_buffer("past_keys", torch.empty(0, self._width))
 
-    def before_task(self, policy: ViTPolicy, task: Task) -> None:
+    def begin_task(self, policy: ViTPolicy, task: Task) -> None:
         """Lay the E-prompt of the task before aside, and draw a new one with its key."""
         if task.index:
             self.past_prompts = torch.cat([self.past_prompts, self.prompt.detach()[None]])
@@ -113,7 +113,7 @@ class DualPrompt(Method):
             for block, pair in zip(self._general_at, self.general_prompts, strict=True)
         }
         prompts |= {block: (expert[:, at, 0], expert[:, at, 1]) for at, block in enumerate(self._expert_at)}
-        with prompted(policy.backbone, prompts):
+        with with_prompts(policy.backbone, prompts):
             return policy.head(policy.backbone(seen))
 
     def training_logits(self, policy: ViTPolicy, batch: Batch) -> Tensor:

@@ -9,4 +9,4 @@ class Frozen(Method):
     """Pretrained features and a head of initial values, which answers at random: what is gained without learning."""
 
     learns_by_gradient = False
-    brings_own_module = "frozen learns nothing"
+    requires_no_peft = "frozen learns nothing"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from agents.methods.base import Batch, Task
 from agents.methods.common.dual_gpm import ENERGIES, Memory, empty_memory, energy_threshold, remember
-from agents.methods.common.lora_per_task import LoRAForEachTask, adapter_of, layers_by_input
+from agents.methods.common.lora_per_task import PerTaskLoRA, adapter_of, layers_by_input
 from cls_env.arguments import number, word
 from cls_env.specification import lookup, parse_specification
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agents.policy import ViTPolicy
 
 
-class InfLoRA(LoRAForEachTask):
+class InfLoRA(PerTaskLoRA):
     """A LoRA for each task, whose A is designed before the task and stays, so that only its B learns.
 
     Before a task, for every input of layers with LoRAs: its second moment over the task's images, less the
@@ -43,8 +43,8 @@ class InfLoRA(LoRAForEachTask):
         ValueError: An argument is out of range or unknown.
     """
 
-    looks_through_tasks = True
-    goes_with = "lora:r=10"
+    needs_task_data = True
+    default_peft = "lora:r=10"
 
     def __init__(self, threshold: float = 0.98, energy: str = "moments") -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class InfLoRA(LoRAForEachTask):
         self.register_buffer(f"basis_{place}", memory.basis.to(device))
         self.register_buffer(f"complement_{place}", torch.tensor(memory.complement, device=device))
 
-    def before_task(self, policy: ViTPolicy, task: Task) -> None:
+    def begin_task(self, policy: ViTPolicy, task: Task) -> None:
         """Design the task's A, and let its B alone learn."""
         moments = input_moments(policy, task.images())
         self.begin_adapter(policy, task)
@@ -88,7 +88,7 @@ class InfLoRA(LoRAForEachTask):
                 for weight in weights:
                     weight.copy_(rows)
 
-    def after_task(self, policy: ViTPolicy, task: Task) -> None:
+    def end_task(self, policy: ViTPolicy, task: Task) -> None:
         """Remember the directions of the task's inputs, as they are now."""
         threshold = energy_threshold(self.threshold, task.index, task.num_tasks)
         for place, moment in enumerate(input_moments(policy, task.images())):
@@ -110,8 +110,8 @@ def designed_rows(memory: Memory, moment: Tensor, rank: int) -> Tensor:
     Returns:
         float64 of shape (rank, d).
     """
-    leading = torch.linalg.svd(memory.free_part(moment))[0][:, :rank]
-    free = memory.free_part(leading)  # a singular vector of no weight may point anywhere
+    leading = torch.linalg.svd(memory.project_out(moment))[0][:, :rank]
+    free = memory.project_out(leading)  # a singular vector of no weight may point anywhere
     rows = torch.where(free.norm(dim=0) > 0.5, free, 0.0).T / math.sqrt(3)
     return torch.cat([rows, rows.new_zeros(rank - len(rows), rows.shape[1])])
 

@@ -14,6 +14,6 @@ class Joint(Method):
     The environment must be set to the tasks that `visits` names; `experiments` does so.
     """
 
-    def visits(self, task: int) -> Sequence[int]:
+    def training_tasks(self, task: int) -> Sequence[int]:
         """All tasks so far."""
         return list(range(task + 1))

@@ -63,7 +63,7 @@ class L2P(Method):
     """
 
     fixed_shapes = True
-    brings_own_module = "l2p learns prompts of its own"
+    requires_no_peft = "l2p learns prompts of its own"
 
     def __init__(
         self,

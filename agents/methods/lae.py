@@ -39,7 +39,7 @@ class LAE(Method):
     """
 
     fixed_shapes = True
-    goes_with = ANY_MODULE_BUT_NONE
+    default_peft = ANY_MODULE_BUT_NONE
     reason = "lae averages what learns in the backbone"
 
     def __init__(self, decay: float = 0.9999, reference_batch: int = 24) -> None:
@@ -61,7 +61,7 @@ class LAE(Method):
         """The averaged tensors, in the order of `policy.peft_parameters`."""
         return [getattr(self, f"offline_{place}") for place in range(len(self._names))]
 
-    def before_task(self, policy: ViTPolicy, task: Task) -> None:
+    def begin_task(self, policy: ViTPolicy, task: Task) -> None:
         """Begin the average where the first task ended."""
         if task.index == 1:
             for average, tensor in zip(self.offline, policy.peft_parameters, strict=True):

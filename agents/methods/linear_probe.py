@@ -8,4 +8,4 @@ from agents.methods.base import Method
 class LinearProbe(Method):
     """Learn the head alone, by any objective."""
 
-    brings_own_module = "linear-probe leaves the backbone as it is"
+    requires_no_peft = "linear-probe leaves the backbone as it is"

@@ -35,9 +35,9 @@ class NCM(Method):
     """
 
     learns_by_gradient = False
-    looks_through_tasks = True
+    needs_task_data = True
     fixed_shapes = True
-    brings_own_module = "ncm leaves the backbone as it is"
+    requires_no_peft = "ncm leaves the backbone as it is"
 
     sums: Tensor
     counts: Tensor
@@ -60,7 +60,7 @@ class NCM(Method):
         self.counts = move_actions(self.counts, new_index, num_actions)
 
     @torch.no_grad()
-    def after_task(self, policy: ViTPolicy, task: Task) -> None:
+    def end_task(self, policy: ViTPolicy, task: Task) -> None:
         """Count the task's images and set the rows of their classes; the same task again adds nothing."""
         if self.tasks_counted > task.index:
             return

@@ -41,9 +41,9 @@ class RanPAC(Method):
     """
 
     learns_by_gradient = False
-    looks_through_tasks = True
+    needs_task_data = True
     fixed_shapes = True
-    brings_own_module = "ranpac leaves the backbone as it is"
+    requires_no_peft = "ranpac leaves the backbone as it is"
 
     projection: Tensor
     gram: Tensor
@@ -76,7 +76,7 @@ class RanPAC(Method):
         self.solution = move_actions(self.solution, new_index, num_actions, dim=1).contiguous()
 
     @torch.no_grad()
-    def after_task(self, policy: ViTPolicy, task: Task) -> None:
+    def end_task(self, policy: ViTPolicy, task: Task) -> None:
         """Add the task's images and solve for the head; the same task again adds nothing."""
         if self.tasks_counted > task.index:
             return

@@ -64,7 +64,7 @@ class Replay(Method):
         self.register_buffer("offered", torch.zeros((), dtype=torch.int64))
         self._random = np.random.default_rng(seed)
 
-    def before_task(self, policy: ViTPolicy, task: Task) -> None:
+    def begin_task(self, policy: ViTPolicy, task: Task) -> None:
         """Draw from the task's seed on."""
         self._random = np.random.default_rng(task.seed)
 
@@ -86,12 +86,12 @@ class Replay(Method):
         return min(int(self.offered), self.size)
 
     def draw(self, policy: ViTPolicy, view: View) -> tuple[Tensor, Tensor]:
-        """Places in the buffer, and the logits of their images now, seen as those of a batch are."""
+        """OutputPaths in the buffer, and the logits of their images now, seen as those of a batch are."""
         count = min(self.batch, self.filled)
         chosen = torch.from_numpy(self._random.permutation(self.filled)[:count]).to(self.images.device)
         return chosen, policy.head(policy.backbone(view(self.images[chosen])))
 
-    def choosable(self, policy: ViTPolicy, batch: Batch) -> Tensor:
+    def loss_mask(self, policy: ViTPolicy, batch: Batch) -> Tensor:
         """The task's classes, or all that are met."""
         return batch.action_mask if self.local else _met(policy)
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from agents.methods.base import Task
-from agents.methods.common.lora_per_task import LoRAForEachTask, adapter_of, lora_layers
+from agents.methods.common.lora_per_task import PerTaskLoRA, adapter_of, lora_layers
 from cls_env.arguments import number
 from cls_env.specification import parse_specification
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agents.policy import ViTPolicy
 
 
-class SDLoRA(LoRAForEachTask):
+class SDLoRA(PerTaskLoRA):
     """A LoRA for each task, whose direction stays after it, while the magnitudes of all go on learning.
 
     The weight is W + sum_i s_i D_i. While a task is learned its own D_t = B_t A_t is free. After it, B_t is divided by
@@ -38,7 +38,7 @@ class SDLoRA(LoRAForEachTask):
         restart: Magnitude of each finished direction at the beginning of a task; None leaves them as they were learned.
     """
 
-    goes_with = "lora:scale=true"
+    default_peft = "lora:scale=true"
 
     def __init__(self, restart: float | None = None) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class SDLoRA(LoRAForEachTask):
         if name != "lora" or arguments.get("scale") is not True or set(arguments) - {"r", "scale", "targets"}:
             raise ValueError(f"sd-lora learns the magnitudes of LoRAs: it goes with 'lora:scale=true', not {peft!r}")
 
-    def before_task(self, policy: ViTPolicy, task: Task) -> None:
+    def begin_task(self, policy: ViTPolicy, task: Task) -> None:
         """Add the task's LoRA; it learns, and so do the magnitudes of all."""
         self.begin_adapter(policy, task)
         if self.restart is not None:
@@ -63,7 +63,7 @@ class SDLoRA(LoRAForEachTask):
                     layer.lora_scale[adapter_of(earlier)].data.fill_(self.restart)
 
     @torch.no_grad()
-    def after_task(self, policy: ViTPolicy, task: Task) -> None:
+    def end_task(self, policy: ViTPolicy, task: Task) -> None:
         """Tell direction and magnitude of the task's LoRA apart."""
         name = adapter_of(task.index)
         for layer in lora_layers(policy):

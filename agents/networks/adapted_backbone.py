@@ -62,7 +62,7 @@ def adapt_backbone(config: PolicyConfig, observation_space: spaces.Space[Any]) -
     height, width = observation_space.shape[1:] if channels_first else observation_space.shape[:2]
     size = _image_size((height, width), config.input_size)
     bare = create_backbone(config.model, config.pretrained, size, config.backbone_seed, config.weights)
-    normalize = Normalize(bare, not channels_first, config.normalisation)
+    normalize = Normalize(bare, not channels_first, config.normalization)
     sha256 = weights_hash(bare)
     bare_buffers = {id(buffer) for buffer in bare.buffers()}
     backbone = add_peft_module(config.peft, bare, config.blocks, config.peft_seed).eval()

@@ -1,4 +1,4 @@
-"""A timm model as a feature extractor, with the normalisation its weights expect."""
+"""A timm model as a feature extractor, with the normalization its weights expect."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def create_backbone(
         image_size: Height and width of the images.
         seed: Fixes random weights; the global random state is left as it was.
         weights: A file to load instead, see `agents.networks.weights`; nothing is fetched then, and the name gives the
-            architecture and the normalisation alone.
+            architecture and the normalization alone.
 
     Returns:
         The model in eval mode, without gradients.
@@ -103,7 +103,7 @@ class Normalize(nn.Module):
     Args:
         backbone: A timm model.
         channels_last: Whether images come as [B, H, W, 3], or as [B, 3, H, W].
-        normalisation: `"checkpoint"` for the mean and deviation of the model's own pretrained config, or a name in
+        normalization: `"checkpoint"` for the mean and deviation of the model's own pretrained config, or a name in
             `NORMALISATIONS`.
 
     Attributes:
@@ -111,17 +111,17 @@ class Normalize(nn.Module):
         std: Their standard deviation, likewise.
 
     Raises:
-        ValueError: The normalisation is unknown.
+        ValueError: The normalization is unknown.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: nn.Module, channels_last: bool, normalisation: str = "checkpoint") -> None:
+    def __init__(self, backbone: nn.Module, channels_last: bool, normalization: str = "checkpoint") -> None:
         super().__init__()
         own = resolve_model_data_config(backbone)
         known = {"checkpoint": (own["mean"], own["std"])} | NORMALISATIONS
-        mean, std = lookup("normalisation", normalisation, known)
+        mean, std = lookup("normalization", normalization, known)
         self.channels_last = channels_last
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)

@@ -30,7 +30,7 @@ class PolicyConfig:
     """Load the backbone's weights; otherwise they are random."""
     weights: str | None = None
     """A local file of weights for the model, see `agents.networks.weights`; nothing is fetched then."""
-    normalisation: str = "checkpoint"
+    normalization: str = "checkpoint"
     """Mean and deviation of the pixels: checkpoint for those of the model's name, or imagenet, half, clip, none."""
     input_size: int | None = None
     """Side of the square views that the model sees; by default, the observation's own height and width."""
@@ -116,7 +116,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "model": lambda name, value: timm_name(value),
     "pretrained": truth_value,
     "weights": _file,
-    "normalisation": word,
+    "normalization": word,
     "input_size": _side,
     "crop_fraction": _share_of_side,
     "interpolation": _interpolation,

@@ -23,7 +23,7 @@ MICRO_VIT_CLASSES = 274
 class ConvolutionalPatchEmbed(PatchEmbed):
     """Three 3 x 3 convolutions of stride 2 in place of one linear 8 x 8 projection; learns sooner at equal cost.
 
-    Without a normalisation layer: batch statistics of a frozen backbone would drift. See Xiao et al., "Early
+    Without a normalization layer: batch statistics of a frozen backbone would drift. See Xiao et al., "Early
     Convolutions Help Transformers See Better", NeurIPS 2021.
     """
 

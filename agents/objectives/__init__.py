@@ -37,7 +37,7 @@ from agents.objectives.cross_entropies import (
 from agents.objectives.masking import entropy, mask_logits
 from agents.objectives.policy_gradients import Reinforce, expected_policy_gradient, reinforce
 from agents.objectives.robust import generalised_cross_entropy, symmetric_cross_entropy
-from cls_env.specification import call_arguments, lookup, parse_specification
+from cls_env.specification import check_arguments, lookup, parse_specification
 
 __all__ = [
     "OBJECTIVES",
@@ -179,7 +179,7 @@ def make_objective(specification: str | Objective) -> Objective:
     definition = lookup("objective", name, OBJECTIVES)
     inputs = () if isinstance(definition, type) else ("logits", "action_rewards", "progress")
     try:
-        call_arguments(f"objective {name!r}", definition, parameters, inputs)
+        check_arguments(f"objective {name!r}", definition, parameters, inputs)
         objective: Objective = definition(**parameters) if inputs == () else partial(definition, **parameters)
         objective(torch.zeros(1, 2), torch.eye(2)[:1], 0.5)
         if isinstance(objective, TaskObjective):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from agents.objectives.cross_entropies import cross_entropy
-from agents.objectives.masking import above_worst, allowed_actions, check_shapes, check_share, entropy, log_policy
+from agents.objectives.masking import above_worst, allowed_actions, check_shapes, check_share, entropy, log_probs
 from agents.objectives.policy_gradients import expected_policy_gradient
 from agents.objectives.robust import generalised_cross_entropy
 from agents.objectives.schedules import cosine_alpha, linear_alpha, sigmoid_alpha
@@ -90,7 +90,7 @@ def entropy_annealed(logits: Tensor, action_rewards: Tensor, progress: float = 0
         ValueError: Logits and rewards are not two matrices of one shape.
     """
     check_shapes(logits, action_rewards)
-    return _mixture(logits, action_rewards, measured_alpha(logits))
+    return _mixture(logits, action_rewards, entropy_alpha(logits))
 
 
 def geometrically_annealed(logits: Tensor, action_rewards: Tensor, progress: float, tau: float = 6.0) -> Tensor:
@@ -123,7 +123,7 @@ def normalised_expected_policy_gradient(logits: Tensor, action_rewards: Tensor, 
         Loss of each sample, shape (B,).
     """
     check_shapes(logits, action_rewards)
-    return _normalised(logits, action_rewards, log_policy(logits).exp())
+    return _normalised(logits, action_rewards, log_probs(logits).exp())
 
 
 def normalised_annealed(logits: Tensor, action_rewards: Tensor, progress: float, tau: float = 6.0) -> Tensor:
@@ -140,7 +140,7 @@ def normalised_annealed(logits: Tensor, action_rewards: Tensor, progress: float,
     """
     check_shapes(logits, action_rewards)
     alpha = sigmoid_alpha(progress, tau)
-    return _normalised(logits, action_rewards, alpha + (1 - alpha) * log_policy(logits).exp())
+    return _normalised(logits, action_rewards, alpha + (1 - alpha) * log_probs(logits).exp())
 
 
 def normalised_geometrically_annealed(
@@ -158,17 +158,17 @@ def normalised_geometrically_annealed(
         Loss of each sample, shape (B,).
     """
     check_shapes(logits, action_rewards)
-    return _normalised(logits, action_rewards, ((1 - sigmoid_alpha(progress, tau)) * log_policy(logits)).exp())
+    return _normalised(logits, action_rewards, ((1 - sigmoid_alpha(progress, tau)) * log_probs(logits)).exp())
 
 
 def normalised_entropy_annealed(logits: Tensor, action_rewards: Tensor, progress: float = 0.0) -> Tensor:
     """`entropy_annealed` whose weights are divided by their mean over the batch; loss of each sample, shape (B,)."""
     check_shapes(logits, action_rewards)
-    alpha = measured_alpha(logits)[:, None]
-    return _normalised(logits, action_rewards, alpha + (1 - alpha) * log_policy(logits).exp())
+    alpha = entropy_alpha(logits)[:, None]
+    return _normalised(logits, action_rewards, alpha + (1 - alpha) * log_probs(logits).exp())
 
 
-def measured_alpha(logits: Tensor) -> Tensor:
+def entropy_alpha(logits: Tensor) -> Tensor:
     """Entropy of each output over its largest possible, log A: in [0, 1], shape (B,), without gradient."""
     count = allowed_actions(logits).sum(dim=1)
     return (entropy(logits) / count.to(logits.dtype).log().clamp(min=math.log(2))).detach().clamp(0, 1)
@@ -186,4 +186,4 @@ def _normalised(logits: Tensor, action_rewards: Tensor, weights: Tensor) -> Tens
     size = above_worst(action_rewards, logits)
     mean = (size * weights).sum() / size.sum().clamp(min=torch.finfo(size.dtype).tiny)
     weighted = size * weights / mean.clamp(min=torch.finfo(mean.dtype).tiny)
-    return -(weighted * log_policy(logits)).sum(dim=1)
+    return -(weighted * log_probs(logits)).sum(dim=1)

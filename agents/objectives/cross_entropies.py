@@ -12,7 +12,7 @@ from agents.objectives.masking import (
     check_shapes,
     check_share,
     entropy,
-    log_policy,
+    log_probs,
 )
 
 
@@ -28,7 +28,7 @@ def cross_entropy(logits: Tensor, action_rewards: Tensor, progress: float = 0.0)
         ValueError: Logits and rewards are not two matrices of one shape.
     """
     check_shapes(logits, action_rewards)
-    return -(above_worst(action_rewards, logits) * log_policy(logits)).sum(dim=1)
+    return -(above_worst(action_rewards, logits) * log_probs(logits)).sum(dim=1)
 
 
 def focal(logits: Tensor, action_rewards: Tensor, progress: float = 0.0, gamma: float = 1.0) -> Tensor:
@@ -50,7 +50,7 @@ def focal(logits: Tensor, action_rewards: Tensor, progress: float = 0.0, gamma: 
     """
     check_shapes(logits, action_rewards)
     gamma = check_not_negative("gamma", gamma)
-    log_probabilities = log_policy(logits)
+    log_probabilities = log_probs(logits)
     # At pi = 1 the power of a gamma below 1 has an infinite slope, which would meet the zero of log pi.
     others = (-log_probabilities.expm1()).clamp(min=torch.finfo(logits.dtype).tiny)
     return -(above_worst(action_rewards, logits) * others.pow(gamma) * log_probabilities).sum(dim=1)
@@ -78,7 +78,7 @@ def label_smoothing(logits: Tensor, action_rewards: Tensor, progress: float = 0.
     gamma = check_share("gamma", gamma)
     allowed = allowed_actions(logits)
     count = allowed.sum(dim=1)
-    mean_log_probability = log_policy(logits).masked_fill(~allowed, 0).sum(dim=1) / count
+    mean_log_probability = log_probs(logits).masked_fill(~allowed, 0).sum(dim=1) / count
     divergence = -count.to(logits.dtype).log() - mean_log_probability
     return (1 - gamma) * cross_entropy(logits, action_rewards) + gamma * divergence
 

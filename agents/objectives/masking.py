@@ -30,14 +30,14 @@ def allowed_actions(logits: Tensor) -> Tensor:
     return logits > torch.finfo(logits.dtype).min
 
 
-def log_policy(logits: Tensor) -> Tensor:
+def log_probs(logits: Tensor) -> Tensor:
     """Log pi(a|x), shape (B, A): finite also where pi underflows, so that 0 * log pi stays 0."""
     return logits.log_softmax(dim=1).clamp(min=torch.finfo(logits.dtype).min)
 
 
 def entropy(logits: Tensor) -> Tensor:
     """-sum_a pi(a|x) log pi(a|x) in nats, shape (B,); log A where the policy is uniform over A actions."""
-    log_probabilities = log_policy(logits)
+    log_probabilities = log_probs(logits)
     return -(log_probabilities.exp() * log_probabilities).sum(dim=1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from agents.objectives.masking import check_shapes, log_policy
+from agents.objectives.masking import check_shapes, log_probs
 from cls_env.arguments import as_plain, word
 from cls_env.specification import lookup
 
@@ -50,7 +50,7 @@ def reinforce(logits: Tensor, action_rewards: Tensor, actions: Tensor, baseline:
     if actions.ndim != 2 or len(actions) != len(logits):
         raise ValueError(f"actions must have shape (B, n), B being {len(logits)}, not {tuple(actions.shape)}")
     advantages = action_rewards.gather(1, actions) - baseline
-    return -(advantages * log_policy(logits).gather(1, actions)).mean(dim=1)
+    return -(advantages * log_probs(logits).gather(1, actions)).mean(dim=1)
 
 
 class Reinforce:
@@ -72,7 +72,7 @@ class Reinforce:
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             raise ValueError(f"samples is a whole number of at least 1, not {samples}")
         self.samples = count
-        self.keeps_mean = lookup("baseline", word("baseline", baseline), {"none": False, "running-mean": True})
+        self.use_baseline = lookup("baseline", word("baseline", baseline), {"none": False, "running-mean": True})
         self.begin_task(0)
 
     def begin_task(self, seed: int) -> None:
@@ -89,7 +89,7 @@ class Reinforce:
         probabilities = logits.detach().float().softmax(dim=1)
         actions = torch.multinomial(probabilities, self.samples, replacement=True, generator=self._generator)
         loss = reinforce(logits, action_rewards, actions, self._mean_reward or 0.0)
-        if self.keeps_mean:
+        if self.use_baseline:
             seen = action_rewards.gather(1, actions).mean().item()
             known = seen if self._mean_reward is None else self._mean_reward
             self._mean_reward = _MEMORY * known + (1 - _MEMORY) * seen

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from agents.objectives.cross_entropies import cross_entropy
-from agents.objectives.masking import above_worst, check_not_negative, check_shapes, check_share, log_policy
+from agents.objectives.masking import above_worst, check_not_negative, check_shapes, check_share, log_probs
 from agents.objectives.policy_gradients import expected_policy_gradient
 
 
@@ -31,7 +31,7 @@ def generalised_cross_entropy(logits: Tensor, action_rewards: Tensor, progress: 
     q = check_share("q", q)
     if q == 0:
         return cross_entropy(logits, action_rewards)
-    return -(above_worst(action_rewards, logits) * (q * log_policy(logits)).expm1()).sum(dim=1) / q
+    return -(above_worst(action_rewards, logits) * (q * log_probs(logits)).expm1()).sum(dim=1) / q
 
 
 def symmetric_cross_entropy(

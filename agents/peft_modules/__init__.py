@@ -16,7 +16,7 @@ from agents.peft_modules.lora import add_lora
 from agents.peft_modules.prefix import add_prefix
 from agents.peft_modules.ssf import add_ssf
 from agents.peft_modules.vpt import add_vpt
-from cls_env.specification import call_arguments, lookup, parse_specification
+from cls_env.specification import check_arguments, lookup, parse_specification
 
 __all__ = ["PEFT_MODULES", "add_peft_module", "check_peft_module"]
 
@@ -62,7 +62,7 @@ def check_peft_module(specification: str) -> None:
     if name in UNFIT:
         raise ValueError(f"peft's {name} does not fit a ViT: {UNFIT[name]}")
     builder = lookup("PEFT module", name, PEFT_MODULES)
-    call_arguments(f"PEFT module {name!r}", builder, arguments, ("backbone", "blocks", "seed"))
+    check_arguments(f"PEFT module {name!r}", builder, arguments, ("backbone", "blocks", "seed"))
     if name in CONFIGS:
         own = signature(builder).parameters
         rest = {argument: value for argument, value in arguments.items() if argument not in own}

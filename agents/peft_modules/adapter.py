@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from agents.peft_modules.attachment import wrap
-from agents.peft_modules.target_modules import module_pattern
+from agents.peft_modules.target_modules import target_pattern
 from agents.peft_modules.tuner import (
     Tuner,
     TunerConfig,
@@ -103,5 +103,5 @@ def add_adapter(
     Raises:
         ValueError: The size or the blocks do not fit the model.
     """
-    pattern = module_pattern(backbone, blocks, "attn")
+    pattern = target_pattern(backbone, blocks, "attn")
     return wrap(AdapterConfig, backbone, seed, pattern, {"bottleneck": bottleneck, "scale": scale})

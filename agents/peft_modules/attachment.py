@@ -11,7 +11,7 @@ from peft import PeftConfig, PeftModel, get_peft_model
 from torch import nn
 
 from agents.peft_modules.target_modules import place
-from cls_env.specification import check_value, lookup
+from cls_env.specification import check_type, lookup
 
 
 def attach(
@@ -84,6 +84,4 @@ def check_config_arguments(name: str, config_class: type[PeftConfig], arguments:
             raise ValueError("use_asa would do nothing: it acts by a call after each step, which no learner here makes")
         declared = lookup(f"argument of {name}", argument, known)
         # peft declares int where it takes any number, as for lora_alpha.
-        check_value(
-            f"{argument} of {name}", value, str(getattr(declared, "__name__", declared)).replace("int", "float")
-        )
+        check_type(f"{argument} of {name}", value, str(getattr(declared, "__name__", declared)).replace("int", "float"))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from agents.peft_modules.attachment import wrap
-from agents.peft_modules.target_modules import module_pattern
+from agents.peft_modules.target_modules import target_pattern
 from agents.peft_modules.tuner import (
     Tuner,
     TunerConfig,
@@ -214,6 +214,6 @@ def add_prefix(
     Raises:
         ValueError: The size or the blocks do not fit the model.
     """
-    pattern = module_pattern(backbone, blocks, "attn")
+    pattern = target_pattern(backbone, blocks, "attn")
     arguments = {"length": length, "scale": scale, "compensatory": compensatory}
     return wrap(PrefixConfig, backbone, seed, pattern, arguments)

@@ -91,7 +91,7 @@ def place(backbone: nn.Module, blocks: Sequence[int], targets: str) -> str:
     return rf"{_blocks_pattern(blocks)}\.({'|'.join(re.escape(layer) for layer in dict.fromkeys(layers))})"
 
 
-def module_pattern(backbone: nn.Module, blocks: Sequence[int], path: str) -> str:
+def target_pattern(backbone: nn.Module, blocks: Sequence[int], path: str) -> str:
     """A pattern of the names of one module of each block, such as `attn`; of the blocks themselves for an empty path.
 
     Raises:

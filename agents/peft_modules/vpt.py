@@ -13,7 +13,7 @@ from timm.layers import to_2tuple
 from torch import Tensor, nn
 
 from agents.peft_modules.attachment import wrap
-from agents.peft_modules.target_modules import module_pattern
+from agents.peft_modules.target_modules import target_pattern
 from agents.peft_modules.tuner import Tuner, TunerConfig, TunerLayer, check_size, full_name, register
 
 
@@ -106,7 +106,7 @@ def add_vpt(backbone: nn.Module, blocks: Sequence[int], seed: int, *, length: in
     Raises:
         ValueError: The size or the blocks do not fit the model.
     """
-    pattern = module_pattern(backbone, blocks, "")
+    pattern = target_pattern(backbone, blocks, "")
     patch = to_2tuple(getattr(getattr(backbone, "patch_embed", None), "patch_size", 16))
     width: Any = getattr(backbone, "embed_dim", 768)
     largest = math.sqrt(6 / (3 * math.prod(patch) + width))

@@ -31,21 +31,21 @@ from cls_env.arguments import as_plain, whole_number
 class TaskPolicy(Protocol):
     """What `TaskByTask` asks of a policy."""
 
-    def choose_among(self, actions: Sequence[int]) -> None:
+    def set_action_mask(self, actions: Sequence[int]) -> None:
         """Choose among these actions from now on, with a fresh optimizer."""
 
     def peft_parameters(self) -> Iterable[nn.Parameter]:
         """The tensors that learn in the backbone."""
 
     @property
-    def met_actions(self) -> Tensor:
+    def seen_classes(self) -> Tensor:
         """The actions met so far, int64."""
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """All tensors that the policy may learn."""
 
 
-class ActionSets(nn.Module):
+class ActionMask(nn.Module):
     """Which actions are chosen among now, and which have been met in any task: bool of shape (K,)."""
 
     current: Tensor
@@ -56,7 +56,7 @@ class ActionSets(nn.Module):
         self.register_buffer("current", torch.ones(num_actions, dtype=torch.bool))
         self.register_buffer("met", torch.zeros(num_actions, dtype=torch.bool))
 
-    def choose_among(self, actions: Sequence[int]) -> None:
+    def set_action_mask(self, actions: Sequence[int]) -> None:
         """Choose among these, and remember them."""
         self.current.fill_(False)
         self.current[list(actions)] = True
@@ -112,12 +112,12 @@ class ViTActorCriticPolicy(ActorCriticPolicy):
             **further,
         )
         self.lr_schedule = lr_schedule
-        draw_rows(whole_number("head_seed", head_seed, least=0), self.action_net, self.value_net)
-        self.actions = ActionSets(int(action_space.n))
+        init_heads(whole_number("head_seed", head_seed, least=0), self.action_net, self.value_net)
+        self.actions = ActionMask(int(action_space.n))
 
-    def choose_among(self, actions: Sequence[int]) -> None:
+    def set_action_mask(self, actions: Sequence[int]) -> None:
         """Choose among these actions from now on, with a fresh optimizer, so that rows out of choice stand still."""
-        self.actions.choose_among(actions)
+        self.actions.set_action_mask(actions)
         self.optimizer = self.optimizer_class(self.parameters(), lr=self.lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
         hold_rows_without_gradient(self.optimizer)
 
@@ -132,7 +132,7 @@ class ViTActorCriticPolicy(ActorCriticPolicy):
         return self.actions.of_all_met(self.action_net(latent))
 
     @property
-    def met_actions(self) -> Tensor:
+    def seen_classes(self) -> Tensor:
         """The actions met so far, int64."""
         return self.actions.met.nonzero().squeeze(1)
 
@@ -152,7 +152,7 @@ class TaskQNetwork(QNetwork):
 
     def __init__(self, *positional: Any, **named: Any) -> None:
         super().__init__(*positional, **named)
-        self.actions = ActionSets(int(self.action_space.n))
+        self.actions = ActionMask(int(self.action_space.n))
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = True) -> Tensor:
         return self.actions.mask(self(observation)).argmax(dim=1)
@@ -200,7 +200,7 @@ class ViTQPolicy(DQNPolicy):
             **further,
         )
         self.lr_schedule = lr_schedule
-        draw_rows(whole_number("head_seed", head_seed, least=0), self.q_net.q_net[-1])
+        init_heads(whole_number("head_seed", head_seed, least=0), self.q_net.q_net[-1])
         self.q_net_target.load_state_dict(self.q_net.state_dict())
 
     def make_q_net(self) -> TaskQNetwork:
@@ -208,10 +208,10 @@ class ViTQPolicy(DQNPolicy):
         arguments = self._update_features_extractor(self.net_args, features_extractor=None)
         return TaskQNetwork(**arguments).to(self.device)
 
-    def choose_among(self, actions: Sequence[int]) -> None:
+    def set_action_mask(self, actions: Sequence[int]) -> None:
         """Choose among these actions from now on, with a fresh optimizer."""
         for network in (self.q_net, self.q_net_target):
-            network.actions.choose_among(actions)
+            network.actions.set_action_mask(actions)
         self.optimizer = self.optimizer_class(self.q_net.parameters(), lr=self.lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
         hold_rows_without_gradient(self.optimizer)
 
@@ -226,13 +226,13 @@ class ViTQPolicy(DQNPolicy):
         return self.q_net.actions.of_all_met(values)
 
     @property
-    def met_actions(self) -> Tensor:
+    def seen_classes(self) -> Tensor:
         """The actions met so far, int64."""
         return self.q_net.actions.met.nonzero().squeeze(1)
 
 
 @torch.no_grad()
-def draw_rows(seed: int, *layers: nn.Module) -> None:
+def init_heads(seed: int, *layers: nn.Module) -> None:
     """Let linear heads begin as `GrowingHead` does: weights from N(0, 0.001), biases 0."""
     generator = torch.Generator().manual_seed(seed)
     for layer in layers:

@@ -21,7 +21,7 @@ from agents.optimization.rows_without_gradient import hold_rows_without_gradient
 from agents.sb3.policies import TaskPolicy
 
 
-class CurrentActions(spaces.Discrete):
+class MaskedDiscrete(spaces.Discrete):
     """Discrete actions of which only some are sampled, so that random exploration keeps to the current task.
 
     Args:
@@ -88,15 +88,15 @@ class TaskByTask(ApplyOptions):
         self._policy = policy
         self._begun = self.num_timesteps
         self._task = int(info.task.max())
-        first = not policy.met_actions.numel()
+        first = not policy.seen_classes.numel()
         if not goes_on:
-            policy.choose_among(actions.tolist())
+            policy.set_action_mask(actions.tolist())
         hold_rows_without_gradient(self.model.policy.optimizer)  # a copied model has a copied optimizer
         self._require_gradients(goes_on or first or self.freeze_fraction == 0)
         self._note_place()
         if isinstance(self.model, OffPolicyAlgorithm):
             seed = int(space.np_random.integers(2**31))
-            self.model.action_space = CurrentActions(int(space.n), actions, seed)
+            self.model.action_space = MaskedDiscrete(int(space.n), actions, seed)
             assert self.model.replay_buffer is not None
             if not goes_on:
                 self.model.replay_buffer.reset()
@@ -138,10 +138,10 @@ class TaskByTask(ApplyOptions):
         names, learned = class_names_of(self.training_env), getattr(model, "class_names", None)
         if names is None:
             return
-        if learned is not None and policy.met_actions.numel():
+        if learned is not None and policy.seen_classes.numel():
             check_same_classes(tuple(learned), names, "give an environment whose class_order is the agent's")
         model.class_names = names
-        setattr(policy, "class_names", names)  # noqa: B010  # test_tasks looks there; the protocol does not name it
+        setattr(policy, "class_names", names)  # noqa: B010  # evaluate_tasks looks there; the protocol does not name it
 
     def _require_gradients(self, wanted: bool) -> None:
         self._frozen = not wanted

@@ -12,7 +12,7 @@ from cls_env.datasets.card import DatasetCard, Loader
 from cls_env.datasets.cards import BENCHMARKS
 from cls_env.datasets.image_dataset import ImageDataset
 from cls_env.datasets.splits import from_arrays
-from cls_env.specification import call_arguments, lookup
+from cls_env.specification import check_arguments, lookup
 
 __all__ = [
     "DATASETS",
@@ -53,7 +53,7 @@ def register_dataset(name: str, loader: str | Loader, **about: Any) -> DatasetCa
         raise ValueError(f"the name {name!r} is taken by {DATASETS[name].title}; choose another")
     if not callable(loader) and not (isinstance(loader, str) and ":" in loader):
         raise ValueError(f"a loader is a function, or its place as 'module:function', not {loader!r}")
-    call_arguments("a dataset's card", DatasetCard, about, ("name", "loader"))
+    check_arguments("a dataset's card", DatasetCard, about, ("name", "loader"))
     DATASETS[name] = DatasetCard(name=name, loader=loader, **about)
     return DATASETS[name]
 
@@ -73,7 +73,7 @@ def load_dataset(name: str, /, **options: Any) -> ImageDataset:
     loader = lookup("dataset", name, DATASETS).load_function()
     # NumPy's numbers only: a user's loader may want arrays.
     given = {key: as_plain(value) if np.ndim(value) == 0 else value for key, value in options.items()}
-    call_arguments(f"dataset {name!r}", loader, given, ())
+    check_arguments(f"dataset {name!r}", loader, given, ())
     parameters = signature(loader).parameters.values()
     needed = [each.name for each in parameters if each.default is each.empty and each.kind in _NAMED]
     if missing := [argument for argument in needed if argument not in given]:

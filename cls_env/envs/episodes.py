@@ -19,7 +19,7 @@ from cls_env.rewards.matrices import Rewards, reward
 from cls_env.rewards.model import RewardMatrix, RewardModel
 from cls_env.specification import lookup
 from cls_env.tasks import TaskStream
-from cls_env.tasks.samplers import make_order
+from cls_env.tasks.samplers import make_sampler
 
 Dataset = str | ImageDataset | tuple[ArrayLike, ...]
 FEEDBACKS = {"full": True, "bandit": False}
@@ -104,7 +104,7 @@ class EpisodeSource:
         for member in stream.tasks:
             self._task_of[member.indices(split)] = member.index
             action_masks[member.index, member.classes] = 1
-        self._order = make_order(stream, split, task, task_schedule, task_blur, action_masks)
+        self._order = make_sampler(stream, split, task, task_schedule, task_blur, action_masks)
         self._shown = 0
         self._answered = 0
         self.share = 0, 1
@@ -223,9 +223,9 @@ class EpisodeSource:
         info: dict[str, Any] = {"outcome": outcome}
         if self._full_feedback:
             outcome["label"] = episodes.labels.copy()
-        if self._full_feedback or self._rewards.tells_success:
+        if self._full_feedback or self._rewards.reward_reveals_success:
             outcome["is_success"] = info["is_success"] = correct
-        if self._full_feedback or self._rewards.tells_regret:
+        if self._full_feedback or self._rewards.reward_reveals_regret:
             outcome["regret"] = regret
         return reward(episodes.action_rewards, actions), info
 

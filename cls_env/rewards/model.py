@@ -28,8 +28,8 @@ class RewardModel:
 
     Attributes:
         expected: R[label, action] without noise, float32 of shape (K, A), A being K or K + 1.
-        tells_success: Whether the reward of an action tells if it was right, and so no more is told by saying it.
-        tells_regret: Whether the reward of an action tells its regret.
+        reward_reveals_success: Whether success can be read off the reward, so that `info` may report it.
+        reward_reveals_regret: Whether the reward of an action tells its regret.
 
     Raises:
         ValueError: The matrix has another shape or is not finite, or another argument is none of these.
@@ -48,8 +48,8 @@ class RewardModel:
         pays = None if abstain_reward is None else finite_reward("abstain_reward", abstain_reward)
         self.expected = matrix if pays is None else with_abstention(matrix, pays)
         self._best: Rewards = self.expected.max(axis=1)
-        self.tells_success = reward_matrix is None and reward_noise is None
-        self.tells_regret = self.tells_success and abstain_reward is None
+        self.reward_reveals_success = reward_matrix is None and reward_noise is None
+        self.reward_reveals_regret = self.reward_reveals_success and abstain_reward is None
 
     @property
     def num_actions(self) -> int:

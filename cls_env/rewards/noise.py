@@ -1,4 +1,4 @@
-"""Noise on the rewards themselves, as from an unreliable judge: pure functions by name."""
+"""Noise on the rewards themselves, as from an unreliable evaluate_batch: pure functions by name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from cls_env.rewards.matrices import Rewards
-from cls_env.specification import call_arguments, lookup, parse_specification
+from cls_env.specification import check_arguments, lookup, parse_specification
 
 LARGEST_DEVIATION = 1e36
 """Noise of this deviation stays within float32."""
@@ -75,7 +75,7 @@ def make_reward_noise(specification: str) -> RewardNoise:
     try:
         name, parameters = parse_specification(specification)
         function = lookup("reward noise", name, REWARD_NOISES)
-        call_arguments(f"reward noise {name!r}", function, parameters, ("rewards", "low", "high", "generator"))
+        check_arguments(f"reward noise {name!r}", function, parameters, ("rewards", "low", "high", "generator"))
         noise = partial(function, **parameters)
         noise(np.zeros((1, 1), dtype=np.float32), 0.0, 1.0, np.random.default_rng(0))
     except (TypeError, ValueError) as error:

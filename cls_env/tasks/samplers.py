@@ -31,7 +31,7 @@ class Drawn(NamedTuple):
     padding: NDArray[np.bool_]
 
 
-class Order(Protocol):
+class Sampler(Protocol):
     """What comes next, and what `info` says of where the stream stands."""
 
     tasks: tuple[int, ...]
@@ -128,7 +128,7 @@ class EvaluationQueue:
         return Drawn(rows, np.arange(count) < (filled if self._counts else count))
 
 
-class ChosenTasks:
+class TaskSampler:
     """Passes over the tasks that were chosen, all of them together.
 
     Args:
@@ -210,7 +210,7 @@ class ChosenTasks:
         }
 
 
-class OnePass(ChosenTasks):
+class OnlineSampler(TaskSampler):
     """A single pass over the tasks chosen, then over the next task, and after the last over the first again.
 
     A batch may straddle two tasks, so that no one action mask fits all its images.
@@ -241,7 +241,7 @@ class OnePass(ChosenTasks):
         return Drawn(np.concatenate(parts), np.zeros(len(numbers), dtype=np.bool_))
 
 
-class Scheduled:
+class ScheduledSampler:
     """Tasks that follow on one another by a schedule; each task's images come in passes of their own.
 
     The tasks and the shuffle of each come from generators that are spawned from the environment's, so that the images
@@ -309,14 +309,14 @@ class Scheduled:
         }
 
 
-def make_order(
+def make_sampler(
     stream: TaskStream,
     split: str,
     task: int | Sequence[int],
     task_schedule: int | Sequence[int] | None,
     task_blur: float,
     action_masks: Masks,
-) -> Order:
+) -> Sampler:
     """The order that an environment's arguments ask for.
 
     Args:
@@ -341,10 +341,10 @@ def make_order(
             )
         if np.atleast_1d(np.asarray(task)).tolist() != [0]:
             raise ValueError(f"task={task!r} and task_schedule don't go together: a schedule begins with task 0")
-        return Scheduled(stream, make_schedule(task_schedule, task_blur, len(stream.tasks)), action_masks)
+        return ScheduledSampler(stream, make_schedule(task_schedule, task_blur, len(stream.tasks)), action_masks)
     if task_blur != 0:
         raise ValueError(f"task_blur={task_blur!r} blurs the boundaries of a task_schedule: give one")
     if stream.scenario.one_pass and training:
-        return OnePass(stream, task, action_masks)
+        return OnlineSampler(stream, task, action_masks)
     named = stream.scenario.task_named_at_test and not training
-    return ChosenTasks(stream, split, task, action_masks, named)
+    return TaskSampler(stream, split, task, action_masks, named)

@@ -62,7 +62,7 @@ def _learn(agent: EPG, first: int, last: int) -> None:
     env = agent.get_env()
     assert env is not None
     for task in range(first, last):
-        env.set_options({"task": agent.policy.method.visits(task)})
+        env.set_options({"task": agent.policy.method.training_tasks(task)})
         agent.learn(BATCH)
 
 
@@ -70,7 +70,7 @@ def _learning(agent: EPG) -> Side:
     """Gradient steps of the task that was begun; what comes once at its end is left out."""
 
     def side() -> int:
-        with patch.object(type(agent.policy.method), "after_task", Method.after_task):
+        with patch.object(type(agent.policy.method), "end_task", Method.end_task):
             agent.learn(BATCHES * BATCH)
         return BATCHES * BATCH
 

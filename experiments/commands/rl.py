@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from rich.table import Table
 
-from experiments.comparisons.compare import Places, carry_out, check_comparison, keep_figures
+from experiments.comparisons.compare import OutputPaths, check_comparison, run_and_report, save_and_list_figures
 from experiments.comparisons.entries import Entry
 from experiments.comparisons.unused_options import refuse_idle
 from experiments.config.builders import check
@@ -49,11 +49,11 @@ def rl_command(config: RlConfig, out: Path | None = None, workers: int | None = 
         return
     folder = out or Path("results/rl") / config.data_name
     introduction = "# Reinforcement-learning algorithms on one stream"
-    places = Places(tables=folder, runs=folder / "runs", workers=workers)
+    places = OutputPaths(tables=folder, runs=folder / "runs", workers=workers)
     with owned(folder):
-        runs = carry_out(entries, baseline, places, MEASURES, introduction, RUNNING)
+        runs = run_and_report(entries, baseline, places, MEASURES, introduction, RUNNING)
         variance = _variance(entries, config.gradient_draws, folder)
-        keep_figures(algorithm_figures(runs, variance), folder)
+        save_and_list_figures(algorithm_figures(runs, variance), folder)
 
 
 def _variance(entries: list[Entry], draws: int, folder: Path) -> pd.DataFrame:

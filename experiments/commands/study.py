@@ -13,7 +13,13 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from experiments.comparisons.compare import Places, carry_out, check_comparison, keep_figures, show_plan
+from experiments.comparisons.compare import (
+    OutputPaths,
+    check_comparison,
+    run_and_report,
+    save_and_list_figures,
+    show_plan,
+)
 from experiments.comparisons.unused_options import refuse_idle
 from experiments.console import say, show, titled
 from experiments.files import replace_file, write_text
@@ -53,7 +59,7 @@ def study_command(study: Study[Any]) -> Callable[..., None]:
             if study.then:
                 say("what follows depends on these runs")
             return
-        places = Places(tables=out or Path("results/studies") / study.name, runs=runs, workers=workers)
+        places = OutputPaths(tables=out or Path("results/studies") / study.name, runs=runs, workers=workers)
         with owned(places.tables):
             _carry_out_all(study, config, places)
 
@@ -74,7 +80,7 @@ def study_command(study: Study[Any]) -> Callable[..., None]:
     return command
 
 
-def _carry_out_all(study: Study[Any], config: Any, first: Places) -> None:
+def _carry_out_all(study: Study[Any], config: Any, first: OutputPaths) -> None:
     """A study, and those that its runs lead to."""
     finished = _carry_out(study, config, first)
     while study.then is not None:
@@ -88,15 +94,15 @@ def _introduce(study: Study[Any]) -> None:
     say(f"{study.question}\npublished: {study.published}", highlight=False)
 
 
-def _carry_out(study: Study[Any], config: Any, places: Places) -> pd.DataFrame:
+def _carry_out(study: Study[Any], config: Any, places: OutputPaths) -> pd.DataFrame:
     """One step: its runs, tables and figures."""
     entries = study.entries(config)
     introduction = f"# {study.title}\n\n{study.question}\n\nPublished: {study.published}"
-    runs = carry_out(entries, study.baseline, places, study.measures, introduction)
+    runs = run_and_report(entries, study.baseline, places, study.measures, introduction)
     known = with_settings(runs, entries)
     for name, table in study.tables(known).items():
         _write_table(table, places.tables / name)
-    keep_figures(study.figures(known), places.tables)
+    save_and_list_figures(study.figures(known), places.tables)
     return known
 
 

@@ -15,7 +15,13 @@ from cls_env.specification import lookup
 from experiments.commands.catalogue import methods_table, modules_table, objectives_table, unfit_lines
 from experiments.commands.rl import rl_command
 from experiments.commands.study import list_studies, study_command
-from experiments.comparisons.compare import Places, carry_out, check_comparison, keep_figures, show_plan
+from experiments.comparisons.compare import (
+    OutputPaths,
+    check_comparison,
+    run_and_report,
+    save_and_list_figures,
+    show_plan,
+)
 from experiments.comparisons.entries import BoundsConfig, CompareConfig, Entry, bounds_entries, objective_entries
 from experiments.comparisons.unused_options import refuse_idle
 from experiments.config.builders import check, make_stream, task_images
@@ -96,8 +102,8 @@ def bounds_command(
         return
     folder = out or Path("results/bounds") / config.data_name
     with owned(folder):
-        runs = carry_out(entries, "sequential", Places(tables=folder, runs=folder / "runs", workers=workers))
-        keep_figures({"final_accuracies": final_accuracies(runs)}, folder)
+        runs = run_and_report(entries, "sequential", OutputPaths(tables=folder, runs=folder / "runs", workers=workers))
+        save_and_list_figures({"final_accuracies": final_accuracies(runs)}, folder)
 
 
 def pretrain_command(config: PretrainConfig, dry_run: bool = False) -> None:
@@ -223,5 +229,5 @@ def _compare(config: CompareConfig, default: CompareConfig, folder: Path, worker
         show_plan(entries)
         return
     with owned(folder):
-        runs = carry_out(entries, baseline, Places(tables=folder, runs=folder / "runs", workers=workers))
-        keep_figures(comparison_figures(runs, make_stream(entries[0].config)), folder)
+        runs = run_and_report(entries, baseline, OutputPaths(tables=folder, runs=folder / "runs", workers=workers))
+        save_and_list_figures(comparison_figures(runs, make_stream(entries[0].config)), folder)

@@ -24,7 +24,7 @@ from experiments.reports.terminal import compute, plan_lines
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
+class OutputPaths:
     """Where a comparison's results go.
 
     Attributes:
@@ -38,10 +38,10 @@ class Places:
     workers: int | None = None
 
 
-def carry_out(
+def run_and_report(
     entries: Sequence[Entry],
     baseline: str,
-    places: Places,
+    places: OutputPaths,
     measures: Sequence[str] = SHOWN,
     introduction: str = "",
     job: Job | None = None,
@@ -95,7 +95,7 @@ def check_comparison(entries: Sequence[Entry], baseline: str, workers: int | Non
     check_different(entries)
 
 
-def keep_figures(figures: dict[str, Figure], folder: Path) -> None:
+def save_and_list_figures(figures: dict[str, Figure], folder: Path) -> None:
     """Save figures, and say where."""
     for file in save_figures(figures, folder):
         say(f"figure {file}")

@@ -218,7 +218,7 @@ def _fitting_workers(config: Settings) -> int:
     return 1 if on_gpu else max(1, (os.cpu_count() or 1) // config.threads)
 
 
-def _try_agents(entries: Sequence[Entry]) -> None:
+def _dry_build(entries: Sequence[Entry]) -> None:
     """Build each kind of agent once, so that what is impossible is refused before any work."""
     for entry in entries:
         check(entry.config)
@@ -277,4 +277,4 @@ def _raise_failure(future: Future[None], entry: Entry, pool: ProcessPoolExecutor
     raise RunFailedError(f"the run {entry.config.name} failed: {one_line(error)}") from error
 
 
-LEARNING = Job(run, _images, _try_agents)
+LEARNING = Job(run, _images, _dry_build)

@@ -57,9 +57,9 @@ def check(config: RunConfig) -> None:
     _check_ranges(config)
     if config.scenario == "online" and config.epochs != 1:
         raise ValueError(f"--scenario online shows each image once: give --epochs 1, not {config.epochs}")
-    if config.scenario == "online" and method.learns_by_gradient and method.looks_through_tasks:
+    if config.scenario == "online" and method.learns_by_gradient and method.needs_task_data:
         raise ValueError(f"--scenario online shows each image once, but {config.method} looks at a task's images again")
-    if config.scenario == "online" and list(method.visits(1)) != [1]:
+    if config.scenario == "online" and list(method.training_tasks(1)) != [1]:
         raise ValueError(f"--scenario online shows each image once, but {config.method} learns from old ones again")
     if config.noise_matrix is not None and config.label_noise:
         raise ValueError("--noise-matrix says which labels are wrong: drop --label-noise")
@@ -273,8 +273,8 @@ def task_images(config: RunConfig, stream: TaskStream, task: int) -> int:
         ValueError: An online task has less than a batch.
     """
     method = make_method(config.method)
-    count = sum(len(stream.tasks[visited].train_indices) for visited in method.visits(task))
-    if not method.learns_by_gradient and not method.looks_through_tasks:
+    count = sum(len(stream.tasks[visited].train_indices) for visited in method.training_tasks(task))
+    if not method.learns_by_gradient and not method.needs_task_data:
         return 0
     images = config.epochs * count
     if not method.learns_by_gradient and not stream.scenario.one_pass:

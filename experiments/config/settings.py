@@ -73,7 +73,7 @@ class PolicySettings:
     """Load the backbone's weights; otherwise they are random."""
     weights: str | None = None
     """A local file of weights for the model: .npz, .safetensors, .pth; nothing is fetched then."""
-    normalisation: str = "checkpoint"
+    normalization: str = "checkpoint"
     """Of the pixels: checkpoint (as the model's weights expect), imagenet, half, clip, or none."""
     input_size: int | None = None
     """Side in pixels of what the model sees; by default the size its weights were made for."""

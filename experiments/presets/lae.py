@@ -21,7 +21,7 @@ STATED = (
     "crop_scale",
     "crop_fraction",
     "interpolation",
-    "normalisation",
+    "normalization",
 )
 OPEN = ("their weights file ViT-B_16.npz is taken to be timm's orig_in21k",)
 DEPARTS = (
@@ -45,7 +45,7 @@ def lae(dataset: str, epochs: int, learning_rate: float, peft: str) -> CompareCo
         num_tasks=10,
         class_order="natural",
         model="vit_base_patch16_224.orig_in21k",
-        normalisation="none",
+        normalization="none",
         crop_fraction=0.875,
         interpolation="bilinear",
         peft=peft,

@@ -18,7 +18,7 @@ from agents.sb3.features import ENTRIES
 from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
 from cls_env import TaskStream
 from cls_env.command_line.errors import one_line
-from cls_env.specification import call_arguments, lookup, parse_specification
+from cls_env.specification import check_arguments, lookup, parse_specification
 from experiments.config.builders import policy_entries
 from experiments.rl.config import AlgorithmRun
 
@@ -131,7 +131,7 @@ def find_algorithm(specification: str) -> tuple[Algorithm, dict[str, Any]]:
         for key in given:
             lookup(f"argument of algorithm {name!r}", key, dict.fromkeys(algorithm.one_step.own_arguments, True))
     else:
-        call_arguments(f"algorithm {name!r}", algorithm.kind, given, SET_ALIKE)
+        check_arguments(f"algorithm {name!r}", algorithm.kind, given, SET_ALIKE)
     return algorithm, algorithm.arguments | given
 
 

@@ -18,7 +18,7 @@ from experiments.reports.figures import INTERVALS, accuracy_matrices, styles
 from experiments.reports.statistics import mean_interval
 from experiments.reports.tables import label_of
 from experiments.rl.algorithms import find_algorithm
-from experiments.rl.runner import CURVE, Moment
+from experiments.rl.runner import CURVE, CurvePoint
 
 COSTS = {
     "env_steps": "environment steps (images)",
@@ -58,7 +58,7 @@ def read_curves(runs: pd.DataFrame) -> Curves:
 def _read_curve(folder: Path) -> pd.DataFrame:
     with reading(folder / CURVE, f"remove the folder {folder}, and the same command runs it anew"):
         curve = pd.read_csv(folder / CURVE)
-        return curve[[field.name for field in fields(Moment)]].astype(float)
+        return curve[[field.name for field in fields(CurvePoint)]].astype(float)
 
 
 def against_cost(curves: Curves, measure: str, title: str, factor: float) -> Figure:

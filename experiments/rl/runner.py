@@ -15,7 +15,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
 from agents.algorithms.one_step import OneStepAlgorithm
-from agents.evaluation import Classifier, TaskTest, test_tasks
+from agents.evaluation import Classifier, TaskEvaluation, evaluate_tasks
 from agents.networks.backbone import create_backbone, weights_hash
 from agents.networks.config import AgentSeeds
 from agents.sb3.task_by_task import TaskByTask
@@ -52,7 +52,7 @@ ENTROPIES = ("entropy", "task_entropy")
 
 
 @dataclass
-class Moment:
+class CurvePoint:
     """A row of `curve.csv`: what had been spent when a test was made, and what it gave.
 
     Attributes:
@@ -77,7 +77,7 @@ class Moment:
 
 
 @dataclass
-class Meter(BaseCallback):
+class EvaluationCallback(BaseCallback):
     """Counts what learning costs, and tests the policy at equal distances within a task.
 
     Attributes:
@@ -89,11 +89,11 @@ class Meter(BaseCallback):
         env_steps: Images acted on so far.
     """
 
-    test: Callable[[int], list[TaskTest]]
+    test: Callable[[int], list[TaskEvaluation]]
     tests_per_task: int
     on_images: Listener
-    moments: list[Moment] = field(default_factory=list)
-    last: list[TaskTest] = field(default_factory=list)
+    moments: list[CurvePoint] = field(default_factory=list)
+    last: list[TaskEvaluation] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class Meter(BaseCallback):
         self.model.policy.set_training_mode(was_training)
         mean = {key: float(np.mean([getattr(each, key).mean() for each in self.last])) for key in ENTROPIES}
         self.moments.append(
-            Moment(
+            CurvePoint(
                 task=self._task,
                 env_steps=self.env_steps,
                 gradient_steps=self._gradient_steps,
@@ -179,7 +179,9 @@ def _run_owned(config: AlgorithmRun, folder: RunFolder, on_images: Listener) -> 
     write_json(folder.path / "protocol.json", card)  # it begins anew, perhaps with other versions of libraries
     test_env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="test")
     policy = cast(Classifier, model.policy)
-    meter = Meter(lambda task: test_tasks(policy, test_env, range(task + 1)), config.tests_per_task, on_images)
+    meter = EvaluationCallback(
+        lambda task: evaluate_tasks(policy, test_env, range(task + 1)), config.tests_per_task, on_images
+    )
     matrix = np.full((len(stream.tasks), len(stream.tasks)), np.nan)
     for task in range(len(stream.tasks)):
         _learn(config, model, task, task_images(config, stream, task), meter)
@@ -207,7 +209,7 @@ def _run_owned(config: AlgorithmRun, folder: RunFolder, on_images: Listener) -> 
     return metrics
 
 
-def _learn(config: AlgorithmRun, model: BaseAlgorithm, task: int, images: int, meter: Meter) -> None:
+def _learn(config: AlgorithmRun, model: BaseAlgorithm, task: int, images: int, meter: EvaluationCallback) -> None:
     env = model.get_env()
     assert env is not None
     env.seed((config.seeds.batch_order + task) % 2**31)

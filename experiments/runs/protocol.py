@@ -33,7 +33,7 @@ LIBRARIES = (
 
 
 def protocol_card(config: RunConfig, stream: TaskStream, model: EPG) -> dict[str, Any]:
-    """Weights, normalisation, stream, seeds, hyperparameters, versions, hardware and definitions, as JSON."""
+    """Weights, normalization, stream, seeds, hyperparameters, versions, hardware and definitions, as JSON."""
     policy = model.policy
     return {
         "config": config.as_json(),
@@ -45,7 +45,7 @@ def protocol_card(config: RunConfig, stream: TaskStream, model: EPG) -> dict[str
             "file": policy.config.weights,
             "sha256": policy.backbone_hash,
         },
-        "normalisation": {
+        "normalization": {
             "mean": policy.normalize.mean.flatten().tolist(),
             "std": policy.normalize.std.flatten().tolist(),
         },

@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agents.evaluation import TaskTest
+from agents.evaluation import TaskEvaluation
 from experiments.config.settings import RunConfig, canonical
 from experiments.files import read_json, reading, replace_file, write_json
 from experiments.runs.label_fit import LabelFit
@@ -37,7 +37,7 @@ IDENTITY = (("stream", "images_sha256"), ("stream", "fingerprint"), ("weights", 
 """What a run goes on with must be the same in its protocol card."""
 MOST_NAMED = 5
 """Of the entries in which two configurations differ."""
-ANSWERS = tuple(field.name for field in fields(TaskTest) if field.name != "task")
+ANSWERS = tuple(field.name for field in fields(TaskEvaluation) if field.name != "task")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class RunFolder:
     def write_matrix(self, matrix: NDArray[np.float64]) -> None:
         """Write the rows known so far."""
         columns = [f"task_{index}" for index in range(matrix.shape[1])]
-        table = pd.DataFrame(matrix, columns=columns).rename_axis("after_task")
+        table = pd.DataFrame(matrix, columns=columns).rename_axis("end_task")
         replace_file(self.path / "accuracy_matrix.csv", lambda aside: table.to_csv(aside, float_format="%.9g"))
 
     def read_matrix(self) -> NDArray[np.float64]:
@@ -135,9 +135,9 @@ class RunFolder:
         """
         file = self.path / "accuracy_matrix.csv"
         with self._reading(file):
-            return pd.read_csv(file, index_col="after_task").to_numpy(dtype=float)
+            return pd.read_csv(file, index_col="end_task").to_numpy(dtype=float)
 
-    def write_predictions(self, moment: str, tests: Sequence[TaskTest]) -> None:
+    def write_predictions(self, moment: str, tests: Sequence[TaskEvaluation]) -> None:
         """Keep the answers on test images; `moment` is such as `"before_task_1"`."""
         arrays = {
             "task": np.concatenate([np.full(len(test.labels), test.task) for test in tests]),
@@ -151,7 +151,7 @@ class RunFolder:
         replace_file(self.path / "predictions" / f"{moment}.npz", write)
 
     def read_predictions(self, moment: str) -> dict[str, NDArray[Any]]:
-        """The arrays `task` and those of a `TaskTest`, of a moment.
+        """The arrays `task` and those of a `TaskEvaluation`, of a moment.
 
         Raises:
             ValueError: The file is missing or damaged.

@@ -13,7 +13,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
 from agents import EPG, KeepBestPass
-from agents.evaluation import test_tasks
+from agents.evaluation import evaluate_tasks
 from cls_env import TaskStream
 from experiments.config.builders import check, learning_rate, make_agent, make_stream, task_images
 from experiments.config.settings import RunConfig
@@ -98,7 +98,7 @@ def run_owned(
 def validation_accuracies(model: EPG, stream: TaskStream) -> dict[str, float]:
     """Accuracy on the images held out of training, a mean over all tasks: by their labels, and by their true ones."""
     env = held_out(stream)
-    tests = test_tasks(model.policy, env, range(len(stream.tasks)), stream.scenario.task_named_at_test)
+    tests = evaluate_tasks(model.policy, env, range(len(stream.tasks)), stream.scenario.task_named_at_test)
     true = [stream.clean_train_labels[task.validation_indices] for task in stream.tasks]
     return {
         "validation_accuracy": float(np.mean([test.accuracy for test in tests])),
@@ -119,11 +119,11 @@ def early_stopping(model: EPG, stream: TaskStream, task: int) -> KeepBestPass:
     If the task were given, early passes would look as good as later ones, although they still confuse the new classes
     with the old ones.
     """
-    env, tasks = held_out(stream), model.policy.method.visits(task)
+    env, tasks = held_out(stream), model.policy.method.training_tasks(task)
     named = stream.scenario.task_named_at_test
 
     def accuracy() -> float:
-        return float(np.mean([test.accuracy for test in test_tasks(model.policy, env, tasks, named)]))
+        return float(np.mean([test.accuracy for test in evaluate_tasks(model.policy, env, tasks, named)]))
 
     return KeepBestPass(accuracy, sum(len(stream.tasks[visited].train_indices) for visited in tasks))
 
@@ -159,12 +159,12 @@ def _learn(
     env = model.get_env()
     assert env is not None
     env.seed((config.seeds.batch_order + task) % 2**31)
-    env.set_options({"task": model.policy.method.visits(task)})
+    env.set_options({"task": model.policy.method.training_tasks(task)})
     model.set_logger(Logger(str(folder.steps), [step_log(folder.steps, f"_task{task}")]))
     images = task_images(config, stream, task)
     named = stream.scenario.task_named_at_test
-    watcher = _TaskWatcher(
-        lambda: folder.write_predictions(f"before_task_{task}", test_tasks(model.policy, test_env, [task], named)),
+    watcher = _EvaluateBeforeTask(
+        lambda: folder.write_predictions(f"before_task_{task}", evaluate_tasks(model.policy, test_env, [task], named)),
         on_images,
     )
     method = model.policy.method
@@ -182,14 +182,14 @@ def _test(
     model: EPG, stream: TaskStream, task: int, folder: RunFolder, env: gym.vector.VectorEnv[Any, Any, Any]
 ) -> Matrix:
     """Test on all tasks up to one, keep the answers, and return the row of the accuracy matrix."""
-    tests = test_tasks(model.policy, env, range(task + 1), stream.scenario.task_named_at_test)
+    tests = evaluate_tasks(model.policy, env, range(task + 1), stream.scenario.task_named_at_test)
     folder.write_predictions(f"after_task_{task}", tests)
     row = np.full(len(stream.tasks), np.nan)
     row[: task + 1] = [test.accuracy for test in tests]
     return row
 
 
-class _TaskWatcher(BaseCallback):
+class _EvaluateBeforeTask(BaseCallback):
     """Tests the policy when the head has grown and nothing is learned yet, and reports images as they go by."""
 
     def __init__(self, before: Callable[[], object], on_images: Listener) -> None:

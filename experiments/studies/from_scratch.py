@@ -43,7 +43,7 @@ FROM_SCRATCH = Study(
     config=ScratchConfig(
         dataset="cifar10",
         **RECIPE
-        | {"model": "resnet18_32", "normalisation": "half", "input_size": 32, "crop_fraction": 1.0, "epochs": 200},
+        | {"model": "resnet18_32", "normalization": "half", "input_size": 32, "crop_fraction": 1.0, "epochs": 200},
     ),
     entries=entries,
     figures=figures,

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from agents import EPG
-from agents.evaluation import judge
-from agents.evaluation import test_tasks as run_tests
+from agents.evaluation import evaluate_batch
+from agents.evaluation import evaluate_tasks as run_tests
 from cls_env import TaskStream
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
@@ -62,7 +62,7 @@ MASK = torch.tensor([[1, 0, 1, 0, 0]])
 
 @pytest.mark.parametrize(("label", "likelihood"), [(0, 1 / 8), (2, 3 / 8), (3, 4 / 8), (1, 0)])
 def test_answers_worked_by_hand(label: int, likelihood: float) -> None:
-    answers = judge(LOGITS, torch.tensor([label]), MASK, MET, task_named=False)
+    answers = evaluate_batch(LOGITS, torch.tensor([label]), MASK, MET, task_id_given=False)
     assert answers["predictions"].item() == 3 and answers["task_predictions"].item() == 2
     assert answers["confidence"].item() == pytest.approx(0.5)
     assert answers["log_likelihood"].exp().item() == pytest.approx(likelihood)
@@ -72,7 +72,7 @@ def test_answers_worked_by_hand(label: int, likelihood: float) -> None:
 
 
 def test_named_task_is_chosen_within() -> None:
-    answers = judge(LOGITS, torch.tensor([0]), MASK, MET, task_named=True)
+    answers = evaluate_batch(LOGITS, torch.tensor([0]), MASK, MET, task_id_given=True)
     assert answers["predictions"].item() == answers["task_predictions"].item() == 2
     assert answers["confidence"].item() == pytest.approx(0.75)
     assert answers["log_likelihood"].exp().item() == pytest.approx(0.25)
@@ -81,7 +81,7 @@ def test_named_task_is_chosen_within() -> None:
 
 @pytest.mark.parametrize("label", [1, 4])
 def test_task_not_met_is_never_answered_right(label: int) -> None:
-    answers = judge(LOGITS, torch.tensor([label]), torch.tensor([[0, 1, 0, 0, 1]]), MET, task_named=False)
+    answers = evaluate_batch(LOGITS, torch.tensor([label]), torch.tensor([[0, 1, 0, 0, 1]]), MET, task_id_given=False)
     assert answers["task_predictions"].item() != label and answers["predictions"].item() != label
 
 

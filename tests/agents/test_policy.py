@@ -17,8 +17,8 @@ from torch import nn
 
 from agents import EPG, PolicyConfig, ViTPolicy
 from agents.checkpoint.policy_file import (
-    describe_policy,
     load_weights,
+    policy_to_json,
     read_description,
     save_checkpoint,
     saved_policy_arguments,
@@ -108,7 +108,7 @@ def test_split_projection_equals_the_fused_one() -> None:
 
 @pytest.mark.parametrize("blocks", [range(2), np.arange(2), [0, 1]])
 def test_blocks_are_kept_as_whole_numbers_that_json_holds(blocks: Any) -> None:
-    assert json.loads(json.dumps(describe_policy(make_policy(blocks=blocks))))["policy"]["blocks"] == [0, 1]
+    assert json.loads(json.dumps(policy_to_json(make_policy(blocks=blocks))))["policy"]["blocks"] == [0, 1]
 
 
 def test_keys_and_values_of_the_chosen_blocks_learn_and_nothing_else() -> None:
@@ -140,7 +140,7 @@ def test_normalisation_is_the_models(images: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("normalisation", "mean", "std"),
+    ("normalization", "mean", "std"),
     [
         ("imagenet", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
         ("half", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
@@ -149,9 +149,9 @@ def test_normalisation_is_the_models(images: torch.Tensor) -> None:
     ],
 )
 def test_normalisation_may_be_chosen(
-    images: torch.Tensor, normalisation: str, mean: tuple[float, ...], std: tuple[float, ...]
+    images: torch.Tensor, normalization: str, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> None:
-    policy = make_policy(normalisation=normalisation)
+    policy = make_policy(normalization=normalization)
     assert policy.normalize.mean.flatten().tolist() == pytest.approx(mean)
     assert policy.normalize.std.flatten().tolist() == pytest.approx(std)
     pixels = images.permute(0, 3, 1, 2).float() / 255
@@ -268,7 +268,7 @@ def test_backbone_stays_in_eval_mode() -> None:
             {"model": "vit_small_patch14_dinov2.lvd142m", "pretrained": False},
             r"\(14, 14\) patches; .* leaves a remainder",
         ),
-        ({"normalisation": "imagnet"}, "unknown normalisation 'imagnet'; did you mean 'imagenet'"),
+        ({"normalization": "imagnet"}, "unknown normalization 'imagnet'; did you mean 'imagenet'"),
         ({"input_size": 0}, r"input_size .* at least 1, not 0"),
         ({"input_size": 20}, r"a size of \(20, 20\) leaves a remainder"),
         ({"weights": "absent.onnx"}, "unknown format of weights file .*absent.onnx"),
@@ -340,7 +340,7 @@ def test_weights_of_a_file_are_those_of_the_name(images: torch.Tensor) -> None:
     assert torch.equal(read.normalize.mean, named.normalize.mean)
     with torch.no_grad():
         assert torch.equal(read.features(images), named.features(images))
-    assert json.loads(json.dumps(describe_policy(read)))["policy"]["weights"] == str(MICRO_VIT_WEIGHTS)
+    assert json.loads(json.dumps(policy_to_json(read)))["policy"]["weights"] == str(MICRO_VIT_WEIGHTS)
 
 
 def test_any_timm_model_works_without_module(images: torch.Tensor) -> None:
@@ -423,7 +423,7 @@ def test_whole_vit_learns_every_tensor(images: torch.Tensor) -> None:
 
 
 def saved(policy: ViTPolicy, file: Path) -> Path:
-    return save_checkpoint(file, policy, describe_policy(policy))
+    return save_checkpoint(file, policy, policy_to_json(policy))
 
 
 def loaded(file: Path, **overrides: object) -> ViTPolicy:
@@ -435,7 +435,7 @@ def loaded(file: Path, **overrides: object) -> ViTPolicy:
 @pytest.mark.parametrize("peft", ["full", "lora", "none"])
 def test_saved_policy_gives_the_same_logits(images: torch.Tensor, tmp_path: Path, peft: str) -> None:
     model = "test_resnet" if peft == "full" else "test_vit"
-    policy = make_policy(model=model, pretrained=False, peft=peft, normalisation="none", backbone_seed=3)
+    policy = make_policy(model=model, pretrained=False, peft=peft, normalization="none", backbone_seed=3)
     policy.begin_task([4, 1], freeze_peft=False)
     step(policy, images)
     again = loaded(saved(policy, tmp_path / "policy.zip"))
@@ -482,7 +482,7 @@ def test_older_descriptions_have_what_they_stood_for(tmp_path: Path, images: tor
     policy = make_policy()
     policy.begin_task([0, 1], freeze_peft=False)
     step(policy, images)
-    new = ("weights", "normalisation", "input_size", "crop_fraction", "interpolation")
+    new = ("weights", "normalization", "input_size", "crop_fraction", "interpolation")
     older = with_entries(saved(policy, tmp_path / "a.zip"), lambda entries: [entries.pop(name) for name in new])
     assert loaded(older).config == PolicyConfig(crop_fraction=0.875, interpolation="bilinear")
     assert changed(loaded(older), policy.state_dict()) == set()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cls_env.specification import call_arguments, parse_specification
+from cls_env.specification import check_arguments, parse_specification
 
 
 def layer(x: object, rank: int = 4, scale: bool = False, place: str | None = None, factor: float = 1.0, other=()):  # type: ignore[no-untyped-def]
@@ -60,14 +60,14 @@ def test_what_is_no_specification_is_refused(specification: Any, message: str) -
 )
 def test_values_of_another_type_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        call_arguments("layer", layer, arguments, ("x",))
+        check_arguments("layer", layer, arguments, ("x",))
 
 
 def test_values_of_the_type_pass() -> None:
-    call_arguments("layer", layer, {"rank": 2, "scale": True, "place": None, "factor": 3, "other": "any"}, ("x",))
-    call_arguments("layer", open_ended, {"rank": 2, "anything": "goes"}, ("x",))
+    check_arguments("layer", layer, {"rank": 2, "scale": True, "place": None, "factor": 3, "other": "any"}, ("x",))
+    check_arguments("layer", open_ended, {"rank": 2, "anything": "goes"}, ("x",))
 
 
 def test_what_the_caller_gives_is_not_the_specifications() -> None:
     with pytest.raises(ValueError, match=r"unknown argument of layer 'x'. Known: rank"):
-        call_arguments("layer", open_ended, {"x": 1}, ("x",))
+        check_arguments("layer", open_ended, {"x": 1}, ("x",))

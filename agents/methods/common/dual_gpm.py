@@ -35,7 +35,7 @@ class Memory:
         dimensions, columns = self.basis.shape
         return dimensions - columns if self.complement else columns
 
-    def free_part(self, matrix: Tensor) -> Tensor:
+    def project_out(self, matrix: Tensor) -> Tensor:
         """The part of the columns of a matrix, shape (d, n), that is orthogonal to all directions taken."""
         inside = self.basis @ (self.basis.T @ matrix)
         return inside if self.complement else matrix - inside
@@ -68,9 +68,9 @@ def remember(memory: Memory, moment: Tensor, threshold: float, energy: str = "mo
     Returns:
         The new memory; it is turned into its complement once more than half of the dimensions are taken.
     """
-    free = memory.free_part(moment)
+    free = memory.project_out(moment)
     if energy == "activations":
-        free = memory.free_part(free.T)  # both sides: its eigenvalues are the energies of the part that is free
+        free = memory.project_out(free.T)  # both sides: its eigenvalues are the energies of the part that is free
     directions, values, _ = torch.linalg.svd(free)
     total = moment.trace()
     if energy == "moments":

@@ -58,7 +58,7 @@ def layers_by_input(policy: ViTPolicy) -> list[list[Any]]:
     return list(together.values())
 
 
-class LoRAForEachTask(Method):
+class PerTaskLoRA(Method):
     """What methods with a LoRA for each task share: saving, loading and counting them."""
 
     @abstractmethod
@@ -69,7 +69,7 @@ class LoRAForEachTask(Method):
         """Add the task's adapter, beside the first one, which is there; choose what learns."""
         if task.index:
             add_adapter(policy, task.index, task.seed)
-        policy.learn_in_backbone(self.learning(lora_layers(policy), task.index))
+        policy.set_trainable(self.learning(lora_layers(policy), task.index))
 
     def resume(self, policy: ViTPolicy, tensors: dict[str, Tensor]) -> None:
         """Take on a saved state, with an adapter for each task begun, whose tensors are to be loaded afterwards."""
@@ -79,9 +79,9 @@ class LoRAForEachTask(Method):
             if adapter_of(task) not in backbone.peft_config:
                 add_adapter(policy, task, seed=0)
         if policy.tasks_begun:
-            policy.learn_in_backbone(self.learning(lora_layers(policy), policy.tasks_begun - 1))
+            policy.set_trainable(self.learning(lora_layers(policy), policy.tasks_begun - 1))
 
-    def at_rest(self, policy: ViTPolicy) -> list[Tensor]:
+    def frozen_adapters(self, policy: ViTPolicy) -> list[Tensor]:
         """The tensors of LoRAs that do not learn at the moment."""
         learning = {id(tensor) for tensor in policy.peft_parameters}
         names = (*LoraLayer.adapter_layer_names, "lora_scale")

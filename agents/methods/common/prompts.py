@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from agents.peft_modules.prefix import attend_with_prefix, check_plain_attention
-from agents.peft_modules.target_modules import module_pattern
+from agents.peft_modules.target_modules import target_pattern
 from agents.peft_modules.tuner import full_name
 from cls_env.arguments import number
 
@@ -24,7 +24,7 @@ class PromptedAttention(nn.Module):
         base_layer: The attention.
         projected: Whether prompts go through the frozen projections to keys and values, as tokens do, or stand for
             keys and values themselves.
-        prompts: Keys and values, each [B, L, D], while a `prompted` context lasts; else None.
+        prompts: Keys and values, each [B, L, D], while a `with_prompts` context lasts; else None.
     """
 
     def __init__(self, attention: nn.Module, projected: bool) -> None:
@@ -62,24 +62,24 @@ class PromptedAttention(nn.Module):
         return projected
 
 
-def open_attention(backbone: nn.Module, blocks: Sequence[int], projected: bool) -> None:
+def wrap_attention(backbone: nn.Module, blocks: Sequence[int], projected: bool) -> None:
     """Let the attention of some blocks take prompts, in place; without prompts it is as it was.
 
     Raises:
         ValueError: There are no such blocks, or their attention is not timm's plain one.
     """
-    module_pattern(backbone, blocks, "attn")
+    target_pattern(backbone, blocks, "attn")
     layers: Any = backbone.blocks
     for block in blocks:
         layers[block].attn = PromptedAttention(layers[block].attn, projected)
 
 
 @contextmanager
-def prompted(backbone: nn.Module, prompts: Mapping[int, tuple[Tensor, Tensor]]) -> Iterator[None]:
+def with_prompts(backbone: nn.Module, prompts: Mapping[int, tuple[Tensor, Tensor]]) -> Iterator[None]:
     """While this lasts, blocks attend to prompts.
 
     Args:
-        backbone: With `open_attention` in these blocks.
+        backbone: With `wrap_attention` in these blocks.
         prompts: By block, keys and values of each image, each [B, L, D].
     """
     layers: Any = backbone.blocks

@@ -32,7 +32,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Listing:
+class FileList:
     """The rows of each split, in order, and who reads them."""
 
     reader: ImageReader
@@ -50,7 +50,7 @@ def list_split_tree(
     with_domains: bool = False,
     leaf_classes: bool = False,
     class_sort: str = "numeric",
-) -> Listing:
+) -> FileList:
     """`train/<class>/<image>` and `test/<class>/<image>`, or with a level `<domain>` above the classes.
 
     The folders of the splits may have any of `SPLIT_NAMES`, in any case. A validation folder beside both is the
@@ -87,7 +87,7 @@ def list_split_tree(
     all_groups = {group for found in groups.values() for group in found}
     domains = sort_names({group[0] for group in all_groups}, class_sort) if with_domains else []
     rows = {split: _rows(found, classes, domains) for split, found in groups.items()}
-    return Listing(
+    return FileList(
         TreeReader(tree), rows["train"], rows["test"], tuple(classes), tuple(domains), rows.get("validation", ())
     )
 
@@ -124,7 +124,9 @@ def list_whole_tree(
     return [Row(file, label) for label, name in enumerate(names) for file in by_name[name]], tuple(names)
 
 
-def split_by_seed(reader: ImageReader, rows: Sequence[Row], names: tuple[str, ...], share: float, seed: int) -> Listing:
+def split_by_seed(
+    reader: ImageReader, rows: Sequence[Row], names: tuple[str, ...], share: float, seed: int
+) -> FileList:
     """Hold out a share of each class for testing, drawn by the seed.
 
     Raises:
@@ -133,7 +135,7 @@ def split_by_seed(reader: ImageReader, rows: Sequence[Row], names: tuple[str, ..
     test = stratified_split(np.array([row.label for row in rows], dtype=np.int64), share, seed, names)
     parts = ([row for row, held in zip(rows, test, strict=True) if held == wanted] for wanted in (False, True))
     train, held_out = (tuple(part) for part in parts)
-    return Listing(reader, train, held_out, names)
+    return FileList(reader, train, held_out, names)
 
 
 def split_by_lists(
@@ -143,7 +145,7 @@ def split_by_lists(
     lists: tuple[Sequence[str], Sequence[str]],
     where: str,
     report: LoadReport,
-) -> Listing:
+) -> FileList:
     """Divide by lists of files; images that no list names are left out and counted.
 
     A line names the file whose path ends as its own: lists are often written from another folder. See `listed_files`.
@@ -173,7 +175,7 @@ def split_by_lists(
         raise ValueError(f"{where}: the train list names no image of class {names[min(missing)]!r}")
     report.leave_out("images that no list names", len(rows) - len(taken))
     report.leave_out("classes that no list names", len({row.label for row in rows} - {row.label for row in train}))
-    return Listing(reader, train, test, names)
+    return FileList(reader, train, test, names)
 
 
 def _rows(groups: Groups, classes: Sequence[str], domains: Sequence[str]) -> tuple[Row, ...]:

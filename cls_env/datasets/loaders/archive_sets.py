@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from cls_env.datasets.files.decoding import TreeReader
-from cls_env.datasets.files.listing import Listing, list_whole_tree, split_by_lists
+from cls_env.datasets.files.listing import FileList, list_whole_tree, split_by_lists
 from cls_env.datasets.files.load_report import LoadReport
 from cls_env.datasets.files.split_lists import read_lines
 from cls_env.datasets.files.trees import Tree, open_tree
@@ -17,19 +17,19 @@ IMAGENET_R_LISTS = ("train_list.txt", "val_list.txt")
 CUB200 = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
 
 
-def _list_imagenet_r(place: Path, room: Path, report: LoadReport) -> Listing:
+def _list_imagenet_r(place: Path, room: Path, report: LoadReport) -> FileList:
     tree = open_tree(place).for_random_access(room)
     rows, names = list_whole_tree(tree, report)
     train, test = (place.parent / name for name in IMAGENET_R_LISTS)
     if not (train.exists() or test.exists()):
-        return Listing(TreeReader(tree), tuple(rows), (), names)
+        return FileList(TreeReader(tree), tuple(rows), (), names)
     if not (train.exists() and test.exists()):
         raise FileNotFoundError(f"of {train} and {test} one is missing: get it, or remove the other")
     lists = read_lines(train), read_lines(test)
     return split_by_lists(TreeReader(tree), rows, names, lists, f"{train} and {test.name}", report)
 
 
-def _list_cub200(place: Path, room: Path, report: LoadReport) -> Listing:
+def _list_cub200(place: Path, room: Path, report: LoadReport) -> FileList:
     tree = open_tree(place).for_random_access(room)
     top = next(
         (str(PurePosixPath(name).parent) for name in tree.contents.files if name.endswith("train_test_split.txt")), None
@@ -59,10 +59,10 @@ def _pairs(tree: Tree, top: str, name: str) -> list[tuple[str, str]]:
         raise ValueError(f"{tree.root}/{top}/{name}: every line must hold two words ({error})") from error
 
 
-def _list_clrs25(place: Path, room: Path, report: LoadReport) -> Listing:
+def _list_clrs25(place: Path, room: Path, report: LoadReport) -> FileList:
     tree = open_tree(place).for_random_access(room)
     rows, names = list_whole_tree(tree, report)
-    return Listing(TreeReader(tree), tuple(rows), (), names)
+    return FileList(TreeReader(tree), tuple(rows), (), names)
 
 
 def _download(folder: Path, url: str, md5: str | None = None) -> None:

@@ -8,7 +8,7 @@ from cls_env.arguments import truth_value, whole_number
 from cls_env.datasets.files.class_folders import CLASS_SORTS, LEAF
 from cls_env.datasets.files.content_digest import SourceFiles
 from cls_env.datasets.files.decoding import DEPTH, MOST_PIXELS, TreeReader
-from cls_env.datasets.files.listing import Listing, list_split_tree, list_whole_tree, split_by_lists, split_by_seed
+from cls_env.datasets.files.listing import FileList, list_split_tree, list_whole_tree, split_by_lists, split_by_seed
 from cls_env.datasets.files.load_report import LoadReport
 from cls_env.datasets.files.split_lists import read_lines
 from cls_env.datasets.files.trees import open_tree, plain_name
@@ -102,7 +102,7 @@ def load_folder(
         if not file.is_file():
             raise FileNotFoundError(f"the list {file} {'is not a file' if file.exists() else 'does not exist'}")
 
-    def make_listing(room: Path, report: LoadReport) -> Listing:
+    def make_listing(room: Path, report: LoadReport) -> FileList:
         files = tree.for_random_access(room)
         if drawn is None and not lists:
             return list_split_tree(files, report, with_domains=with_domains, leaf_classes=leaves, class_sort=class_sort)

@@ -16,7 +16,7 @@ from PIL import Image
 from cls_env.arguments import whole_number
 from cls_env.datasets.files.class_folders import CLASS_SORTS, sort_names
 from cls_env.datasets.files.decoding import DEPTH, MOST_PIXELS, Facts, upright
-from cls_env.datasets.files.listing import Listing, Row, split_by_seed
+from cls_env.datasets.files.listing import FileList, Row, split_by_seed
 from cls_env.datasets.files.load_report import LoadReport, Problem
 from cls_env.datasets.files.split_folders import SPLIT_NAMES
 from cls_env.datasets.loaders.huggingface_files import LocalSet
@@ -144,7 +144,7 @@ def load_hub(
         facts = opened().facts if local is None else local.facts(lambda: opened().facts)
         wanted = choose_splits(path, facts.splits, asked, drawn is not None)
 
-        def make_listing(room: Path, report: LoadReport) -> Listing:
+        def make_listing(room: Path, report: LoadReport) -> FileList:
             listing = _listing(path, opened(), wanted, drawn, class_sort, report)
             if wanted.get("test") != asked.get("test") and SPLIT_NAMES[wanted["test"].casefold()] == "validation":
                 remark = f"of the split {wanted['test']!r}, used as the test split, since there is no other"
@@ -189,7 +189,7 @@ def _listing(
     drawn: tuple[float, int] | None,
     class_sort: str,
     report: LoadReport,
-) -> Listing:
+) -> FileList:
     """The rows of the splits that are wanted; all others are counted in the report.
 
     Raises:
@@ -207,7 +207,7 @@ def _listing(
     validation = rows[wanted["validation"]] if "validation" in wanted else ()
     if drawn is not None:
         return replace(split_by_seed(reader, train, names, *drawn), validation=validation)
-    return Listing(reader, train, rows[wanted["test"]], names, validation=validation)
+    return FileList(reader, train, rows[wanted["test"]], names, validation=validation)
 
 
 def _listed_rows(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cls_env.arguments import truth_value, whole_number
 from cls_env.datasets.files.content_digest import SourceFiles
-from cls_env.datasets.files.listing import Listing, split_by_seed
+from cls_env.datasets.files.listing import FileList, split_by_seed
 from cls_env.datasets.files.load_report import LoadReport
 from cls_env.datasets.paths import data_folder
 from cls_env.datasets.splits import check_fraction
@@ -36,7 +36,7 @@ class PublishedSet:
 
     name: str
     wanted: tuple[str, ...]
-    listing: Callable[[Path, Path, LoadReport], Listing]
+    listing: Callable[[Path, Path, LoadReport], FileList]
     download: Callable[[Path], None] | None = None
     beside: tuple[str, ...] = ()
     advice: str = ""
@@ -87,7 +87,7 @@ class PublishedSet:
             self.fetch(folder)
         place = first_existing(self.name, folder, self.wanted, self.advice)
 
-        def make_listing(room: Path, report: LoadReport) -> Listing:
+        def make_listing(room: Path, report: LoadReport) -> FileList:
             listing = self.listing(place, room, report)
             if share is None and listing.test:
                 return listing

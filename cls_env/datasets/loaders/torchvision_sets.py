@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cls_env.datasets.files.decoding import Facts, TreeReader
-from cls_env.datasets.files.listing import Listing, Row, list_whole_tree, split_by_lists
+from cls_env.datasets.files.listing import FileList, Row, list_whole_tree, split_by_lists
 from cls_env.datasets.files.load_report import LoadReport
 from cls_env.datasets.files.trees import FolderTree
 from cls_env.datasets.loaders.published_set import PublishedSet
@@ -52,7 +52,7 @@ class ArrayReader:
 def _cifar(name: str) -> tuple[Any, Any]:
     """How CIFAR-10 or -100 is listed and fetched; torchvision checks the files' sums before it unpickles them."""
 
-    def listing(place: Path, room: Path, report: LoadReport) -> Listing:
+    def listing(place: Path, room: Path, report: LoadReport) -> FileList:
         try:
             train, test = (_torchvision(name)(str(place.parent), train=train) for train in (True, False))
         except RuntimeError as error:
@@ -62,7 +62,7 @@ def _cifar(name: str) -> tuple[Any, Any]:
         rows = [Row(index, label) for index, label in enumerate([*train.targets, *test.targets])]
         reader = ArrayReader(np.concatenate([train.data, test.data]), str(place))
         count = len(train.targets)
-        return Listing(reader, tuple(rows[:count]), tuple(rows[count:]), tuple(train.classes))
+        return FileList(reader, tuple(rows[:count]), tuple(rows[count:]), tuple(train.classes))
 
     def download(folder: Path) -> None:
         for train in (True, False):
@@ -71,7 +71,7 @@ def _cifar(name: str) -> tuple[Any, Any]:
     return listing, download
 
 
-def _list_food101(place: Path, room: Path, report: LoadReport) -> Listing:
+def _list_food101(place: Path, room: Path, report: LoadReport) -> FileList:
     tree = FolderTree(place)
     rows, names = list_whole_tree(tree, report, "images")
 
@@ -82,13 +82,13 @@ def _list_food101(place: Path, room: Path, report: LoadReport) -> Listing:
     return split_by_lists(TreeReader(tree), rows, names, (listed("train"), listed("test")), str(place / "meta"), report)
 
 
-def _list_caltech101(place: Path, room: Path, report: LoadReport) -> Listing:
+def _list_caltech101(place: Path, room: Path, report: LoadReport) -> FileList:
     tree = FolderTree(place)
     rows, names = list_whole_tree(tree, report, excluded=("BACKGROUND_Google",))
-    return Listing(TreeReader(tree), tuple(rows), (), names)
+    return FileList(TreeReader(tree), tuple(rows), (), names)
 
 
-def _list_omniglot(place: Path, room: Path, report: LoadReport) -> Listing:
+def _list_omniglot(place: Path, room: Path, report: LoadReport) -> FileList:
     """Both of its parts together, a class being a character of an alphabet."""
     tree = FolderTree(place)
     rows: list[Row] = []
@@ -99,7 +99,7 @@ def _list_omniglot(place: Path, room: Path, report: LoadReport) -> Listing:
         found, names = list_whole_tree(tree, report, part, level=2)
         rows += [Row(row.reference, row.label + len(classes)) for row in found]
         classes += names
-    return Listing(TreeReader(tree), tuple(rows), (), tuple(classes))
+    return FileList(TreeReader(tree), tuple(rows), (), tuple(classes))
 
 
 def _download_omniglot(folder: Path) -> None:

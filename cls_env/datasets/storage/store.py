@@ -22,7 +22,7 @@ import numpy as np
 from filelock import FileLock
 
 from cls_env.datasets.files.archives import close_archives
-from cls_env.datasets.files.listing import Listing
+from cls_env.datasets.files.listing import FileList
 from cls_env.datasets.files.load_report import LoadReport
 from cls_env.datasets.image_dataset import ImageDataset
 from cls_env.datasets.paths import CACHE_VARIABLE, cache_root
@@ -30,7 +30,7 @@ from cls_env.datasets.storage.store_build import FORMAT, ON_ERROR, StoreOptions,
 from cls_env.datasets.storage.temporary_folders import remove_abandoned
 
 MOST_NAME_BYTES = 80
-MakeListing = Callable[[Path, LoadReport], Listing]
+MakeListing = Callable[[Path, LoadReport], FileList]
 
 
 class StoredDataset(ImageDataset):

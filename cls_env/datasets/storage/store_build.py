@@ -31,7 +31,7 @@ from cls_env.datasets.files.decoding import (
     check_background,
     read_square,
 )
-from cls_env.datasets.files.listing import Listing, Row
+from cls_env.datasets.files.listing import FileList, Row
 from cls_env.datasets.files.load_report import LoadReport, report_lines
 from cls_env.datasets.paths import CACHE_VARIABLE
 from cls_env.specification import lookup
@@ -112,7 +112,7 @@ class _Build:
     facts: Facts = field(default_factory=Counter)
 
 
-def build_store(room: Path, name: str, listing: Listing, options: StoreOptions, report: LoadReport) -> Path:
+def build_store(room: Path, name: str, listing: FileList, options: StoreOptions, report: LoadReport) -> Path:
     """Decode the images of a listing into a store, in a folder of `room`.
 
     Validation images are the last rows of the training arrays; `store.json` says how many there are.
@@ -240,7 +240,7 @@ def _decode_chunk(reader: ImageReader, rows: Sequence[Row], options: StoreOption
     return decoded
 
 
-def _check_labels(name: str, listing: Listing) -> None:
+def _check_labels(name: str, listing: FileList) -> None:
     classes = len(listing.class_names)
     for split, rows in (("train", listing.train), ("test", listing.test), ("validation", listing.validation)):
         if not rows and split != "validation":

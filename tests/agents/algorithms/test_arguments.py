@@ -162,7 +162,7 @@ def test_wrong_arguments_are_named_before_training(given: dict[str, Any], messag
         ("pretrained", "no", "pretrained must be True or False, not 'no'"),
         ("pretrained", 0, "pretrained must be True or False, not 0"),
         ("weights", 3, "weights must be the path of a file, or None, not 3"),
-        ("normalisation", None, "normalisation must be text, not None"),
+        ("normalization", None, "normalization must be text, not None"),
         ("input_size", 0, "input_size must be a whole number of at least 1, not 0"),
         ("input_size", "32", "input_size must be a whole number of at least 1, not '32'"),
         ("input_size", 32.0, "input_size must be a whole number"),

@@ -17,7 +17,7 @@ from agents.algorithms.linear_bandit import RidgeArms
 from agents.algorithms.one_step import OneStepAlgorithm
 from agents.algorithms.reinforce import importance_weighted
 from agents.algorithms.value_bandit import squared_error
-from agents.evaluation import test_tasks as run_tests
+from agents.evaluation import evaluate_tasks as run_tests
 from agents.objectives import expected_policy_gradient, mask_logits, reinforce
 
 MakeVec = Callable[..., gym.vector.VectorEnv]

@@ -53,7 +53,7 @@ def test_within_a_task_too(make_vec: MakeVec) -> None:
     assert agent.policy.optimizer.param_groups[0]["lr"] == 1e-9
     bandit = ValueBandit("ViTPolicy", make_vec(8), **ALIKE).learn(8)
     bandit.exploration = "epsilon-greedy:epsilon=0"
-    probabilities = bandit.learn(8)._behaviour(torch.tensor([[0.0, 1.0]]), 0.0)
+    probabilities = bandit.learn(8)._behavior_policy(torch.tensor([[0.0, 1.0]]), 0.0)
     assert probabilities.tolist() == [[0, 1]]
 
 

@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMoni
 from agents import EPG, GymnasiumVecEnv, LinearBandit, Reinforce, ValueBandit
 from agents.algorithms.one_step import OneStepAlgorithm
 from agents.envs.stream_identity import class_names_of, identity_of
-from agents.evaluation import test_tasks as run_tests
+from agents.evaluation import evaluate_tasks as run_tests
 from agents.methods import METHODS, NO_OBJECTIVE
 from agents.networks.class_names import move_actions, new_positions
 from agents.sb3.policies import ViTActorCriticPolicy

@@ -17,7 +17,7 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor
 
 from agents import EPG, GymnasiumVecEnv
-from agents.evaluation import test_tasks as run_tests
+from agents.evaluation import evaluate_tasks as run_tests
 from agents.networks.backbone import create_backbone
 from agents.objectives import cross_entropy
 from agents.peft_modules.lora import split_qkv

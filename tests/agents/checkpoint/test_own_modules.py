@@ -174,9 +174,9 @@ def test_with_a_method(method: str, make_vec: MakeVec, tmp_path: Path) -> None:
 class Unfreezes(Method):
     """The last norm learns from the second task on, in place of the module."""
 
-    def before_task(self, policy: Any, task: Any) -> None:
+    def begin_task(self, policy: Any, task: Any) -> None:
         if task.index:
-            policy.learn_in_backbone(list(policy.backbone.get_base_model().norm.parameters()))
+            policy.set_trainable(list(policy.backbone.get_base_model().norm.parameters()))
 
 
 def test_what_a_method_chooses_to_learn_is_saved_too(make_vec: MakeVec, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_what_a_method_chooses_to_learn_is_saved_too(make_vec: MakeVec, tmp_path
     ],
 )
 def test_what_a_method_declares_holds(declared: str, allowed: list[str], refused: list[str], make_vec: MakeVec) -> None:
-    register_method("declares")(type("Declares", (Method,), {"goes_with": declared}))
+    register_method("declares")(type("Declares", (Method,), {"default_peft": declared}))
     try:
         for peft in allowed:
             check_method("declares", peft, "ce")
@@ -226,6 +226,6 @@ def test_what_a_method_declares_holds(declared: str, allowed: list[str], refused
     ],
 )
 def test_a_declaration_that_names_no_module_is_refused(declared: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=f"method 'wrong': goes_with must be 'any', 'any but none' or .*{message}"):
-        register_method("wrong")(type("Wrong", (Method,), {"goes_with": declared}))
+    with pytest.raises(ValueError, match=f"method 'wrong': default_peft must be 'any', 'any but none' or .*{message}"):
+        register_method("wrong")(type("Wrong", (Method,), {"default_peft": declared}))
     assert "wrong" not in METHODS

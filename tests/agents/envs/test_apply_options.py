@@ -103,7 +103,7 @@ def test_task_by_task_contains_it(name: str, make_vec: MakeVec) -> None:
         model.get_env().set_options({"task": task})
         model.learn(16, callback=[TaskByTask(), tasks], reset_num_timesteps=task == 0)
         assert set(tasks.seen) == {task}
-        assert model.policy.met_actions.tolist() == list(range(2 * task + 2))
+        assert model.policy.seen_classes.tolist() == list(range(2 * task + 2))
 
 
 def test_it_sets_what_sb3_sets(make_vec: MakeVec) -> None:

@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 from agents import GymnasiumVecEnv
-from agents.envs.epoch import OnePass
+from agents.envs.epoch import Epoch
 from agents.envs.vec_env import as_vec_env, observation_info
 from cls_env import TaskStream
 
@@ -22,7 +22,7 @@ def separate(stream: TaskStream, count: int) -> gym.vector.VectorEnv:
     return SyncVectorEnv([make] * count, autoreset_mode=AutoresetMode.SAME_STEP)
 
 
-def looked_at(one_pass: OnePass) -> list[int]:
+def looked_at(one_pass: Epoch) -> list[int]:
     return [index for _, info, rows in one_pass for index in info.image_index[rows]]
 
 
@@ -31,7 +31,7 @@ def looked_at(one_pass: OnePass) -> list[int]:
 def test_each_image_once(native: bool, count: int, make_vec: MakeVec, stream: TaskStream) -> None:
     env = GymnasiumVecEnv(make_vec(count) if native else separate(stream, min(count, 8)))
     env.set_options({"task": 1})
-    one_pass = OnePass(env, 6)
+    one_pass = Epoch(env, 6)
     for _ in range(2):
         assert sorted(looked_at(one_pass)) == sorted(stream.tasks[1].train_indices.tolist())
     assert one_pass.count == 48
@@ -40,7 +40,7 @@ def test_each_image_once(native: bool, count: int, make_vec: MakeVec, stream: Ta
 def test_a_single_environment(stream: TaskStream) -> None:
     env = as_vec_env(gym.make("cls_env/ClassIncremental-v0", dataset=stream))
     env.reset()
-    assert sorted(looked_at(OnePass(env, 6))) == sorted(stream.tasks[0].train_indices.tolist())
+    assert sorted(looked_at(Epoch(env, 6))) == sorted(stream.tasks[0].train_indices.tolist())
 
 
 @pytest.mark.parametrize("wrap", [lambda env: env, VecMonitor])
@@ -48,7 +48,7 @@ def test_training_begins_as_it_would_have_begun(wrap: Callable[..., object], mak
     env = wrap(GymnasiumVecEnv(make_vec(8)))
     env.seed(3)
     env.set_options({"task": 2})
-    one_pass = OnePass(env, 6)
+    one_pass = Epoch(env, 6)
     begun = env.reset().copy()
     looked_at(one_pass)
     assert np.array_equal(one_pass.begin_again(), begun)
@@ -60,4 +60,4 @@ def test_different_tasks_are_refused(stream: TaskStream) -> None:
     env = DummyVecEnv([lambda: gym.make("cls_env/ClassIncremental-v0", dataset=stream)] * 2)
     env.set_options([{"task": 0}, {"task": 1}])
     with pytest.raises(ValueError, match="the environments have different tasks"):
-        looked_at(OnePass(env, 6))
+        looked_at(Epoch(env, 6))

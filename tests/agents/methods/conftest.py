@@ -22,7 +22,7 @@ SMALL = {"ranpac": "ranpac:projections=200"}
 def module_of(method: str) -> str:
     """A PEFT module that a method goes with."""
     definition = METHODS[parse_specification(method)[0]]
-    own = "none" if definition.brings_own_module else definition.goes_with
+    own = "none" if definition.requires_no_peft else definition.default_peft
     return "lora" if own.startswith("any") else own
 
 
@@ -46,7 +46,7 @@ def learn(agent: EPG, tasks: range, images: int = 48) -> EPG:
     """Learn some tasks of the stream, each in an order of its own."""
     for task in tasks:
         agent.get_env().seed(task)
-        agent.get_env().set_options({"task": agent.policy.method.visits(task)})
+        agent.get_env().set_options({"task": agent.policy.method.training_tasks(task)})
         agent.learn(images, reset_num_timesteps=task == 0)
     return agent
 

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from agents import EPG
-from agents.evaluation import test_tasks as run_tests
+from agents.evaluation import evaluate_tasks as run_tests
 from agents.methods import METHODS, Method, check_method, make_method, register_method
 from tests.agents.methods.conftest import learn
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
 MakeAgent = Callable[..., EPG]
 BY_GRADIENT = [name for name, method in METHODS.items() if method.learns_by_gradient]
-ANY_MODULE = [name for name in BY_GRADIENT if METHODS[name].goes_with.startswith("any")]
-ANY_MODULE = [name for name in ANY_MODULE if not METHODS[name].brings_own_module]
+ANY_MODULE = [name for name in BY_GRADIENT if METHODS[name].default_peft.startswith("any")]
+ANY_MODULE = [name for name in ANY_MODULE if not METHODS[name].requires_no_peft]
 TWO_PASSES = {"coda-prompt", "der++", "dualprompt", "l2p", "replay"}
 """Methods whose step passes the backbone more than once, and takes as much longer."""
 VARIANTS = [

@@ -32,7 +32,7 @@ def moment_of(count: int, dimensions: int, rank: int | None = None, seed: int = 
 
 def captured(memory: Memory, moment: torch.Tensor) -> float:
     """The share of the inputs' squared length that lies in the directions taken."""
-    free = memory.free_part(memory.free_part(moment).T)
+    free = memory.project_out(memory.project_out(moment).T)
     return 1 - (free.trace() / moment.trace()).item()
 
 
@@ -79,7 +79,7 @@ def test_both_regimes() -> None:
 def _taken(memory: Memory) -> torch.Tensor:
     """The projection onto the directions taken."""
     identity = torch.eye(len(memory.basis), dtype=torch.float64)
-    return identity - memory.free_part(identity)
+    return identity - memory.project_out(identity)
 
 
 def test_a_task_that_brings_nothing_new_takes_nothing() -> None:
@@ -125,7 +125,7 @@ def test_each_subspace_is_orthogonal_to_the_stored_ones_and_b_and_the_new_head_a
         learn(agent, range(task, task + 1), images=80)
         for memory, layer in zip(memories, lora_layers(agent.policy), strict=True):
             rows = layer.lora_A[adapter_of(task)].weight.double()
-            assert torch.dist(memory.free_part(rows.T), rows.T) < 1e-5
+            assert torch.dist(memory.project_out(rows.T), rows.T) < 1e-5
             assert (_taken(memory) @ rows.T).abs().max() < 1e-5
             assert layer.lora_B[adapter_of(task)].weight.abs().max() > 0
         moved = {

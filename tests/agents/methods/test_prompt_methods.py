@@ -10,7 +10,7 @@ import torch
 from agents import EPG
 from agents.methods.base import Task
 from agents.methods.coda_prompt import PARTS, orthonormal_to, orthonormality_gap
-from agents.methods.common.prompts import features_with_prompt_tokens, prompted, similarity
+from agents.methods.common.prompts import features_with_prompt_tokens, similarity, with_prompts
 from agents.policy import ViTPolicy
 from tests.agents.methods.conftest import batch_of, learn
 
@@ -105,7 +105,7 @@ def test_dualprompt_puts_general_prompts_first_and_expert_prompts_after(make_age
     prompts = {1: (method.general_prompts[0, 0], method.general_prompts[0, 1])}
     prompts |= {block: (method.prompt[at, 0], method.prompt[at, 1]) for at, block in enumerate((3, 4))}
     one = {block: (keys[None], values[None]) for block, (keys, values) in prompts.items()}
-    with prompted(policy.backbone, one):
+    with with_prompts(policy.backbone, one):
         expected = policy.head(policy.backbone(policy.see(images[2:3])))
     torch.testing.assert_close(policy(images[2:3]), expected)
 
@@ -156,7 +156,7 @@ def test_coda_weighs_components_by_attended_cosine(make_agent: MakeAgent) -> Non
     by_hand = [torch.cosine_similarity(queries[image] * attention[block, m], keys[block, m], dim=0) for m in range(4)]
     torch.testing.assert_close(found[image, block], torch.stack(by_hand))
     prompts = {at: sum(found[image, at, m] * components[at, m] for m in range(4))[None] for at in range(3)}
-    with prompted(policy.backbone, {at: (prompt[:, :2], prompt[:, 2:]) for at, prompt in prompts.items()}):
+    with with_prompts(policy.backbone, {at: (prompt[:, :2], prompt[:, 2:]) for at, prompt in prompts.items()}):
         expected = policy.head(policy.backbone(policy.see(images[image : image + 1])))
     torch.testing.assert_close(policy(images)[image], expected[0], atol=1e-5, rtol=1e-5)
 

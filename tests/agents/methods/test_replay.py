@@ -50,7 +50,7 @@ def test_who_chooses_among_which_classes(local: str, make_agent: MakeAgent) -> N
     batch.action_mask = torch.tensor([[0, 0, 1, 1, 0, 0]]).expand(2, 6)
     met = torch.zeros(6).index_fill(0, policy.head.actions, 1)
     assert torch.equal(
-        method.choosable(policy, batch)[0].float(), torch.tensor([0, 0, 1, 1, 0, 0.0]) if local == "true" else met
+        method.loss_mask(policy, batch)[0].float(), torch.tensor([0, 0, 1, 1, 0, 0.0]) if local == "true" else met
     )
     chosen = torch.arange(4)
     logits = policy.head(policy.features(method.images[chosen]))

@@ -16,14 +16,14 @@ def test_directions_have_length_1_and_the_model_stays_the_same(make_agent: MakeA
     agent = make_agent("sd-lora")
     images = torch.from_numpy(agent.get_env().reset().copy())
     before = {}
-    finish = agent.policy.method.after_task
+    finish = agent.policy.method.end_task
 
     def watch(policy: object, task: object) -> None:
         with torch.no_grad():
             before["scores"] = agent.policy(images)
         finish(policy, task)
 
-    agent.policy.method.after_task = watch
+    agent.policy.method.end_task = watch
     learn(agent, range(2))
     with torch.no_grad():
         torch.testing.assert_close(agent.policy(images), before["scores"], atol=1e-5, rtol=1e-4)

@@ -14,8 +14,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from agents import EPG, DivergedError, GymnasiumVecEnv, LinearBandit, Reinforce, ValueBandit
 from agents.algorithms.one_step import OneStepAlgorithm
-from agents.evaluation import judge
-from agents.evaluation import test_tasks as run_tests
+from agents.evaluation import evaluate_batch
+from agents.evaluation import evaluate_tasks as run_tests
 from agents.methods import METHODS
 from agents.optimization.divergence import is_sensible, largest_size
 from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
@@ -170,7 +170,7 @@ def test_tests_of_a_policy_that_gives_no_numbers(make_vec: MakeVec) -> None:
     with pytest.raises(DivergedError, match="scores seen classes with NaN: its training diverged"):
         run_tests(agent.policy, env, [0])
     logits = torch.tensor([[0.0, torch.nan]])
-    answers = judge(logits, torch.tensor([0]), torch.ones(1, 2), torch.tensor([0]), False)  # class 1 is unseen
+    answers = evaluate_batch(logits, torch.tensor([0]), torch.ones(1, 2), torch.tensor([0]), False)  # class 1 is unseen
     assert answers["predictions"].item() == 0
 
 

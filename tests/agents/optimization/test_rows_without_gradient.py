@@ -72,22 +72,24 @@ def test_old_classes_keep_their_rows(
     kwargs |= {"optimizer_class": kind, "optimizer_kwargs": arguments}
     agent = EPG("ViTPolicy", make_vec(8), objective="ce", batch_size=8, policy_kwargs=kwargs, seed=0, device="cpu")
     agent.learn(16)
-    head, at_rest = agent.policy.head, {}
+    head, frozen_adapters = agent.policy.head, {}
     weight, bias = head.weight.detach().clone(), head.bias.detach().clone()
     agent.get_env().set_options({"task": 1})
 
     def begin(_: dict[str, Any], __: dict[str, Any]) -> bool:
-        if not at_rest:
-            at_rest.update(
-                {id(tensor): tensor.detach().clone() for tensor in agent.policy.method.at_rest(agent.policy)}
+        if not frozen_adapters:
+            frozen_adapters.update(
+                {id(tensor): tensor.detach().clone() for tensor in agent.policy.method.frozen_adapters(agent.policy)}
             )
         return True
 
     agent.learn(16, callback=begin, reset_num_timesteps=False)
     assert torch.equal(head.weight[:2], weight) and torch.equal(head.bias[:2], bias)
     assert not torch.equal(head.weight[2:], torch.zeros_like(head.weight[2:]))
-    assert all(torch.equal(tensor, at_rest[id(tensor)]) for tensor in agent.policy.method.at_rest(agent.policy))
-    assert bool(at_rest) == (method == "sd-lora")
+    assert all(
+        torch.equal(tensor, frozen_adapters[id(tensor)]) for tensor in agent.policy.method.frozen_adapters(agent.policy)
+    )
+    assert bool(frozen_adapters) == (method == "sd-lora")
 
 
 def test_a_copied_agent_goes_on_alike(make_vec: Callable[..., gym.vector.VectorEnv]) -> None:
@@ -114,7 +116,7 @@ def test_stable_baselines3s_own_algorithms(algorithm: str, make_vec: Callable[..
         model = DQN(ViTQPolicy, env, learning_starts=8, batch_size=8, buffer_size=64, policy_kwargs=kwargs, seed=0)
         rows = model.policy.q_net.q_net[-1]
     model.learn(32, callback=TaskByTask())
-    classes = model.policy.met_actions.clone()
+    classes = model.policy.seen_classes.clone()
     before = rows.weight[classes].detach().clone()
     env.set_options({"task": 1})
     model.learn(32, callback=TaskByTask(), reset_num_timesteps=False)

@@ -16,9 +16,9 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents import EPG, DivergedError, GymnasiumVecEnv, ImageReplayBuffer
-from agents.evaluation import test_tasks as run_tests
+from agents.evaluation import evaluate_tasks as run_tests
 from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
-from agents.sb3.task_by_task import CurrentActions, TaskByTask
+from agents.sb3.task_by_task import MaskedDiscrete, TaskByTask
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
 ALGORITHMS: dict[str, Callable[[GymnasiumVecEnv], BaseAlgorithm]] = {
@@ -82,7 +82,7 @@ def test_a_task_is_its_own_world(name: str, make_vec: MakeVec, tmp_path: Path) -
     second = learn(model, 1, 64, freeze_fraction=0.5)
     assert set(second.actions) <= {2, 3}
     assert second.learning[:4] == [False] * 4 and second.learning[-1]
-    assert policy.met_actions.tolist() == [0, 1, 2, 3]
+    assert policy.seen_classes.tolist() == [0, 1, 2, 3]
     elsewhere = [0, 1, 4, 5]
     assert torch.equal(rows.weight[elsewhere], before[0][elsewhere]) and torch.equal(
         rows.bias[elsewhere], before[1][elsewhere]
@@ -96,7 +96,7 @@ def test_a_task_is_its_own_world(name: str, make_vec: MakeVec, tmp_path: Path) -
     assert torch.isinf(scores[:, 4:]).all() and torch.isfinite(scores[:, :4]).all()
     model.save(tmp_path / "model")
     loaded = type(model).load(tmp_path / "model", device="cpu")
-    assert loaded.policy.met_actions.tolist() == [0, 1, 2, 3]
+    assert loaded.policy.seen_classes.tolist() == [0, 1, 2, 3]
     tests = [run_tests(each.policy, make_vec(10, split="test"), [0, 1]) for each in (model, loaded)]
     for ours, theirs in zip(*tests, strict=True):
         assert np.array_equal(ours.predictions, theirs.predictions)
@@ -116,7 +116,7 @@ def test_the_same_seed_gives_the_same_run(name: str, make_vec: MakeVec) -> None:
 
 
 def test_random_exploration_keeps_to_the_task() -> None:
-    space = CurrentActions(6, np.array([1, 4]), seed=0)
+    space = MaskedDiscrete(6, np.array([1, 4]), seed=0)
     assert {int(space.sample()) for _ in range(40)} == {1, 4}
     assert int(space.sample(mask=np.array([0, 0, 0, 0, 0, 1], dtype=np.int8))) == 5
     assert space == spaces.Discrete(6)

@@ -117,7 +117,7 @@ import sys
 from pathlib import Path
 import experiments.__main__ as program
 
-carry_out = program._carry_out
+run_and_report = program._carry_out
 
 def draw_first(words):
     from experiments.reports.figures import save_figures  # imports matplotlib as every command does
@@ -126,7 +126,7 @@ def draw_first(words):
     figure = Figure()
     figure.subplots().plot([0, 1])
     save_figures({"line": figure}, Path("figures"))
-    carry_out(words)
+    run_and_report(words)
 
 program._carry_out = draw_first
 sys.exit(program.main(["methods"]))

@@ -100,11 +100,11 @@ def test_rate_falls_at_its_milestones() -> None:
 
 def test_settings_reach_the_agent(config: RunConfig) -> None:
     config = replace(
-        config, optimizer="sgd", momentum=0.8, weight_decay=0.01, normalisation="none", crop_scale=(0.3, 0.9)
+        config, optimizer="sgd", momentum=0.8, weight_decay=0.01, normalization="none", crop_scale=(0.3, 0.9)
     )
     agent = make_agent(config, make_stream(config))
     assert agent.crop_scale == (0.3, 0.9) and not agent.cache_features
-    assert agent.policy.config.normalisation == "none" and agent.policy.central_view.size == (32, 32)
+    assert agent.policy.config.normalization == "none" and agent.policy.central_view.size == (32, 32)
     agent.learn(4)
     (group,) = agent.policy.optimizer.param_groups
     assert (group["momentum"], group["weight_decay"]) == (0.8, 0.01)

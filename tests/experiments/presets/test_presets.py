@@ -47,7 +47,7 @@ def test_settings_as_published_are_those_of_the_run() -> None:
     (line,) = [line for line in preset_lines(PRESETS["scratch-cifar10"]) if line.startswith("as published")]
     assert "epochs 350, optimizer sgd" in line and "divided by 10 at epochs 150 225" in line
     (line,) = [line for line in preset_lines(PRESETS["lae-cifar100"]) if line.startswith("as published")]
-    assert "crop fraction 0.875, interpolation bilinear, normalisation none" in line
+    assert "crop fraction 0.875, interpolation bilinear, normalization none" in line
     assert "epochs 5, 3 of them head only in later tasks" in line and "blocks 0-4" in line
 
 

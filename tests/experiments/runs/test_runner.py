@@ -58,7 +58,7 @@ def test_protocol_card_tells_what_was_run(config: RunConfig, tmp_path: Path) -> 
     assert card["config"] == config.as_json()
     assert card["stream"]["fingerprint"] == stream.fingerprint
     assert card["stream"]["class_order"] == stream.class_order.tolist()
-    assert card["normalisation"] == {"mean": [0.5] * 3, "std": [0.5] * 3}
+    assert card["normalization"] == {"mean": [0.5] * 3, "std": [0.5] * 3}
     assert card["weights"]["sha256"] and card["versions"]["torch"] and card["metrics"]["forgetting"]
 
 

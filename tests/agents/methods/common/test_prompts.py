@@ -10,9 +10,9 @@ from torch import nn
 from agents.methods.common.prompts import (
     PromptedAttention,
     features_with_prompt_tokens,
-    open_attention,
-    prompted,
     similarity,
+    with_prompts,
+    wrap_attention,
 )
 
 
@@ -68,15 +68,15 @@ def test_prompts_last_as_long_as_their_context() -> None:
     backbone = timm.create_model("test_vit", num_classes=0).eval()
     images = torch.randn(2, 3, 160, 160)
     plain = backbone(images)
-    open_attention(backbone, [0, 2], projected=True)
+    wrap_attention(backbone, [0, 2], projected=True)
     assert torch.equal(backbone(images), plain)
     prompt = torch.randn(2, 3, 64)
-    with prompted(backbone, {0: (prompt, prompt)}):
+    with with_prompts(backbone, {0: (prompt, prompt)}):
         changed = backbone(images)
         assert backbone.blocks[2].attn.prompts is None
     assert not torch.allclose(changed, plain, atol=1e-3)
     assert torch.equal(backbone(images), plain)
-    with pytest.raises(RuntimeError, match="out of patience"), prompted(backbone, {0: (prompt, prompt)}):
+    with pytest.raises(RuntimeError, match="out of patience"), with_prompts(backbone, {0: (prompt, prompt)}):
         raise RuntimeError("out of patience")
     assert torch.equal(backbone(images), plain)
 
