@@ -18,7 +18,7 @@ from experiments.reports.figures import INTERVALS, accuracy_matrices, styles
 from experiments.reports.statistics import mean_interval
 from experiments.reports.tables import label_of
 from experiments.rl.algorithms import find_algorithm
-from experiments.rl.runner import CURVE, CurvePoint
+from experiments.rl.curve import CURVE, CurvePoint
 
 COSTS = {
     "env_steps": "environment steps (images)",
