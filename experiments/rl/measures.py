@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.rl.curve import CurvePoint
-from experiments.runs.measure import Measure, by_name
+from experiments.runs.measure import Measure, by_name, find_measures
 from experiments.runs.measures import MEASURES
 from experiments.runs.metrics import Matrix, accuracy_over_images_curve
 
@@ -78,9 +78,9 @@ ALGORITHM_MEASURES: dict[str, Measure] = by_name(
 )
 """Measures of an algorithm's run, in the order of `metrics.json`."""
 
-ALGORITHM_COLUMNS = (
-    *("final_accuracy", "average_accuracy", "forgetting"),
-    *("mean_regret", "test_entropy", "training_seconds"),
+ALGORITHM_COLUMNS = find_measures(
+    ("final_accuracy", "average_accuracy", "forgetting", "mean_regret", "test_entropy", "training_seconds"),
+    ALGORITHM_MEASURES,
 )
 """Columns of the comparison's table by default."""
 

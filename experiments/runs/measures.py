@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.runs.finished_run import FinishedRun, state_bytes, trainable_parameters
-from experiments.runs.measure import Measure, by_name
+from experiments.runs.measure import Measure, by_name, find_measures
 from experiments.runs.metrics import (
     accuracy_curve,
     average_accuracy,
@@ -286,6 +286,15 @@ def register_measure(measure: Measure) -> Measure:
         raise ValueError(f"measure {measure.name!r} is already registered; choose another name")
     MEASURES[measure.name] = measure
     return measure
+
+
+def columns(*names: str) -> tuple[Measure, ...]:
+    """Measures for the columns of a table.
+
+    Raises:
+        ValueError: A name is unknown, or of a list of numbers.
+    """
+    return find_measures(names, MEASURES)
 
 
 def measure_run(run: FinishedRun) -> dict[str, Any]:
