@@ -1,12 +1,16 @@
 """Policies for stable-baselines3's own algorithms that learn task by task: the network of `ViTPolicy`, and its masks.
 
-The network is a linear head on the features of a frozen ViT with a PEFT module. What is chosen among are the classes of
-the current task in training, and those of all tasks met in tests, as with `ViTPolicy`; the head has all its rows from
-the beginning, and those out of choice stand still.
+The network is a linear head on the features of a ViT with a PEFT module. The action mask is the current task's classes
+in training and all seen classes at test. The head has a row for every class from the start. Rows outside the mask get
+no gradient.
+
+A policy of your own takes two mixins in front of SB3's class: `TaskNetwork` for what has the head (`ValueNetwork` if it
+predicts values), and `TaskPolicyMixin` for the policy.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,7 +18,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.distributions import Distribution
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import Tensor, nn
@@ -29,27 +33,32 @@ from cls_env.arguments import as_plain, whole_number
 
 @runtime_checkable
 class TaskPolicy(Protocol):
-    """What `TaskByTask` asks of a policy."""
+    """The interface that `TaskByTask` needs of a policy."""
 
     def set_action_mask(self, actions: Sequence[int]) -> None:
-        """Choose among these actions from now on, with a fresh optimizer."""
+        """Choose among these actions from now on, with a new optimizer."""
 
     def peft_parameters(self) -> Iterable[nn.Parameter]:
-        """The tensors that learn in the backbone."""
+        """Trainable parameters of the backbone."""
 
     @property
     def seen_classes(self) -> Tensor:
-        """The actions met so far, int64."""
+        """Classes of all tasks so far, int64."""
 
     def parameters(self) -> Iterable[nn.Parameter]:
-        """All tensors that the policy may learn."""
+        """All parameters of the policy."""
 
 
 class ActionMask(nn.Module):
-    """Which actions are chosen among now, and which have been met in any task: bool of shape (K,)."""
+    """The actions of the current task and those of all tasks so far: bool of shape (K,) each.
+
+    Args:
+        num_actions: K.
+    """
 
     current: Tensor
     met: Tensor
+    """Actions of all tasks so far. Saved policies hold both buffers by their names."""
 
     def __init__(self, num_actions: int) -> None:
         super().__init__()
@@ -57,24 +66,54 @@ class ActionMask(nn.Module):
         self.register_buffer("met", torch.zeros(num_actions, dtype=torch.bool))
 
     def set_action_mask(self, actions: Sequence[int]) -> None:
-        """Choose among these, and remember them."""
+        """Make these the current actions; they also become seen."""
         self.current.fill_(False)
         self.current[list(actions)] = True
         self.met[list(actions)] = True
 
     def mask(self, logits: Tensor) -> Tensor:
-        """Logits, or values, of the current actions alone; the lowest finite number for others."""
+        """Replace the logits, or values, of other than the current actions by the lowest finite number."""
         return mask_logits(logits, self.current)
 
-    def of_all_met(self, logits: Tensor) -> Tensor:
-        """Minus infinity for actions not met; while there is none, all as they are."""
+    def mask_unseen(self, logits: Tensor) -> Tensor:
+        """Replace the logits of unseen actions by minus infinity; before the first task return them as they are."""
         return logits.masked_fill(~self.met, -torch.inf) if self.met.any() else logits
 
 
-class ViTActorCriticPolicy(ActorCriticPolicy):
-    """Actor and critic, each a linear layer on shared ViT features, for PPO and A2C.
+class TaskNetwork(BasePolicy):
+    """Mixin for a network of SB3 with a head for all classes and an action mask.
 
-        model = PPO(ViTActorCriticPolicy, env)
+    Subclasses say which layers are the head (`heads`) and what it computes (`scores_of`).
+    """
+
+    actions: ActionMask
+
+    def __init__(self, *positional: Any, **named: Any) -> None:
+        super().__init__(*positional, **named)
+        assert isinstance(self.action_space, spaces.Discrete)
+        self.actions = ActionMask(int(self.action_space.n))
+
+    @abstractmethod
+    def heads(self) -> Sequence[nn.Module]:
+        """Linear layers on the features, whose first weights `head_seed` draws, in this order."""
+
+    @abstractmethod
+    def scores_of(self, features: Tensor) -> Tensor:
+        """Logits or values of all actions, shape (B, K), for features of shape (B, D)."""
+
+
+class ValueNetwork(TaskNetwork):
+    """Mixin for a value network, which is greedy among the current actions; its values are not masked."""
+
+    def _predict(self, observation: PyTorchObs, deterministic: bool = True) -> Tensor:
+        features = self.extract_features(observation, self.features_extractor)
+        return self.actions.mask(self.scores_of(features)).argmax(dim=1)
+
+
+class TaskPolicyMixin(BasePolicy):
+    """Mixin that makes a policy of SB3 a `TaskPolicy` on ViT features.
+
+    Subclasses name their networks (`task_networks`).
 
     Args:
         observation_space: uint8 images.
@@ -84,7 +123,7 @@ class ViTActorCriticPolicy(ActorCriticPolicy):
         features_extractor_kwargs: Its arguments.
         net_arch: Hidden layers between features and head; none by default.
         head_seed: Draws the first weights of the heads, from N(0, 0.001).
-        **further: As in SB3's `ActorCriticPolicy`.
+        **further: Arguments of SB3's policy.
     """
 
     class_names: tuple[str, ...] | None = None
@@ -102,7 +141,7 @@ class ViTActorCriticPolicy(ActorCriticPolicy):
         head_seed: int = 0,
         **further: Any,
     ) -> None:
-        super().__init__(
+        super().__init__(  # of the SB3 policy, next in the method resolution order
             observation_space,
             action_space,
             lr_schedule,
@@ -112,33 +151,62 @@ class ViTActorCriticPolicy(ActorCriticPolicy):
             **further,
         )
         self.lr_schedule = lr_schedule
-        init_heads(whole_number("head_seed", head_seed, least=0), self.action_net, self.value_net)
-        self.actions = ActionMask(int(action_space.n))
+        trained, *targets = self.task_networks()
+        init_heads(whole_number("head_seed", head_seed, least=0), *trained.heads())
+        for target in targets:
+            target.load_state_dict(trained.state_dict())
+
+    @abstractmethod
+    def task_networks(self) -> Sequence[TaskNetwork]:
+        """The network that is trained, then its target networks, if any."""
 
     def set_action_mask(self, actions: Sequence[int]) -> None:
-        """Choose among these actions from now on, with a fresh optimizer, so that rows out of choice stand still."""
-        self.actions.set_action_mask(actions)
-        self.optimizer = self.optimizer_class(self.parameters(), lr=self.lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
+        """Choose among these actions from now on, with a new optimizer, so that rows outside the mask are frozen."""
+        for network in self.task_networks():
+            network.actions.set_action_mask(actions)
+        parameters = self.task_networks()[0].parameters()
+        self.optimizer = self.optimizer_class(parameters, lr=self.lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
         hold_rows_without_gradient(self.optimizer)
 
     def peft_parameters(self) -> Iterable[nn.Parameter]:
-        """The tensors that learn in the backbone."""
-        return self.features_extractor.parameters()
+        """Trainable parameters of the backbone."""
+        return self.task_networks()[0].features_extractor.parameters()
 
     @torch.no_grad()
     def action_scores(self, observations: Tensor) -> Tensor:
-        """Logits at test, shape (B, K): minus infinity for actions not met."""
-        latent = self.mlp_extractor.forward_actor(self.pi_features_extractor(observations))
-        return self.actions.of_all_met(self.action_net(latent))
+        """Logits or values at test, shape (B, K): minus infinity for unseen actions."""
+        network = self.task_networks()[0]
+        return network.actions.mask_unseen(network.scores_of(network.features_extractor(observations)))
 
     @property
     def seen_classes(self) -> Tensor:
-        """The actions met so far, int64."""
-        return self.actions.met.nonzero().squeeze(1)
+        """Classes of all tasks so far, int64."""
+        return self.task_networks()[0].actions.met.nonzero().squeeze(1)
+
+
+class ViTActorCriticPolicy(TaskPolicyMixin, TaskNetwork, ActorCriticPolicy):
+    """Actor and critic, each a linear layer on shared ViT features, for PPO and A2C.
+
+        model = PPO(ViTActorCriticPolicy, env)
+
+    Arguments are those of `TaskPolicyMixin` and of SB3's `ActorCriticPolicy`.
+    """
+
+    def task_networks(self) -> Sequence[TaskNetwork]:
+        """The policy itself: actor and critic share its features."""
+        return (self,)
+
+    def heads(self) -> Sequence[nn.Module]:
+        """The actor's layer, then the critic's."""
+        return self.action_net, self.value_net
+
+    def scores_of(self, features: Tensor) -> Tensor:
+        """The actor's logits."""
+        return self.action_net(self.mlp_extractor.forward_actor(features))
 
     def _get_action_dist_from_latent(self, latent_pi: Tensor) -> Distribution:
         logits = self.action_net(latent_pi)
-        if not logits.isfinite().all():  # PyTorch's distributions look too, and answer with all numbers of the batch
+        if not logits.isfinite().all():  # PyTorch's distributions check too, but print all numbers of the batch
             rate = self.optimizer.param_groups[0]["lr"]
             raise DivergedError(
                 f"training diverged{self.place} with learning rate {rate:g}: the logits hold NaN or infinity; "
@@ -147,93 +215,42 @@ class ViTActorCriticPolicy(ActorCriticPolicy):
         return self.action_dist.proba_distribution(self.actions.mask(logits))
 
 
-class TaskQNetwork(QNetwork):
-    """SB3's Q-network, which is greedy among the current actions; its values are not masked."""
+class TaskQNetwork(ValueNetwork, QNetwork):
+    """SB3's Q-network with an action mask."""
 
-    def __init__(self, *positional: Any, **named: Any) -> None:
-        super().__init__(*positional, **named)
-        self.actions = ActionMask(int(self.action_space.n))
+    def heads(self) -> Sequence[nn.Module]:
+        """The last layer."""
+        return (self.q_net[-1],)
 
-    def _predict(self, observation: PyTorchObs, deterministic: bool = True) -> Tensor:
-        return self.actions.mask(self(observation)).argmax(dim=1)
+    def scores_of(self, features: Tensor) -> Tensor:
+        """The Q-values."""
+        return self.q_net(features)
 
 
-class ViTQPolicy(DQNPolicy):
-    """Values of all actions, a linear layer on ViT features, for DQN; its two networks share what is frozen.
+class ViTQPolicy(TaskPolicyMixin, DQNPolicy):
+    """Values of all actions, a linear layer on ViT features, for DQN; its two networks share the frozen weights.
 
         model = DQN(ViTQPolicy, env, replay_buffer_class=ImageReplayBuffer)
 
-    Args:
-        observation_space: uint8 images.
-        action_space: `Discrete`.
-        lr_schedule: Gives the optimizer's first learning rate.
-        features_extractor_class: `ViTFeatures`, or another.
-        features_extractor_kwargs: Its arguments.
-        net_arch: Hidden layers between features and head; none by default.
-        head_seed: Draws the first weights of the head, from N(0, 0.001).
-        **further: As in SB3's `DQNPolicy`.
+    Arguments are those of `TaskPolicyMixin` and of SB3's `DQNPolicy`.
     """
 
-    class_names: tuple[str, ...] | None = None
-    place: str = ""
     q_net: TaskQNetwork
     q_net_target: TaskQNetwork
 
-    def __init__(
-        self,
-        observation_space: spaces.Space[Any],
-        action_space: spaces.Discrete,
-        lr_schedule: Schedule,
-        features_extractor_class: type[Any] = ViTFeatures,
-        features_extractor_kwargs: dict[str, Any] | None = None,
-        net_arch: Sequence[int] = (),
-        head_seed: int = 0,
-        **further: Any,
-    ) -> None:
-        super().__init__(
-            observation_space,
-            action_space,
-            lr_schedule,
-            net_arch=list(as_plain(net_arch)),
-            features_extractor_class=features_extractor_class,
-            features_extractor_kwargs=features_extractor_kwargs,
-            **further,
-        )
-        self.lr_schedule = lr_schedule
-        init_heads(whole_number("head_seed", head_seed, least=0), self.q_net.q_net[-1])
-        self.q_net_target.load_state_dict(self.q_net.state_dict())
+    def task_networks(self) -> Sequence[TaskNetwork]:
+        """The online network, then the target network."""
+        return self.q_net, self.q_net_target
 
     def make_q_net(self) -> TaskQNetwork:
         """One of the two networks."""
         arguments = self._update_features_extractor(self.net_args, features_extractor=None)
         return TaskQNetwork(**arguments).to(self.device)
 
-    def set_action_mask(self, actions: Sequence[int]) -> None:
-        """Choose among these actions from now on, with a fresh optimizer."""
-        for network in (self.q_net, self.q_net_target):
-            network.actions.set_action_mask(actions)
-        self.optimizer = self.optimizer_class(self.q_net.parameters(), lr=self.lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
-        hold_rows_without_gradient(self.optimizer)
-
-    def peft_parameters(self) -> Iterable[nn.Parameter]:
-        """The tensors that learn in the backbone."""
-        return self.q_net.features_extractor.parameters()
-
-    @torch.no_grad()
-    def action_scores(self, observations: Tensor) -> Tensor:
-        """Values at test, shape (B, K): minus infinity for actions not met."""
-        values = self.q_net.q_net(self.q_net.features_extractor(observations))
-        return self.q_net.actions.of_all_met(values)
-
-    @property
-    def seen_classes(self) -> Tensor:
-        """The actions met so far, int64."""
-        return self.q_net.actions.met.nonzero().squeeze(1)
-
 
 @torch.no_grad()
 def init_heads(seed: int, *layers: nn.Module) -> None:
-    """Let linear heads begin as `GrowingHead` does: weights from N(0, 0.001), biases 0."""
+    """Initialize linear heads as `GrowingHead` does: weights from N(0, 0.001), biases 0."""
     generator = torch.Generator().manual_seed(seed)
     for layer in layers:
         assert isinstance(layer, nn.Linear)

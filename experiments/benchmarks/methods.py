@@ -11,7 +11,7 @@ from agents import EPG
 from agents.methods import METHODS, NO_OBJECTIVE, Method
 from cls_env import TaskStream
 from experiments.benchmarks.measuring import Row, Side, compare_rates
-from experiments.runs.measures import state_bytes
+from experiments.runs.finished_run import state_bytes
 from experiments.studies.methods import module_of
 
 TASKS = (5, 20, 50)

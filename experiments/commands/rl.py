@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 from rich.table import Table
 
+from experiments.commands.columns import chosen_columns
 from experiments.comparisons.compare import OutputPaths, check_comparison, run_and_report, save_and_list_figures
 from experiments.comparisons.entries import Entry
 from experiments.comparisons.unused_options import refuse_idle
@@ -16,22 +17,20 @@ from experiments.files import reading, replace_file
 from experiments.rl.algorithms import ALGORITHMS, find_algorithm
 from experiments.rl.config import AlgorithmRun, RlConfig, algorithm_entries
 from experiments.rl.figures import algorithm_figures
+from experiments.rl.measures import ALGORITHM_COLUMNS, ALGORITHM_MEASURES
 from experiments.rl.runner import RUNNING
 from experiments.rl.variance import VARIANCES, gradient_variance
 from experiments.runs.ownership import owned
 from experiments.runs.run_folder import place_of
 
-MEASURES = (
-    "final_accuracy",
-    "average_accuracy",
-    "forgetting",
-    "mean_regret",
-    "test_entropy",
-    "training_seconds",
-)
 
-
-def rl_command(config: RlConfig, out: Path | None = None, workers: int | None = None, dry_run: bool = False) -> None:
+def rl_command(
+    config: RlConfig,
+    out: Path | None = None,
+    workers: int | None = None,
+    dry_run: bool = False,
+    measures: tuple[str, ...] = (),
+) -> None:
     """Compare reinforcement-learning algorithms on one stream: same images, same network, same seeds.
 
     Args:
@@ -39,7 +38,9 @@ def rl_command(config: RlConfig, out: Path | None = None, workers: int | None = 
         out: The comparison's folder; by default results/rl/<images>. Finished runs in it are reused.
         workers: Runs at once; by default as many as fit the cores, one on a GPU.
         dry_run: Show what would run, and write nothing.
+        measures: Columns of the table, such as final_accuracy gradient_steps; CSV files have all measures.
     """
+    shown = chosen_columns(measures, config.imports, ALGORITHM_MEASURES)
     entries = algorithm_entries(config)
     baseline = (*config.algorithms, "")[0]
     refuse_idle(config, RlConfig(), entries)
@@ -51,7 +52,7 @@ def rl_command(config: RlConfig, out: Path | None = None, workers: int | None = 
     introduction = "# Reinforcement-learning algorithms on one stream"
     places = OutputPaths(tables=folder, runs=folder / "runs", workers=workers)
     with owned(folder):
-        runs = run_and_report(entries, baseline, places, MEASURES, introduction, RUNNING)
+        runs = run_and_report(entries, baseline, places, ALGORITHM_COLUMNS, introduction, RUNNING, shown)
         variance = _variance(entries, config.gradient_draws, folder)
         save_and_list_figures(algorithm_figures(runs, variance), folder)
 

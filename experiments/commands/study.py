@@ -13,6 +13,7 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from experiments.commands.columns import chosen_columns
 from experiments.comparisons.compare import (
     OutputPaths,
     check_comparison,
@@ -23,7 +24,8 @@ from experiments.comparisons.compare import (
 from experiments.comparisons.unused_options import refuse_idle
 from experiments.console import say, show, titled
 from experiments.files import replace_file, write_text
-from experiments.reports.tables import latex, legend, markdown, rich_tables
+from experiments.reports.tables import latex, legend, markdown, rich_tables, with_display_names
+from experiments.runs.measure import Measure
 from experiments.runs.ownership import owned
 from experiments.studies import STUDIES
 from experiments.studies.study import Study, with_settings
@@ -35,7 +37,7 @@ def list_studies() -> None:
     """List the studies; `study NAME` carries one out, and `study NAME --help` shows what can be changed."""
     for study in STUDIES.values():
         count = len(study.entries(study.config))
-        more = ", and more that these lead to" if study.then else ""
+        more = ", and more that these lead to" if study.follow_up else ""
         say(titled(study.name, f"{study.title}; {count} runs{more}"), highlight=False)
         say(f"    {study.question}", highlight=False)
 
@@ -49,19 +51,21 @@ def study_command(study: Study[Any]) -> Callable[..., None]:
         runs: Path = RUNS,
         workers: int | None = None,
         dry_run: bool = False,
+        measures: tuple[str, ...] = (),
     ) -> None:
+        shown = chosen_columns(measures, config.imports)
         entries = study.entries(config)
         refuse_idle(config, study.config, entries)
         _introduce(study)
         if dry_run:
             check_comparison(entries, study.baseline, workers)
             show_plan(entries)
-            if study.then:
+            if study.follow_up:
                 say("what follows depends on these runs")
             return
         places = OutputPaths(tables=out or Path("results/studies") / study.name, runs=runs, workers=workers)
         with owned(places.tables):
-            _carry_out_all(study, config, places)
+            _carry_out_all(study, config, places, shown)
 
     command.__annotations__["config"] = type(study.config)
     command.__doc__ = f"""{study.title}.
@@ -76,17 +80,18 @@ def study_command(study: Study[Any]) -> Callable[..., None]:
         runs: The folder of the runs, which studies share; finished runs in it are reused.
         workers: Runs at once; by default as many as fit the cores, one on a GPU.
         dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
+        measures: Columns of the table, such as final_accuracy nll; CSV files have all measures.
     """
     return command
 
 
-def _carry_out_all(study: Study[Any], config: Any, first: OutputPaths) -> None:
-    """A study, and those that its runs lead to."""
-    finished = _carry_out(study, config, first)
-    while study.then is not None:
-        study = study.then(config, finished)
+def _carry_out_all(study: Study[Any], config: Any, first: OutputPaths, shown: tuple[Measure, ...]) -> None:
+    """A study and its follow-ups."""
+    finished = _carry_out(study, config, first, shown)
+    while study.follow_up is not None:
+        study = study.follow_up(config, finished)
         _introduce(study)
-        finished = _carry_out(study, config, replace(first, tables=first.tables / study.name))
+        finished = _carry_out(study, config, replace(first, tables=first.tables / study.name), shown)
 
 
 def _introduce(study: Study[Any]) -> None:
@@ -94,11 +99,11 @@ def _introduce(study: Study[Any]) -> None:
     say(f"{study.question}\npublished: {study.published}", highlight=False)
 
 
-def _carry_out(study: Study[Any], config: Any, places: OutputPaths) -> pd.DataFrame:
+def _carry_out(study: Study[Any], config: Any, places: OutputPaths, shown: tuple[Measure, ...]) -> pd.DataFrame:
     """One step: its runs, tables and figures."""
     entries = study.entries(config)
     introduction = f"# {study.title}\n\n{study.question}\n\nPublished: {study.published}"
-    runs = run_and_report(entries, study.baseline, places, study.measures, introduction)
+    runs = run_and_report(entries, study.baseline, places, study.measures, introduction, shown=shown)
     known = with_settings(runs, entries)
     for name, table in study.tables(known).items():
         _write_table(table, places.tables / name)
@@ -110,11 +115,12 @@ def _write_table(table: pd.DataFrame, place: Path) -> None:
     """As Markdown, LaTeX and CSV, and on the terminal."""
     command = f"python -m experiments {shlex.join(sys.argv[1:])}"
     explained = f"{legend(table)} " if "contender" in table else ""
-    write_text(place.with_suffix(".md"), f"{markdown(table)}\n\n{explained}Made by `{command}`.\n")
-    write_text(place.with_suffix(".tex"), latex(table))
+    named = with_display_names(table)
+    write_text(place.with_suffix(".md"), f"{markdown(named)}\n\n{explained}Made by `{command}`.\n")
+    write_text(place.with_suffix(".tex"), latex(named))
     replace_file(place.with_suffix(".csv"), lambda aside: table.to_csv(aside, index=False))
     say("")
-    show(*(rich_tables(table) if "contender" in table else [_plain(table)]))
+    show(*(rich_tables(table) if "contender" in table else [_plain(named)]))
     say(f"table {place.with_suffix('.md')}")
 
 

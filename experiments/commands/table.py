@@ -13,6 +13,7 @@ from cls_env.command_line.errors import DEBUG_HELP
 from cls_env.datasets.files.load_report import report_lines
 from cls_env.specification import lookup
 from experiments.commands.catalogue import methods_table, modules_table, objectives_table, unfit_lines
+from experiments.commands.columns import chosen_columns
 from experiments.commands.rl import rl_command
 from experiments.commands.study import list_studies, study_command
 from experiments.comparisons.compare import (
@@ -70,7 +71,11 @@ def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = Fals
 
 
 def compare_command(
-    config: CompareConfig, out: Path | None = None, workers: int | None = None, dry_run: bool = False
+    config: CompareConfig,
+    out: Path | None = None,
+    workers: int | None = None,
+    dry_run: bool = False,
+    measures: tuple[str, ...] = (),
 ) -> None:
     """Compare objectives over label noise and seeds: the main job.
 
@@ -79,12 +84,18 @@ def compare_command(
         out: The comparison's folder; by default results/compare/<images>. Finished runs in it are reused.
         workers: Runs at once; by default as many as fit the cores, one on a GPU.
         dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
+        measures: Columns of the table, such as final_accuracy nll; CSV files have all measures.
     """
-    _compare(config, CompareConfig(), out or Path("results/compare") / config.data_name, workers, dry_run)
+    places = _places(out or Path("results/compare") / config.data_name, workers)
+    _compare(config, CompareConfig(), places, dry_run, measures)
 
 
 def bounds_command(
-    config: BoundsConfig, out: Path | None = None, workers: int | None = None, dry_run: bool = False
+    config: BoundsConfig,
+    out: Path | None = None,
+    workers: int | None = None,
+    dry_run: bool = False,
+    measures: tuple[str, ...] = (),
 ) -> None:
     """Place a sequential learner between its bounds: a frozen random backbone and joint training.
 
@@ -93,7 +104,9 @@ def bounds_command(
         out: The comparison's folder; by default results/bounds/<images>. Finished runs in it are reused.
         workers: Runs at once; by default as many as fit the cores, one on a GPU.
         dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
+        measures: Columns of the table, such as final_accuracy nll; CSV files have all measures.
     """
+    shown = chosen_columns(measures, config.imports)
     entries = bounds_entries(config)
     refuse_idle(config, BoundsConfig(), entries)
     if dry_run:
@@ -102,7 +115,7 @@ def bounds_command(
         return
     folder = out or Path("results/bounds") / config.data_name
     with owned(folder):
-        runs = run_and_report(entries, "sequential", OutputPaths(tables=folder, runs=folder / "runs", workers=workers))
+        runs = run_and_report(entries, "sequential", _places(folder, workers), shown=shown)
         save_and_list_figures({"final_accuracies": final_accuracies(runs)}, folder)
 
 
@@ -177,8 +190,10 @@ def _preset_command(preset: Preset) -> Callable[..., None]:
         out: Path | None = None,
         workers: int | None = None,
         dry_run: bool = False,
+        measures: tuple[str, ...] = (),
     ) -> None:
-        _compare(config, preset.config, out or Path("results/presets") / preset.name, workers, dry_run)
+        places = _places(out or Path("results/presets") / preset.name, workers)
+        _compare(config, preset.config, places, dry_run, measures)
 
     command.__doc__ = f"{preset.title}.\n\n{compare_command.__doc__}"
     return command
@@ -219,15 +234,23 @@ def carry_out_words(words: list[str]) -> None:
         )
 
 
-def _compare(config: CompareConfig, default: CompareConfig, folder: Path, workers: int | None, dry_run: bool) -> None:
+def _places(folder: Path, workers: int | None) -> OutputPaths:
+    """A comparison's folder, which holds its runs too."""
+    return OutputPaths(tables=folder, runs=folder / "runs", workers=workers)
+
+
+def _compare(
+    config: CompareConfig, default: CompareConfig, places: OutputPaths, dry_run: bool, measures: tuple[str, ...]
+) -> None:
     """Compare objectives, with tables and figures in a folder; or show the plan."""
+    shown = chosen_columns(measures, config.imports)
     entries = objective_entries(config)
     baseline = (*config.objectives, "")[0]
     refuse_idle(config, default, entries)
     if dry_run:
-        check_comparison(entries, baseline, workers)
+        check_comparison(entries, baseline, places.workers)
         show_plan(entries)
         return
-    with owned(folder):
-        runs = run_and_report(entries, baseline, OutputPaths(tables=folder, runs=folder / "runs", workers=workers))
-        save_and_list_figures(comparison_figures(runs, make_stream(entries[0].config)), folder)
+    with owned(places.tables):
+        runs = run_and_report(entries, baseline, places, shown=shown)
+        save_and_list_figures(comparison_figures(runs, make_stream(entries[0].config)), places.tables)

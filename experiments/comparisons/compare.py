@@ -19,8 +19,9 @@ from experiments.comparisons.native_size import size_warning
 from experiments.config.builders import check
 from experiments.console import say, show
 from experiments.reports.figures import save_figures
-from experiments.reports.tables import SHOWN, rich_tables, write_report
+from experiments.reports.tables import DEFAULT_COLUMNS, rich_tables, write_report
 from experiments.reports.terminal import compute, plan_lines
+from experiments.runs.measure import Measure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +43,10 @@ def run_and_report(
     entries: Sequence[Entry],
     baseline: str,
     places: OutputPaths,
-    measures: Sequence[str] = SHOWN,
+    measures: Sequence[Measure] = DEFAULT_COLUMNS,
     introduction: str = "",
     job: Job | None = None,
+    shown: Sequence[Measure] = (),
 ) -> pd.DataFrame:
     """Run what is not finished yet, write the tables and print them.
 
@@ -52,9 +54,10 @@ def run_and_report(
         entries: The runs.
         baseline: The contender from whom the others are subtracted.
         places: Where the results go.
-        measures: Of the table.
+        measures: Columns of `summary.csv`.
         introduction: Markdown above the table in `table.md`.
         job: What is run; by default an objective on a stream.
+        shown: Columns of the printed, Markdown and LaTeX tables; by default `measures`.
 
     Returns:
         One row a run, as `run_all` returns them.
@@ -66,7 +69,7 @@ def run_and_report(
     check_comparison(entries, baseline, places.workers)
     runs = run_all(entries, places.runs, places.workers, job)
     command = f"python -m experiments {shlex.join(sys.argv[1:])}"
-    table = write_report(runs, baseline, places.tables, command, measures, introduction)
+    table = write_report(runs, baseline, places.tables, command, measures, introduction, shown)
     seeds = len({entry.config.seed for entry in entries})
     spread = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
     say(f"\n{entries[0].config.data_name}: {len(entries)} runs, {spread}")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cls_env import TaskStream
 from experiments.files import replace_file
-from experiments.reports.tables import label_of
+from experiments.reports.display_names import display_name
 from experiments.runs.run_folder import RunFolder
 
 COLOURS = (
@@ -90,7 +90,7 @@ def final_accuracies(runs: pd.DataFrame) -> Figure:
         axes.barh(position, values.mean(), color=COLOURS[position % len(COLOURS)], alpha=0.6)
         axes.plot(values, [position] * len(values), "k.", alpha=0.7)
         axes.text(values.max() + 1.5, position, f"{values.mean():.1f}", va="center")
-    axes.set_yticks(range(runs["contender"].nunique()), [label_of(name) for name in runs["contender"].unique()])
+    axes.set_yticks(range(runs["contender"].nunique()), [display_name(name) for name in runs["contender"].unique()])
     axes.set(xlim=(0, 105), xlabel="final accuracy on all classes, %")
     axes.invert_yaxis()
     return figure
@@ -106,10 +106,10 @@ def accuracy_curves(runs: pd.DataFrame) -> Figure:
             curves = 100 * np.array(group["accuracy_curve"].tolist())
             tasks = np.arange(1, curves.shape[1] + 1)
             mean, spread = curves.mean(axis=0), curves.std(axis=0, ddof=1 if len(curves) > 1 else 0)
-            label = f"{label_of(contender)}  A_T {mean[-1]:.1f} %"
+            label = f"{display_name(contender)}  A_T {mean[-1]:.1f} %"
             axes.plot(tasks, mean, color=colour, linestyle=line, marker="o", markersize=4, label=label)
             axes.fill_between(tasks, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
-        axes.set(title=condition, xlabel="tasks learned", xticks=tasks)
+        axes.set(title=display_name(condition), xlabel="tasks learned", xticks=tasks)
         axes.legend(frameon=False, loc="lower left")
         axes.grid(alpha=0.25)
     panels[0].set_ylabel("accuracy on all classes seen, %")
@@ -138,7 +138,7 @@ def accuracy_matrices(runs: pd.DataFrame) -> Figure:
                         axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=8)
             ticks = range(len(matrix))
             axes.set(
-                title=f"{label_of(contender)}, {condition}",
+                title=f"{display_name(contender)}\n{display_name(condition)}",
                 xlabel="tested on task",
                 ylabel="after task",
                 xticks=ticks,
@@ -154,7 +154,7 @@ def accuracy_matrices(runs: pd.DataFrame) -> Figure:
 def output_entropy(runs: pd.DataFrame) -> Figure:
     """Entropy of the policy over the current task's classes while it trains; every task starts near-uniform."""
     look = styles(runs["contender"])
-    columns = legend_columns(map(label_of, look))
+    columns = legend_columns(map(display_name, look))
     figure, panels = _panels(runs, height=3.2 + 0.22 * -(-len(look) // columns), sharey=True)
     tasks = 0
     for axes, (condition, here) in zip(panels, _conditions(runs), strict=True):
@@ -166,9 +166,9 @@ def output_entropy(runs: pd.DataFrame) -> Figure:
             tasks = len(entropy)
             for task, values in enumerate(entropy):
                 progress = task + np.linspace(0, 1, len(values))
-                label = None if task else label_of(contender)
+                label = None if task else display_name(contender)
                 axes.plot(progress, values, color=colour, linestyle=line, linewidth=1.2, label=label)
-        axes.set(title=condition, xlabel="task, from its first to its last gradient step")
+        axes.set(title=display_name(condition), xlabel="task, from its first to its last gradient step")
         axes.set_xticks(np.arange(tasks) + 0.5, [str(task + 1) for task in range(tasks)])
         axes.grid(alpha=0.25)
     panels[0].set(ylabel="output entropy, nats", ylim=(0, None))
@@ -200,7 +200,7 @@ def choices(runs: pd.DataFrame, stream: TaskStream, images_per_task: int = 2) ->
     last = ("after the last", f"after_task_{len(stream.tasks) - 1}")
     lines = [("test image", None, "")]
     for contender, path in zip(here["contender"], here["folder"], strict=True):
-        lines += [(f"{label_of(contender)}: {title}", path, moment) for title, moment in (*moments, last)]
+        lines += [(f"{display_name(contender)}: {title}", path, moment) for title, moment in (*moments, last)]
     figure = Figure(figsize=(1.6 + 0.72 * len(picked), 0.76 * len(lines) + 0.3), layout="constrained")
     grid = figure.subplots(len(lines), len(picked), squeeze=False)
     for row, (title, path, moment) in zip(grid, lines, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +13,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from experiments.files import replace_file, write_text
+from experiments.reports.display_names import display_name, short_name
 from experiments.reports.statistics import FEWEST_FOR_BOOTSTRAP, Interval, by_seed, paired_difference, statistics_table
-
-MEASURES = {
-    "final_accuracy": ("A_T %", 100.0),
-    "average_accuracy": ("avg. A %", 100.0),
-    "forgetting": ("forgetting", 100.0),
-    "task_aware_accuracy": ("task named %", 100.0),
-    "final_accuracy_over_images": ("A_T images %", 100.0),
-    "test_entropy": ("entropy", 1.0),
-    "task_test_entropy": ("within task", 1.0),
-    "train_entropy": ("in training", 1.0),
-    "validation_accuracy": ("validation %", 100.0),
-    "validation_accuracy_clean": ("true labels %", 100.0),
-    "train_accuracy_clean": ("clean %", 100.0),
-    "train_accuracy_flipped": ("memorised %", 100.0),
-    "train_recovered": ("recovered %", 100.0),
-    "parameter_distance": ("moved", 1.0),
-    "mean_regret": ("regret %", 100.0),
-    "training_seconds": ("seconds", 1.0),
-    "ece": ("ECE %", 100.0),
-    "nll": ("NLL", 1.0),
-}
-"""Heading of a measure's column, and what its numbers are multiplied by there: 100 for shares."""
+from experiments.runs.measure import Measure
+from experiments.runs.measures import columns
 
 LEGEND = (
     "Mean ± standard deviation over seeds; differences are paired by seed, with Student's 95 % interval, not corrected "
@@ -53,69 +34,68 @@ EXPLANATIONS = {
     P: f"{P}: of the paired t-test, not corrected.",
     P_HOLM: f"{P_HOLM}: corrected for all differences of the table by Holm's method.",
 }
-"""What a column means, for the tables that have it."""
+"""What a column means, for tables that have it."""
 
-SHOWN = (
-    "final_accuracy",
-    "average_accuracy",
-    "forgetting",
-    "task_aware_accuracy",
-    "ece",
-    "test_entropy",
+DEFAULT_COLUMNS = columns(
+    "final_accuracy", "average_accuracy", "forgetting", "task_aware_accuracy", "ece", "test_entropy"
 )
-"""The measures of a comparison's table; the first is the one whose differences are shown."""
+"""Measures of a comparison's table by default; differences are of the first."""
+NAMED = ("condition", "contender", "method and objective", "method", "objective")
+"""Columns of tables that hold ids."""
 ROUNDING = 1e-5
 """Two shares that differ by less are the same: `runs.csv` has six digits."""
+_BASELINE = re.compile(r"(?<=^vs ).+(?= \[95 %\]$)")
 
 
-def summary_table(runs: pd.DataFrame, baseline: str, measures: Sequence[str] = SHOWN) -> pd.DataFrame:
-    """A row for each condition and contender, as text.
+def summary_table(runs: pd.DataFrame, baseline: str, measures: Sequence[Measure] = DEFAULT_COLUMNS) -> pd.DataFrame:
+    """Summarize the runs: a row for each condition and contender, as text.
 
     Args:
         runs: One row a run, as `run_all` returns them.
-        baseline: The contender from whom the others' first measure is subtracted, seed by seed.
-        measures: Keys of `MEASURES`; one that no run has, such as of flipped labels where none are, is left empty.
-            The accuracy over images stands beside A_T where the two differ.
+        baseline: The contender whose first measure is subtracted from that of the others, seed by seed.
+        measures: The columns. A measure that no run has is left empty. The accuracy over images is added after A_T if
+            the two differ.
 
     Returns:
-        Mean and standard deviation over seeds of each measure (accuracies and forgetting in points, entropies in
-        nats), and the paired difference of the first with its 95 % interval.
+        Mean and standard deviation over seeds of each measure, times its factor, and the paired difference of the first
+        measure with its 95 % interval.
     """
     rows = []
     measures = _with_accuracy_over_images(runs, measures)
-    runs = runs.reindex(columns=list(dict.fromkeys([*runs.columns, *measures])))
+    first = measures[0]
+    runs = runs.reindex(columns=list(dict.fromkeys([*runs.columns, *(measure.name for measure in measures)])))
     for condition in runs["condition"].unique():
         here = runs[runs["condition"] == condition]
         reference = by_seed(here, baseline)
         for contender in here["contender"].unique():
             group = by_seed(here, contender)
             row = {"condition": condition, "contender": contender, "seeds": str(len(group))}
-            row |= {MEASURES[key][0]: _spread(group[key].dropna(), MEASURES[key][1]) for key in measures}
-            factor = MEASURES[measures[0]][1]
-            difference = paired_difference(factor * group[measures[0]], factor * reference[measures[0]])
-            row[f"vs {baseline} [95 %]"] = "" if contender == baseline else _signed(difference)
+            row |= {each.heading: _spread(group[each.name].dropna(), each.factor) for each in measures}
+            difference = paired_difference(first.factor * group[first.name], first.factor * reference[first.name])
+            itself_or_nothing = contender == baseline or np.isnan(difference.mean)
+            row[f"vs {baseline} [95 %]"] = "" if itself_or_nothing else _signed(difference)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _with_accuracy_over_images(runs: pd.DataFrame, measures: Sequence[str]) -> list[str]:
-    """The measures, with the accuracy over images after A_T where the two differ in any run."""
-    over_images, over_tasks = "final_accuracy_over_images", "final_accuracy"
-    if over_images not in runs or over_tasks not in measures or over_images in measures:
+def _with_accuracy_over_images(runs: pd.DataFrame, measures: Sequence[Measure]) -> list[Measure]:
+    """The measures, with the accuracy over images after A_T if the two differ in any run."""
+    over_tasks, over_images = columns("final_accuracy", "final_accuracy_over_images")
+    if over_images.name not in runs or over_tasks not in measures or over_images in measures:
         return list(measures)
-    apart = (runs[over_images].astype(float) - runs[over_tasks]).abs() > ROUNDING  # never where a run has none
+    apart = (runs[over_images.name].astype(float) - runs[over_tasks.name]).abs() > ROUNDING  # NaN if a run has none
     place = list(measures).index(over_tasks) + 1
     return [*measures[:place], *([over_images] if apart.any() else []), *measures[place:]]
 
 
 def _signed(difference: Interval) -> str:
-    """A difference with its interval where it has one; what rounds to nothing is +0.0."""
+    """A difference with its interval, if it has one; what rounds to zero is +0.0."""
     mean, low, high = (f"{round(end, 1) + 0.0:+.1f}" for end in difference)
     return mean if np.isnan(difference.low) else f"{mean} [{low}, {high}]"
 
 
 def _spread(values: pd.Series[float], factor: float) -> str:
-    """Mean ± standard deviation; nothing where no run has the measure."""
+    """Mean ± standard deviation; empty if no run has the measure."""
     if values.empty:
         return ""
     digits = 1 if factor > 1 else 2
@@ -128,65 +108,84 @@ def write_report(
     baseline: str,
     folder: Path,
     command: str,
-    measures: Sequence[str] = SHOWN,
+    measures: Sequence[Measure] = DEFAULT_COLUMNS,
     introduction: str = "",
+    shown: Sequence[Measure] = (),
 ) -> pd.DataFrame:
-    """Write `runs.csv`, `statistics.csv`, `summary.csv`, `table.tex` and `table.md`, and return the table.
+    """Write `runs.csv`, `statistics.csv`, `summary.csv`, `table.tex` and `table.md`.
 
     Args:
         runs: One row a run, as `run_all` returns them.
-        baseline: The contender from whom the others are subtracted.
+        baseline: The contender that is subtracted from the others.
         folder: Where the files go.
         command: What made them; `table.md` names it.
-        measures: Keys of `MEASURES`, for the table.
+        measures: Columns of `summary.csv`. The other CSV files have all measures.
         introduction: Markdown above the table.
+        shown: Columns of `table.tex`, `table.md` and the table that is returned; by default `measures`.
+
+    Returns:
+        The table for the terminal, with ids.
     """
-    table = summary_table(runs, baseline, measures)
     lists = [column for column in runs if runs[column].map(lambda value: isinstance(value, list)).any()]
     details = runs.drop(columns=[*lists, "folder"], errors="ignore")
     replace_file(folder / "runs.csv", lambda aside: details.to_csv(aside, index=False, float_format="%.6g"))
     numbers = statistics_table(runs, baseline)
     replace_file(folder / "statistics.csv", lambda aside: numbers.to_csv(aside, index=False, float_format="%.6g"))
-    replace_file(folder / "summary.csv", lambda aside: table.to_csv(aside, index=False))
-    full = with_tests(table, numbers, measures[0])
+    summary = summary_table(runs, baseline, measures)
+    replace_file(folder / "summary.csv", lambda aside: summary.to_csv(aside, index=False))
+    table = summary_table(runs, baseline, shown) if shown else summary
+    full = with_display_names(with_tests(table, numbers, (shown or measures)[0]))
     write_text(folder / "table.tex", latex(full))
     above = f"{introduction}\n\n" if introduction else ""
     write_text(folder / "table.md", f"{above}{markdown(full)}\n\n{legend(full)} Made by `{command}`.\n")
     return table
 
 
-def with_tests(table: pd.DataFrame, numbers: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """The table with three columns more: the interval of its first measure, and the test's p, as it is and corrected.
+def with_tests(table: pd.DataFrame, numbers: pd.DataFrame, measure: Measure) -> pd.DataFrame:
+    """Add three columns: the interval of the first measure, and the p of the paired t-test, plain and corrected.
 
     Args:
         table: Of `summary_table`.
         numbers: Of `statistics_table`, of the same runs.
-        measure: The key of the table's first measure.
+        measure: The table's first measure.
     """
-    title, factor = MEASURES[measure]
-    of = numbers[numbers["measure"] == measure].set_index(["condition", "contender"])
-    cells = list(zip(table["condition"], table["contender"], strict=True))
-    ends = [(factor * of.loc[cell, "low"], factor * of.loc[cell, "high"]) for cell in cells]
-    intervals = ["" if np.isnan(low) else f"[{low:.1f}, {high:.1f}]" for low, high in ends]
+    of = numbers[numbers["measure"] == measure.name].set_index(["condition", "contender"])
+    of = of.reindex(pd.MultiIndex.from_frame(table[["condition", "contender"]]))  # NaN if no run has the measure
+    ends = measure.factor * of[["low", "high"]]
     full = table.copy()
-    full.insert(list(table.columns).index(title) + 1, INTERVAL, intervals)
-    full[P] = [_p_value(of.loc[cell, "p"]) for cell in cells]
-    full[P_HOLM] = [_p_value(of.loc[cell, "p_holm"]) for cell in cells]
+    full.insert(
+        list(table.columns).index(measure.heading) + 1,
+        INTERVAL,
+        ["" if np.isnan(low) else f"[{low:.1f}, {high:.1f}]" for low, high in ends.itertuples(index=False)],
+    )
+    full[P] = [_p_value(p) for p in of["p"]]
+    full[P_HOLM] = [_p_value(p) for p in of["p_holm"]]
     return full
 
 
+def with_display_names(table: pd.DataFrame, name: Callable[[str], str] = display_name) -> pd.DataFrame:
+    """Replace the ids in a table, and in the heading of its differences, by display names.
+
+    Args:
+        table: A table with any of the columns `NAMED`.
+        name: Makes the display name of an id or a label.
+    """
+    named = {column: table[column].map(name) for column in NAMED if column in table}
+    return table.assign(**named).rename(columns=lambda column: _BASELINE.sub(lambda found: name(found[0]), column))
+
+
 def _p_value(p: float) -> str:
-    """To three digits; nothing where there was no test."""
+    """Three digits; empty if there was no test."""
     return "" if np.isnan(p) else f"{p:.3f}" if p >= 0.0005 else "<0.001"
 
 
 def legend(table: pd.DataFrame) -> str:
-    """What the cells of a table of contenders are, in words, and what those of its columns mean that need it."""
+    """What the numbers of a table of contenders are, and what its less common columns mean."""
     return " ".join([LEGEND, *(words for column, words in EXPLANATIONS.items() if column in table)])
 
 
 def markdown(table: pd.DataFrame) -> str:
-    r"""A GitHub table; a bar in a name does not end its cell, nor a line break the row.
+    r"""A GitHub table; bars and line breaks in names are escaped.
 
     >>> print(markdown(pd.DataFrame({"contender": ["a|b"]})))
     | contender |
@@ -202,32 +201,21 @@ def _cell(value: Any) -> str:
 
 
 def latex(table: pd.DataFrame) -> str:
-    """A LaTeX tabular with the rules of the booktabs package; special characters are escaped, signs typeset."""
+    """A LaTeX tabular for the booktabs package; special characters are escaped, signs are typeset."""
     style = table.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
     text = style.to_latex(hrules=True).replace("±", r"$\pm$").replace("<", "$<$")
     return re.sub(r"(?<=[ \[])-(?=\d)", "$-$", text)
 
 
 def rich_tables(table: pd.DataFrame) -> list[Table]:
-    """The same for the terminal: a table for each condition, and contenders by their short labels."""
-    columns = [column for column in table.columns if column not in ("condition", "seeds")]
-    short = table.assign(contender=table["contender"].map(label_of))
+    """The table for the terminal: one for each condition, with short names."""
     shown = []
-    for condition, group in short.groupby("condition", sort=False):
+    for condition, group in with_display_names(table, short_name).groupby("condition", sort=False):
         style: dict[str, Any] = {"box": SIMPLE_HEAD, "show_edge": False, "padding": 0}
         shown.append(Table(title=f"\n{condition}", title_justify="left", **style))
-        for column in columns:
+        rows = group.drop(columns=["condition", "seeds"])
+        for column in rows.columns:
             shown[-1].add_column(column, no_wrap=True)
-        for row in group[columns].itertuples(index=False):
+        for row in rows.itertuples(index=False):
             shown[-1].add_row(*map(str, row))
     return shown
-
-
-def label_of(contender: str) -> str:
-    """A specification without the names of its parameters; other names as they are.
-
-    >>> label_of("reinforce:samples=1,baseline=running-mean"), label_of("ce")
-    ('reinforce 1, running-mean', 'ce')
-    """
-    name, colon, parameters = contender.partition(":")
-    return f"{name} {', '.join(re.findall(r'=([^,]+)', parameters))}" if colon else contender

@@ -1,4 +1,4 @@
-"""The algorithms that are compared, each an entry of one table, and how they are made alike."""
+"""The algorithms that are compared: a table, and how an algorithm is made for a run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import gymnasium as gym
 import torch
 from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import BasePolicy
 
 from agents import EPG, GymnasiumVecEnv, ImageReplayBuffer, LinearBandit, Reinforce, ValueBandit
 from agents.algorithms.one_step import OneStepAlgorithm
@@ -23,19 +24,24 @@ from experiments.config.builders import policy_entries
 from experiments.rl.config import AlgorithmRun
 
 SET_ALIKE = ("policy", "env", "learning_rate", "batch_size", "policy_kwargs", "seed", "device")
-"""Arguments that are the run's, equal for all algorithms."""
+"""Arguments that the run sets, for all algorithms alike."""
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """An entry of the comparison.
+    """An algorithm of the comparison.
+
+    Add one of your own by `ALGORITHMS["name"] = Algorithm(...)` in a module that `--imports` names.
 
     Attributes:
-        kind: The class.
-        title: What it is, for lists and figures.
-        arguments: Constructor arguments, which a specification may change.
-        feedback: What the environment tells: `"full"`, or `"bandit"`, the reward of the chosen action alone.
-        outputs_policy: Whether the network gives logits of a policy, whose entropy means something.
+        kind: The class, one of `agents` or of SB3's kind.
+        title: Description for lists.
+        arguments: Constructor arguments. A specification such as `ppo:n_epochs=10` overrides them.
+        feedback: `"full"`, or `"bandit"`: the reward of the chosen action alone.
+        outputs_policy: Whether the network's outputs are logits of a policy, so that their entropy is meaningful.
+        policy: Policy class of SB3's kind of algorithms, made by `TaskPolicyMixin`; those of `agents` use `ViTPolicy`.
+        policy_arguments: Entries of `policy_kwargs` that override those of the run.
+        takes_batch_size: Whether the constructor has an argument `batch_size`.
     """
 
     kind: Callable[..., BaseAlgorithm]
@@ -43,52 +49,40 @@ class Algorithm:
     arguments: dict[str, Any] = field(default_factory=dict)
     feedback: str = "bandit"
     outputs_policy: bool = True
+    policy: type[BasePolicy] = ViTActorCriticPolicy
+    policy_arguments: dict[str, Any] = field(default_factory=dict)
+    takes_batch_size: bool = True
 
     @property
     def one_step(self) -> type[OneStepAlgorithm] | None:
-        """The class, where it is one of ours."""
+        """The class, if it is one of `agents`."""
         ours = isinstance(self.kind, type) and issubclass(self.kind, OneStepAlgorithm)
         return cast(type[OneStepAlgorithm], self.kind) if ours else None
 
 
-def _one_step(
-    run: AlgorithmRun, algorithm: Algorithm, env: GymnasiumVecEnv, arguments: dict[str, Any]
-) -> BaseAlgorithm:
-    entries = policy_entries(run)
-    if algorithm.kind is LinearBandit:
-        entries["peft"] = "none"
-    return algorithm.kind(
-        "ViTPolicy",
-        env,
-        learning_rate=run.learning_rate,
-        batch_size=run.batch_size,
-        freeze_fraction=run.freeze_fraction,
-        policy_kwargs=entries,
-        seed=run.seeds.agent,
-        device=run.device,
-        **arguments,
-    )
+def _one_step_arguments(run: AlgorithmRun, algorithm: Algorithm) -> dict[str, Any]:
+    return {
+        "policy": "ViTPolicy",
+        "freeze_fraction": run.freeze_fraction,
+        "policy_kwargs": policy_entries(run) | algorithm.policy_arguments,
+        "seed": run.seeds.agent,
+    }
 
 
-def _of_sb3(run: AlgorithmRun, algorithm: Algorithm, env: GymnasiumVecEnv, arguments: dict[str, Any]) -> BaseAlgorithm:
+def _sb3_arguments(run: AlgorithmRun, algorithm: Algorithm) -> dict[str, Any]:
     seeds = AgentSeeds.of(run.seeds.agent)
     entries = {name: value for name, value in policy_entries(run).items() if name in ENTRIES}
-    features = entries | {"backbone_seed": seeds.backbone, "peft_seed": seeds.peft}
-    return algorithm.kind(
-        ViTQPolicy if algorithm.kind is DQN else ViTActorCriticPolicy,
-        env,
-        learning_rate=run.learning_rate,
-        policy_kwargs={
-            "features_extractor_kwargs": features,
+    return {
+        "policy": algorithm.policy,
+        "policy_kwargs": {
+            "features_extractor_kwargs": entries | {"backbone_seed": seeds.backbone, "peft_seed": seeds.peft},
             "head_seed": seeds.head,
             "optimizer_class": torch.optim.Adam,
             "optimizer_kwargs": {},
-        },
-        seed=seeds.actions % 2**31,
-        device=run.device,
-        **({} if algorithm.kind is A2C else {"batch_size": run.batch_size}),
-        **arguments,
-    )
+        }
+        | algorithm.policy_arguments,
+        "seed": seeds.actions % 2**31,
+    }
 
 
 ALGORITHMS: dict[str, Algorithm] = {
@@ -98,7 +92,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "reinforce": Algorithm(Reinforce, "REINFORCE"),
     "reinforce-baseline": Algorithm(Reinforce, "REINFORCE, mean reward", {"baseline": "running-mean"}),
     "ppo": Algorithm(PPO, "PPO of SB3", {"n_steps": 5, "n_epochs": 4}),
-    "a2c": Algorithm(A2C, "A2C of SB3", {"n_steps": 1, "use_rms_prop": False}),
+    "a2c": Algorithm(A2C, "A2C of SB3", {"n_steps": 1, "use_rms_prop": False}, takes_batch_size=False),
     "dqn": Algorithm(
         DQN,
         "DQN of SB3",
@@ -111,11 +105,20 @@ ALGORITHMS: dict[str, Algorithm] = {
             "exploration_fraction": 0.5,
         },
         outputs_policy=False,
+        policy=ViTQPolicy,
     ),
     "epsilon-greedy": Algorithm(ValueBandit, "values, epsilon-greedy", outputs_policy=False),
     "boltzmann": Algorithm(ValueBandit, "values, Boltzmann", {"exploration": "boltzmann"}, outputs_policy=False),
-    "linucb": Algorithm(LinearBandit, "LinUCB, frozen features", outputs_policy=False),
-    "thompson": Algorithm(LinearBandit, "Thompson, frozen features", {"rule": "thompson"}, outputs_policy=False),
+    "linucb": Algorithm(
+        LinearBandit, "LinUCB, frozen features", outputs_policy=False, policy_arguments={"peft": "none"}
+    ),
+    "thompson": Algorithm(
+        LinearBandit,
+        "Thompson, frozen features",
+        {"rule": "thompson"},
+        outputs_policy=False,
+        policy_arguments={"peft": "none"},
+    ),
 }
 
 
@@ -145,8 +148,16 @@ def make_algorithm(run: AlgorithmRun, stream: TaskStream) -> BaseAlgorithm:
     env = gym.make_vec(
         "cls_env/ClassIncremental-v0", num_envs=run.batch_size, dataset=stream, feedback=algorithm.feedback
     )
-    make = _one_step if algorithm.one_step else _of_sb3
+    own = _one_step_arguments(run, algorithm) if algorithm.one_step else _sb3_arguments(run, algorithm)
+    size = {"batch_size": run.batch_size} if algorithm.takes_batch_size else {}
     try:
-        return make(run, algorithm, GymnasiumVecEnv(env), arguments)
-    except (AssertionError, TypeError) as error:  # of stable-baselines3, of values that it does not take
+        return algorithm.kind(
+            env=GymnasiumVecEnv(env),
+            learning_rate=run.learning_rate,
+            device=run.device,
+            **size,
+            **own,
+            **arguments,
+        )
+    except (AssertionError, TypeError) as error:  # of SB3, for values that it does not accept
         raise ValueError(f"algorithm {run.algorithm!r}: {one_line(error)}") from error

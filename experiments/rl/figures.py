@@ -14,11 +14,11 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from experiments.files import reading
+from experiments.reports.display_names import display_name
 from experiments.reports.figures import INTERVALS, accuracy_matrices, styles
 from experiments.reports.statistics import mean_interval
-from experiments.reports.tables import label_of
 from experiments.rl.algorithms import find_algorithm
-from experiments.rl.runner import CURVE, CurvePoint
+from experiments.rl.curve import CURVE, CurvePoint
 
 COSTS = {
     "env_steps": "environment steps (images)",
@@ -78,7 +78,7 @@ def against_cost(curves: Curves, measure: str, title: str, factor: float) -> Fig
             for name in names:
                 spent = curves[name][cost].mean(axis=0)
                 if spent[-1] > 0:
-                    _line(axes, spent, factor * curves[name][measure], look[name], label_of(name))
+                    _line(axes, spent, factor * curves[name][measure], look[name], display_name(name))
             axes.grid(alpha=0.25)
         _mark_tasks(row[0], curves)
         row[0].set_ylabel(title)
@@ -104,7 +104,9 @@ def entropies(curves: Curves) -> Figure:
     for axes, (measure, title) in zip(panels, words.items(), strict=True):
         for algorithm, columns in curves.items():
             if find_algorithm(algorithm)[0].outputs_policy:
-                _line(axes, columns["env_steps"].mean(axis=0), columns[measure], look[algorithm], label_of(algorithm))
+                _line(
+                    axes, columns["env_steps"].mean(axis=0), columns[measure], look[algorithm], display_name(algorithm)
+                )
         axes.set(xlabel=COSTS["env_steps"], ylabel="entropy, nats", title=title)
         axes.grid(alpha=0.25)
         _mark_tasks(axes, curves)
@@ -128,7 +130,7 @@ def forgetting_bars(runs: pd.DataFrame) -> Figure:
             axes.plot(values, [row] * len(values), "k.", alpha=0.6)
         axes.set(xlabel=words)
         axes.grid(alpha=0.25, axis="x")
-    panels[0].set_yticks(range(len(names)), [label_of(name) for name in names])
+    panels[0].set_yticks(range(len(names)), [display_name(name) for name in names])
     panels[0].invert_yaxis()
     return figure
 

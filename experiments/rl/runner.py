@@ -1,10 +1,9 @@
-"""One run: an algorithm learns a stream task by task, and is tested several times within each."""
+"""One run: an algorithm learns a stream task by task, and is evaluated several times within each task."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, cast
 
 import gymnasium as gym
@@ -15,143 +14,34 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
 from agents.algorithms.one_step import OneStepAlgorithm
-from agents.evaluation import Classifier, TaskEvaluation, evaluate_tasks
+from agents.evaluation import Classifier, evaluate_tasks
 from agents.networks.backbone import create_backbone, weights_hash
 from agents.networks.config import AgentSeeds
 from agents.sb3.task_by_task import TaskByTask
 from cls_env import TaskStream
-from experiments.comparisons.entries import Entry, Job
+from experiments.comparisons.entries import LEARNING, Entry, Job
 from experiments.config.builders import check, input_size, make_stream, task_images
 from experiments.files import replace_file, write_json
 from experiments.rl.algorithms import find_algorithm, make_algorithm
 from experiments.rl.config import AlgorithmRun
-from experiments.runs.measures import refuse_absurd
-from experiments.runs.metrics import (
-    accuracy_curve,
-    accuracy_over_images_curve,
-    average_accuracy,
-    final_accuracy,
-    forgetting,
-)
+from experiments.rl.curve import CURVE, EvaluationCallback
+from experiments.rl.measures import ALGORITHM_MEASURES, FinishedAlgorithm, measure_algorithm
+from experiments.runs.measure import refuse_absurd
 from experiments.runs.protocol import circumstances
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import TEST_BATCH, Listener
 
-CURVE = "curve.csv"
 LARGEST_WEIGHT = 1e6
-"""No weight of a policy that learns comes near it."""
-DEFINITIONS = {
-    "mean_regret": "mean over all training episodes of (best reward of any action - reward of the action taken)",
-    "env_steps": "images acted on, in all tasks",
-    "gradient_steps": "steps of the optimizer in all tasks",
-    "training_seconds": "wall time of learning, without tests",
-}
-"""Measures beside those of `experiments.runs.metrics`."""
-ENTROPIES = ("entropy", "task_entropy")
-"""Means over test images that a curve keeps."""
-
-
-@dataclass
-class CurvePoint:
-    """A row of `curve.csv`: what had been spent when a test was made, and what it gave.
-
-    Attributes:
-        task: The task being learned.
-        env_steps: Images acted on so far, in all tasks.
-        gradient_steps: Steps of the optimizer so far.
-        seconds: Wall time of learning so far, without tests.
-        regret: Sum over episodes so far of (best reward - reward).
-        accuracy: A_t: mean over the tasks so far, in [0, 1].
-        entropy: Of a softmax over all classes met, on test images, nats.
-        task_entropy: The same over the classes of the image's task.
-    """
-
-    task: int
-    env_steps: int
-    gradient_steps: int
-    seconds: float
-    regret: float
-    accuracy: float
-    entropy: float
-    task_entropy: float
-
-
-@dataclass
-class EvaluationCallback(BaseCallback):
-    """Counts what learning costs, and tests the policy at equal distances within a task.
-
-    Attributes:
-        test: Tests on all tasks up to the one given.
-        tests_per_task: How often.
-        on_images: Told of every step how many images it had.
-        moments: The tests made.
-        last: The answers of the latest.
-        env_steps: Images acted on so far.
-    """
-
-    test: Callable[[int], list[TaskEvaluation]]
-    tests_per_task: int
-    on_images: Listener
-    moments: list[CurvePoint] = field(default_factory=list)
-    last: list[TaskEvaluation] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__init__()
-        self.env_steps = self._gradient_steps = 0
-        self._seconds = 0.0
-
-    def begin_task(self, task: int, images: int) -> None:
-        """Expect a `learn` call on a task's images."""
-        self._task, self._images, self._begun = task, images, self.env_steps
-        self._due = 1
-
-    def _on_training_start(self) -> None:
-        self.model.policy.optimizer.register_step_post_hook(self._count_step)
-        self._resumed = time.perf_counter()
-
-    def _on_step(self) -> bool:
-        count = self.training_env.num_envs
-        self.env_steps += count
-        self.on_images(count)
-        done = self.env_steps - self._begun
-        if done < self._images and done >= self._due * self._images / self.tests_per_task:
-            self._due += 1
-            self._make_test()
-        return True
-
-    def _on_training_end(self) -> None:
-        self._make_test()
-
-    def _count_step(self, *_: object) -> None:
-        self._gradient_steps += 1
-
-    def _make_test(self) -> None:
-        self._seconds += time.perf_counter() - self._resumed
-        was_training = self.model.policy.training
-        self.last = self.test(self._task)
-        self.model.policy.set_training_mode(was_training)
-        mean = {key: float(np.mean([getattr(each, key).mean() for each in self.last])) for key in ENTROPIES}
-        self.moments.append(
-            CurvePoint(
-                task=self._task,
-                env_steps=self.env_steps,
-                gradient_steps=self._gradient_steps,
-                seconds=self._seconds,
-                regret=float(self.training_env.get_attr("total_regret")[0]),
-                accuracy=float(np.mean([each.accuracy for each in self.last])),
-                **mean,
-            )
-        )
-        self._resumed = time.perf_counter()
+"""Weights of a policy that has not diverged stay far below it."""
 
 
 def run_algorithm(config: AlgorithmRun, folder: RunFolder, on_images: Listener = lambda count: None) -> dict[str, Any]:
-    """Carry out a run; a finished one is only read, an interrupted one begins anew.
+    """Carry out a run. A finished run is only read; an interrupted one starts again.
 
     Args:
         config: What to run.
         folder: Where `config.json`, `protocol.json`, `curve.csv`, `accuracy_matrix.csv` and `metrics.json` go.
-        on_images: Told of every step how many images it had.
+        on_images: Called after every step with its number of images.
 
     Returns:
         The contents of `metrics.json`.
@@ -174,58 +64,51 @@ def _run_owned(config: AlgorithmRun, folder: RunFolder, on_images: Listener) -> 
     card = _card(config, stream, model)
     folder.record_protocol(card)
     if folder.finished:
-        on_images(_images(config))
+        on_images(LEARNING.images(config))
         return folder.metrics()
-    write_json(folder.path / "protocol.json", card)  # it begins anew, perhaps with other versions of libraries
+    write_json(folder.path / "protocol.json", card)  # the run starts again, perhaps with other versions of libraries
     test_env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="test")
     policy = cast(Classifier, model.policy)
-    meter = EvaluationCallback(
+    evaluation = EvaluationCallback(
         lambda task: evaluate_tasks(policy, test_env, range(task + 1)), config.tests_per_task, on_images
     )
     matrix = np.full((len(stream.tasks), len(stream.tasks)), np.nan)
     for task in range(len(stream.tasks)):
-        _learn(config, model, task, task_images(config, stream, task), meter)
-        matrix[task, : task + 1] = [test.accuracy for test in meter.last]
-    curve = pd.DataFrame(map(asdict, meter.moments))
+        _learn(config, model, task, task_images(config, stream, task), evaluation)
+        matrix[task, : task + 1] = [test.accuracy for test in evaluation.last]
+    curve = pd.DataFrame(map(asdict, evaluation.points))
     replace_file(folder.path / CURVE, lambda aside: curve.to_csv(aside, index=False, float_format="%.9g"))
     folder.write_matrix(matrix)
-    end = meter.moments[-1]
-    over_images = accuracy_over_images_curve(matrix, np.array([len(test.labels) for test in meter.last]))
-    metrics = {
-        "final_accuracy": final_accuracy(matrix),
-        "average_accuracy": average_accuracy(matrix),
-        "forgetting": forgetting(matrix),
-        "accuracy_curve": accuracy_curve(matrix).tolist(),
-        "final_accuracy_over_images": float(over_images[-1]),
-        "accuracy_over_images_curve": over_images.tolist(),
-        "test_entropy": end.entropy if find_algorithm(config.algorithm)[0].outputs_policy else None,
-        "mean_regret": end.regret / end.env_steps,
-        "env_steps": end.env_steps,
-        "gradient_steps": end.gradient_steps,
-        "training_seconds": round(end.seconds, 2),
-    }
+    metrics = measure_algorithm(
+        FinishedAlgorithm(
+            matrix=matrix,
+            test_images=np.array([len(test.labels) for test in evaluation.last]),
+            end=evaluation.points[-1],
+            outputs_policy=find_algorithm(config.algorithm)[0].outputs_policy,
+        )
+    )
     refuse_absurd(metrics, config.learning_rate)
     write_json(folder.path / "metrics.json", metrics)
     return metrics
 
 
-def _learn(config: AlgorithmRun, model: BaseAlgorithm, task: int, images: int, meter: EvaluationCallback) -> None:
+def _learn(config: AlgorithmRun, model: BaseAlgorithm, task: int, images: int, evaluation: EvaluationCallback) -> None:
     env = model.get_env()
     assert env is not None
     env.seed((config.seeds.batch_order + task) % 2**31)
     env.set_options({"task": task})
-    meter.begin_task(task, images)
-    callbacks: list[BaseCallback] = [meter]
-    if not isinstance(model, OneStepAlgorithm):  # the rules that ours follow by themselves
+    evaluation.begin_task(task, images)
+    callbacks: list[BaseCallback] = [evaluation]
+    if not isinstance(model, OneStepAlgorithm):  # `agents`' own algorithms follow these rules by themselves
         callbacks.insert(0, TaskByTask(config.freeze_fraction))
     try:
         model.learn(images, callback=CallbackList(callbacks), log_interval=10**9)
-    except (ValueError, RuntimeError) as error:  # of PyTorch, which is asked to draw actions from what is no number
+    except (ValueError, RuntimeError) as error:  # of PyTorch, which can't draw actions from NaN
         largest = max(float(tensor.detach().abs().amax()) for tensor in model.policy.parameters() if tensor.numel())
         if isinstance(model, OneStepAlgorithm) or largest < LARGEST_WEIGHT:
             raise
         raise ValueError(
-            f"{config.algorithm} diverged in task {task}, after {meter.env_steps:,} images, with a weight of "
+            f"{config.algorithm} diverged in task {task}, after {evaluation.env_steps:,} images, with a weight of "
             f"{largest:g}: give a smaller --learning-rate than {config.learning_rate:g}"
         ) from error
 
@@ -235,6 +118,7 @@ def _card(config: AlgorithmRun, stream: TaskStream, model: BaseAlgorithm) -> dic
     named = {key: getattr(value, "__name__", value) for key, value in arguments.items()}
     learned = sum(tensor.numel() for tensor in model.policy.parameters() if tensor.requires_grad)
     about = circumstances(config, stream, model.device)
+    definitions = {name: measure.definition for name, measure in ALGORITHM_MEASURES.items()}
     return {
         "config": config.as_json(),
         "seeds": asdict(config.seeds),
@@ -242,12 +126,12 @@ def _card(config: AlgorithmRun, stream: TaskStream, model: BaseAlgorithm) -> dic
         "parameters": {"learned": learned},
         "weights": {"model": config.model, "pretrained": config.pretrained, "sha256": _weights_sha256(config, model)},
         **about,
-        "metrics": about["metrics"] | DEFINITIONS,
+        "metrics": about["metrics"] | definitions,
     }
 
 
 def _weights_sha256(config: AlgorithmRun, model: BaseAlgorithm) -> str:
-    """Of the backbone as it was loaded or drawn; the policies of stable-baselines3's algorithms do not keep it."""
+    """Hash of the backbone's first weights, which the policies of SB3's algorithms do not keep."""
     if isinstance(model, OneStepAlgorithm):
         return model.policy.backbone_hash
     side = input_size(config)
@@ -255,13 +139,8 @@ def _weights_sha256(config: AlgorithmRun, model: BaseAlgorithm) -> str:
     return weights_hash(create_backbone(config.model, config.pretrained, (side, side), seed, config.weights))
 
 
-def _images(config: AlgorithmRun) -> int:
-    stream = make_stream(config)
-    return sum(task_images(config, stream, task.index) for task in stream.tasks)
-
-
-def _refuse(entries: Sequence[Entry]) -> None:
-    """Build each algorithm once, so that what is impossible is refused before any work."""
+def _dry_build(entries: Sequence[Entry]) -> None:
+    """Build each algorithm once, so that an impossible one is refused before any work."""
     tried = set()
     for entry in entries:
         check(entry.config)
@@ -271,4 +150,4 @@ def _refuse(entries: Sequence[Entry]) -> None:
             tried.add(entry.config.algorithm)
 
 
-RUNNING = Job(run_algorithm, _images, _refuse)
+RUNNING = Job(run_algorithm, LEARNING.images, _dry_build)

@@ -55,7 +55,7 @@ def label_fit(policy: ViTPolicy, stream: TaskStream, task: int) -> LabelFit:
 
 
 def shares(fits: Sequence[LabelFit]) -> dict[str, float | None]:
-    """The measures over all tasks, as `experiments.runs.metrics.DEFINITIONS` has them."""
+    """The measures over all tasks, as `experiments.runs.measures` defines them."""
     total = LabelFit(*np.sum(np.array(fits), axis=0).tolist())
 
     def share(part: int, whole: int) -> float | None:

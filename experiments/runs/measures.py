@@ -1,20 +1,16 @@
-"""The measures of a finished run, as `experiments.runs.metrics.DEFINITIONS` has them."""
+"""The measures of a run: each is declared once, with its heading, its definition, and how it is computed.
+
+Their order is that of `metrics.json` and of the columns of `runs.csv`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
-
-from agents.policy import ViTPolicy, parameter_counts
-from cls_env import TaskStream
-from experiments.runs.label_fit import shares
+from experiments.runs.finished_run import FinishedRun, state_bytes, trainable_parameters
+from experiments.runs.measure import Measure, by_name, find_measures
 from experiments.runs.metrics import (
     accuracy_curve,
-    accuracy_over_images_curve,
     average_accuracy,
     backward_transfer,
     expected_calibration_error,
@@ -24,90 +20,289 @@ from experiments.runs.metrics import (
     negative_log_likelihood,
     plasticity,
 )
-from experiments.runs.run_folder import RunFolder
 from experiments.runs.weight_change import parameter_distance, weight_distance
 
-LARGEST_NLL = 1e4
-"""Nats; a policy that is wrong on every image and sure of it has some hundred, one that diverged has millions."""
+_TABLE = (
+    Measure(
+        "final_accuracy",
+        "A_T %",
+        100,
+        "A_T: mean over all tasks of the accuracy after the last task",
+        lambda run: final_accuracy(run.matrix),
+    ),
+    Measure(
+        "average_accuracy",
+        "avg. A %",
+        100,
+        "mean over t of A_t, A_t being the mean accuracy over tasks 1 ... t after task t",
+        lambda run: average_accuracy(run.matrix),
+    ),
+    Measure(
+        "forgetting",
+        "forgetting",
+        100,
+        "mean over all tasks but the last of (best accuracy before the last task - accuracy after it)",
+        lambda run: forgetting(run.matrix),
+    ),
+    Measure(
+        "test_entropy",
+        "entropy",
+        1,
+        "mean entropy in nats of the policy over all classes seen, on all test images after the last task",
+        lambda run: float(run.last["entropy"].mean()),
+    ),
+    Measure(
+        "accuracy_curve",
+        "",
+        1,
+        "A_t for every t",
+        lambda run: accuracy_curve(run.matrix).tolist(),
+    ),
+    Measure(
+        "final_accuracy_over_images",
+        "A_T images %",
+        100,
+        "accuracy over all test images after the last task, each image weighing alike; A_T where all tasks have "
+        "equally many",
+        lambda run: float(run.over_images[-1]),
+    ),
+    Measure(
+        "accuracy_over_images_curve",
+        "",
+        1,
+        "for every t, the same over all test images of tasks 1 ... t, after task t",
+        lambda run: run.over_images.tolist(),
+    ),
+    Measure(
+        "per_task_accuracy",
+        "",
+        1,
+        "accuracy on each task after the last task",
+        lambda run: run.matrix[-1].tolist(),
+    ),
+    Measure(
+        "backward_transfer",
+        "BWT",
+        100,
+        "mean over all tasks but the last of (accuracy after the last task - accuracy right after its own); "
+        "Lopez-Paz and Ranzato 2017",
+        lambda run: backward_transfer(run.matrix),
+    ),
+    Measure(
+        "forward_transfer",
+        "FWT",
+        100,
+        "mean over all tasks but the first of (accuracy before learning it, the task named - chance); the form of "
+        "Lopez-Paz and Ranzato 2017, with chance for a fresh model; a new class's row of the head is random, so it "
+        "is near 0 by construction",
+        lambda run: forward_transfer(run.before, run.chance),
+    ),
+    Measure(
+        "plasticity",
+        "plasticity %",
+        100,
+        "mean over all tasks of the accuracy right after learning it; learning accuracy in Riemer et al. 2019",
+        lambda run: plasticity(run.matrix),
+    ),
+    Measure(
+        "task_aware_accuracy",
+        "task named %",
+        100,
+        "mean over all tasks of the accuracy after the last task, the task being named",
+        lambda run: float(run.task_aware.mean()),
+    ),
+    Measure(
+        "per_task_aware_accuracy",
+        "",
+        1,
+        "the same for each task",
+        lambda run: run.task_aware.tolist(),
+    ),
+    Measure(
+        "between_task_confusion",
+        "confusion",
+        100,
+        "task_aware_accuracy - final_accuracy: images that are right with their task given, and wrong without, "
+        "since a class of another task is chosen",
+        lambda run: float(run.task_aware.mean()) - final_accuracy(run.matrix),
+    ),
+    Measure(
+        "ece",
+        "ECE %",
+        100,
+        "expected calibration error over all classes seen, on all test images after the last task: mean over 15 "
+        "equal bins of the top probability of |accuracy - confidence|, weighted by images; Guo et al. 2017",
+        lambda run: expected_calibration_error(run.last["confidence"], run.last["predictions"] == run.last["labels"]),
+    ),
+    Measure(
+        "nll",
+        "NLL",
+        1,
+        "mean of -log pi(y|x) in nats over all classes seen, on all test images after the last task",
+        lambda run: negative_log_likelihood(run.last["log_likelihood"]),
+    ),
+    Measure(
+        "task_test_entropy",
+        "within task",
+        1,
+        "the same over the classes of the image's own task",
+        lambda run: float(run.last["task_entropy"].mean()),
+    ),
+    Measure(
+        "train_entropy",
+        "in training",
+        1,
+        "mean over all gradient steps of the batch's mean entropy in nats over the classes of its task; null "
+        "without gradient steps",
+        lambda run: run.train_entropy,
+    ),
+    Measure(
+        "train_accuracy_clean",
+        "clean %",
+        100,
+        "right after each task, on its training images whose label is true: share classified as labelled, the task "
+        "named; over all tasks, images weighing alike",
+        lambda run: run.label_fit["train_accuracy_clean"],
+    ),
+    Measure(
+        "train_accuracy_flipped",
+        "memorised %",
+        100,
+        "the same where the label was flipped: share classified as the wrong label says, which is memorised; null "
+        "where none is flipped",
+        lambda run: run.label_fit["train_accuracy_flipped"],
+    ),
+    Measure(
+        "train_recovered",
+        "recovered %",
+        100,
+        "the same where the label was flipped: share classified as the true label",
+        lambda run: run.label_fit["train_recovered"],
+    ),
+    Measure(
+        "parameter_distance",
+        "moved",
+        1,
+        "L2 norm of (what learns in the backbone after the last task - its initial values); null where a method has "
+        "each task learn tensors of its own",
+        lambda run: parameter_distance(run.policy, run.initial),
+    ),
+    Measure(
+        "weight_distance",
+        "weights moved",
+        1,
+        "Frobenius norm of (the backbone's weights with the module merged, after the last task - before the first: "
+        "the pretrained ones where the module changes nothing at first); null where the module can't be merged",
+        lambda run: weight_distance(run.policy, run.initial),
+    ),
+    Measure(
+        "peft_parameters",
+        "PEFT, k",
+        0.001,
+        "scalars of the PEFT modules in the backbone, those that a method has put to rest too",
+        lambda run: run.parameters["peft"],
+    ),
+    Measure(
+        "method_parameters",
+        "method, k",
+        0.001,
+        "scalars that learn in the method itself, such as prompts",
+        lambda run: run.parameters["method"],
+    ),
+    Measure(
+        "trainable_parameters",
+        "trainable, k",
+        0.001,
+        "scalars that learned by gradients at the end of the last task: in backbone, method, head",
+        lambda run: trainable_parameters(run.policy),
+    ),
+    Measure(
+        "state_bytes",
+        "kept, kB",
+        0.001,
+        "bytes that are kept from task to task beside the pretrained backbone: PEFT modules, head, and the method's "
+        "state, such as averages, subspaces, prompts or buffers",
+        lambda run: state_bytes(run.policy),
+    ),
+    Measure(
+        "head_parameters",
+        "head, k",
+        0.001,
+        "scalars of the head at the end",
+        lambda run: run.parameters["head"],
+    ),
+    Measure(
+        "validation_accuracy",
+        "validation %",
+        100,
+        "mean over all tasks of the accuracy on their held-out training images, after the last task; their labels "
+        "are as noisy as those of the training images",
+        lambda run: run.validation["validation_accuracy"],
+    ),
+    Measure(
+        "validation_accuracy_clean",
+        "true labels %",
+        100,
+        "the same by the true labels, which a user with noisy labels does not have",
+        lambda run: run.validation["validation_accuracy_clean"],
+    ),
+    Measure(
+        "peak_memory_bytes",
+        "peak, MB",
+        1e-06,
+        "most memory while tasks are learned and tested, since the run was last started: allocated on the GPU, else "
+        "resident in the process; null where the system does not tell",
+        lambda run: run.peak_memory,
+    ),
+    Measure(
+        "seconds",
+        "seconds",
+        1,
+        "wall time since the run was last started, with its tests",
+        lambda run: round(run.seconds, 2),
+    ),
+    Measure(
+        "images_per_second",
+        "images/s",
+        1,
+        "training images by these seconds",
+        lambda run: round(run.trained_images / run.seconds, 1),
+    ),
+)
+
+MEASURES: dict[str, Measure] = by_name(_TABLE)
+"""All measures of a run by name."""
+OF_VALIDATION = ("validation_accuracy", "validation_accuracy_clean")
+"""Measures of runs that hold training images out."""
 
 
-def refuse_absurd(metrics: Mapping[str, Any], learning_rate: float) -> None:
-    """Check that measures are those of a policy that learned, before they are kept as a result.
-
-    Args:
-        metrics: Numbers, lists of numbers, or None where a run has no such measure.
-        learning_rate: Of the run, for the message.
+def register_measure(measure: Measure) -> Measure:
+    """Add a measure of your own to all runs, their CSV files, and the names for `--measures`.
 
     Raises:
-        ValueError: A measure is not finite, or `nll` is above `LARGEST_NLL`.
+        ValueError: The name is taken.
     """
-    for name, value in metrics.items():
-        values = np.ravel(np.array([] if value is None else value, dtype=float))
-        if not np.isfinite(values).all() or (name == "nll" and (values > LARGEST_NLL).any()):
-            raise ValueError(
-                f"training diverged: {name} is {value} with learning rate {learning_rate:g}; use a smaller "
-                "--learning-rate"
-            )
+    if measure.name in MEASURES:
+        raise ValueError(f"measure {measure.name!r} is already registered; choose another name")
+    MEASURES[measure.name] = measure
+    return measure
 
 
-def summary(folder: RunFolder, stream: TaskStream) -> dict[str, Any]:
-    """What the files of a run tell, once all its tasks are learned."""
-    matrix = folder.read_matrix()
-    last = folder.read_predictions(f"after_task_{len(matrix) - 1}")
-    before = [folder.read_predictions(f"before_task_{task}") for task in range(len(matrix))]
-    aware = _task_aware(last, len(matrix))
-    over_images = accuracy_over_images_curve(matrix, np.bincount(last["task"], minlength=len(matrix)))
-    steps = folder.read_steps()
-    chance = np.array([1 / len(task.classes) for task in stream.tasks])
-    return {
-        "final_accuracy": final_accuracy(matrix),
-        "average_accuracy": average_accuracy(matrix),
-        "forgetting": forgetting(matrix),
-        "test_entropy": float(last["entropy"].mean()),
-        "accuracy_curve": accuracy_curve(matrix).tolist(),
-        "final_accuracy_over_images": float(over_images[-1]),
-        "accuracy_over_images_curve": over_images.tolist(),
-        "per_task_accuracy": matrix[-1].tolist(),
-        "backward_transfer": backward_transfer(matrix),
-        "forward_transfer": forward_transfer(
-            np.array([_task_aware(answers, task + 1)[task] for task, answers in enumerate(before)]), chance
-        ),
-        "plasticity": plasticity(matrix),
-        "task_aware_accuracy": float(aware.mean()),
-        "per_task_aware_accuracy": aware.tolist(),
-        "between_task_confusion": float(aware.mean()) - final_accuracy(matrix),
-        "ece": expected_calibration_error(last["confidence"], last["predictions"] == last["labels"]),
-        "nll": negative_log_likelihood(last["log_likelihood"]),
-        "task_test_entropy": float(last["task_entropy"].mean()),
-        "train_entropy": float(steps["train/entropy"].mean()) if len(steps) else None,
-        **shares(folder.read_label_fits()),
-    }
+def columns(*names: str) -> tuple[Measure, ...]:
+    """Measures for the columns of a table.
+
+    Raises:
+        ValueError: A name is unknown, or of a list of numbers.
+    """
+    return find_measures(names, MEASURES)
 
 
-def policy_measures(policy: ViTPolicy, initial: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What the policy at the end tells beside its `experiments.runs.weight_change.initial_values`."""
-    counts = parameter_counts(policy)
-    return {
-        "parameter_distance": parameter_distance(policy, initial),
-        "weight_distance": weight_distance(policy, initial),
-        "peft_parameters": counts["peft"],
-        "method_parameters": counts["method"],
-        "trainable_parameters": sum(tensor.numel() for tensor in policy.trainable_parameters)
-        if policy.method.learns_by_gradient
-        else 0,
-        "state_bytes": state_bytes(policy),
-        "head_parameters": counts["head"],
-    }
+def measure_run(run: FinishedRun) -> dict[str, Any]:
+    """The metrics of a finished run, by name."""
+    names = [name for name in MEASURES if run.validation or name not in OF_VALIDATION]
+    return {name: MEASURES[name].compute(run) for name in names}
 
 
-def state_bytes(policy: ViTPolicy) -> int:
-    """Bytes that must be kept from task to task beside the pretrained backbone."""
-    kept = [*policy.peft_parameters, *policy.method.frozen_adapters(policy), *policy.head.parameters()]
-    return sum(tensor.numel() * tensor.element_size() for tensor in kept) + policy.method.state_bytes
-
-
-def _task_aware(answers: dict[str, NDArray[Any]], tasks: int) -> NDArray[np.float64]:
-    """Accuracy on each task, the task being named; NaN where the answers have none of it."""
-    right = answers["task_predictions"] == answers["labels"]
-    here = [answers["task"] == task for task in range(tasks)]
-    return np.array([right[rows].mean() if rows.any() else np.nan for rows in here])
+def definitions() -> dict[str, str]:
+    """What each measure means, for the protocol card."""
+    return {name: measure.definition for name, measure in MEASURES.items()}

@@ -13,58 +13,6 @@ from numpy.typing import NDArray
 Matrix = NDArray[np.float64]
 CALIBRATION_BINS = 15
 
-DEFINITIONS = {
-    "final_accuracy": "A_T: mean over all tasks of the accuracy after the last task",
-    "average_accuracy": "mean over t of A_t, A_t being the mean accuracy over tasks 1 ... t after task t",
-    "accuracy_curve": "A_t for every t",
-    "final_accuracy_over_images": "accuracy over all test images after the last task, each image weighing alike; A_T "
-    "where all tasks have equally many",
-    "accuracy_over_images_curve": "for every t, the same over all test images of tasks 1 ... t, after task t",
-    "per_task_accuracy": "accuracy on each task after the last task",
-    "forgetting": "mean over all tasks but the last of (best accuracy before the last task - accuracy after it)",
-    "backward_transfer": "mean over all tasks but the last of (accuracy after the last task - accuracy right after "
-    "its own); Lopez-Paz and Ranzato 2017",
-    "forward_transfer": "mean over all tasks but the first of (accuracy before learning it, the task named - chance); "
-    "the form of Lopez-Paz and Ranzato 2017, with chance for a fresh model; a new class's row of the head is random, "
-    "so it is near 0 by construction",
-    "plasticity": "mean over all tasks of the accuracy right after learning it; learning accuracy in Riemer et al. "
-    "2019",
-    "task_aware_accuracy": "mean over all tasks of the accuracy after the last task, the task being named",
-    "per_task_aware_accuracy": "the same for each task",
-    "between_task_confusion": "task_aware_accuracy - final_accuracy: images that are right with their task given, and "
-    "wrong without, since a class of another task is chosen",
-    "ece": f"expected calibration error over all classes seen, on all test images after the last task: mean over "
-    f"{CALIBRATION_BINS} equal bins of the top probability of |accuracy - confidence|, weighted by images; Guo et al. "
-    "2017",
-    "nll": "mean of -log pi(y|x) in nats over all classes seen, on all test images after the last task",
-    "test_entropy": "mean entropy in nats of the policy over all classes seen, on all test images after the last task",
-    "task_test_entropy": "the same over the classes of the image's own task",
-    "train_entropy": "mean over all gradient steps of the batch's mean entropy in nats over the classes of its task; "
-    "null without gradient steps",
-    "train_accuracy_clean": "right after each task, on its training images whose label is true: share classified as "
-    "labelled, the task named; over all tasks, images weighing alike",
-    "train_accuracy_flipped": "the same where the label was flipped: share classified as the wrong label says, which "
-    "is memorised; null where none is flipped",
-    "train_recovered": "the same where the label was flipped: share classified as the true label",
-    "parameter_distance": "L2 norm of (what learns in the backbone after the last task - its initial values); null "
-    "where a method has each task learn tensors of its own",
-    "weight_distance": "Frobenius norm of (the backbone's weights with the module merged, after the last task - before "
-    "the first: the pretrained ones where the module changes nothing at first); null where the module can't be merged",
-    "peft_parameters": "scalars of the PEFT modules in the backbone, those that a method has put to rest too",
-    "method_parameters": "scalars that learn in the method itself, such as prompts",
-    "trainable_parameters": "scalars that learned by gradients at the end of the last task: in backbone, method, head",
-    "state_bytes": "bytes that are kept from task to task beside the pretrained backbone: PEFT modules, head, and the "
-    "method's state, such as averages, subspaces, prompts or buffers",
-    "head_parameters": "scalars of the head at the end",
-    "peak_memory_bytes": "most memory while tasks are learned and tested, since the run was last started: allocated on "
-    "the GPU, else resident in the process; null where the system does not tell",
-    "validation_accuracy": "mean over all tasks of the accuracy on their held-out training images, after the last "
-    "task; their labels are as noisy as those of the training images",
-    "validation_accuracy_clean": "the same by the true labels, which a user with noisy labels does not have",
-    "seconds": "wall time since the run was last started, with its tests",
-    "images_per_second": "training images by these seconds",
-}
-
 
 def accuracy_curve(matrix: Matrix) -> Matrix:
     """A_t for every t: the mean accuracy over the tasks seen by then, shape (T,).

@@ -16,7 +16,7 @@ from agents.policy import parameter_counts
 from cls_env import TaskStream
 from experiments.config.builders import loader_arguments
 from experiments.config.settings import RunConfig
-from experiments.runs.metrics import DEFINITIONS
+from experiments.runs.measures import definitions
 
 LIBRARIES = (
     "gymnasium",
@@ -74,7 +74,7 @@ def circumstances(config: RunConfig, stream: TaskStream, device: torch.device) -
             **stream.describe(),
             "class_order": stream.class_order.tolist(),
         },
-        "metrics": DEFINITIONS,
+        "metrics": definitions(),
         "versions": {
             "python": platform.python_version(),
             "cls-env": cls_env.__version__,

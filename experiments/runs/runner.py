@@ -18,8 +18,10 @@ from cls_env import TaskStream
 from experiments.config.builders import check, learning_rate, make_agent, make_stream, task_images
 from experiments.config.settings import RunConfig
 from experiments.files import reading, write_json
+from experiments.runs.finished_run import FinishedRun
 from experiments.runs.label_fit import LabelFit, label_fit
-from experiments.runs.measures import policy_measures, refuse_absurd, summary
+from experiments.runs.measure import refuse_absurd
+from experiments.runs.measures import measure_run
 from experiments.runs.metrics import Matrix
 from experiments.runs.peak_memory import peak_bytes, reset_peak
 from experiments.runs.protocol import protocol_card
@@ -82,14 +84,17 @@ def run_owned(
         folder.write_matrix(matrix)
         model.save(folder.model)  # the last of a task's files: it says how far the run has come
     seconds, peak = time.perf_counter() - started, peak_bytes(model.device)
-    metrics = summary(folder, stream) | policy_measures(model.policy, initial)
-    if stream.has_validation:
-        metrics |= validation_accuracies(model, stream)
-    metrics |= {
-        "peak_memory_bytes": peak,
-        "seconds": round(seconds, 2),
-        "images_per_second": round(trained / seconds, 1),
-    }
+    finished = FinishedRun(
+        folder=folder,
+        stream=stream,
+        policy=model.policy,
+        initial=initial,
+        trained_images=trained,
+        seconds=seconds,
+        peak_memory=peak,
+        validation=validation_accuracies(model, stream) if stream.has_validation else {},
+    )
+    metrics = measure_run(finished)
     refuse_absurd(metrics, config.learning_rate)
     write_json(folder.path / "metrics.json", metrics)
     return metrics

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from cls_env.specification import parse_specification
 from experiments.comparisons.entries import Entry
-from experiments.studies.figures import against, differences, points
-from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, crossed
+from experiments.studies.figures import differences, plot_data, plot_lines
+from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, grid
 
 ENDS = {"ce": 1.0, "epg": 0.0}
 """The objectives that a fixed mixture is at its ends."""
@@ -32,7 +32,7 @@ def entries(config: AnnealingConfig) -> list[Entry]:
     """Every mixture under every label noise."""
     fixed = [f"alpha:alpha={alpha:g}" for alpha in config.alphas]
     contenders = by_objective(("ce", *fixed, "epg", *config.schedules))
-    return crossed(config, by_noise(config, config.label_noise), contenders)
+    return grid(config, by_noise(config, config.label_noise), contenders)
 
 
 def fixed_alpha(objective: str) -> float | None:
@@ -48,11 +48,11 @@ def fixed_alpha(objective: str) -> float | None:
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     """A_T against alpha with the schedules as lines across, and the paired differences to CE."""
     alphas = runs["objective"].map(fixed_alpha).astype(float)
-    drawn = points(runs, alphas, runs["condition"])
+    drawn = plot_data(runs, alphas, runs["condition"])
     fixed = drawn[drawn["x"].notna()].assign(contender="fixed alpha")
     schedules = drawn[drawn["x"].isna()]
     return {
-        "accuracy_against_alpha": against(fixed, ("alpha, the weight of CE", "A_T, %"), levels=schedules),
+        "accuracy_against_alpha": plot_lines(fixed, ("alpha, the weight of CE", "A_T, %"), reference_lines=schedules),
         "differences": differences(runs, "ce"),
     }
 

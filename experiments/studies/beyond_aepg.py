@@ -14,8 +14,9 @@ from cls_env.specification import lookup
 from experiments.comparisons.compare import check_comparison
 from experiments.comparisons.entries import Entry
 from experiments.reports.tables import summary_table
+from experiments.runs.measures import columns
 from experiments.studies.figures import differences, heat_map
-from experiments.studies.study import Study, StudyConfig, by_noise, crossed
+from experiments.studies.study import Study, StudyConfig, by_noise, grid
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ CONTENDERS: dict[str, Contender] = {
 }
 FINALISTS = ("ce", "epg", "aepg", "naepg-geom.")
 BASELINE = "aepg"
-MEASURES = ("final_accuracy", "average_accuracy", "task_test_entropy", "parameter_distance")
+MEASURES = columns("final_accuracy", "average_accuracy", "task_test_entropy", "parameter_distance")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +66,8 @@ def contend(config: AttemptsConfig, labels: Iterable[str], seeds: Iterable[int])
         ValueError: A label is unknown.
     """
     named = {label: lookup("contender", label, CONTENDERS) for label in labels}
-    cells = {label: {"objective": each.objective, **each.changes} for label, each in named.items()}
-    return crossed(config, by_noise(config, config.label_noise), cells, seeds)
+    changes = {label: {"objective": each.objective, **each.changes} for label, each in named.items()}
+    return grid(config, by_noise(config, config.label_noise), changes, seeds)
 
 
 def attempts(config: AttemptsConfig) -> list[Entry]:
@@ -121,5 +122,5 @@ BEYOND_AEPG = Study(
     baseline=BASELINE,
     measures=MEASURES,
     tables=against_epg,
-    then=on_fresh_seeds,
+    follow_up=on_fresh_seeds,
 )

@@ -13,8 +13,8 @@ from cls_env.specification import parse_specification
 from experiments.comparisons.entries import Entry
 from experiments.config.builders import input_size
 from experiments.reports.figures import UNCORRECTED
-from experiments.studies.figures import against, gains, points
-from experiments.studies.study import Study, StudyConfig, by_objective, crossed
+from experiments.studies.figures import minus_baseline, plot_data, plot_lines
+from experiments.studies.study import Study, StudyConfig, by_objective, grid
 
 AXIS = "rank of the LoRA"
 
@@ -37,7 +37,7 @@ def entries(config: BlocksConfig) -> list[Entry]:
         for blocks in placements
         for rank in config.ranks
     }
-    return crossed(config, conditions, by_objective(config.objectives))
+    return grid(config, conditions, by_objective(config.objectives))
 
 
 def depth(config: StudyConfig) -> int:
@@ -67,17 +67,17 @@ def placement(blocks: tuple[int, ...]) -> str:
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     """A_T, and what the objectives gain over CE, against rank; a panel for each placement."""
-    gained = _by_rank(gains(runs, "ce"))
+    gained = _by_rank(minus_baseline(runs, "ce"))
     difference = f"A_T less CE's, points\n{UNCORRECTED}"
     return {
-        "accuracy_against_rank": against(_by_rank(runs), (AXIS, "A_T, %"), logarithmic=True),
-        "gain_against_rank": against(gained, (AXIS, difference), logarithmic=True),
+        "accuracy_against_rank": plot_lines(_by_rank(runs), (AXIS, "A_T, %"), logarithmic=True),
+        "gain_against_rank": plot_lines(gained, (AXIS, difference), logarithmic=True),
     }
 
 
 def _by_rank(runs: pd.DataFrame) -> pd.DataFrame:
     ranks = runs["peft"].map(lambda module: parse_specification(module)[1]["r"]).astype(float)
-    return points(runs, ranks, runs["blocks"].map(placement))
+    return plot_data(runs, ranks, runs["blocks"].map(placement))
 
 
 BLOCKS_AND_RANK = Study(

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 
 from experiments.comparisons.entries import Entry
 from experiments.reports.figures import output_entropy
+from experiments.runs.measures import columns
 from experiments.studies.figures import differences
-from experiments.studies.study import OBJECTIVES, Study, StudyConfig, by_noise, by_objective, crossed
+from experiments.studies.study import OBJECTIVES, Study, StudyConfig, by_noise, by_objective, grid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class EntropyConfig(StudyConfig):
 
 def entries(config: EntropyConfig) -> list[Entry]:
     """Every objective."""
-    return crossed(config, by_noise(config, config.label_noise), by_objective(config.objectives))
+    return grid(config, by_noise(config, config.label_noise), by_objective(config.objectives))
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
@@ -44,5 +45,5 @@ ENTROPY = Study(
     config=EntropyConfig(),
     entries=entries,
     figures=figures,
-    measures=("final_accuracy", "train_entropy", "test_entropy", "task_test_entropy"),
+    measures=columns("final_accuracy", "train_entropy", "test_entropy", "task_test_entropy"),
 )

@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.reports.display_names import display_name
 from experiments.reports.figures import INTERVALS, UNCORRECTED, legend_columns, styles
 from experiments.reports.statistics import by_seed, mean_interval, paired_difference
-from experiments.reports.tables import label_of
 
 
 def differences(runs: pd.DataFrame, baseline: str) -> Figure:
@@ -37,13 +37,15 @@ def differences(runs: pd.DataFrame, baseline: str) -> Figure:
         reach = np.array([[interval.mean - interval.low, interval.high - interval.mean] for interval in found]).T
         offset = (place - (len(conditions) - 1) / 2) * 0.7 / len(conditions)
         rows = np.arange(len(contenders)) + offset
-        axes.errorbar(means, rows, xerr=np.nan_to_num(reach), fmt="o", color=colour, capsize=2, label=condition)
+        axes.errorbar(
+            means, rows, xerr=np.nan_to_num(reach), fmt="o", color=colour, capsize=2, label=display_name(condition)
+        )
     axes.axvline(0, color="k", linewidth=0.8)
-    axes.set_yticks(range(len(contenders)), [label_of(contender) for contender in contenders])
-    axes.set_xlabel(f"A_T less that of {label_of(baseline)}, points; paired by seed, {UNCORRECTED}")
+    axes.set_yticks(range(len(contenders)), [display_name(contender) for contender in contenders])
+    axes.set_xlabel(f"A_T less that of {display_name(baseline)}, points; paired by seed, {UNCORRECTED}")
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.25)
-    figure.legend(loc="outside upper center", ncols=legend_columns(conditions), frameon=False)
+    figure.legend(loc="outside upper center", ncols=legend_columns(map(display_name, conditions)), frameon=False)
     return figure
 
 
@@ -57,13 +59,13 @@ def heat_map(runs: pd.DataFrame, measure: str = "final_accuracy", title: str = "
     for (row, column), value in np.ndenumerate(table.to_numpy()):
         colour = "white" if value <= middle else "black"
         axes.text(column, row, f"{value:.1f}", ha="center", va="center", color=colour)
-    axes.set_xticks(range(table.shape[1]), [fill(condition, 16) for condition in table.columns])
-    axes.set_yticks(range(len(table)), [label_of(contender) for contender in table.index])
+    axes.set_xticks(range(table.shape[1]), [fill(display_name(condition), 16) for condition in table.columns])
+    axes.set_yticks(range(len(table)), [display_name(contender) for contender in table.index])
     figure.colorbar(shown, ax=axes, label=title)
     return figure
 
 
-def gains(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
+def minus_baseline(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """All runs less the baseline's A_T of the same condition and seed; its own, at 0, keep it its place and colour."""
     case = ["condition", "seed"]
     reference = runs[runs["contender"] == baseline].set_index(case)["final_accuracy"]
@@ -71,18 +73,18 @@ def gains(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
     return runs.assign(final_accuracy=runs["final_accuracy"] - less)
 
 
-def points(
+def plot_data(
     runs: pd.DataFrame, x: pd.Series[float], panel: pd.Series[str], measure: str = "final_accuracy"
 ) -> pd.DataFrame:
-    """What `against` draws, of runs: x, panel, contender and value, the measure in % where a run has it."""
+    """The data that `plot_lines` draws: a row for each run that has the measure, its value in %."""
     drawn = {"x": x, "panel": panel, "contender": runs["contender"], "value": 100 * runs[measure].astype(float)}
     return pd.DataFrame(drawn).dropna(subset="value")
 
 
-def against(
+def plot_lines(
     drawn: pd.DataFrame,
     labels: tuple[str, str],
-    levels: pd.DataFrame | None = None,
+    reference_lines: pd.DataFrame | None = None,
     logarithmic: bool = False,
     starred: bool = False,
     one_scale: bool = True,
@@ -92,26 +94,25 @@ def against(
     Args:
         drawn: A row a run: x, panel, contender, value.
         labels: Of the two axes.
-        levels: A row a run of what has no x, in the same columns without it: drawn as a horizontal line.
+        reference_lines: A row a run of what has no x, in the same columns without it: drawn as a horizontal line.
         logarithmic: Whether the setting's axis is.
         starred: Mark the highest mean of each line with a star, in place of the bands.
         one_scale: Whether the vertical axes of all panels are the same.
     """
     panels = list(drawn["panel"].unique()) or [""]
-    contenders = [*drawn["contender"].unique(), *([] if levels is None else levels["contender"].unique())]
-    look = styles(contenders)
+    references = drawn.iloc[:0] if reference_lines is None else reference_lines
+    look = styles([*drawn["contender"], *references["contender"]])
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(max(6.4, 4.2 * columns), 1 + 3.1 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=one_scale).ravel()
     for axes, panel in zip(grid, panels, strict=False):
         here = drawn[drawn["panel"] == panel]
-        if levels is not None:
-            _levels(axes, levels[levels["panel"] == panel], look)
+        _draw_references(axes, references[references["panel"] == panel], look)
         for contender in here["contender"].unique():
-            _line(axes, here[here["contender"] == contender], look[contender], label_of(contender), starred)
+            _line(axes, here[here["contender"] == contender], look[contender], display_name(contender), starred)
         ticks = np.unique(here["x"])
-        axes.set(title=panel, xlabel=labels[0], xscale="log" if logarithmic else "linear")
+        axes.set(title=display_name(panel), xlabel=labels[0], xscale="log" if logarithmic else "linear")
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8, rotation=45 if logarithmic else 0)
         axes.set_xticks([], minor=True)
         axes.grid(alpha=0.25)
@@ -138,12 +139,12 @@ def _line(axes: Axes, group: pd.DataFrame, look: tuple[str, str], label: str, st
         axes.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0)
 
 
-def _levels(axes: Axes, levels: pd.DataFrame, look: Mapping[str, tuple[str, str]]) -> None:
-    """Contenders without a place on the axis: a dashed line across, and its interval as a band."""
-    for contender in levels["contender"].unique():
-        values = levels.loc[levels["contender"] == contender, "value"]
+def _draw_references(axes: Axes, references: pd.DataFrame, look: Mapping[str, tuple[str, str]]) -> None:
+    """Draw each contender as a dashed horizontal line, with its interval as a band."""
+    for contender in references["contender"].unique():
+        values = references.loc[references["contender"] == contender, "value"]
         colour, _ = look[contender]
         mean, low, high = mean_interval(values)
-        axes.axhline(mean, color=colour, linestyle="--", linewidth=1.2, label=label_of(contender))
+        axes.axhline(mean, color=colour, linestyle="--", linewidth=1.2, label=display_name(contender))
         if np.isfinite(low):
             axes.axhspan(low, high, color=colour, alpha=0.1, linewidth=0)

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from experiments.comparisons.entries import Entry
 from experiments.presets.table3 import RECIPE
 from experiments.reports.figures import final_accuracies, output_entropy
-from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, crossed
+from experiments.runs.measures import columns
+from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, grid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class ScratchConfig(StudyConfig):
 def entries(config: ScratchConfig) -> list[Entry]:
     """CE, EPG and what is between them."""
     contenders = by_objective(("ce", *(f"alpha:alpha={alpha:g}" for alpha in config.alphas), "epg"))
-    return crossed(config, by_noise(config, (0.0,)), contenders)
+    return grid(config, by_noise(config, (0.0,)), contenders)
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
@@ -47,5 +48,5 @@ FROM_SCRATCH = Study(
     ),
     entries=entries,
     figures=figures,
-    measures=("final_accuracy", "test_entropy"),
+    measures=columns("final_accuracy", "test_entropy"),
 )

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 
 from experiments.comparisons.entries import Entry
 from experiments.reports.figures import UNCORRECTED
-from experiments.studies.figures import against, gains, points
-from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, crossed
+from experiments.runs.measures import columns
+from experiments.studies.figures import minus_baseline, plot_data, plot_lines
+from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, grid
 
 FATES = {
     "train_accuracy_clean": "right labels learned",
@@ -32,23 +33,23 @@ class NoiseConfig(StudyConfig):
 
 def entries(config: NoiseConfig) -> list[Entry]:
     """Every objective under every label noise."""
-    return crossed(config, by_noise(config, config.label_noise), by_objective(config.objectives))
+    return grid(config, by_noise(config, config.label_noise), by_objective(config.objectives))
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     """A_T, the gain over CE, and the share of labels learned, memorised and seen through, against the noise."""
     share, axis = 100 * runs["label_noise"], "wrong training labels, %"
-    accuracy = points(runs, share, pd.Series("", runs.index))
-    fates = [points(runs, share, pd.Series(title, runs.index), key) for key, title in FATES.items() if key in runs]
-    gained = gains(runs, "ce")
-    gain = points(gained, 100 * gained["label_noise"], pd.Series("", gained.index))
+    accuracy = plot_data(runs, share, pd.Series("", runs.index))
+    fates = [plot_data(runs, share, pd.Series(title, runs.index), key) for key, title in FATES.items() if key in runs]
+    gained = minus_baseline(runs, "ce")
+    gain = plot_data(gained, 100 * gained["label_noise"], pd.Series("", gained.index))
     difference = f"A_T less CE's, points\n{UNCORRECTED}"
     drawn = {
-        "accuracy_against_noise": against(accuracy, (axis, "A_T, %")),
-        "gain_against_noise": against(gain, (axis, difference)),
+        "accuracy_against_noise": plot_lines(accuracy, (axis, "A_T, %")),
+        "gain_against_noise": plot_lines(gain, (axis, difference)),
     }
     if any(len(fate) for fate in fates):
-        drawn["fate_of_training_labels"] = against(pd.concat(fates), (axis, "training images, %"), one_scale=False)
+        drawn["fate_of_training_labels"] = plot_lines(pd.concat(fates), (axis, "training images, %"), one_scale=False)
     return drawn
 
 
@@ -60,5 +61,5 @@ LABEL_NOISE = Study(
     config=NoiseConfig(),
     entries=entries,
     figures=figures,
-    measures=("final_accuracy", "train_accuracy_clean", "train_accuracy_flipped", "train_recovered"),
+    measures=columns("final_accuracy", "train_accuracy_clean", "train_accuracy_flipped", "train_recovered"),
 )

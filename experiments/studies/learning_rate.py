@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 
 from experiments.comparisons.compare import check_comparison
 from experiments.comparisons.entries import Entry
-from experiments.studies.figures import against, differences, points
-from experiments.studies.study import OBJECTIVES, Study, StudyConfig, by_noise, by_objective, crossed
+from experiments.runs.measures import columns
+from experiments.studies.figures import differences, plot_data, plot_lines
+from experiments.studies.study import OBJECTIVES, Study, StudyConfig, by_noise, by_objective, grid
 
 NOISY, CLEAN = "validation_accuracy", "validation_accuracy_clean"
 TITLES = (("chosen rate", "validation %"), ("true labels would choose", "with true labels %"))
@@ -70,13 +71,13 @@ def tuning_entries(config: RatesConfig) -> list[Entry]:
         raise ValueError(f"tuning_fraction is a share of the training images in (0, 1), not {config.tuning_fraction}")
     if shared := set(config.seeds) & set(config.tuning_seeds):
         raise ValueError(f"seed {min(shared)} is to tune and to compare; give other --tuning-seeds")
-    check_comparison(crossed(config, by_noise(config, config.label_noise), contenders(config)), "ce", None)
+    check_comparison(grid(config, by_noise(config, config.label_noise), contenders(config)), "ce", None)
     conditions = {
         f"{noise}, rate {rate:g}": {**setting, "learning_rate": rate, "validation_fraction": config.tuning_fraction}
         for noise, setting in by_noise(config, config.label_noise).items()
         for rate in config.rates
     }
-    return crossed(config, conditions, contenders(config), config.tuning_seeds)
+    return grid(config, conditions, contenders(config), config.tuning_seeds)
 
 
 def chosen_rates(runs: pd.DataFrame, measure: str = NOISY) -> pd.DataFrame:
@@ -116,9 +117,9 @@ def rates_table(runs: pd.DataFrame) -> pd.DataFrame:
 def tuning_figures(runs: pd.DataFrame) -> dict[str, Figure]:
     """Validation accuracy against the rate, the chosen one starred."""
     noise = runs["condition"].str.rpartition(", rate ")[0]
-    drawn = points(runs, runs["learning_rate"], noise, "validation_accuracy")
+    drawn = plot_data(runs, runs["learning_rate"], noise, "validation_accuracy")
     labels = ("learning rate", "validation accuracy, %")
-    return {"accuracy_against_rate": against(drawn, labels, logarithmic=True, starred=True)}
+    return {"accuracy_against_rate": plot_lines(drawn, labels, logarithmic=True, starred=True)}
 
 
 def tuned_entries(config: RatesConfig, chosen: pd.DataFrame) -> list[Entry]:
@@ -129,7 +130,7 @@ def tuned_entries(config: RatesConfig, chosen: pd.DataFrame) -> list[Entry]:
             entry,
             config=replace(entry.config, learning_rate=float(rates[entry.config.label_noise, entry.contender])),
         )
-        for entry in crossed(config, by_noise(config, config.label_noise), contenders(config))
+        for entry in grid(config, by_noise(config, config.label_noise), contenders(config))
     ]
 
 
@@ -157,7 +158,7 @@ LEARNING_RATE = Study(
     config=RatesConfig(),
     entries=tuning_entries,
     figures=tuning_figures,
-    measures=(NOISY, CLEAN, "final_accuracy"),
+    measures=columns(NOISY, CLEAN, "final_accuracy"),
     tables=lambda runs: {"chosen_rates": rates_table(runs)},
-    then=at_chosen_rates,
+    follow_up=at_chosen_rates,
 )

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from agents.methods import NO_OBJECTIVE
+from experiments.reports.display_names import display_name
 from experiments.reports.figures import UNCORRECTED, legend_columns, styles
 from experiments.reports.statistics import paired_difference
 from experiments.runs.run_folder import RunFolder
@@ -48,10 +49,10 @@ def accuracy_against_cost(runs: pd.DataFrame) -> Figure:
             axes.step(x[front], y[front], where="post", color="k", linewidth=0.8, alpha=0.5)
             axes.set(xlabel=title, xscale="symlog" if cost != "seconds" else "log")
             axes.grid(alpha=0.25)
-        row[0].set(ylabel="A_T, %", title=condition)
+        row[0].set(ylabel="A_T, %", title=display_name(condition))
     handles = [Line2D([], [], color=look[method][0], marker="o", linestyle="") for method in methods]
     handles += [Line2D([], [], color="k", marker=marker, linestyle="") for marker in markers.values()]
-    labels = [*methods, *markers]
+    labels = [display_name(name) for name in (*methods, *markers)]
     figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels) * 2, frameon=False)
     return figure
 
@@ -83,10 +84,21 @@ def gain_over(runs: pd.DataFrame, objective: str) -> Figure:
             means = np.array([interval.mean for interval in found])
             reach = np.array([[interval.mean - interval.low, interval.high - interval.mean] for interval in found]).T
             rows = np.arange(len(methods)) + 0.25 * (place - (len(others) - 1) / 2)
-            axes.errorbar(means, rows, xerr=np.nan_to_num(reach), fmt="o", color=look[other][0], capsize=2, label=other)
+            axes.errorbar(
+                means,
+                rows,
+                xerr=np.nan_to_num(reach),
+                fmt="o",
+                color=look[other][0],
+                capsize=2,
+                label=display_name(other),
+            )
         axes.axvline(0, color="k", linewidth=0.8)
-        axes.set(title=condition, xlabel=f"A_T less that of {objective} with the same method,\npoints; {UNCORRECTED}")
-        axes.set_yticks(range(len(methods)), methods)
+        axes.set(
+            title=display_name(condition),
+            xlabel=f"A_T less that of {display_name(objective)} with the same method,\npoints; {UNCORRECTED}",
+        )
+        axes.set_yticks(range(len(methods)), list(map(display_name, methods)))
         axes.grid(axis="x", alpha=0.25)
     panels[0].invert_yaxis()
     handles, labels = panels[0].get_legend_handles_labels()
@@ -121,14 +133,14 @@ def forgetting_by_task(runs: pd.DataFrame) -> Figure:
     largest = max(float(np.abs(table.to_numpy()).max(initial=1e-6)) for table in found)
     for axes, condition, table in zip(panels, conditions, found, strict=True):
         shown = _heat(axes, table, largest)
-        axes.set(title=condition, xlabel="task")
+        axes.set(title=display_name(condition), xlabel="task")
     figure.colorbar(shown, ax=panels, label="best accuracy less that at the end, points", shrink=0.7)
     return figure
 
 
 def _heat(axes: Axes, table: pd.DataFrame, largest: float) -> AxesImage:
     shown = axes.imshow(table, cmap="RdBu_r", vmin=-largest, vmax=largest, aspect="auto")
-    axes.set_yticks(range(len(table)), list(table.index), fontsize=7)
+    axes.set_yticks(range(len(table)), list(map(display_name, table.index)), fontsize=7)
     step = -(-table.shape[1] // 10)
     axes.set_xticks(range(0, table.shape[1], step), [str(task + 1) for task in range(0, table.shape[1], step)])
     return shown

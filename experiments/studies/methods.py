@@ -13,10 +13,10 @@ from agents.methods import METHODS, NO_OBJECTIVE
 from cls_env.specification import lookup, parse_specification
 from experiments.comparisons.entries import Entry
 from experiments.presets.table1 import TABLE_1, TABLE_1_TASKS
-from experiments.reports.tables import label_of
-from experiments.studies.figures import against, heat_map, points
+from experiments.reports.display_names import display_name
+from experiments.studies.figures import heat_map, plot_data, plot_lines
 from experiments.studies.method_figures import accuracy_against_cost, forgetting_by_task, gain_over
-from experiments.studies.study import Study, StudyConfig, crossed
+from experiments.studies.study import Study, StudyConfig, grid
 
 PAPER = {
     f"{name or 'sequential'} + {objective}": figures
@@ -106,7 +106,7 @@ def entries(config: MethodsConfig) -> list[Entry]:
     streams = {f"{tasks} tasks": {"num_tasks": tasks} for tasks in config.tasks}
     everything = {label: changes for label, changes in contenders(config).items() if changes["method"] == "sequential"}
     joint = {} if 1 in config.tasks else {JOINT: {"num_tasks": 1}}
-    return [*crossed(config, streams, contenders(config)), *crossed(config, joint, everything)]
+    return [*grid(config, streams, contenders(config)), *grid(config, joint, everything)]
 
 
 def noisy_entries(config: NoisyMethodsConfig) -> list[Entry]:
@@ -116,7 +116,7 @@ def noisy_entries(config: NoisyMethodsConfig) -> list[Entry]:
         for tasks in config.tasks
         for share in config.label_noise
     }
-    return crossed(config, streams, contenders(config))
+    return grid(config, streams, contenders(config))
 
 
 def split_contenders(runs: pd.DataFrame) -> pd.DataFrame:
@@ -131,8 +131,8 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     streams = split[split["condition"] != JOINT]
     by_tasks = streams.assign(contender=streams["method_name"])
     drawn = {
-        "accuracy_against_tasks": against(
-            points(by_tasks, by_tasks["num_tasks"], by_tasks["objective_name"].map(_panel)), ("tasks", "A_T, %")
+        "accuracy_against_tasks": plot_lines(
+            plot_data(by_tasks, by_tasks["num_tasks"], by_tasks["objective_name"].map(_panel)), ("tasks", "A_T, %")
         )
     }
     costs = ("trainable_parameters", "state_bytes", "seconds")
@@ -149,7 +149,7 @@ def noisy_figures(runs: pd.DataFrame) -> dict[str, Figure]:
 
 
 def _panel(objective: str) -> str:
-    return "without gradients" if objective == NO_OBJECTIVE else label_of(objective)
+    return "without gradients" if objective == NO_OBJECTIVE else display_name(objective)
 
 
 def tables(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from experiments.comparisons.entries import Entry
 from experiments.studies.figures import differences, heat_map
-from experiments.studies.study import OBJECTIVES, Study, StudyConfig, by_objective, crossed
+from experiments.studies.study import OBJECTIVES, Study, StudyConfig, by_objective, grid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class ModulesConfig(StudyConfig):
 
 def entries(config: ModulesConfig) -> list[Entry]:
     """Every objective with every module."""
-    return crossed(config, {module: {"peft": module} for module in config.modules}, by_objective(config.objectives))
+    return grid(config, {module: {"peft": module} for module in config.modules}, by_objective(config.objectives))
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:

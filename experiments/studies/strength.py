@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from cls_env.specification import parse_specification
 from experiments.comparisons.entries import Entry
-from experiments.studies.figures import against, differences, points
-from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, crossed
+from experiments.studies.figures import differences, plot_data, plot_lines
+from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, grid
 
 PARAMETERS = {
     "focal": "gamma",
@@ -50,7 +50,7 @@ def entries(config: StrengthConfig) -> list[Entry]:
         for name, parameter in PARAMETERS.items()
         for strength in getattr(config, name)
     ]
-    return crossed(config, by_noise(config, config.label_noise), by_objective(("ce", *specifications)))
+    return grid(config, by_noise(config, config.label_noise), by_objective(("ce", *specifications)))
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
@@ -58,12 +58,12 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     parsed = [parse_specification(objective) for objective in runs["objective"]]
     panel = pd.Series([f"{name}, {PARAMETERS[name]}" if name in PARAMETERS else "" for name, _ in parsed], runs.index)
     strength = pd.Series([next(iter(given.values()), None) for _, given in parsed], runs.index, dtype=float)
-    drawn = points(runs, strength, panel)
+    drawn = plot_data(runs, strength, panel)
     strengths = drawn[drawn["panel"] != ""].assign(contender=runs["condition"])
     ce = drawn[drawn["panel"] == ""].assign(contender="ce, " + runs["condition"])
-    levels = ce.drop(columns="panel").merge(strengths[["panel"]].drop_duplicates(), how="cross")
+    reference_lines = ce.drop(columns="panel").merge(strengths[["panel"]].drop_duplicates(), how="cross")
     return {
-        "accuracy_against_strength": against(strengths, ("strength", "A_T, %"), levels=levels),
+        "accuracy_against_strength": plot_lines(strengths, ("strength", "A_T, %"), reference_lines=reference_lines),
         "differences": differences(runs, "ce"),
     }
 

@@ -95,8 +95,8 @@ def test_no_number_is_cut(
     say("a path that is longer than the terminal is wide: " + "x" * 80)
     printed = capsys.readouterr().out
     assert "…" not in printed and "x" * 80 in printed
-    (line,) = [line for line in printed.splitlines() if "reinforce" in line]
-    assert " ".join(line.split()) == "reinforce 16, running-mean 45.0 ± 7.1 40.0 ± 0.0 10.0 ± 0.0 1.00 ± 0.00 -10.0"
+    (line,) = [line for line in printed.splitlines() if "REINFORCE" in line]
+    assert " ".join(line.split()) == "REINFORCE 16, running-mean 45.0 ± 7.1 40.0 ± 0.0 10.0 ± 0.0 1.00 ± 0.00 -10.0"
 
 
 def test_bars_and_line_breaks_stay_within_their_cell() -> None:

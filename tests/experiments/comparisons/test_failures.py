@@ -19,7 +19,7 @@ from experiments.config.settings import RunConfig
 from experiments.rl.config import RlConfig, algorithm_entries
 from experiments.rl.runner import run_algorithm
 from experiments.runs.errors import RunFailedError
-from experiments.runs.measures import refuse_absurd
+from experiments.runs.measure import refuse_absurd
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import run
 

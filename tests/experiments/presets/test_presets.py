@@ -113,7 +113,7 @@ def test_preset_runs_with_its_options_changed(
     small = "--dataset folder --num-tasks 2 --epochs 1 --batch-size 8 --seeds 0 --objectives ce"
     place = ["--model", "vit_micro_patch8_32", "--root", str(image_zip), "--out", str(tmp_path), "--device", "cpu"]
     assert main(["presets", "table2-food101", *small.split(), *place]) == 0
-    assert "| ce | 1 |" in (tmp_path / "table.md").read_text()
+    assert "| CE | 1 |" in (tmp_path / "table.md").read_text()
     assert "1 runs" in capsys.readouterr().out
 
 

@@ -7,7 +7,9 @@ import pytest
 from rich.console import Console
 
 from experiments.reports.statistics import statistics_table
-from experiments.reports.tables import label_of, latex, rich_tables, summary_table, with_tests, write_report
+from experiments.reports.tables import latex, rich_tables, summary_table, with_display_names, with_tests, write_report
+from experiments.runs.measure import Measure
+from experiments.runs.measures import MEASURES, columns, register_measure
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def test_small_numbers_are_told_as_what_they_are(runs: pd.DataFrame) -> None:
     nothing = pd.Series([0.5, 0.7, 0.5001, 0.6998], runs.index)
     assert summary_table(runs.assign(final_accuracy=nothing), "ce").iloc[1, -1].startswith("+0.0 [")
     clear = runs.assign(final_accuracy=[0.5, 0.7, 0.60001, 0.8])
-    full = with_tests(summary_table(clear, "ce"), statistics_table(clear, "ce"), "final_accuracy")
+    full = with_tests(summary_table(clear, "ce"), statistics_table(clear, "ce"), MEASURES["final_accuracy"])
     assert full["p"].tolist() == full["p (Holm)"].tolist() == ["", "<0.001"]
 
 
@@ -65,13 +67,13 @@ def test_report_writes_all_forms_of_the_table(runs: pd.DataFrame, tmp_path: Path
 
 
 def test_table_shows_the_measures_asked_for_and_differences_of_the_first(runs: pd.DataFrame) -> None:
-    table = summary_table(runs.assign(final_accuracy=0.5), "ce", ("average_accuracy", "final_accuracy"))
+    table = summary_table(runs.assign(final_accuracy=0.5), "ce", columns("average_accuracy", "final_accuracy"))
     assert list(table.columns[3:5]) == ["avg. A %", "A_T %"]
     assert table.iloc[1, -1] == "-10.0"
 
 
 def test_measure_that_no_run_has_is_left_empty(runs: pd.DataFrame) -> None:
-    measures = ("final_accuracy", "train_recovered")
+    measures = columns("final_accuracy", "train_recovered")
     for missing in (runs, runs.assign(train_recovered=float("nan")), runs.assign(train_recovered=None)):
         assert summary_table(missing, "ce", measures)["recovered %"].tolist() == ["", ""]
 
@@ -83,17 +85,70 @@ def test_accuracy_over_images_is_shown_where_tasks_differ_in_size(runs: pd.DataF
     table = summary_table(apart, "ce")
     assert table["A_T images %"].tolist() == ["70.0 ± 14.1", ""]
     assert list(table.columns)[3:6] == ["A_T %", "A_T images %", "avg. A %"]
-    assert "A_T images %" not in summary_table(apart, "ce", ("forgetting",))
+    assert "A_T images %" not in summary_table(apart, "ce", columns("forgetting"))
 
 
 def test_terminal_shows_short_labels_within_100_columns(runs: pd.DataFrame) -> None:
     console = Console(width=100, record=True, force_terminal=False)
     console.print(*rich_tables(summary_table(runs, "ce")))
     printed = console.export_text()
-    assert "reinforce 1 " in printed and "…" not in printed and "task named % ECE %" in printed
+    assert (
+        "REINFORCE 1 " in printed
+        and "vs CE [95 %]" in printed
+        and "…" not in printed
+        and "task named % ECE %" in printed
+    )
     assert max(map(len, printed.splitlines())) <= 100
 
 
-def test_labels_drop_the_names_of_parameters_alone() -> None:
-    assert label_of("alpha:alpha=0.5") == "alpha 0.5"
-    assert label_of("frozen random") == "frozen random"
+def test_tables_show_display_names_and_csv_files_ids(runs: pd.DataFrame, tmp_path: Path) -> None:
+    write_report(runs, "ce", tmp_path, "x")
+    page, typeset = (tmp_path / "table.md").read_text(), (tmp_path / "table.tex").read_text()
+    for text in (page, typeset):
+        assert "CE" in text and "REINFORCE (samples=1)" in text and "vs CE [95" in text
+    for name in ("runs.csv", "summary.csv", "statistics.csv"):
+        assert set(pd.read_csv(tmp_path / name)["contender"]) == {"ce", "reinforce:samples=1"}
+    assert "vs ce [95 %]" in pd.read_csv(tmp_path / "summary.csv")
+    costs = pd.DataFrame({"method": ["lae", "mine:a=1"], "stream": ["lae", "5 tasks"]})
+    assert with_display_names(costs).to_numpy().tolist() == [["LAE", "lae"], ["mine (a=1)", "5 tasks"]]
+
+
+def test_chosen_columns_are_shown_and_csv_files_stay_as_they_are(runs: pd.DataFrame, tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    write_report(runs, "ce", before, "x")
+    table = write_report(runs, "ce", after, "x", shown=columns("ece", "nll", "forgetting"))
+    assert list(table.columns[3:]) == ["ECE %", "NLL", "forgetting", "vs ce [95 %]"]
+    assert table["NLL"].tolist() == ["", ""] and table.iloc[1, -1] == "+0.0"
+    assert "| ECE % | 95 % interval | NLL | forgetting | vs CE [95 %] | p |" in (after / "table.md").read_text()
+    for name in ("runs.csv", "summary.csv", "statistics.csv"):
+        assert (before / name).read_bytes() == (after / name).read_bytes()
+
+
+def test_measure_of_ones_own_is_a_column(runs: pd.DataFrame, tmp_path: Path) -> None:
+    register_measure(
+        Measure("best_task", "best task %", 100, "accuracy on the best task", lambda run: max(run.matrix[-1]))
+    )
+    try:
+        with pytest.raises(ValueError, match="measure 'best_task' is already registered"):
+            register_measure(best)
+        table = write_report(runs.assign(best_task=0.5), "ce", tmp_path, "x", shown=columns("best_task"))
+        assert table["best task %"].tolist() == ["50.0 ± 0.0"] * 2
+        assert "| best task % |" in (tmp_path / "table.md").read_text()
+        assert "best_task" in set(pd.read_csv(tmp_path / "statistics.csv")["measure"])
+        assert "best_task" in pd.read_csv(tmp_path / "runs.csv")
+    finally:
+        MEASURES.pop("best_task")
+
+
+def test_first_column_that_no_run_has_gives_no_difference(runs: pd.DataFrame, tmp_path: Path) -> None:
+    table = write_report(runs, "ce", tmp_path, "x", shown=columns("validation_accuracy", "final_accuracy"))
+    assert table["validation %"].tolist() == table["vs ce [95 %]"].tolist() == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("nl", "unknown measure 'nl'; did you mean 'nll'"), ("accuracy_curve", "unknown measure 'accu")],
+)
+def test_unknown_columns_are_refused(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        columns(name)

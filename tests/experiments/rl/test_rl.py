@@ -81,7 +81,7 @@ def test_it_draws_and_tabulates(compared: Path) -> None:
     curves = ("accuracy_against_cost", "regret_against_cost", "entropy", "gradient_variance")
     for name in (*curves, "forgetting", "accuracy_matrices"):
         assert (compared / f"{name}.png").stat().st_size > 10_000
-    assert "vs epg" in (compared / "table.md").read_text()
+    assert "vs EPG" in (compared / "table.md").read_text()
     assert pd.read_csv(compared / "gradient_variance.csv")["seed"].nunique() == 2
 
 

@@ -15,7 +15,7 @@ import torch
 from experiments.config.builders import make_agent, make_stream
 from experiments.config.settings import RunConfig
 from experiments.runs.label_fit import LabelFit, label_fit, shares
-from experiments.runs.metrics import DEFINITIONS
+from experiments.runs.measures import MEASURES
 from experiments.runs.peak_memory import peak_bytes, reset_peak
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import run
@@ -38,7 +38,7 @@ def config() -> RunConfig:
 
 def test_every_measure_is_there_and_an_interruption_changes_none(config: RunConfig, tmp_path: Path) -> None:
     whole = run(config, RunFolder(tmp_path / "whole"))
-    assert set(whole) | {"validation_accuracy", "validation_accuracy_clean"} == set(DEFINITIONS)
+    assert set(whole) | {"validation_accuracy", "validation_accuracy_clean"} == set(MEASURES)
     seen = 0
 
     def interrupt(count: int) -> None:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
+from experiments.runs.measures import MEASURES, definitions
 from experiments.runs.metrics import (
-    DEFINITIONS,
     backward_transfer,
     expected_calibration_error,
     forward_transfer,
@@ -69,4 +69,6 @@ def test_likelihood_is_pytorchs(answers: tuple[torch.Tensor, torch.Tensor]) -> N
 
 
 def test_every_measure_is_defined_in_words() -> None:
-    assert all(words and words == words.strip() for words in DEFINITIONS.values())
+    words = definitions()
+    assert list(words) == list(MEASURES) == [measure.name for measure in MEASURES.values()]
+    assert all(text and text == text.strip() for text in words.values())

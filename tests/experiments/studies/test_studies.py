@@ -16,7 +16,7 @@ from experiments.studies import STUDIES
 from experiments.studies.annealing import fixed_alpha
 from experiments.studies.beyond_aepg import CONTENDERS, FINALISTS, AttemptsConfig, attempts
 from experiments.studies.blocks_and_rank import depth, placement
-from experiments.studies.figures import against, gains
+from experiments.studies.figures import minus_baseline, plot_lines
 from experiments.studies.learning_rate import RatesConfig, chosen_rates, rates_table, tuned_entries, tuning_entries
 from experiments.studies.study import StudyConfig, with_settings
 
@@ -131,7 +131,7 @@ def test_attempts_lead_to_finalists_with_tables_that_fit_the_terminal(
     page = (out / "against_epg.md").read_text()
     assert "not corrected for the number of comparisons. Made by" in page  # neither p nor a mean's interval to explain
     heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("contender ")]
-    assert len(heads) == 3 and "vs epg [95 %]" in heads[1]
+    assert len(heads) == 3 and "vs EPG [95 %]" in heads[1]
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_contender_may_change_settings_beside_its_objective() -> None:
 
 def test_finalists_run_on_seeds_that_chose_nothing() -> None:
     study = STUDIES["beyond-aepg"]
-    second = study.then(study.config, pd.DataFrame())
+    second = study.follow_up(study.config, pd.DataFrame())
     entries = second.entries(study.config)
     assert {entry.contender for entry in entries} == set(FINALISTS)
     assert {entry.config.seed for entry in entries} == set(range(10, 20))
@@ -234,14 +234,14 @@ def test_legend_of_many_contenders_stays_within_the_figure(tmp_path: Path) -> No
 def test_gains_are_taken_within_condition_and_seed() -> None:
     rows = [("a", "ce", 0, 0.5), ("a", "ce", 1, 0.6), ("b", "ce", 0, 0.1), ("b", "epg", 0, 0.3), ("a", "epg", 1, 0.9)]
     runs = pd.DataFrame(rows, columns=["condition", "contender", "seed", "final_accuracy"])
-    gained = gains(runs, "ce")
+    gained = minus_baseline(runs, "ce")
     assert gained["final_accuracy"].tolist() == pytest.approx([0, 0, 0, 0.2, 0.3])
     assert gained["contender"].equals(runs["contender"])  # so that the baseline keeps its colour, in every figure
 
 
 def test_star_marks_the_highest_mean() -> None:
     drawn = pd.DataFrame({"x": [1.0, 2.0, 4.0] * 2, "panel": "p", "contender": "ce", "value": [1, 5, 2, 1, 3, 4]})
-    axes = against(drawn, ("x", "y"), starred=True).axes[0]
+    axes = plot_lines(drawn, ("x", "y"), starred=True).axes[0]
     (star,) = [line for line in axes.lines if line.get_marker() == "*"]
     assert (star.get_xdata()[0], star.get_ydata()[0]) == (2.0, 4.0)
 

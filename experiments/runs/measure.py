@@ -1,0 +1,72 @@
+"""What a measure of a run is, and how measures are found by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cls_env.specification import lookup
+
+LARGEST_NLL = 1e4
+"""In nats. A policy that is wrong and certain on every image reaches some hundred, a diverged one millions."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number, or a list of numbers, that a finished run is described by.
+
+    Attributes:
+        name: Key in `metrics.json`, column of `runs.csv`, and name for `--measures`.
+        heading: Column heading in tables; empty for a list of numbers, which tables do not show.
+        factor: What tables multiply the value by: 100 for percent. Above 1, they show one decimal, else two.
+        definition: The definition in words, for the protocol card.
+        compute: Computes it: from a `FinishedRun`, or in the comparison of RL algorithms from a `FinishedAlgorithm`.
+            None stands for a value that the run does not have.
+    """
+
+    name: str
+    heading: str
+    factor: float
+    definition: str
+    compute: Callable[[Any], Any]
+
+
+def by_name(measures: Iterable[Measure]) -> dict[str, Measure]:
+    """A table of measures, in their order."""
+    return {measure.name: measure for measure in measures}
+
+
+def find_measures(names: Iterable[str], known: Mapping[str, Measure]) -> tuple[Measure, ...]:
+    """Find the measures for the columns of a table.
+
+    Args:
+        names: Their names.
+        known: The measures of the run.
+
+    Raises:
+        ValueError: A name is unknown, or of a list of numbers.
+    """
+    columns = {name: measure for name, measure in known.items() if measure.heading}
+    return tuple(lookup("measure", name, columns) for name in dict.fromkeys(names))
+
+
+def refuse_absurd(metrics: Mapping[str, Any], learning_rate: float) -> None:
+    """Check that the metrics are not those of a diverged run, before they are saved.
+
+    Args:
+        metrics: Numbers, lists of numbers, or None for a value that the run does not have.
+        learning_rate: Learning rate of the run, for the message.
+
+    Raises:
+        ValueError: A value is not finite, or `nll` is above `LARGEST_NLL`.
+    """
+    for name, value in metrics.items():
+        values = np.ravel(np.array([] if value is None else value, dtype=float))
+        if not np.isfinite(values).all() or (name == "nll" and (values > LARGEST_NLL).any()):
+            raise ValueError(
+                f"training diverged: {name} is {value} with learning rate {learning_rate:g}; use a smaller "
+                "--learning-rate"
+            )
