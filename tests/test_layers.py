@@ -31,7 +31,7 @@ def test_no_layer_imports_a_higher_one(package: str) -> None:
 
 
 def test_agents_know_the_world_through_gymnasium_alone() -> None:
-    tools = {"cls_env.specification", "cls_env.arguments"}
+    tools = {"cls_env.registry", "cls_env.specification", "cls_env.arguments"}
     for file in (ROOT / "agents").rglob("*.py"):
         assert {name for name in imported_modules(file) if name.startswith("cls_env")} <= tools, file
 
