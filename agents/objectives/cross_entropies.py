@@ -12,8 +12,8 @@ from cls_env.arguments import number
 def cross_entropy_loss(logits: Tensor, action_rewards: Tensor, progress: float = 0.0) -> Tensor:
     """-sum_a R'(x, a) log pi(a|x), R' being R minus its smallest allowed value; with 0-1 rewards -log pi(y|x).
 
-    The loss is at least 0. Rewards that are probabilities of labels therefore do not give the cross-entropy of these probabilities. Draw one
-    label for each image instead.
+    The loss is at least 0. Because of the subtraction, rewards that are probabilities of labels do not give their
+    cross-entropy: draw one label for each image instead.
     """
     check_shapes(logits, action_rewards)
     return -(above_worst(action_rewards, logits) * log_probs(logits)).sum(dim=1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from agents.peft_modules.prefix import attend_with_prefix, check_plain_attention
-from agents.peft_modules.target_modules import target_pattern
+from agents.peft_modules.target_modules import child_pattern
 from agents.peft_modules.tuner import full_name
 
 
@@ -67,7 +67,7 @@ def wrap_attention(backbone: nn.Module, blocks: Sequence[int], projected: bool) 
     Raises:
         ValueError: There are no such blocks, or their attention is not timm's plain one.
     """
-    target_pattern(backbone, blocks, "attn")
+    child_pattern(backbone, blocks, "attn")
     layers: Any = backbone.blocks
     for block in blocks:
         layers[block].attn = PromptedAttention(layers[block].attn, projected)
