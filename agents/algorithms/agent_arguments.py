@@ -15,7 +15,7 @@ from agents.networks.feature_cache import FeatureCache
 from agents.networks.views import TrainView
 from agents.objectives import Objective
 from agents.optimization import learning_arguments as arguments
-from cls_env.arguments import number, range_of_areas, truth_value, whole_number, word
+from cls_env.arguments import number, one_of, range_of_areas, truth_value, whole_number, word
 from cls_env.specification import lookup
 
 
@@ -65,9 +65,8 @@ class AgentArguments(CheckpointedAlgorithm):
         self._choose_view()
 
     def _refuse_unknown(self, names: Any) -> None:
-        known = dict.fromkeys([*constructor_arguments(type(self)), "env", "device"], True)
         for name in names:
-            lookup(f"argument of {type(self).__name__}", name, known)
+            one_of(f"argument of {type(self).__name__}", name, [*constructor_arguments(type(self)), "env", "device"])
 
     def _check_batches(self, num_envs: int) -> None:
         if self.batch_size % num_envs:
