@@ -2,6 +2,7 @@
 
 from agents.algorithms.best_pass import KeepBestPass
 from agents.algorithms.epg import EPG
+from agents.algorithms.exploration import register_exploration
 from agents.algorithms.linear_bandit import LinearBandit
 from agents.algorithms.reinforce import Reinforce
 from agents.algorithms.value_bandit import ValueBandit
@@ -33,4 +34,5 @@ __all__ = [
     "ViTFeatures",
     "ViTPolicy",
     "ViTQPolicy",
+    "register_exploration",
 ]

@@ -6,6 +6,7 @@ from cls_env.envs.registration import register_environments
 from cls_env.envs.shared_evaluation import evaluation_episodes
 from cls_env.envs.vector import ClassIncrementalVectorEnv
 from cls_env.rewards.matrices import cost_sensitive_rewards, hierarchical_rewards
+from cls_env.rewards.noise import register_reward_noise
 from cls_env.tasks import Task, TaskSchedule, TaskStream
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "hierarchical_rewards",
     "load_dataset",
     "register_dataset",
+    "register_reward_noise",
 ]
 __version__ = "0.1.0"
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import inf
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cls_env.specification import lookup
 
 LARGEST_REWARD = float(np.finfo(np.float32).max)
 """Rewards are float32."""
@@ -59,23 +61,60 @@ def whole_number(name: str, value: Any, least: float = -inf) -> int:
     return int(number)
 
 
-def number(name: str, value: Any) -> float:
-    """An argument that must be a number; its range is the caller's to check.
+def number(name: str, value: Any, interval: str = "") -> float:
+    """An argument that must be a number.
 
     Args:
         name: Of the argument, for the message.
         value: As it was given; NumPy's numbers are taken, truth values are not.
+        interval: The numbers allowed, in the notation of mathematics, such as "[0, 1]" or "(0, inf)"; by default all.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: It is something else, or outside the interval.
 
-    >>> number("task_blur", np.float32(0.5))
+    >>> number("momentum", np.float32(0.5), "[0, 1)")
     0.5
+    >>> number("momentum", 1, "[0, 1)")
+    Traceback (most recent call last):
+    ValueError: momentum must be in [0, 1), not 1
     """
     given = as_plain(value)
     if not isinstance(given, Real) or isinstance(given, bool):
         raise ValueError(f"{name} must be a number, not {value!r}")
+    if interval and not _is_within(float(given), interval):
+        raise ValueError(f"{name} must be in {interval}, not {value!r}")
     return float(given)
+
+
+def _is_within(value: float, interval: str) -> bool:
+    low, high = map(float, interval[1:-1].split(","))
+    above = low <= value if interval.startswith("[") else low < value
+    below = value <= high if interval.endswith("]") else value < high
+    return above and below
+
+
+def pair_of_numbers(name: str, value: Any) -> tuple[float, float]:
+    """An argument that must be two numbers.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    plain = as_plain(value)
+    if not isinstance(plain, (list, tuple)) or len(plain) != 2:
+        raise ValueError(f"{name} holds two numbers, not {value!r}")
+    return number(name, plain[0]), number(name, plain[1])
+
+
+def range_of_areas(name: str, value: Any) -> tuple[float, float]:
+    """An argument that must be the smallest and the largest area of a crop, as fractions of the image's area.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    smallest, largest = pair_of_numbers(name, value)
+    if not 0 < smallest <= largest <= 1:
+        raise ValueError(f"{name} holds two shares of the area, 0 < smallest <= largest <= 1, not {value!r}")
+    return smallest, largest
 
 
 def truth_value(name: str, value: Any) -> bool:
@@ -107,6 +146,19 @@ def word(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{name} must be text, not {value!r}")
     return str(value)
+
+
+def one_of(name: str, value: Any, choices: Collection[str]) -> str:
+    """An argument that must be one of several words.
+
+    Raises:
+        ValueError: It is something else; the message gives the nearest choice.
+
+    >>> one_of("metric", "cosin", ("cosine", "euclidean"))
+    Traceback (most recent call last):
+    ValueError: unknown metric 'cosin'; did you mean 'cosine'? Known: cosine, euclidean
+    """
+    return lookup(name, word(name, value), {choice: choice for choice in choices})
 
 
 def real_array(name: str, value: Any) -> NDArray[np.float64]:

@@ -13,10 +13,9 @@ from agents.checkpoint.saved_agent import CheckpointedAlgorithm, constructor_arg
 from agents.methods import check_method
 from agents.networks.feature_cache import FeatureCache
 from agents.networks.views import TrainView
-from agents.number_arguments import range_of_areas, share
 from agents.objectives import Objective
 from agents.optimization import learning_arguments as arguments
-from cls_env.arguments import truth_value, whole_number, word
+from cls_env.arguments import number, one_of, range_of_areas, truth_value, whole_number, word
 from cls_env.specification import lookup
 
 
@@ -38,7 +37,7 @@ class AgentArguments(CheckpointedAlgorithm):
             ValueError: One is of a wrong type or out of range.
         """
         self.batch_size = whole_number("batch_size", self.batch_size, least=1)
-        self.freeze_fraction = share("freeze_fraction", self.freeze_fraction, "the steps")
+        self.freeze_fraction = number("freeze_fraction", self.freeze_fraction, "[0, 1]")
         self.crop_scale = None if self.crop_scale is None else range_of_areas("crop_scale", self.crop_scale)
         self.cache_features = truth_value("cache_features", self.cache_features)
         if self.cache_features and self.crop_scale is not None:
@@ -66,9 +65,8 @@ class AgentArguments(CheckpointedAlgorithm):
         self._choose_view()
 
     def _refuse_unknown(self, names: Any) -> None:
-        known = dict.fromkeys([*constructor_arguments(type(self)), "env", "device"], True)
         for name in names:
-            lookup(f"argument of {type(self).__name__}", name, known)
+            one_of(f"argument of {type(self).__name__}", name, [*constructor_arguments(type(self)), "env", "device"])
 
     def _check_batches(self, num_envs: int) -> None:
         if self.batch_size % num_envs:

@@ -22,8 +22,7 @@ from agents.objectives.schedules import unfrozen_progress
 from agents.optimization.divergence import Advice
 from agents.optimization.learning_arguments import Learning
 from agents.policy import ViTPolicy
-from cls_env.arguments import word
-from cls_env.specification import lookup
+from cls_env.arguments import one_of, word
 
 ANNEALS = ("task", "unfrozen")
 
@@ -79,7 +78,7 @@ class EPG(OneStepAlgorithm):
         super().__init__(policy, env, learning_rate, batch_size, **learning)
 
     def _take_arguments(self) -> None:
-        self.anneal = lookup("anneal", word("anneal", self.anneal), dict(zip(ANNEALS, ANNEALS, strict=True)))
+        self.anneal = one_of("anneal", self.anneal, ANNEALS)
         self.objective = self.objective if callable(self.objective) else word("objective", self.objective)
         if self.objective != self._made_of:
             self._objective = None if self.objective == NO_OBJECTIVE else make_objective(self.objective)

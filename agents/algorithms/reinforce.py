@@ -11,7 +11,7 @@ from typing_extensions import Unpack
 
 from agents.algorithms.one_step import OneStepAlgorithm
 from agents.methods import Batch
-from agents.objectives import expected_policy_gradient
+from agents.objectives import expected_policy_gradient_loss
 from agents.optimization.learning_arguments import Learning
 from agents.policy import ViTPolicy
 from cls_env.arguments import word
@@ -97,7 +97,7 @@ class Reinforce(OneStepAlgorithm):
             )
 
     def _loss(self, logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:
-        return expected_policy_gradient(logits, action_rewards)
+        return expected_policy_gradient_loss(logits, action_rewards)
 
     def _reset_task_state(self, seed: int) -> None:
         self._mean_reward = None

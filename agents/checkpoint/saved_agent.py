@@ -26,7 +26,7 @@ from agents.checkpoint.policy_file import (
     saved_agent_arguments,
 )
 from agents.policy import ViTPolicy
-from cls_env.specification import lookup
+from cls_env.arguments import one_of
 
 SelfSaved = TypeVar("SelfSaved", bound="CheckpointedAlgorithm")
 
@@ -130,9 +130,8 @@ class CheckpointedAlgorithm(ClassMemory):
         """
         if isinstance(path, io.IOBase):
             raise ValueError("load reads a file by its path, not a stream")
-        taken = dict.fromkeys(constructor_arguments(cls), True)
         for name in kwargs:
-            lookup(f"argument of {cls.__name__}", name, taken)
+            one_of(f"argument of {cls.__name__}", name, constructor_arguments(cls))
         saved = read_agent(path)
         if saved["algorithm"] not in [kind.__name__ for kind in (*cls.__mro__, *cls.__subclasses__())]:
             raise ValueError(

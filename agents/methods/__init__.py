@@ -1,12 +1,12 @@
-"""Continual-learning methods: what is done about earlier tasks while a new one is learned, and how both are asked.
+"""Continual-learning methods: how forgetting is reduced in training, and how predictions are made at test time.
 
-A method goes with any objective and, unless it brings its own, with any PEFT module; `check_method` tells.
+A method works with any objective and with any PEFT module, unless it brings its own; `check_method` tells.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agents.methods.base import ANY_MODULE, ANY_MODULE_BUT_NONE, NO_OBJECTIVE, Batch, Loss, Method, Task
 from agents.methods.coda_prompt import CODAPrompt
@@ -24,7 +24,7 @@ from agents.methods.replay import Replay
 from agents.methods.sd_lora import SDLoRA
 from agents.methods.sequential import Sequential
 from agents.peft_modules import check_peft_module
-from cls_env.specification import check_arguments, lookup, parse_specification
+from cls_env.registry import Registry
 
 __all__ = [
     "METHODS",
@@ -40,73 +40,65 @@ __all__ = [
 
 Definition = TypeVar("Definition", bound=type[Method])
 
-METHODS: dict[str, type[Method]] = {
-    "sequential": Sequential,
-    "linear-probe": LinearProbe,
-    "lae": LAE,
-    "inflora": InfLoRA,
-    "sd-lora": SDLoRA,
-    "l2p": L2P,
-    "dualprompt": DualPrompt,
-    "coda-prompt": CODAPrompt,
-    "ncm": NCM,
-    "ranpac": RanPAC,
-    "replay": Replay,
-    "der++": DERpp,
-    "joint": Joint,
-    "frozen": Frozen,
-}
-"""Methods by name."""
+
+def _validate(definition: Any) -> None:
+    if not (isinstance(definition, type) and issubclass(definition, Method)):
+        raise TypeError(f"it must be a subclass of agents.methods.Method, not {definition!r}")
+    if definition.default_peft not in (ANY_MODULE, ANY_MODULE_BUT_NONE):
+        try:
+            check_peft_module(definition.default_peft)
+        except ValueError as error:
+            raise ValueError(
+                f"default_peft must be {ANY_MODULE!r}, {ANY_MODULE_BUT_NONE!r} or specify a PEFT module: {error}"
+            ) from error
+
+
+METHODS: Registry[type[Method]] = Registry(
+    "method",
+    {
+        "sequential": Sequential,
+        "linear-probe": LinearProbe,
+        "lae": LAE,
+        "inflora": InfLoRA,
+        "sd-lora": SDLoRA,
+        "l2p": L2P,
+        "dualprompt": DualPrompt,
+        "coda-prompt": CODAPrompt,
+        "ncm": NCM,
+        "ranpac": RanPAC,
+        "replay": Replay,
+        "der++": DERpp,
+        "joint": Joint,
+        "frozen": Frozen,
+    },
+    validate=_validate,
+)
+"""Subclasses of `Method` by name."""
 
 
 def register_method(name: str) -> Callable[[Definition], Definition]:
-    """A decorator that names a method of yours, so that `ViTPolicy` and the command line find it.
+    """A decorator that gives your method a name, by which `ViTPolicy` and the command line find it.
+
+    It decorates a subclass of `Method` whose constructor arguments have defaults, and returns it unchanged.
 
     Args:
-        name: Any word without a colon.
-
-    Returns:
-        The decorator, for a subclass of `Method` whose constructor's arguments have defaults. It returns the class.
+        name: Text without a colon that is not taken yet.
 
     Raises:
-        ValueError: The name is taken, or holds a colon; or the method's `default_peft` names no PEFT module.
+        ValueError: The name is taken or contains a colon, or the method's `default_peft` names no PEFT module.
         TypeError: What is decorated is no `Method`.
     """
-    if name in METHODS:
-        raise ValueError(f"method {name!r} is there already; choose another name")
-    if ":" in name:
-        raise ValueError(f"a method's name must not contain ':', unlike {name!r}")
-
-    def register(definition: Definition) -> Definition:
-        if not (isinstance(definition, type) and issubclass(definition, Method)):
-            raise TypeError(f"a method is a subclass of agents.methods.Method, unlike {definition!r}")
-        if definition.default_peft not in (ANY_MODULE, ANY_MODULE_BUT_NONE):
-            try:
-                check_peft_module(definition.default_peft)
-            except ValueError as error:
-                raise ValueError(
-                    f"method {name!r}: default_peft must be {ANY_MODULE!r}, {ANY_MODULE_BUT_NONE!r} or specify a PEFT "
-                    f"module: {error}"
-                ) from error
-        METHODS[name] = definition
-        return definition
-
-    return register
+    return METHODS.register(name)
 
 
 def make_method(specification: str) -> Method:
-    """The method that a specification names: `"lae"`, `"replay:size=500"`.
+    """The method of a specification such as `"lae"` or `"replay:size=500"`.
 
     Raises:
-        ValueError: The name or an argument is unknown, or the argument's value is out of range.
+        ValueError: The name or an argument is unknown, or an argument is out of range.
     """
-    name, arguments = parse_specification(specification)
-    definition = lookup("method", name, METHODS)
-    try:
-        check_arguments(f"method {name!r}", definition, arguments, ())
-        return definition(**arguments)
-    except Exception as error:  # a user's method may raise anything
-        raise ValueError(f"method {specification!r}: {error}") from error
+    method: Method = METHODS.make(specification)
+    return method
 
 
 def check_method(specification: str, peft: str, objective: object) -> Method:

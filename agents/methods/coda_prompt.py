@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from agents.methods.base import Batch, Loss, Method, Task
-from agents.methods.common.prompts import check_weight, seeds_of, with_prompts, wrap_attention
-from agents.peft_modules.tuner import check_size
-from cls_env.arguments import truth_value
+from agents.methods.common.prompts import seeds_of, with_prompts, wrap_attention
+from cls_env.arguments import number, truth_value, whole_number
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
@@ -53,8 +52,11 @@ class CODAPrompt(Method):
         self, components: int = 100, length: int = 4, orthogonality: float = 0.1, projected: bool = True
     ) -> None:
         super().__init__()
-        self.total, self.length = check_size("components", components), check_size("length", length)
-        self.orthogonality = check_weight("orthogonality", orthogonality)
+        self.total, self.length = (
+            whole_number("components", components, least=1),
+            whole_number("length", length, least=1),
+        )
+        self.orthogonality = number("orthogonality", orthogonality, "[0, inf)")
         self.projected = truth_value("projected", projected)
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:

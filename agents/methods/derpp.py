@@ -44,9 +44,7 @@ class DERpp(Replay):
         self, size: int = 200, batch: int = 32, alpha: float = 0.5, beta: float = 0.5, local: bool = True
     ) -> None:
         super().__init__(size, batch, local)
-        self.alpha, self.beta = number("alpha", alpha), number("beta", beta)
-        if not (self.alpha >= 0 and self.beta >= 0):
-            raise ValueError(f"alpha and beta must be at least 0, not {alpha} and {beta}")
+        self.alpha, self.beta = number("alpha", alpha, "[0, inf)"), number("beta", beta, "[0, inf)")
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Begin with an empty buffer, of logits too."""

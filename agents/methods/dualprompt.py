@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from agents.methods.base import Batch, Loss, Method, Task
-from agents.methods.common.prompts import check_weight, seeds_of, similarity, uniform, with_prompts, wrap_attention
-from agents.peft_modules.tuner import check_size
-from cls_env.arguments import truth_value
+from agents.methods.common.prompts import seeds_of, similarity, uniform, with_prompts, wrap_attention
+from cls_env.arguments import number, truth_value, whole_number
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
@@ -67,9 +66,9 @@ class DualPrompt(Method):
         positive: bool = False,
     ) -> None:
         super().__init__()
-        self.general, self.expert = check_size("general", general), check_size("expert", expert)
-        self.general_blocks = check_size("general_blocks", general_blocks)
-        self.pull, self.initial = check_weight("pull", pull), check_weight("initial", initial)
+        self.general, self.expert = whole_number("general", general, least=1), whole_number("expert", expert, least=1)
+        self.general_blocks = whole_number("general_blocks", general_blocks, least=1)
+        self.pull, self.initial = number("pull", pull, "[0, inf)"), number("initial", initial, "[0, inf)")
         self.projected, self.transfer = truth_value("projected", projected), truth_value("transfer", transfer)
         self.positive = truth_value("positive", positive)
 

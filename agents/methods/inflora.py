@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from agents.methods.base import Batch, Task
 from agents.methods.common.dual_gpm import ENERGIES, Memory, empty_memory, energy_threshold, remember
 from agents.methods.common.lora_per_task import PerTaskLoRA, adapter_of, layers_by_input
-from cls_env.arguments import number, word
-from cls_env.specification import lookup, parse_specification
+from cls_env.arguments import number, one_of
+from cls_env.specification import parse_specification
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
@@ -48,10 +48,8 @@ class InfLoRA(PerTaskLoRA):
 
     def __init__(self, threshold: float = 0.98, energy: str = "moments") -> None:
         super().__init__()
-        self.threshold = number("threshold", threshold)
-        if not 0 < self.threshold <= 1:
-            raise ValueError(f"threshold must be in (0, 1], not {threshold}")
-        self.energy = lookup("energy", word("energy", energy), dict(zip(ENERGIES, ENERGIES, strict=True)))
+        self.threshold = number("threshold", threshold, "(0, 1]")
+        self.energy = one_of("energy", energy, ENERGIES)
 
     def check_peft(self, peft: str) -> None:
         """It is made for plain LoRA.

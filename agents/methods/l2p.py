@@ -11,15 +11,12 @@ from torch import Tensor, nn
 from agents.methods.base import Batch, Loss, Method
 from agents.methods.common.prompts import (
     check_tokens,
-    check_weight,
     features_with_prompt_tokens,
     seeds_of,
     similarity,
     uniform,
 )
-from agents.peft_modules.tuner import check_size
-from cls_env.arguments import truth_value, word
-from cls_env.specification import lookup
+from cls_env.arguments import number, one_of, truth_value, whole_number
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
@@ -78,15 +75,15 @@ class L2P(Method):
     ) -> None:
         super().__init__()
         self.pool, self.length, self.top = (
-            check_size("pool", pool),
-            check_size("length", length),
-            check_size("top", top),
+            whole_number("pool", pool, least=1),
+            whole_number("length", length, least=1),
+            whole_number("top", top, least=1),
         )
         if self.top > self.pool:
             raise ValueError(f"top must be at most pool, {pool}, not {top}")
-        self.pull, self.initial = check_weight("pull", pull), check_weight("initial", initial)
+        self.pull, self.initial = number("pull", pull, "[0, inf)"), number("initial", initial, "[0, inf)")
         self.batchwise, self.positive = truth_value("batchwise", batchwise), truth_value("positive", positive)
-        self.head = lookup("head", word("head", head), dict(zip(HEADS, HEADS, strict=True)))
+        self.head = one_of("head", head, HEADS)
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Draw prompts and keys.

@@ -44,9 +44,7 @@ class LAE(Method):
 
     def __init__(self, decay: float = 0.9999, reference_batch: int = 24) -> None:
         super().__init__()
-        self.decay = number("decay", decay)
-        if not 0 <= self.decay <= 1:
-            raise ValueError(f"decay must be in [0, 1], not {decay}")
+        self.decay = number("decay", decay, "[0, 1]")
         self.reference_batch = whole_number("reference_batch", reference_batch, least=1)
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from agents.methods.base import Method, Task
 from agents.networks.class_names import move_actions
-from cls_env.arguments import word
-from cls_env.specification import lookup
+from cls_env.arguments import one_of
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
@@ -45,7 +44,7 @@ class NCM(Method):
 
     def __init__(self, metric: str = "cosine") -> None:
         super().__init__()
-        self.metric = lookup("metric", word("metric", metric), dict(zip(METRICS, METRICS, strict=True)))
+        self.metric = one_of("metric", metric, METRICS)
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Begin with no images."""

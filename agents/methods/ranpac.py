@@ -11,7 +11,7 @@ from torch.nn.functional import one_hot
 from agents.methods.base import Method, Task
 from agents.methods.common.memory import room
 from agents.networks.class_names import move_actions
-from agents.peft_modules.tuner import check_size
+from cls_env.arguments import whole_number
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
@@ -53,7 +53,7 @@ class RanPAC(Method):
 
     def __init__(self, projections: int = 2000) -> None:
         super().__init__()
-        self.projections = check_size("projections", projections)
+        self.projections = whole_number("projections", projections, least=1)
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:
         """Draw the projections, and begin with no images."""

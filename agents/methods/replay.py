@@ -14,8 +14,7 @@ from agents.methods.common.memory import room
 from agents.methods.common.reservoir import reservoir_slots
 from agents.networks.class_names import move_actions
 from agents.objectives import mask_logits
-from agents.peft_modules.tuner import check_size
-from cls_env.arguments import truth_value
+from cls_env.arguments import truth_value, whole_number
 
 if TYPE_CHECKING:
     from agents.policy import ViTPolicy
@@ -52,7 +51,7 @@ class Replay(Method):
 
     def __init__(self, size: int = 200, batch: int = 32, local: bool = True) -> None:
         super().__init__()
-        self.size, self.batch = check_size("size", size), check_size("batch", batch)
+        self.size, self.batch = whole_number("size", size, least=1), whole_number("batch", batch, least=1)
         self.local = truth_value("local", local)
 
     def attach(self, policy: ViTPolicy, seed: int) -> None:

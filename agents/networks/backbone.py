@@ -22,6 +22,7 @@ import agents.networks.micro_vit
 import agents.networks.small_resnet  # noqa: F401  # both register models with timm
 from agents.networks.model_names import timm_name
 from agents.networks.weights import put_weights, read_weights
+from cls_env.arguments import one_of
 from cls_env.specification import lookup
 
 NORMALISATIONS: dict[str, tuple[Sequence[float], Sequence[float]]] = {
@@ -55,7 +56,7 @@ def create_backbone(
         ValueError: timm knows no such model, the image size does not fit its patches, or the weights do not fit it.
     """
     model = timm_name(model)
-    lookup("model", model.split(".")[0], dict.fromkeys(timm.list_models(), True))
+    one_of("model", model.split(".")[0], timm.list_models())
     tensors = None if weights is None else read_weights(weights)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

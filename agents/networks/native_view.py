@@ -11,7 +11,7 @@ from torch import nn
 import agents.networks.micro_vit
 import agents.networks.small_resnet  # noqa: F401  # both register models with timm
 from agents.networks.model_names import timm_name
-from cls_env.specification import lookup
+from cls_env.arguments import one_of
 
 
 class NativeView(NamedTuple):
@@ -36,7 +36,7 @@ def native_view(model: str) -> NativeView:
         ValueError: timm knows no such model, or it is of another collection.
     """
     model = timm_name(model)
-    lookup("model", model.split(".")[0], dict.fromkeys(timm.list_models(), True))
+    one_of("model", model.split(".")[0], timm.list_models())
     try:
         config = timm.get_pretrained_cfg(model)
     except RuntimeError as error:

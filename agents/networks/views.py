@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import center_crop, resize
 
-from agents.number_arguments import pair_of_numbers, range_of_areas
-from cls_env.arguments import as_plain, number, word
+from cls_env.arguments import as_plain, number, pair_of_numbers, range_of_areas, word
 from cls_env.specification import lookup
 
 TRIES = 10

@@ -1,9 +1,15 @@
 """Losses of classification as a one-step decision problem: pure functions of logits, rewards and progress.
 
-All take `logits` (floating, shape (B, A)), `action_rewards` (R(x, a) of every action, same shape) and `progress` (t / T
-within the task, in [0, 1]), and return the loss of each sample, shape (B,). Their parameters are keywords, which a
-specification such as `"focal:gamma=2"` sets. Actions outside the current task are removed beforehand by `mask_logits`;
-their rewards are 0. `Reinforce` alone has a state, its random numbers and baseline, which each task renews.
+All objectives take the same three arguments and return the same:
+
+- `logits`: Floating, shape (B, A); actions outside the current task are masked by `mask_logits`.
+- `action_rewards`: R(x, a) of every action, of the dtype and shape of the logits; 0 for masked actions.
+- `progress`: t / T within the task, in [0, 1]; only annealed objectives use it.
+- Returns: The loss of each sample, shape (B,).
+
+They raise ValueError where the shapes differ or a parameter is out of range. Further parameters are keywords, which a
+specification such as `"focal:gamma=2"` sets. `SampledPolicyGradient` alone has a state, its random numbers and its
+baseline, which starts anew with each task.
 """
 
 from __future__ import annotations
@@ -15,51 +21,53 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor
 
-from agents.objectives.annealed import (
-    annealed_expected_policy_gradient,
-    cosine_annealed,
-    entropy_annealed,
-    fixed_mixture,
-    geometrically_annealed,
-    linearly_annealed,
-    normalised_annealed,
-    normalised_entropy_annealed,
-    normalised_expected_policy_gradient,
-    normalised_geometrically_annealed,
-)
+from agents.objectives.annealed import aepg_loss, cosine_aepg_loss, fixed_mixture_loss, linear_aepg_loss
 from agents.objectives.cross_entropies import (
-    confidence_penalty,
-    cross_entropy,
-    entropy_penalty,
-    focal,
-    label_smoothing,
+    confidence_penalty_loss,
+    cross_entropy_loss,
+    entropy_penalty_loss,
+    focal_loss,
+    label_smoothing_loss,
 )
 from agents.objectives.masking import entropy, mask_logits
-from agents.objectives.policy_gradients import Reinforce, expected_policy_gradient, reinforce
-from agents.objectives.robust import generalised_cross_entropy, symmetric_cross_entropy
-from cls_env.specification import check_arguments, lookup, parse_specification
+from agents.objectives.policy_gradients import (
+    SampledPolicyGradient,
+    expected_policy_gradient_loss,
+    reinforce_loss,
+)
+from agents.objectives.robust import generalized_cross_entropy_loss, symmetric_cross_entropy_loss
+from agents.objectives.variants import (
+    entropy_aepg_loss,
+    geometric_aepg_loss,
+    normalized_aepg_loss,
+    normalized_entropy_aepg_loss,
+    normalized_epg_loss,
+    normalized_geometric_aepg_loss,
+)
+from cls_env.registry import Registry
 
 __all__ = [
     "OBJECTIVES",
     "Objective",
-    "Reinforce",
+    "SampledPolicyGradient",
     "TaskObjective",
+    "aepg_loss",
     "anneals",
-    "confidence_penalty",
-    "cross_entropy",
+    "confidence_penalty_loss",
+    "cross_entropy_loss",
     "entropy",
-    "entropy_penalty",
-    "expected_policy_gradient",
-    "fixed_mixture",
-    "focal",
-    "generalised_cross_entropy",
+    "entropy_penalty_loss",
+    "expected_policy_gradient_loss",
+    "fixed_mixture_loss",
+    "focal_loss",
+    "generalized_cross_entropy_loss",
     "is_linear_in_rewards",
-    "label_smoothing",
+    "label_smoothing_loss",
     "make_objective",
     "mask_logits",
     "register_objective",
-    "reinforce",
-    "symmetric_cross_entropy",
+    "reinforce_loss",
+    "symmetric_cross_entropy_loss",
 ]
 
 Objective = Callable[[Tensor, Tensor, float], Tensor]
@@ -68,63 +76,64 @@ Definition = TypeVar("Definition", bound=Callable[..., Any])
 
 @runtime_checkable
 class TaskObjective(Protocol):
-    """An objective with a state, which begins anew with each task."""
+    """An objective with a state, which starts anew with each task."""
 
     def begin_task(self, seed: int) -> None:
-        """Renew the state; all random numbers of the task follow from `seed`."""
+        """Reset the state; all random numbers of the task follow from `seed`."""
 
     def __call__(self, logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:
         """Loss of each sample, shape (B,)."""
 
 
-OBJECTIVES: dict[str, Callable[..., Any]] = {
-    "ce": cross_entropy,
-    "focal": focal,
-    "ls": label_smoothing,
-    "cp": confidence_penalty,
-    "ep": entropy_penalty,
-    "epg": expected_policy_gradient,
-    "aepg": annealed_expected_policy_gradient,
-    "aepg-linear": linearly_annealed,
-    "aepg-cosine": cosine_annealed,
-    "alpha": fixed_mixture,
-    **{f"alpha-{alpha:g}": partial(fixed_mixture, alpha=alpha) for alpha in (0.1, 0.2, 0.5, 0.7)},
-    "gce": generalised_cross_entropy,
-    "sce": symmetric_cross_entropy,
-    "reinforce": Reinforce,
-    "aepg-geometric": geometrically_annealed,
-    "aepg-entropy": entropy_annealed,
-    "nepg": normalised_expected_policy_gradient,
-    "naepg": normalised_annealed,
-    "naepg-geometric": normalised_geometrically_annealed,
-    "naepg-entropy": normalised_entropy_annealed,
-}
+def _try_out(objective: Objective) -> None:
+    objective(torch.zeros(1, 2), torch.eye(2)[:1], 0.5)
+    if isinstance(objective, TaskObjective):
+        objective.begin_task(0)
+
+
+OBJECTIVES: Registry[Callable[..., Any]] = Registry(
+    "objective",
+    {
+        "ce": cross_entropy_loss,
+        "focal": focal_loss,
+        "ls": label_smoothing_loss,
+        "cp": confidence_penalty_loss,
+        "ep": entropy_penalty_loss,
+        "epg": expected_policy_gradient_loss,
+        "aepg": aepg_loss,
+        "aepg-linear": linear_aepg_loss,
+        "aepg-cosine": cosine_aepg_loss,
+        "alpha": fixed_mixture_loss,
+        **{f"alpha-{alpha:g}": partial(fixed_mixture_loss, alpha=alpha) for alpha in (0.1, 0.2, 0.5, 0.7)},
+        "gce": generalized_cross_entropy_loss,
+        "sce": symmetric_cross_entropy_loss,
+        "reinforce": SampledPolicyGradient,
+        "aepg-geometric": geometric_aepg_loss,
+        "aepg-entropy": entropy_aepg_loss,
+        "nepg": normalized_epg_loss,
+        "naepg": normalized_aepg_loss,
+        "naepg-geometric": normalized_geometric_aepg_loss,
+        "naepg-entropy": normalized_entropy_aepg_loss,
+    },
+    inputs=("logits", "action_rewards", "progress"),
+    try_out=_try_out,
+)
 """Functions of (logits, action_rewards, progress, **parameters), or classes whose instances are a `TaskObjective`."""
 
 
 def register_objective(name: str) -> Callable[[Definition], Definition]:
-    """A decorator that names an objective of yours, so that `EPG` and the command line find it.
+    """A decorator that gives your objective a name, by which `EPG` and the command line find it.
+
+    It decorates a function of (logits, action_rewards, progress, **parameters with defaults), or a class whose
+    instances are a `TaskObjective`, and returns it unchanged.
 
     Args:
-        name: Any word without a colon.
-
-    Returns:
-        The decorator, for a function of (logits, action_rewards, progress, **parameters with defaults), or a class
-        whose instances are a `TaskObjective`. It returns what it is given.
+        name: Text without a colon that is not taken yet.
 
     Raises:
-        ValueError: The name is taken, or holds a colon.
+        ValueError: The name is taken or contains a colon.
     """
-    if name in OBJECTIVES:
-        raise ValueError(f"objective {name!r} is there already; choose another name")
-    if ":" in name:
-        raise ValueError(f"an objective's name must not contain ':', unlike {name!r}")
-
-    def register(definition: Definition) -> Definition:
-        OBJECTIVES[name] = definition
-        return definition
-
-    return register
+    return OBJECTIVES.register(name)
 
 
 def anneals(specification: str | Objective) -> bool:
@@ -139,7 +148,7 @@ def anneals(specification: str | Objective) -> bool:
 
 
 def is_linear_in_rewards(specification: str | Objective) -> bool:
-    """Whether noise of mean 0 on the rewards leaves an objective's mean gradient as it is.
+    """Whether an objective's gradient is linear in the rewards, so that noise of mean 0 on them does not bias it.
 
     Raises:
         ValueError: As `make_objective`.
@@ -164,26 +173,16 @@ def _gradient(objective: Objective, rewards: Tensor, progress: float) -> Tensor:
 
 
 def make_objective(specification: str | Objective) -> Objective:
-    """The objective that a specification names: `"aepg"`, `"focal:gamma=2"`, `"reinforce:samples=4"`.
+    """The objective of a specification such as `"aepg"`, `"focal:gamma=2"` or `"reinforce:samples=4"`.
 
-    A function or a `TaskObjective` is returned as it is.
+    A function or a `TaskObjective` is returned unchanged.
 
     Raises:
-        ValueError: The name or a parameter is unknown, or the parameter's value is out of range; or a class is given.
+        ValueError: The name or a parameter is unknown, a parameter is out of range, or a class is given.
     """
     if isinstance(specification, type):
         raise ValueError(f"{specification.__name__} is a class: give one of its instances as the objective")
     if callable(specification):
         return specification
-    name, parameters = parse_specification(specification)
-    definition = lookup("objective", name, OBJECTIVES)
-    inputs = () if isinstance(definition, type) else ("logits", "action_rewards", "progress")
-    try:
-        check_arguments(f"objective {name!r}", definition, parameters, inputs)
-        objective: Objective = definition(**parameters) if inputs == () else partial(definition, **parameters)
-        objective(torch.zeros(1, 2), torch.eye(2)[:1], 0.5)
-        if isinstance(objective, TaskObjective):
-            objective.begin_task(0)
-    except Exception as error:  # a user's objective may raise anything
-        raise ValueError(f"objective {specification!r}: {error}") from error
+    objective: Objective = OBJECTIVES.make(specification)
     return objective

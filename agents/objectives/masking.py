@@ -1,37 +1,38 @@
-"""Which actions an objective may consider, and how uncertain the policy is among them."""
+"""Which actions an objective considers, and the entropy of the policy among them.
+
+Logits hold two marks for an action that is left out. Both give it probability 0, and no gradient reaches its logit.
+
+- Minus infinity: the class is unseen, and the head has no logit for it yet.
+- The lowest finite number, `torch.finfo(dtype).min`: the class is outside the current task. `mask_logits` writes it,
+  also in place of minus infinity, so that every objective gets finite logits and 0 * log pi is 0 rather than NaN.
+"""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from cls_env.arguments import number
-
 
 def mask_logits(logits: Tensor, action_mask: Tensor) -> Tensor:
-    """Give the actions outside the mask probability 0, which makes a loss local to the current task's classes.
-
-    The lowest finite number stands in for minus infinity, so that 0 * log pi stays 0.
+    """Give the actions outside the mask probability 0, so that a loss is local to the current task's classes.
 
     Args:
-        logits: Shape (B, A); minus infinity for actions that have no logit yet is fine.
+        logits: Shape (B, A); minus infinity for unseen classes.
         action_mask: Non-zero where an action is allowed, shape (B, A).
 
     Returns:
-        Masked logits, shape (B, A); no gradient reaches the masked ones.
+        Masked logits, shape (B, A).
     """
     return logits.masked_fill(action_mask == 0, torch.finfo(logits.dtype).min)
 
 
 def allowed_actions(logits: Tensor) -> Tensor:
-    """True where `mask_logits` left an action in, bool of shape (B, A)."""
+    """True for the actions that are left in, bool of shape (B, A)."""
     return logits > torch.finfo(logits.dtype).min
 
 
 def log_probs(logits: Tensor) -> Tensor:
-    """Log pi(a|x), shape (B, A): finite also where pi underflows, so that 0 * log pi stays 0."""
+    """Log pi(a|x), shape (B, A): finite even where pi underflows, so that 0 * log pi is 0."""
     return logits.log_softmax(dim=1).clamp(min=torch.finfo(logits.dtype).min)
 
 
@@ -42,12 +43,11 @@ def entropy(logits: Tensor) -> Tensor:
 
 
 def above_worst(action_rewards: Tensor, logits: Tensor) -> Tensor:
-    """The rewards of the allowed actions less the smallest of them, shape (B, A); others have 0.
+    """The rewards of the allowed actions minus the smallest of them, shape (B, A); 0 for the others.
 
-    A policy that maximises the expected reward stays the same when a constant is added to all rewards, and so does one
-    that is trained on these. Of a negative reward R, -R log pi would be unbounded below. Rewards of 0 and 1 do not
-    change, if one of the allowed actions has 0. Noise on the rewards makes the smallest of them too small, which gives
-    wrong actions a reward too.
+    A constant added to all rewards does not change which policy maximizes the expected reward. Without the subtraction,
+    -R log pi has no lower bound for a negative reward R. Rewards of 0 and 1 do not change if one of the allowed actions
+    has 0. Noise on the rewards lowers the smallest of them, and so gives wrong actions a positive reward.
     """
     allowed = allowed_actions(logits)
     worst = action_rewards.masked_fill(~allowed, torch.inf).amin(dim=1, keepdim=True)
@@ -55,7 +55,7 @@ def above_worst(action_rewards: Tensor, logits: Tensor) -> Tensor:
 
 
 def check_shapes(logits: Tensor, action_rewards: Tensor) -> None:
-    """Check that an objective was given two matrices of one shape; (B,) and (B, A) would broadcast in silence.
+    """Check that an objective was given two matrices of one shape; (B,) and (B, A) would broadcast without an error.
 
     Raises:
         ValueError: They are not.
@@ -65,27 +65,3 @@ def check_shapes(logits: Tensor, action_rewards: Tensor) -> None:
             f"logits and action_rewards must have one shape (B, A), not {tuple(logits.shape)} and "
             f"{tuple(action_rewards.shape)}"
         )
-
-
-def check_share(name: str, value: Any) -> float:
-    """A parameter that must be a share, as a plain number.
-
-    Raises:
-        ValueError: It is no number in [0, 1].
-    """
-    share = number(name, value)
-    if not 0 <= share <= 1:
-        raise ValueError(f"{name} must be in [0, 1], not {value}")
-    return share
-
-
-def check_not_negative(name: str, value: Any) -> float:
-    """A parameter that must be at least 0 and finite, as a plain number.
-
-    Raises:
-        ValueError: It is not.
-    """
-    size = number(name, value)
-    if not 0 <= size < float("inf"):
-        raise ValueError(f"{name} must be at least 0 and finite, not {value}")
-    return size

@@ -6,36 +6,33 @@ import torch
 from torch import Tensor
 
 from agents.objectives.masking import check_shapes, log_probs
-from cls_env.arguments import as_plain, word
-from cls_env.specification import lookup
+from cls_env.arguments import one_of, whole_number
 
-_MEMORY = 0.9
+BASELINE_DECAY = 0.9
+"""Share of the earlier mean reward that a batch leaves in the running mean."""
 
 
-def expected_policy_gradient(logits: Tensor, action_rewards: Tensor, progress: float = 0.0) -> Tensor:
+def expected_policy_gradient_loss(logits: Tensor, action_rewards: Tensor, progress: float = 0.0) -> Tensor:
     """-sum_a pi(a|x) R(x, a), the negative expected reward; with 0-1 rewards -pi(y|x).
 
     Its gradient is REINFORCE's in expectation over actions, and per sample pi(y|x) times cross-entropy's.
-    Source: arXiv 2602.14078, expected policy gradient.
-
-    Returns:
-        Loss of each sample, shape (B,), in [-max R, -min R].
-
-    Raises:
-        ValueError: Logits and rewards are not two matrices of one shape.
+    The loss is in [-max R, -min R].
+    Source: https://arxiv.org/abs/2602.14078, expected policy gradient.
     """
     check_shapes(logits, action_rewards)
     return -(action_rewards * logits.softmax(dim=1)).sum(dim=1)
 
 
-def reinforce(logits: Tensor, action_rewards: Tensor, actions: Tensor, baseline: float = 0.0) -> Tensor:
+def reinforce_loss(logits: Tensor, action_rewards: Tensor, actions: Tensor, baseline: float = 0.0) -> Tensor:
     """-1/n sum_i (R(x, a_i) - b) log pi(a_i|x) of n sampled actions.
 
-    Its value says little; its gradient, over actions drawn from pi, is an unbiased estimate of EPG's, for any baseline
-    that does not depend on them. Source: Williams, "Simple Statistical Gradient-Following Algorithms", 1992.
+    Its value says little. For actions drawn from pi its gradient is an unbiased estimate of EPG's, with any baseline
+    that does not depend on them.
+    Source: Williams, "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning",
+    Machine Learning 1992, https://doi.org/10.1007/BF00992696.
 
     Args:
-        logits: Shape (B, A).
+        logits: Floating, shape (B, A).
         action_rewards: R(x, a) of every action, shape (B, A).
         actions: int64 of shape (B, n), drawn from the policy.
         baseline: b.
@@ -53,26 +50,21 @@ def reinforce(logits: Tensor, action_rewards: Tensor, actions: Tensor, baseline:
     return -(advantages * log_probs(logits).gather(1, actions)).mean(dim=1)
 
 
-class Reinforce:
-    """REINFORCE as an objective: draws actions of its own, and may keep a running mean of their rewards as baseline.
-
-    The actions are drawn anew for learning, beside the one that the environment is told.
+class SampledPolicyGradient:
+    """REINFORCE as an objective: it draws actions itself, in addition to the one that the environment gets.
 
     Args:
         samples: Actions drawn for each image, at least 1.
-        baseline: `"none"`, or `"running-mean"`: the mean reward of earlier batches of the task, of which each new batch
-            replaces a tenth; before the first one, 0.
+        baseline: `"none"`, or `"running-mean"`: the mean reward of the earlier batches of the task, of which each new
+            batch replaces a tenth. For the first batch it is 0.
 
     Raises:
         ValueError: An argument is out of range or unknown.
     """
 
     def __init__(self, samples: int = 1, baseline: str = "none") -> None:
-        count = as_plain(samples)
-        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-            raise ValueError(f"samples is a whole number of at least 1, not {samples}")
-        self.samples = count
-        self.use_baseline = lookup("baseline", word("baseline", baseline), {"none": False, "running-mean": True})
+        self.samples = whole_number("samples", samples, least=1)
+        self.use_baseline = one_of("baseline", baseline, ("none", "running-mean")) == "running-mean"
         self.begin_task(0)
 
     def begin_task(self, seed: int) -> None:
@@ -82,15 +74,15 @@ class Reinforce:
         self._mean_reward: float | None = None
 
     def __call__(self, logits: Tensor, action_rewards: Tensor, progress: float = 0.0) -> Tensor:
-        """Loss of each sample, shape (B,); see `reinforce`."""
+        """Loss of each sample, shape (B,); see `reinforce_loss`."""
         check_shapes(logits, action_rewards)
         if self._generator is None or self._generator.device != logits.device:
             self._generator = torch.Generator(logits.device).manual_seed(self._seed)
         probabilities = logits.detach().float().softmax(dim=1)
         actions = torch.multinomial(probabilities, self.samples, replacement=True, generator=self._generator)
-        loss = reinforce(logits, action_rewards, actions, self._mean_reward or 0.0)
+        loss = reinforce_loss(logits, action_rewards, actions, self._mean_reward or 0.0)
         if self.use_baseline:
             seen = action_rewards.gather(1, actions).mean().item()
             known = seen if self._mean_reward is None else self._mean_reward
-            self._mean_reward = _MEMORY * known + (1 - _MEMORY) * seen
+            self._mean_reward = BASELINE_DECAY * known + (1 - BASELINE_DECAY) * seen
         return loss

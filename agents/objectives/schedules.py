@@ -1,11 +1,10 @@
-"""How aEPG's weight on cross-entropy falls over a task."""
+"""Schedules of alpha, the weight of cross-entropy in aEPG, over a task."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
-Schedule = Callable[[float], float]
+from cls_env.arguments import number
 
 _LARGEST_EXPONENT = 700.0  # beyond 709 a float overflows
 
@@ -13,7 +12,7 @@ _LARGEST_EXPONENT = 700.0  # beyond 709 a float overflows
 def sigmoid_alpha(progress: float, tau: float = 6.0) -> float:
     """The weight alpha_t = sigmoid(tau * (T - 2t) / T) of cross-entropy at step t of a task of T steps.
 
-    Source: arXiv 2602.14078, adaptive entropy annealing.
+    Source: https://arxiv.org/abs/2602.14078, adaptive entropy annealing.
 
     Args:
         progress: t / T in [0, 1].
@@ -29,15 +28,14 @@ def sigmoid_alpha(progress: float, tau: float = 6.0) -> float:
     [0.9975, 0.5, 0.0025]
     """
     _check_progress(progress)
-    if not 0 <= tau < math.inf:
-        raise ValueError(f"tau must be at least 0 and finite, not {tau}")
+    tau = number("tau", tau, "[0, inf)")
     return 1 / (1 + math.exp(min(-tau * (1 - 2 * progress), _LARGEST_EXPONENT)))
 
 
 def linear_alpha(progress: float) -> float:
     """The weight (T - t) / T, for progress t / T in [0, 1].
 
-    Source: arXiv 2602.14078, ablation of the schedules.
+    Source: https://arxiv.org/abs/2602.14078, ablation of the schedules.
 
     Raises:
         ValueError: `progress` is outside [0, 1].
@@ -49,7 +47,7 @@ def linear_alpha(progress: float) -> float:
 def cosine_alpha(progress: float) -> float:
     """The weight (1 + cos(pi t / T)) / 2, for progress t / T in [0, 1].
 
-    Source: arXiv 2602.14078, ablation of the schedules.
+    Source: https://arxiv.org/abs/2602.14078, ablation of the schedules.
 
     Raises:
         ValueError: `progress` is outside [0, 1].
@@ -58,23 +56,12 @@ def cosine_alpha(progress: float) -> float:
     return (1 + math.cos(math.pi * progress)) / 2
 
 
-def fixed_alpha(weight: float) -> Schedule:
-    """A weight in [0, 1] that stays; 1 is cross-entropy, 0 expected policy gradient.
-
-    Raises:
-        ValueError: The weight is outside [0, 1].
-    """
-    if not 0 <= weight <= 1:
-        raise ValueError(f"alpha is a weight in [0, 1], not {weight}")
-    return lambda progress: weight
-
-
 def unfrozen_progress(progress: float, frozen_share: float) -> float:
-    """Share of the part of a task in which the PEFT module learns that is done; 0 while it is frozen.
+    """Progress within the part of a task in which the PEFT module is trained; 0 while it is frozen.
 
     Args:
         progress: t / T of the task, in [0, 1].
-        frozen_share: Share of the task during which the module is frozen, in [0, 1].
+        frozen_share: The first part of the task, in which the module is frozen, as a share in [0, 1].
 
     >>> [round(unfrozen_progress(progress, 0.6), 2) for progress in (0.3, 0.6, 0.8)]
     [0.0, 0.0, 0.5]
@@ -84,4 +71,4 @@ def unfrozen_progress(progress: float, frozen_share: float) -> float:
 
 def _check_progress(progress: float) -> None:
     if not 0 <= progress <= 1:
-        raise ValueError(f"progress is t / T in [0, 1], not {progress}")
+        raise ValueError(f"progress must be t / T in [0, 1], not {progress}")

@@ -1,28 +1,34 @@
-"""What learns in the backbone: small trainable modules inside a frozen ViT, all of it, or nothing."""
+"""Trainable parameters of the backbone: small modules inside a frozen ViT (PEFT), all of the ViT, or none."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import signature
+from typing import Any, TypeVar
 
 from peft import LoraConfig, PeftConfig
 from torch import nn
 
 from agents.peft_modules.adapter import add_adapter
-from agents.peft_modules.attachment import check_config_arguments
 from agents.peft_modules.library import METHODS, UNFIT, add_library_module, method_config
 from agents.peft_modules.lora import add_lora
+from agents.peft_modules.peft_model import check_config_arguments
 from agents.peft_modules.prefix import add_prefix
 from agents.peft_modules.ssf import add_ssf
+from agents.peft_modules.tuner import TunerLayer
+from agents.peft_modules.tuner_builder import TunerBuilder
 from agents.peft_modules.vpt import add_vpt
-from cls_env.specification import check_arguments, lookup, parse_specification
+from cls_env.registry import Registry
+from cls_env.specification import parse_specification
 
-__all__ = ["PEFT_MODULES", "add_peft_module", "check_peft_module"]
+__all__ = ["PEFT_MODULES", "TunerLayer", "add_peft_module", "check_peft_module", "register_peft_module"]
+
+Definition = TypeVar("Definition", bound=Callable[..., Any])
 
 
 def _nothing(backbone: nn.Module, blocks: Sequence[int], seed: int) -> nn.Module:
-    """Nothing in the backbone: the head learns alone."""
+    """Nothing in the backbone: only the head is trained."""
     return backbone
 
 
@@ -31,63 +37,96 @@ def _whole(backbone: nn.Module, blocks: Sequence[int], seed: int) -> nn.Module:
     return backbone.requires_grad_(True)
 
 
-PEFT_MODULES: dict[str, Callable[..., nn.Module]] = {
-    "lora": add_lora,
-    "adapter": add_adapter,
-    "prefix": add_prefix,
-    "vpt": add_vpt,
-    "ssf": add_ssf,
-    "full": _whole,
-    "none": _nothing,
-    **{name: partial(add_library_module, name) for name in METHODS},
-}
-"""Functions of (backbone, blocks, seed, **arguments) that return the backbone with what learns in it."""
+PEFT_MODULES: Registry[Callable[..., nn.Module]] = Registry(
+    "PEFT module",
+    {
+        "lora": add_lora,
+        "adapter": add_adapter,
+        "prefix": add_prefix,
+        "vpt": add_vpt,
+        "ssf": add_ssf,
+        "full": _whole,
+        "none": _nothing,
+        **{name: partial(add_library_module, name) for name in METHODS},
+    },
+    inputs=("backbone", "blocks", "seed"),
+)
+"""Functions of (backbone, blocks, seed, **options) that return the backbone with trainable parameters in it."""
 
 CONFIGS: dict[str, Callable[[], type[PeftConfig]]] = {
     "lora": lambda: LoraConfig,
     **{name: partial(method_config, name) for name in METHODS},
 }
-"""Where the further arguments of a module are those of a config of peft, that config."""
+"""Configs of peft, of the modules that take the arguments of one."""
+
+
+def register_peft_module(name: str) -> Callable[[Definition], Definition]:
+    """A decorator that gives your PEFT module a name, by which `PolicyConfig` and the command line find it.
+
+    It decorates a subclass of `TunerLayer`, which becomes a tuner of peft; or a function of (backbone, blocks, seed,
+    **options with defaults) that changes a frozen backbone as it likes and returns it. Agents save and load both. The
+    decorator returns what it is given.
+
+    Args:
+        name: Text without a colon that is not taken yet. Names of tensors in saved files contain it.
+
+    Raises:
+        ValueError: The name is taken or contains a colon, or the layer is incomplete.
+        TypeError: What is decorated is neither a function nor a class.
+    """
+    add = PEFT_MODULES.register(name)
+
+    def register(definition: Definition) -> Definition:
+        if isinstance(definition, type) and issubclass(definition, TunerLayer):
+            add(TunerBuilder(name, definition))
+        else:
+            add(definition)
+        return definition
+
+    return register
 
 
 def check_peft_module(specification: str) -> None:
     """Check that a specification names a module and arguments that it takes.
 
-    Which values fit the backbone, only `add_peft_module` can tell.
+    Whether their values fit a backbone, only `add_peft_module` checks.
 
     Raises:
         ValueError: It does not, the module is one of peft's that does not fit a ViT, or this version of peft lacks it.
     """
-    name, arguments = parse_specification(specification)
-    if name in UNFIT:
+    _checked(specification)
+
+
+def _checked(specification: str) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
+    name = parse_specification(specification)[0]
+    if name in UNFIT and name not in PEFT_MODULES:
         raise ValueError(f"peft's {name} does not fit a ViT: {UNFIT[name]}")
-    builder = lookup("PEFT module", name, PEFT_MODULES)
-    check_arguments(f"PEFT module {name!r}", builder, arguments, ("backbone", "blocks", "seed"))
+    builder, arguments = PEFT_MODULES.check(specification)
     if name in CONFIGS:
         own = signature(builder).parameters
         rest = {argument: value for argument, value in arguments.items() if argument not in own}
         check_config_arguments(name, CONFIGS[name](), rest)
+    return builder, arguments
 
 
 def add_peft_module(specification: str, backbone: nn.Module, blocks: Sequence[int], seed: int) -> nn.Module:
-    """Give a frozen backbone what learns in it.
+    """Add trainable parameters to a frozen backbone.
 
     Args:
-        specification: A name in `PEFT_MODULES`, with arguments or without: `"lora"`, `"prefix:length=20"`.
+        specification: A name in `PEFT_MODULES`, with or without options: `"lora"`, `"prefix:length=20"`.
         backbone: A timm model, frozen; it may be changed in place.
         blocks: Indices of the transformer blocks that get a module.
-        seed: Fixes the module's initial values; the global random state is left as it was.
+        seed: Fixes the module's initial values; the global random state does not change.
 
     Returns:
-        The adapted backbone; exactly what learns requires gradients.
+        The adapted backbone; exactly its trainable parameters require gradients.
 
     Raises:
-        ValueError: The name or an argument is unknown, or does not fit the backbone.
+        ValueError: The name or an option is unknown, or does not fit the backbone.
     """
-    check_peft_module(specification)
-    name, arguments = parse_specification(specification)
+    builder, arguments = _checked(specification)
     try:
-        return PEFT_MODULES[name](backbone, blocks, seed, **arguments)
+        return builder(backbone, blocks, seed, **arguments)
     except Exception as error:  # peft's, of values that it does not check
         if isinstance(error, ValueError):
             raise

@@ -1,107 +1,52 @@
-"""Adapter: a bottleneck beside the attention, as LAE (arXiv 2303.10070) places it."""
+"""Adapter: a bottleneck in parallel to the attention, as in LAE, https://arxiv.org/abs/2303.10070."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any
 
-from peft import PeftModel
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from agents.peft_modules.attachment import wrap
-from agents.peft_modules.target_modules import target_pattern
-from agents.peft_modules.tuner import (
-    Tuner,
-    TunerConfig,
-    TunerLayer,
-    check_size,
-    full_name,
-    learnable_scale,
-    register,
-    scaled,
-)
-
-
-@dataclass
-class AdapterConfig(TunerConfig):
-    """Arguments of an Adapter."""
-
-    bottleneck: int = field(default=5, metadata={"help": "Hidden width."})
-    scale: bool = field(default=False, metadata={"help": "Learn a scalar factor, 1 at first."})
-
-    kind: ClassVar[str] = "VIT_ADAPTER"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.bottleneck = check_size("bottleneck", self.bottleneck)
+from agents.peft_modules.tuner import TunerLayer, full_name
+from agents.peft_modules.tuner_builder import TunerBuilder
+from cls_env.arguments import whole_number
 
 
 class AdapterLayer(TunerLayer):
-    """attn(x) + s up(gelu(down(x))), where up is zero at first, and s is 1 or learnable."""
+    """Adapter: a bottleneck in parallel to the attention, attn(x) + s up(gelu(down(x))), where s is 1 or learned.
 
-    adapter_layer_names = ("vit_adapter_down", "vit_adapter_up", "vit_adapter_scale")
+    At first the output is the attention's. Source: LAE, https://arxiv.org/abs/2303.10070.
+    """
 
-    def prepare(self) -> None:
-        """Check that the width is known."""
+    target_module = "attn"
+
+    def init_adapter(self, bottleneck: int = 5, scale: bool = False) -> Mapping[str, Any]:
+        """Draw down; up and the biases are zero.
+
+        Args:
+            bottleneck: Hidden width, at least 1.
+            scale: Learn s, a scalar, 1 at first.
+        """
         projection = getattr(self.base_layer, "proj", None)
         if not isinstance(projection, nn.Linear):
-            raise ValueError(f"an Adapter goes beside attention with a Linear proj, not {full_name(self.base_layer)}")
-        self.width = projection.out_features
-        self.vit_adapter_down, self.vit_adapter_up = nn.ModuleDict(), nn.ModuleDict()
-        self.vit_adapter_scale = nn.ParameterDict()
-
-    def create(self, adapter_name: str, config: Any) -> None:
-        """Draw down; the rest is zero."""
-        down, up = nn.Linear(self.width, config.bottleneck), nn.Linear(config.bottleneck, self.width)
+            raise ValueError(f"an Adapter needs attention with a Linear proj, not {full_name(self.base_layer)}")
+        width, bottleneck = projection.out_features, whole_number("bottleneck", bottleneck, least=1)
+        down, up = nn.Linear(width, bottleneck), nn.Linear(bottleneck, width)
         nn.init.kaiming_uniform_(down.weight, a=math.sqrt(5))
         for tensor in (down.bias, up.weight, up.bias):
             nn.init.zeros_(tensor)
-        self.vit_adapter_down[adapter_name], self.vit_adapter_up[adapter_name] = down, up
-        if config.scale:
-            self.vit_adapter_scale[adapter_name] = learnable_scale()
+        return {"down": down, "up": up} | ({"scale": torch.ones(())} if scale else {})
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """The attention's output with the active adapters', [B, N, D]."""
+        """The attention's output with that of the active adapters, [B, N, D]."""
         result = self.base_layer(x, *args, **kwargs)
-        for name in self.working_adapters:
-            down: Any = self.vit_adapter_down[name]
-            change = self.vit_adapter_up[name](gelu(down(x.to(down.weight.dtype))))
-            result = result + scaled(change, self.vit_adapter_scale, name).to(result.dtype)
+        for down, up, scale in self.active_parts("down", "up", "scale"):
+            change = up(gelu(down(x.to(down.weight.dtype))))
+            result = result + (change if scale is None else change * scale).to(result.dtype)
         return result
 
 
-class AdapterModel(Tuner):
-    """A ViT with Adapters beside some of its attentions."""
-
-    prefix = "vit_adapter_"
-    tuner_layer_cls = AdapterLayer
-
-
-register(AdapterConfig, AdapterModel)
-
-
-def add_adapter(
-    backbone: nn.Module, blocks: Sequence[int], seed: int, *, bottleneck: int = 5, scale: bool = False
-) -> PeftModel:
-    """Freeze a timm ViT and put an Adapter beside the attention of some blocks: x + attn(x') + up(gelu(down(x'))).
-
-    x' is the normalised input of the attention. At first the model's outputs are the backbone's.
-
-    Args:
-        backbone: A timm VisionTransformer; changed in place.
-        blocks: Indices of the transformer blocks.
-        seed: Fixes the initial values; the global random state is left as it was.
-        bottleneck: Hidden width, at least 1.
-        scale: Learn a scalar factor for each Adapter, 1 at first, as LAE does.
-
-    Returns:
-        The model as a `peft.PeftModel`.
-
-    Raises:
-        ValueError: The size or the blocks do not fit the model.
-    """
-    pattern = target_pattern(backbone, blocks, "attn")
-    return wrap(AdapterConfig, backbone, seed, pattern, {"bottleneck": bottleneck, "scale": scale})
+add_adapter = TunerBuilder("adapter", AdapterLayer)

@@ -12,7 +12,8 @@ from peft import PeftConfig, PeftModel
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from torch import nn
 
-from agents.peft_modules.attachment import attach
+from agents.peft_modules.peft_model import check_config_arguments, make_peft_model
+from agents.peft_modules.target_modules import target_pattern
 from cls_env.specification import lookup
 
 Arguments = dict[str, Any]
@@ -114,7 +115,7 @@ def add_library_module(
         name: Of the method, in `METHODS`.
         backbone: A timm VisionTransformer; changed in place.
         blocks: Indices of the transformer blocks.
-        seed: Fixes the module's random numbers; the global random state is left as it was.
+        seed: Fixes the module's random numbers; the global random state does not change.
         targets: Where in a block, see `agents.peft_modules.target_modules`; by default, the method's own place.
         **config: Arguments of peft's config, which replace those in `METHODS`.
 
@@ -136,7 +137,9 @@ def add_library_module(
     arguments = own | _defaults(method, getattr(backbone, "embed_dim", 0)) | config
     if method.alpha:
         arguments.setdefault(method.alpha, arguments["r"])
-    return attach(name, config_class, backbone, blocks, seed, targets or method.targets, arguments)
+    check_config_arguments(name, config_class, arguments)
+    pattern = target_pattern(backbone, blocks, targets or method.targets)
+    return make_peft_model(config_class, backbone, seed, pattern, arguments)
 
 
 def _defaults(method: Method, width: int) -> Arguments:

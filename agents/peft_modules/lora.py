@@ -1,4 +1,7 @@
-"""LoRA on chosen transformer blocks, as LAE (arXiv 2303.10070) places and scales it."""
+"""LoRA on chosen transformer blocks, placed and scaled as in LAE.
+
+Sources: https://arxiv.org/abs/2106.09685 (LoRA), https://arxiv.org/abs/2303.10070 (LAE).
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ from peft.tuners.lora import LoraModel
 from peft.tuners.lora.layer import LoraVariant
 from torch import Tensor, nn
 
-from agents.peft_modules.attachment import attach
-from agents.peft_modules.target_modules import SplitQKV, split_qkv
-from cls_env.arguments import as_plain
+from agents.peft_modules.peft_model import check_config_arguments, make_peft_model
+from agents.peft_modules.target_modules import SplitQKV, split_qkv, target_pattern
+from cls_env.arguments import whole_number
 
 __all__ = ["SCALED_LORA", "ScaledLinear", "ScaledLoraConfig", "SplitQKV", "add_lora", "split_qkv"]
 
@@ -40,7 +43,7 @@ def add_lora(
     Args:
         backbone: A timm VisionTransformer; for `kv`, its `attn.qkv` layers are split in place.
         blocks: Indices of the transformer blocks.
-        seed: Fixes A; the global random state is left as it was.
+        seed: Fixes A; the global random state does not change.
         r: Rank of B A, at least 1.
         scale: Give each of the layers a learnable scalar s, 1 at first, as LAE does: W + s B A.
         targets: Where in a block, see `agents.peft_modules.target_modules`: keys and values by default.
@@ -52,11 +55,11 @@ def add_lora(
     Raises:
         ValueError: Rank, blocks or place do not fit the model, or an argument is unknown.
     """
-    r = as_plain(r)
-    if not isinstance(r, int) or isinstance(r, bool) or r < 1:
-        raise ValueError(f"a LoRA needs a whole rank of at least 1, not {r}")
-    kind = ScaledLoraConfig if scale else LoraConfig
-    return attach("lora", kind, backbone, blocks, seed, targets, {"r": r, "lora_alpha": r} | config)
+    r = whole_number("r", r, least=1)
+    config_class = ScaledLoraConfig if scale else LoraConfig
+    check_config_arguments("lora", config_class, config)
+    pattern = target_pattern(backbone, blocks, targets)
+    return make_peft_model(config_class, backbone, seed, pattern, {"r": r, "lora_alpha": r} | config)
 
 
 class _Scaled(LoraVariant):

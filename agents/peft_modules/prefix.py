@@ -1,74 +1,47 @@
-"""Prefix: learned keys and values that every token attends to beside the image's own."""
+"""Prefix: learned keys and values in the attention, as in LAE, https://arxiv.org/abs/2303.10070."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any
 
 import torch
-from peft import PeftModel
 from timm.models.vision_transformer import Attention
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from agents.peft_modules.attachment import wrap
-from agents.peft_modules.target_modules import target_pattern
-from agents.peft_modules.tuner import (
-    Tuner,
-    TunerConfig,
-    TunerLayer,
-    check_size,
-    full_name,
-    learnable_scale,
-    register,
-    scaled,
-)
+from agents.peft_modules.tuner import TunerLayer, full_name
+from agents.peft_modules.tuner_builder import TunerBuilder
+from cls_env.arguments import whole_number
 
 LARGEST_INITIAL_VALUE = 0.01
 
 
-@dataclass
-class PrefixConfig(TunerConfig):
-    """Arguments of a Prefix."""
-
-    length: int = field(default=10, metadata={"help": "Number of keys, and of values."})
-    scale: bool = field(default=False, metadata={"help": "Learn a scalar factor of each, 1 at first."})
-    compensatory: bool = field(default=False, metadata={"help": "Weights of the prefix sum to 1 by themselves."})
-
-    kind: ClassVar[str] = "VIT_PREFIX"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.length = check_size("length", self.length)
-
-
 class PrefixLayer(TunerLayer):
-    """timm's attention over the image's keys and values and those of the active prefixes.
+    """Prefix: learned keys and values in the attention, to which every token attends in addition to the image's own.
 
-    The prefixes enter after the projection to keys and values, and after the norm of keys in models that have one. If
-    one of several active adapters is compensatory, the weights of all their prefixes sum to 1 together.
+    They enter after the projection to keys and values, and after the norm of keys in models that have one. If one of
+    several active adapters is compensatory, the weights of all their prefixes sum to 1 together. The model's outputs
+    are not the backbone's at first: a prefix takes a share of the attention.
+    Source: LAE, https://arxiv.org/abs/2303.10070.
     """
 
-    adapter_layer_names = ("vit_prefix_k", "vit_prefix_v", "vit_prefix_scale_k", "vit_prefix_scale_v")
+    target_module = "attn"
 
-    def prepare(self) -> None:
-        """Check that the attention is timm's plain one."""
-        base: Any = self.base_layer
-        check_plain_attention(base, "a Prefix")
-        self.width = base.num_heads * base.head_dim
-        self.compensatory: dict[str, bool] = {}
-        self.vit_prefix_k, self.vit_prefix_v = nn.ParameterDict(), nn.ParameterDict()
-        self.vit_prefix_scale_k, self.vit_prefix_scale_v = nn.ParameterDict(), nn.ParameterDict()
+    def init_adapter(self, length: int = 10, scale: bool = False, compensatory: bool = False) -> Mapping[str, Any]:
+        """Draw keys and values from U(0, 0.01), as LAE does.
 
-    def create(self, adapter_name: str, config: Any) -> None:
-        """Draw keys and values from U(0, 0.01), as LAE does."""
-        for values in (self.vit_prefix_k, self.vit_prefix_v):
-            values[adapter_name] = nn.Parameter(torch.rand(config.length, self.width) * LARGEST_INITIAL_VALUE)
-        if config.scale:
-            self.vit_prefix_scale_k[adapter_name] = learnable_scale()
-            self.vit_prefix_scale_v[adapter_name] = learnable_scale()
-        self.compensatory[adapter_name] = config.compensatory
+        Args:
+            length: Number of keys, and of values, at least 1.
+            scale: Learn a scalar factor of the keys and one of the values, 1 at first.
+            compensatory: LAE's compensation: the weights of the prefix sum to 1 by themselves.
+        """
+        check_plain_attention(self.base_layer, "a Prefix")
+        shape = whole_number("length", length, least=1), self.base_layer.num_heads * self.base_layer.head_dim
+        parts: dict[str, Any] = {name: torch.rand(*shape) * LARGEST_INITIAL_VALUE for name in ("k", "v")}
+        if scale:
+            parts |= {"scale_k": torch.ones(()), "scale_v": torch.ones(())}
+        return parts | {"compensatory": compensatory}
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
         """The attention's output, [B, N, D].
@@ -76,22 +49,16 @@ class PrefixLayer(TunerLayer):
         Raises:
             ValueError: Attention is to be causal, which has no meaning for a prefix of an image.
         """
-        names = self.working_adapters
-        if not names:
+        active = self.active_parts("k", "v", "scale_k", "scale_v", "compensatory")
+        if not active:
             causal = {"is_causal": True} if is_causal else {}  # an argument that older versions of timm lack
             return self.base_layer(x, attn_mask=attn_mask, **causal)
         if is_causal:
             raise ValueError("a Prefix goes with attention over all tokens, not with causal attention")
-        base: Any = self.base_layer
-        prefix_k = self._prefixes(names, self.vit_prefix_k, self.vit_prefix_scale_k, x)
-        prefix_v = self._prefixes(names, self.vit_prefix_v, self.vit_prefix_scale_v, x)
-        compensatory = any(self.compensatory[name] for name in names)
-        return attend_with_prefix(base, x, prefix_k, prefix_v, attn_mask, compensatory)
-
-    def _prefixes(self, names: Sequence[str], values: Any, scales: Any, x: Tensor) -> Tensor:
-        """Those of the active adapters one after the other, [B, length, D]."""
-        joined = torch.cat([scaled(values[name], scales, name) for name in names])
-        return joined.expand(len(x), -1, -1)
+        prefix_k = torch.cat([k if scale_k is None else k * scale_k for k, _, scale_k, _, _ in active])
+        prefix_v = torch.cat([v if scale_v is None else v * scale_v for _, v, _, scale_v, _ in active])
+        k, v = (prefix.expand(len(x), -1, -1) for prefix in (prefix_k, prefix_v))
+        return attend_with_prefix(self.base_layer, x, k, v, attn_mask, any(parts[-1] for parts in active))
 
 
 def check_plain_attention(attention: nn.Module, what: str) -> None:
@@ -116,7 +83,7 @@ def attend_with_prefix(
     mask: Tensor | None = None,
     compensatory: bool = False,
 ) -> Tensor:
-    """The output of timm's plain attention where tokens attend to further keys and values beside their own.
+    """The output of timm's plain attention where tokens attend to further keys and values.
 
     Args:
         attention: Of timm; it has passed `check_plain_attention`.
@@ -177,43 +144,4 @@ def _project(base: Any, x: Tensor, joined: Tensor) -> Tensor:
     return base.proj_drop(base.proj(joined if gate is None else joined * gate(x).sigmoid()))
 
 
-class PrefixModel(Tuner):
-    """A ViT with prefixes in some of its attentions."""
-
-    prefix = "vit_prefix_"
-    tuner_layer_cls = PrefixLayer
-
-
-register(PrefixConfig, PrefixModel)
-
-
-def add_prefix(
-    backbone: nn.Module,
-    blocks: Sequence[int],
-    seed: int,
-    *,
-    length: int = 10,
-    scale: bool = False,
-    compensatory: bool = False,
-) -> PeftModel:
-    """Freeze a timm ViT and give the attention of some blocks learned keys and values, as LAE does.
-
-    The model's outputs are not the backbone's at first: a prefix takes a share of the attention.
-
-    Args:
-        backbone: A timm VisionTransformer; changed in place.
-        blocks: Indices of the transformer blocks.
-        seed: Fixes the initial values; the global random state is left as it was.
-        length: Number of keys, and of values, at least 1.
-        scale: Learn a scalar factor of the keys and one of the values, 1 at first.
-        compensatory: LAE's compensation: the attention to the prefix sums to 1 by itself, beside that to the tokens.
-
-    Returns:
-        The model as a `peft.PeftModel`.
-
-    Raises:
-        ValueError: The size or the blocks do not fit the model.
-    """
-    pattern = target_pattern(backbone, blocks, "attn")
-    arguments = {"length": length, "scale": scale, "compensatory": compensatory}
-    return wrap(PrefixConfig, backbone, seed, pattern, arguments)
+add_prefix = TunerBuilder("prefix", PrefixLayer)

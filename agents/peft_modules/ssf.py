@@ -1,58 +1,46 @@
-"""SSF: a learned scale and shift of the features after each layer of a block."""
+"""SSF: a learned scale and shift of the features after each layer of a block, https://arxiv.org/abs/2210.08823."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any
 
 import torch
-from peft import PeftModel
 from torch import Tensor, nn
 
-from agents.peft_modules.attachment import wrap
-from agents.peft_modules.target_modules import place
-from agents.peft_modules.tuner import Tuner, TunerConfig, TunerLayer, register
-
-
-@dataclass
-class SSFConfig(TunerConfig):
-    """SSF has no arguments of its own."""
-
-    kind: ClassVar[str] = "VIT_SSF"
+from agents.peft_modules.tuner import TunerLayer
+from agents.peft_modules.tuner_builder import TunerBuilder
 
 
 class SSFLayer(TunerLayer):
-    """gamma * layer(x) + beta, which is 1 * layer(x) + 0 at first."""
+    """SSF: scale and shift the features after each layer of a block, gamma * layer(x) + beta.
 
-    adapter_layer_names = ("vit_ssf_scale", "vit_ssf_shift")
+    It starts with gamma = 1 and beta = 0, so that the model's outputs are the backbone's; the paper draws them from
+    N(1, 0.02) and N(0, 0.02). Merging is exact.
+    Source: Lian et al., "Scaling & Shifting Your Features", NeurIPS 2022, https://arxiv.org/abs/2210.08823.
+    """
 
-    def prepare(self) -> None:
-        """Check that the layer can take up a scale and a shift."""
+    targets = "linear+norms"
+
+    def init_adapter(self) -> Mapping[str, Any]:
+        """The identity."""
         if not isinstance(self.base_layer, (nn.Linear, nn.LayerNorm)):
             raise ValueError(f"SSF goes after Linear layers and LayerNorms, not after {type(self.base_layer).__name__}")
-        self.vit_ssf_scale, self.vit_ssf_shift = nn.ParameterDict(), nn.ParameterDict()
-
-    def create(self, adapter_name: str, config: Any) -> None:
-        """Begin as the identity."""
-        base: Any = self.base_layer
-        width = len(base.weight)
-        self.vit_ssf_scale[adapter_name] = nn.Parameter(torch.ones(width))
-        self.vit_ssf_shift[adapter_name] = nn.Parameter(torch.zeros(width))
+        width = len(self.base_layer.weight)
+        return {"scale": torch.ones(width), "shift": torch.zeros(width)}
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The layer's output, scaled and shifted by each active adapter in turn."""
         if self.disable_adapters and self.merged:
             self.unmerge()
-        base: Any = self.base_layer
-        result = base(x, *args, **kwargs)
-        for name in self.working_adapters:
+        result = self.base_layer(x, *args, **kwargs)
+        for scale, shift in self.active_parts("scale", "shift"):
             # not the dtype of the result: under autocast that is the lower one, and rounding to it loses precision
-            result = (result * self.vit_ssf_scale[name] + self.vit_ssf_shift[name]).to(base.weight.dtype)
+            result = (result * scale + shift).to(self.base_layer.weight.dtype)
         return result
 
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
-        """Put scale and shift into the layer's weight and bias, which it gets if it has none.
+        """Merge scale and shift into the layer's weight and bias; a layer without a bias gets one.
 
         Args:
             safe_merge: Refuse values that are not finite.
@@ -62,19 +50,20 @@ class SSFLayer(TunerLayer):
             ValueError: `safe_merge`, and the merged weights are not finite.
         """
         for name in adapter_names or self.active_adapters:
-            if name in self.vit_ssf_scale and name not in self.merged_adapters:
-                self._put(self.vit_ssf_scale[name].detach(), self.vit_ssf_shift[name].detach(), name, safe_merge)
+            scale, shift = self.part("scale", name), self.part("shift", name)
+            if scale is not None and name not in self.merged_adapters:
+                self._change_weights(scale.detach(), shift.detach(), name, safe_merge)
                 self.merged_adapters.append(name)
 
     def unmerge(self) -> None:
-        """Take the merged adapters out again, the last first; exact up to rounding, but for a scale of 0."""
+        """Undo the merging of all adapters, the last one first; exact up to rounding, except for a scale of 0."""
         while self.merged_adapters:
             name = self.merged_adapters.pop()
-            scale, shift = self.vit_ssf_scale[name].detach(), self.vit_ssf_shift[name].detach()
-            self._put(1 / scale, -shift / scale, name, safe_merge=False)
+            scale, shift = self.part("scale", name).detach(), self.part("shift", name).detach()
+            self._change_weights(1 / scale, -shift / scale, name, safe_merge=False)
 
-    def _put(self, scale: Tensor, shift: Tensor, name: str, safe_merge: bool) -> None:
-        base: Any = self.base_layer
+    def _change_weights(self, scale: Tensor, shift: Tensor, name: str, safe_merge: bool) -> None:
+        base = self.base_layer
         dtype = base.weight.dtype
         weight = (base.weight.data * scale.reshape(-1, *[1] * (base.weight.ndim - 1))).to(dtype)
         bias = (shift if base.bias is None else base.bias.data * scale + shift).to(dtype, copy=True)
@@ -87,33 +76,4 @@ class SSFLayer(TunerLayer):
             base.bias.data = bias
 
 
-class SSFModel(Tuner):
-    """A ViT with a scale and a shift after some of its layers."""
-
-    prefix = "vit_ssf_"
-    tuner_layer_cls = SSFLayer
-
-
-register(SSFConfig, SSFModel)
-
-
-def add_ssf(backbone: nn.Module, blocks: Sequence[int], seed: int, *, targets: str = "linear+norms") -> PeftModel:
-    """Freeze a timm ViT and scale and shift the features after each layer of some blocks: gamma * y + beta.
-
-    It begins with gamma = 1 and beta = 0, so that the model's outputs are the backbone's; the paper draws them from
-    N(1, 0.02) and N(0, 0.02). Merging is exact.
-    Source: Lian et al., "Scaling & Shifting Your Features", NeurIPS 2022.
-
-    Args:
-        backbone: A timm VisionTransformer; changed in place.
-        blocks: Indices of the transformer blocks.
-        seed: Not used, there being nothing to draw.
-        targets: Where in a block, see `agents.peft_modules.target_modules`.
-
-    Returns:
-        The model as a `peft.PeftModel`.
-
-    Raises:
-        ValueError: The blocks or the places do not fit the model.
-    """
-    return wrap(SSFConfig, backbone, seed, place(backbone, blocks, targets), {})
+add_ssf = TunerBuilder("ssf", SSFLayer)

@@ -1,4 +1,4 @@
-"""Where in the transformer blocks of a timm ViT the modules of peft go."""
+"""Which layers of the transformer blocks of a timm ViT get a PEFT module."""
 
 from __future__ import annotations
 
@@ -61,12 +61,13 @@ def split_qkv(backbone: nn.Module, blocks: Sequence[int]) -> None:
     Raises:
         ValueError: The model has no such blocks, or they hold no fused `attn.qkv`.
     """
-    for index, block in _chosen(backbone, blocks):
-        block.attn.qkv = SplitQKV(_layer(backbone, index, block, "attn.qkv"))
+    with torch.random.fork_rng(devices=[]):  # a new Linear layer draws initial values
+        for index, block in _chosen(backbone, blocks):
+            block.attn.qkv = SplitQKV(_layer(backbone, index, block, "attn.qkv"))
 
 
-def place(backbone: nn.Module, blocks: Sequence[int], targets: str) -> str:
-    """A pattern of the names of the layers that modules are put on, for the `target_modules` of a peft config.
+def target_pattern(backbone: nn.Module, blocks: Sequence[int], targets: str) -> str:
+    """A pattern of the names of the layers that get a module, for the `target_modules` of a peft config.
 
     Args:
         backbone: A timm VisionTransformer; for `q`, `k` and `v`, its `attn.qkv` layers in these blocks are split in
@@ -91,16 +92,21 @@ def place(backbone: nn.Module, blocks: Sequence[int], targets: str) -> str:
     return rf"{_blocks_pattern(blocks)}\.({'|'.join(re.escape(layer) for layer in dict.fromkeys(layers))})"
 
 
-def target_pattern(backbone: nn.Module, blocks: Sequence[int], path: str) -> str:
-    """A pattern of the names of one module of each block, such as `attn`; of the blocks themselves for an empty path.
+def child_pattern(backbone: nn.Module, blocks: Sequence[int], child: str) -> str:
+    """A pattern of the names of one child module of each block, such as `attn`.
+
+    Args:
+        backbone: A timm VisionTransformer.
+        blocks: Indices of the transformer blocks.
+        child: Name of the child; empty for the blocks themselves.
 
     Raises:
-        ValueError: No blocks are given, the model has no such blocks, or a block lacks the module.
+        ValueError: No blocks are given, the model has no such blocks, or a block lacks the child.
     """
     for index, block in _chosen(backbone, blocks):
-        if path and not isinstance(getattr(block, path, None), nn.Module):
-            raise ValueError(f"block {index} of {type(backbone).__name__} has no {path}; use peft='full' or 'none'")
-    return _blocks_pattern(blocks) + (rf"\.{re.escape(path)}" if path else "")
+        if child and not isinstance(getattr(block, child, None), nn.Module):
+            raise ValueError(f"block {index} of {type(backbone).__name__} has no {child}; use peft='full' or 'none'")
+    return _blocks_pattern(blocks) + (rf"\.{re.escape(child)}" if child else "")
 
 
 def _blocks_pattern(blocks: Sequence[int]) -> str:

@@ -1,18 +1,18 @@
-"""What the tuners of our own share, in the form of peft's: a layer that wraps a module of a ViT, and its model.
+"""PEFT modules of our own in the form of peft's tuners, so that peft saves, loads, switches and merges them.
 
-peft fills its table of methods for itself alone, so `register` puts ours beside them; `PeftModel.from_pretrained` finds
-one once its file is imported.
+A subclass of `TunerLayer` declares a module: what it wraps, its tensors and options, and its forward pass.
+`TunerBuilder` makes the config and the model that peft asks for. `tests/agents/peft_modules/test_own_module.py` has a
+whole example.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import torch
 from peft import PeftConfig
-from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_PREFIX_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
 from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from torch import Tensor, nn
 
@@ -21,66 +21,113 @@ from cls_env.arguments import as_plain
 
 @dataclass
 class TunerConfig(PeftConfig):
-    """What every tuner's config has."""
+    """What the config of every tuner has; `TunerBuilder` adds the options of one."""
 
     target_modules: str | None = field(default=None, metadata={"help": "Regular expression of the modules' names."})
 
     kind: ClassVar[str]
+    option_names: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.peft_type = self.kind
+        for name in self.option_names:
+            setattr(self, name, as_plain(getattr(self, name)))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options by name."""
+        return {name: getattr(self, name) for name in self.option_names}
 
 
 class TunerLayer(nn.Module, BaseTunerLayer):
-    """A module of a frozen ViT with the tensors of one or more adapters.
+    """A module of a frozen ViT, `base_layer`, with the tensors of one or more adapters.
 
-    A subclass names its containers in `adapter_layer_names`, each keyed by adapter name, and fills them in `create`.
+    A subclass defines `init_adapter`, `forward`, and one of the two class attributes.
+
+    Attributes:
+        target_module: The child of a block that is wrapped, such as `"attn"` or `"mlp"`; empty for the block itself.
+        targets: In place of it, the layers of a block that are wrapped, see `agents.peft_modules.target_modules`; the
+            option `targets` changes them.
+        base_layer: The wrapped module.
     """
+
+    target_module: ClassVar[str | None] = None
+    targets: ClassVar[str | None] = None
+    config_class: ClassVar[type[TunerConfig]]
+    tuner_class: ClassVar[type[Tuner]]
 
     def __init__(self, base_layer: nn.Module, adapter_name: str, config: Any) -> None:
         super().__init__()
-        self.base_layer = base_layer
+        self.base_layer: Any = base_layer
         self.merged_adapters: list[str] = []
         self._disable_adapters = False
         self._active_adapter = adapter_name
-        self.prepare()
+        self._prefix = prefix_of(config)
         self.update_layer(adapter_name, config)
 
     @abstractmethod
-    def prepare(self) -> None:
-        """Make the empty containers.
+    def init_adapter(self, *args: Any, **options: Any) -> Mapping[str, Any]:
+        """Make the parts of a new adapter.
+
+        The parameters of a subclass's method are the options of the module, with their types and defaults.
+
+        Returns:
+            By name, modules and tensors, which are trained and saved; and other values, which are kept for `forward`.
 
         Raises:
-            ValueError: The module is not one that this tuner can wrap.
+            ValueError: An option is out of range, or `base_layer` is not a module that can be wrapped.
         """
-
-    @abstractmethod
-    def create(self, adapter_name: str, config: Any) -> None:
-        """Fill the containers with an adapter's initial tensors."""
 
     def update_layer(self, adapter_name: str, config: Any) -> None:
         """Add an adapter, on the device and with the dtype of the wrapped module."""
-        self.create(adapter_name, config)
-        like = next(self.base_layer.parameters())
-        for name in self.adapter_layer_names:
-            container = getattr(self, name)
-            if adapter_name in container:
-                container[adapter_name] = container[adapter_name].to(like.device, like.dtype)
+        parts = self.init_adapter(**config.options)
+        for part, value in parts.items():
+            container = self._container(part, value)
+            container[adapter_name] = self._like_base_layer(value)
         self.set_adapter(self.active_adapters)
+
+    def _like_base_layer(self, value: Any) -> Any:
+        like = next(self.base_layer.parameters(), None)
+        if like is None or not isinstance(value, (nn.Module, Tensor)):
+            return value
+        return value.to(like.device, like.dtype)
+
+    def _container(self, part: str, value: Any) -> Any:
+        """Where the values of a part are kept by adapter name, as peft expects it."""
+        name = self._prefix + part
+        if not hasattr(self, name):
+            if isinstance(value, (nn.Module, Tensor)):
+                setattr(self, name, nn.ModuleDict() if isinstance(value, nn.Module) else nn.ParameterDict())
+                self.adapter_layer_names = (*self.adapter_layer_names, name)
+            else:
+                setattr(self, name, {})
+                self.other_param_names = (*self.other_param_names, name)
+        return getattr(self, name)
+
+    def part(self, name: str, adapter: str) -> Any:
+        """A part of an adapter by its name in `init_adapter`, or None if this adapter lacks it."""
+        container = getattr(self, self._prefix + name, {})
+        if adapter not in container:
+            return None
+        return container[adapter]
+
+    def active_parts(self, *names: str) -> list[list[Any]]:
+        """The named parts of each adapter that changes the output; an empty list if all are disabled or merged."""
+        return [[self.part(name, adapter) for name in names] for adapter in self.working_adapters]
 
     @property
     def working_adapters(self) -> list[str]:
-        """The adapters that change the output: none where they are disabled or merged."""
+        """Names of the adapters that change the output: none if they are disabled or merged."""
         if self.disable_adapters or self.merged:
             return []
         return [name for name in self.active_adapters if name in getattr(self, self.adapter_layer_names[0])]
 
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
-        """Refuse.
+        """Refuse, unless a subclass can merge.
 
         Raises:
-            NotImplementedError: What the adapter does is no change of the module's weights.
+            NotImplementedError: The adapter is no change of the module's weights.
         """
         raise NotImplementedError(
             f"{type(self).__name__} adds what no weights of {type(self.base_layer).__name__} can; it can't be merged"
@@ -121,35 +168,11 @@ class Tuner(BaseTuner):
         setattr(parent, child_name, new_module)  # peft's own expects modules with a weight, which attention has not
 
 
-def register(config: type[TunerConfig], tuner: type[Tuner]) -> None:
-    """Let peft find a tuner by the kind of its config."""
-    PEFT_TYPE_TO_CONFIG_MAPPING[config.kind] = config  # type: ignore[index]
-    PEFT_TYPE_TO_TUNER_MAPPING[config.kind] = tuner  # type: ignore[index]
-    PEFT_TYPE_TO_PREFIX_MAPPING[config.kind] = tuner.prefix  # type: ignore[index]
+def prefix_of(config: TunerConfig | type[TunerConfig]) -> str:
+    """The beginning of the names of a tuner's containers, by which peft finds its tensors."""
+    return f"{config.kind.lower()}_"
 
 
 def full_name(module: nn.Module) -> str:
-    """A module's class with the file it is from, for messages; timm has many an `Attention`."""
+    """A module's class with the file it is from, for messages: timm has several classes named `Attention`."""
     return f"{type(module).__module__}.{type(module).__name__}"
-
-
-def check_size(name: str, value: Any) -> int:
-    """A size as a plain number.
-
-    Raises:
-        ValueError: It is no whole number of at least 1.
-    """
-    size = as_plain(value)
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise ValueError(f"{name} is a whole number of at least 1, not {value}")
-    return size
-
-
-def learnable_scale() -> nn.Parameter:
-    """LAE's scalar, 1 at first (arXiv 2303.10070)."""
-    return nn.Parameter(torch.ones(()))
-
-
-def scaled(x: Tensor, scales: nn.ParameterDict, adapter_name: str) -> Tensor:
-    """`x` times the adapter's scale where it has one."""
-    return x * scales[adapter_name] if adapter_name in scales else x

@@ -1,66 +1,51 @@
-"""VPT-deep: learned tokens that join the image's in a block, and leave after it."""
+"""VPT-deep: learned tokens that join the image's in a block, and leave after it, https://arxiv.org/abs/2203.12119."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from peft import PeftModel
 from timm.layers import to_2tuple
 from torch import Tensor, nn
 
-from agents.peft_modules.attachment import wrap
-from agents.peft_modules.target_modules import target_pattern
-from agents.peft_modules.tuner import Tuner, TunerConfig, TunerLayer, check_size, full_name, register
-
-
-@dataclass
-class VPTConfig(TunerConfig):
-    """Arguments of VPT-deep."""
-
-    length: int = field(default=10, metadata={"help": "Number of prompts."})
-    largest: float = field(default=0.1, metadata={"help": "Initial values are drawn from U(-largest, largest)."})
-
-    kind: ClassVar[str] = "VIT_VPT"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.length = check_size("length", self.length)
+from agents.peft_modules.tuner import TunerLayer, full_name
+from agents.peft_modules.tuner_builder import TunerBuilder
+from cls_env.arguments import whole_number
 
 
 class VPTLayer(TunerLayer):
-    """A block of a ViT, fed with prompts beside the tokens."""
+    """A block of a ViT whose input is the image's tokens and learned prompts."""
 
-    adapter_layer_names = ("vit_vpt_prompts",)
+    target_module = ""
 
-    def prepare(self) -> None:
-        """Check that the width is known, and that attention does not depend on places, of which prompts have none."""
+    def init_adapter(self, length: int = 10, largest: float = 0.1) -> Mapping[str, Any]:
+        """Draw the prompts.
+
+        Args:
+            length: Number of prompts, at least 1.
+            largest: Initial values are drawn from U(-largest, largest).
+        """
         weight = getattr(getattr(self.base_layer, "norm1", None), "weight", None)
         if weight is None:
             raise ValueError(f"VPT goes before blocks whose norm1 has a weight, not {full_name(self.base_layer)}")
         attention = getattr(self.base_layer, "attn", None)
         if any(getattr(attention, name, None) is not None for name in ("rel_pos", "relative_position_bias_table")):
             raise ValueError("VPT goes with attention that has no relative positions, which prompts lack")
-        self.width = len(weight)
-        self.vit_vpt_prompts = nn.ParameterDict()
-
-    def create(self, adapter_name: str, config: Any) -> None:
-        """Draw the prompts."""
-        prompts = torch.empty(config.length, self.width).uniform_(-config.largest, config.largest)
-        self.vit_vpt_prompts[adapter_name] = nn.Parameter(prompts)
+        prompts = torch.empty(whole_number("length", length, least=1), len(weight))
+        return {"prompts": prompts.uniform_(-largest, largest)}
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The block's output for the image's own tokens, [B, N, D].
 
         Raises:
-            ValueError: The model passes a mask, causal attention or positions, which know nothing of prompts, or its
+            ValueError: The model passes a mask, causal attention or positions, which do not cover the prompts, or its
                 tokens are not in one row.
         """
-        names = self.working_adapters
-        if not names:
+        active = self.active_parts("prompts")
+        if not active:
             return self.base_layer(x, *args, **kwargs)
         if args or x.ndim != 3:
             raise ValueError(
@@ -72,32 +57,26 @@ class VPTLayer(TunerLayer):
                 "VPT goes with blocks that treat all tokens alike: without an attention mask, causal attention or "
                 f"relative positions, but the model passes {', '.join(given)}"
             )
-        prompts = torch.cat([self.vit_vpt_prompts[name] for name in names]).to(x.dtype)
+        prompts = torch.cat([prompts for (prompts,) in active]).to(x.dtype)
         joined = torch.cat([x, prompts.expand(len(x), -1, -1)], dim=1)
         return self.base_layer(joined, **kwargs)[:, : x.shape[1]]
 
 
-class VPTModel(Tuner):
-    """A ViT with prompts before some of its blocks."""
-
-    prefix = "vit_vpt_"
-    tuner_layer_cls = VPTLayer
-
-
-register(VPTConfig, VPTModel)
+_add_prompts = TunerBuilder("vpt", VPTLayer)
 
 
 def add_vpt(backbone: nn.Module, blocks: Sequence[int], seed: int, *, length: int = 10) -> PeftModel:
-    """Freeze a timm ViT and give some blocks learned prompts of their own, whose outputs the next block does not see.
+    """VPT-deep: learned prompts join the tokens of each of some blocks, and leave after it.
 
-    Initial values are drawn from U(-v, v), v = sqrt(6 / (3 p^2 + D)) for patches of p x p pixels and width D; the
+    Initial values are drawn from U(-v, v), v = sqrt(6 / (3 p^2 + D)) for patches of p x p pixels and width D. The
     model's outputs are not the backbone's at first.
-    Source: Jia et al., "Visual Prompt Tuning", ECCV 2022, eq. 5 (deep), and its public code.
+    Source: Jia et al., "Visual Prompt Tuning", ECCV 2022, eq. 5 (deep), and its public code,
+    https://arxiv.org/abs/2203.12119.
 
     Args:
         backbone: A timm VisionTransformer; changed in place.
         blocks: Indices of the transformer blocks.
-        seed: Fixes the initial values; the global random state is left as it was.
+        seed: Fixes the initial values; the global random state does not change.
         length: Number of prompts of each block, at least 1.
 
     Returns:
@@ -106,8 +85,7 @@ def add_vpt(backbone: nn.Module, blocks: Sequence[int], seed: int, *, length: in
     Raises:
         ValueError: The size or the blocks do not fit the model.
     """
-    pattern = target_pattern(backbone, blocks, "")
     patch = to_2tuple(getattr(getattr(backbone, "patch_embed", None), "patch_size", 16))
     width: Any = getattr(backbone, "embed_dim", 768)
     largest = math.sqrt(6 / (3 * math.prod(patch) + width))
-    return wrap(VPTConfig, backbone, seed, pattern, {"length": length, "largest": largest})
+    return _add_prompts(backbone, blocks, seed, length=length, largest=largest)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from agents.networks.adapted_backbone import adapt_backbone
 from agents.networks.config import PolicyConfig
-from cls_env.specification import lookup
+from cls_env.arguments import one_of
 
 ENTRIES = [field.name for field in fields(PolicyConfig) if field.name not in ("method", "method_seed", "head_seed")]
 """The entries of `PolicyConfig` that concern features."""
@@ -47,7 +47,7 @@ class ViTFeatures(BaseFeaturesExtractor):
 
     def __init__(self, observation_space: spaces.Box, **entries: Any) -> None:
         for name in entries:
-            lookup("argument of ViTFeatures", name, dict.fromkeys(ENTRIES, True))
+            one_of("argument of ViTFeatures", name, ENTRIES)
         config = PolicyConfig(**entries)
         adapted = adapt_backbone(config, observation_space)
         super().__init__(observation_space, adapted.features_dim)

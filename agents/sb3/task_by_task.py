@@ -15,10 +15,10 @@ from agents.envs.current_task import is_same_task, task_of
 from agents.envs.stream_identity import class_names_of
 from agents.envs.vec_env import check_rewards, observation_info
 from agents.networks.class_names import check_same_classes
-from agents.number_arguments import share
 from agents.optimization.divergence import DivergedError, largest_size
 from agents.optimization.rows_without_gradient import hold_rows_without_gradient
 from agents.sb3.policies import TaskPolicy
+from cls_env.arguments import number
 
 
 class MaskedDiscrete(spaces.Discrete):
@@ -67,7 +67,7 @@ class TaskByTask(ApplyOptions):
 
     def __init__(self, freeze_fraction: float = 0.6) -> None:
         super().__init__()
-        self.freeze_fraction = share("freeze_fraction", freeze_fraction, "the steps")
+        self.freeze_fraction = number("freeze_fraction", freeze_fraction, "[0, 1]")
 
     def _on_training_start(self) -> None:
         policy = self.model.policy

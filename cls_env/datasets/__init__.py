@@ -1,4 +1,4 @@
-"""Image sets by name. A loader is imported when its set is asked for, so that `import cls_env` stays light."""
+"""Datasets by name. A loader is imported on first use, so that `import cls_env` stays light."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from cls_env.arguments import as_plain, word
-from cls_env.datasets.card import DatasetCard, Loader
-from cls_env.datasets.cards import BENCHMARKS
+from cls_env.datasets.cards import BENCHMARKS, DatasetCard, Loader
 from cls_env.datasets.image_dataset import ImageDataset
 from cls_env.datasets.splits import from_arrays
-from cls_env.specification import check_arguments, lookup
+from cls_env.registry import Registry
+from cls_env.specification import check_arguments
 
 __all__ = [
     "DATASETS",
@@ -24,24 +24,26 @@ __all__ = [
     "task_count",
 ]
 
-DATASETS: dict[str, DatasetCard] = {card.name: card for card in BENCHMARKS}
+DATASETS: Registry[DatasetCard] = Registry("dataset", {card.name: card for card in BENCHMARKS})
 DEFAULT_TASKS = 5
 _NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
 def register_dataset(name: str, loader: str | Loader, **about: Any) -> DatasetCard:
-    """Make a dataset of yours known by name, to `load_dataset` and `gym.make`; an earlier one is replaced.
+    """Give your dataset a name, by which `load_dataset` and the environments' argument `dataset` find it.
+
+    Registering a name of your own again replaces the earlier dataset, as on running a notebook's cell twice.
 
     Args:
-        name: By which it will be asked for.
-        loader: A function that returns an `ImageDataset`, or its place as `"module:function"`.
-        **about: Further entries of `DatasetCard`.
+        name: Not one of the package's own.
+        loader: A function that returns an `ImageDataset`, or its import path `"module:function"`.
+        **about: Further attributes of `DatasetCard`, but for `env_id`.
 
     Returns:
-        The card, as it now stands in `DATASETS`.
+        The card, now in `DATASETS`.
 
     Raises:
-        ValueError: The name is one of the package's own, or the place is none.
+        ValueError: The name is one of the package's own, or the loader or an attribute is wrong.
 
     >>> import numpy as np
     >>> images, labels = np.zeros((10, 8, 8, 3), dtype=np.uint8), np.arange(10) % 2
@@ -52,14 +54,14 @@ def register_dataset(name: str, loader: str | Loader, **about: Any) -> DatasetCa
     if word("the name of a dataset", name) in {card.name for card in BENCHMARKS}:
         raise ValueError(f"the name {name!r} is taken by {DATASETS[name].title}; choose another")
     if not callable(loader) and not (isinstance(loader, str) and ":" in loader):
-        raise ValueError(f"a loader is a function, or its place as 'module:function', not {loader!r}")
-    check_arguments("a dataset's card", DatasetCard, about, ("name", "loader"))
+        raise ValueError(f"a loader must be a function, or its import path 'module:function', not {loader!r}")
+    check_arguments("a dataset's card", DatasetCard, about, ("name", "loader", "env_id"))
     DATASETS[name] = DatasetCard(name=name, loader=loader, **about)
     return DATASETS[name]
 
 
 def load_dataset(name: str, /, **options: Any) -> ImageDataset:
-    """Load an image set.
+    """Load a dataset.
 
     Args:
         name: A key of `DATASETS`.
@@ -67,10 +69,9 @@ def load_dataset(name: str, /, **options: Any) -> ImageDataset:
 
     Raises:
         ValueError: The name is unknown (the nearest known is given), or the loader refuses its arguments.
-        FileNotFoundError: Its files are missing; the message says which, where they were looked for, and how to get
-            them.
+        FileNotFoundError: Its files are missing; the message says which, where they were searched, and how to get them.
     """
-    loader = lookup("dataset", name, DATASETS).load_function()
+    loader = DATASETS.lookup(name).load_function()
     # NumPy's numbers only: a user's loader may want arrays.
     given = {key: as_plain(value) if np.ndim(value) == 0 else value for key, value in options.items()}
     check_arguments(f"dataset {name!r}", loader, given, ())
@@ -85,5 +86,5 @@ def load_dataset(name: str, /, **options: Any) -> ImageDataset:
 
 
 def task_count(name: str) -> int:
-    """The customary number of tasks of a set, the first of its card; 5 where there is no card."""
+    """The customary number of tasks of a dataset, the first of its card; 5 where there is no card."""
     return DATASETS[name].task_counts[0] if name in DATASETS else DEFAULT_TASKS

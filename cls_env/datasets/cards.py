@@ -1,8 +1,67 @@
-"""The image sets that come with a name, each a declaration."""
+"""The datasets that come with a name, each declared by a card."""
 
 from __future__ import annotations
 
-from cls_env.datasets.card import DatasetCard
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from cls_env.datasets.image_dataset import ImageDataset
+
+Loader = Callable[..., ImageDataset]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetCard:
+    """What is known about a dataset before it is loaded.
+
+    Attributes:
+        name: The name by which `load_dataset` finds it.
+        loader: The function that loads it, or its import path `"module:function"`, which is imported on first use.
+        title: In words.
+        env_id: Id of the environment of its tasks, `task_counts[0]` of them; None for no such environment.
+        classes: Number of classes; None where the user's files decide.
+        images: Numbers of training and test images; None where the user's files decide.
+        split: How training and test images are separated.
+        task_counts: Customary numbers of tasks; the first is the default.
+        image_size: Side of the images as published, in pixels; None where it varies.
+        augment: Whether random crops and flips keep the label, as for photographs but not for characters.
+        generated: Whether the loader's `seed` draws other images, rather than another split of the same images.
+        source: Where it comes from.
+        citation: Who made it.
+        licence: What is known of its terms; the source decides.
+    """
+
+    name: str
+    loader: str | Loader
+    title: str = ""
+    env_id: str | None = None
+    classes: int | None = None
+    images: tuple[int, int] | None = None
+    split: str = ""
+    task_counts: tuple[int, ...] = (5,)
+    image_size: int | None = None
+    augment: bool = True
+    generated: bool = False
+    source: str = ""
+    citation: str = ""
+    licence: str = ""
+
+    def load_function(self) -> Loader:
+        """The loader, imported where the card gives its import path.
+
+        Raises:
+            ValueError: There is none at this path.
+        """
+        if callable(self.loader):
+            return self.loader
+        module, function = self.loader.split(":")
+        try:
+            loader: Loader = getattr(import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"dataset {self.name!r} has no loader at {self.loader}: {error}") from error
+        return loader
+
 
 _LOADERS = "cls_env.datasets.loaders"
 
@@ -11,6 +70,7 @@ BENCHMARKS = (
         name="glyphs",
         loader="cls_env.datasets.glyphs:load_glyphs",
         title="Drawn characters of many scripts (embedded)",
+        env_id="cls_env/SplitGlyphs-v0",
         classes=50,
         images=(1000, 1000),
         split="drawn by the seed, 20 and 20 images a class",
@@ -26,6 +86,7 @@ BENCHMARKS = (
         name="digits",
         loader=f"{_LOADERS}.digits:load_digits",
         title="Handwritten digits, scanned (embedded in scikit-learn)",
+        env_id="cls_env/SplitDigits-v0",
         classes=10,
         images=(1438, 359),
         split="seeded, 20 % of each class for testing",
@@ -40,6 +101,7 @@ BENCHMARKS = (
         name="cifar10",
         loader=f"{_LOADERS}.torchvision_sets:load_cifar10",
         title="CIFAR-10",
+        env_id="cls_env/SplitCIFAR10-v0",
         classes=10,
         images=(50_000, 10_000),
         split="as published",
@@ -53,6 +115,7 @@ BENCHMARKS = (
         name="cifar100",
         loader=f"{_LOADERS}.torchvision_sets:load_cifar100",
         title="CIFAR-100",
+        env_id="cls_env/SplitCIFAR100-v0",
         classes=100,
         images=(50_000, 10_000),
         split="as published",
@@ -66,6 +129,7 @@ BENCHMARKS = (
         name="imagenet-r",
         loader=f"{_LOADERS}.archive_sets:load_imagenet_r",
         title="ImageNet-R(endition)",
+        env_id="cls_env/SplitImageNetR-v0",
         classes=200,
         images=(24_000, 6_000),
         split="train_list.txt and val_list.txt beside the images (the lists of L2P and LAE); else seeded, 20 % a class",
@@ -78,6 +142,7 @@ BENCHMARKS = (
         name="food101",
         loader=f"{_LOADERS}.torchvision_sets:load_food101",
         title="Food-101",
+        env_id="cls_env/SplitFood101-v0",
         classes=101,
         images=(75_750, 25_250),
         split="as published",
@@ -90,6 +155,7 @@ BENCHMARKS = (
         name="cub200",
         loader=f"{_LOADERS}.archive_sets:load_cub200",
         title="Caltech-UCSD Birds-200-2011",
+        env_id="cls_env/SplitCUB200-v0",
         classes=200,
         images=(5_994, 5_794),
         split="train_test_split.txt, as published",
@@ -102,6 +168,7 @@ BENCHMARKS = (
         name="clrs25",
         loader=f"{_LOADERS}.archive_sets:load_clrs25",
         title="CLRS, remote sensing for continual learning",
+        env_id="cls_env/CLRS25-v0",
         classes=25,
         images=(12_000, 3_000),
         split="seeded, 20 % of each class for testing",
@@ -115,6 +182,7 @@ BENCHMARKS = (
         name="omniglot",
         loader=f"{_LOADERS}.torchvision_sets:load_omniglot",
         title="Omniglot, handwritten characters of 50 alphabets",
+        env_id="cls_env/SplitOmniglot-v0",
         classes=1623,
         images=(24_345, 8_115),
         split="seeded, 5 of the 20 images of each class for testing",
@@ -129,6 +197,7 @@ BENCHMARKS = (
         name="caltech101",
         loader=f"{_LOADERS}.torchvision_sets:load_caltech101",
         title="Caltech-101, without its background class",
+        env_id="cls_env/SplitCaltech101-v0",
         classes=101,
         images=(6_941, 1_736),
         split="seeded, 20 % of each class for testing",

@@ -1,29 +1,31 @@
-"""Noise on the rewards themselves, as from an unreliable evaluate_batch: pure functions by name."""
+"""Noise on rewards, as from an unreliable evaluator: pure functions with a name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
+from cls_env.arguments import number
+from cls_env.registry import Registry
 from cls_env.rewards.matrices import Rewards
-from cls_env.specification import check_arguments, lookup, parse_specification
 
 LARGEST_DEVIATION = 1e36
 """Noise of this deviation stays within float32."""
 RewardNoise = Callable[[Rewards, float, float, np.random.Generator], Rewards]
+Definition = TypeVar("Definition", bound=Callable[..., Any])
 
 
 def gaussian(
     rewards: Rewards, low: float, high: float, generator: np.random.Generator, deviation: float = 0.1
 ) -> Rewards:
-    """Add a normal variable to each reward; its mean stays as it is.
+    """Add a normal variable of mean 0 to each reward.
 
     Args:
         rewards: Of every action, float32 of shape (N, K).
-        low: The least reward of the matrix.
-        high: The greatest.
+        low: The smallest reward of the matrix.
+        high: The largest reward of the matrix.
         generator: Draws one number for each entry.
         deviation: Standard deviation of the noise, at least 0.
 
@@ -33,51 +35,75 @@ def gaussian(
     Raises:
         ValueError: The deviation is out of [0, `LARGEST_DEVIATION`].
     """
-    if not 0 <= deviation <= LARGEST_DEVIATION:
-        raise ValueError(f"deviation must be in 0 ... {LARGEST_DEVIATION:g}, not {deviation}")
+    deviation = number("deviation", deviation, f"[0, {LARGEST_DEVIATION:g}]")
     return rewards + (deviation * generator.standard_normal(rewards.shape)).astype(np.float32)
 
 
 def flip(
     rewards: Rewards, low: float, high: float, generator: np.random.Generator, probability: float = 0.1
 ) -> Rewards:
-    """Swap a reward with the other end of the range, r -> low + high - r: of 0 and 1, one for the other.
+    """Mirror a reward within the range, r -> low + high - r, which exchanges rewards of 0 and 1.
 
-    Each entry is swapped or not by itself. Arguments and result are those of `gaussian`.
-    Source: Wang, Liu, Li, "Reinforcement learning with perturbed rewards", AAAI 2020.
+    Source: Wang, Liu, Li, "Reinforcement Learning with Perturbed Rewards", AAAI 2020, https://arxiv.org/abs/1810.01032.
 
     Args:
-        rewards: float32 of shape (N, K).
-        low: The least reward of the matrix.
-        high: The greatest.
+        rewards: Of every action, float32 of shape (N, K).
+        low: The smallest reward of the matrix.
+        high: The largest reward of the matrix.
         generator: Draws one number for each entry.
-        probability: Of a swap, in [0, 1].
+        probability: Of mirroring an entry, in [0, 1]; entries are independent.
+
+    Returns:
+        float32 of shape (N, K).
 
     Raises:
         ValueError: The probability is outside [0, 1].
     """
-    if not 0 <= probability <= 1:
-        raise ValueError(f"probability must be in [0, 1], not {probability}")
+    probability = number("probability", probability, "[0, 1]")
     swapped = generator.random(rewards.shape) < probability
     return np.where(swapped, np.float32(low + high) - rewards, rewards)
 
 
-REWARD_NOISES: dict[str, Callable[..., Rewards]] = {"gaussian": gaussian, "flip": flip}
+def _try_out(noise: RewardNoise) -> None:
+    noise(np.zeros((1, 1), dtype=np.float32), 0.0, 1.0, np.random.default_rng(0))
+
+
+REWARD_NOISES: Registry[Callable[..., Any]] = Registry(
+    "reward noise",
+    {"gaussian": gaussian, "flip": flip},
+    inputs=("rewards", "low", "high", "generator"),
+    try_out=_try_out,
+)
 """Functions of (rewards, low, high, generator, **parameters)."""
 
 
-def make_reward_noise(specification: str) -> RewardNoise:
-    """The noise that a specification names: `"gaussian:deviation=0.2"`, `"flip"`.
+def register_reward_noise(name: str) -> Callable[[Definition], Definition]:
+    """A decorator that gives your reward noise a name, for the environments' argument `reward_noise`.
+
+    It decorates a function of (rewards, low, high, generator, **parameters with defaults) that returns the noisy
+    rewards, and returns it unchanged; `gaussian` describes its arguments.
+
+    Args:
+        name: Text without a colon that is not taken yet.
 
     Raises:
-        ValueError: The name or a parameter is unknown, or the parameter's value is out of range.
+        ValueError: The name is taken or contains a colon.
+
+    >>> @register_reward_noise("doubled")
+    ... def doubled(rewards, low, high, generator, factor=2):
+    ...     return factor * rewards
+    >>> make_reward_noise("doubled:factor=3")(np.ones((1, 2), dtype=np.float32), 0, 1, np.random.default_rng())
+    array([[3., 3.]], dtype=float32)
+    >>> _ = REWARD_NOISES.pop("doubled")
     """
-    try:
-        name, parameters = parse_specification(specification)
-        function = lookup("reward noise", name, REWARD_NOISES)
-        check_arguments(f"reward noise {name!r}", function, parameters, ("rewards", "low", "high", "generator"))
-        noise = partial(function, **parameters)
-        noise(np.zeros((1, 1), dtype=np.float32), 0.0, 1.0, np.random.default_rng(0))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"reward_noise {specification!r}: {error}") from error
+    return REWARD_NOISES.register(name)
+
+
+def make_reward_noise(specification: str) -> RewardNoise:
+    """The noise of a specification such as `"gaussian:deviation=0.2"` or `"flip"`.
+
+    Raises:
+        ValueError: The name or a parameter is unknown, or a parameter is out of range.
+    """
+    noise: RewardNoise = REWARD_NOISES.make(specification)
     return noise

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cls_env.arguments import as_plain
+from cls_env.arguments import as_plain, number, whole_number
 
 Indices = NDArray[np.int64]
 
@@ -42,16 +41,13 @@ class TaskSchedule:
     blur: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "episodes", as_plain(self.episodes))
-        object.__setattr__(self, "blur", as_plain(self.blur))
-        if (
-            not isinstance(self.episodes, (list, tuple))
-            or not self.episodes
-            or not all(_is_count(number) for number in self.episodes)
-        ):
-            raise ValueError(f"task_schedule holds whole numbers of episodes, at least 1 each, not {self.episodes}")
-        if not isinstance(self.blur, Real) or isinstance(self.blur, bool) or not 0 <= self.blur <= 1:
-            raise ValueError(f"task_blur is a share in [0, 1], not {self.blur!r}")
+        given = as_plain(self.episodes)
+        if not isinstance(given, (list, tuple)) or not given:
+            raise ValueError(f"task_schedule must be a whole number of episodes for each task, not {given!r}")
+        for count in given:
+            whole_number("each of task_schedule", count, least=1)
+        object.__setattr__(self, "episodes", given)
+        object.__setattr__(self, "blur", number("task_blur", self.blur, "[0, 1]"))
 
     def position(self, episodes: Indices) -> NDArray[np.float64]:
         """The expected task of each episode: t + p where task t + 1 has probability p and task t the rest.
@@ -112,7 +108,3 @@ def make_schedule(given: int | Sequence[int], blur: float, num_tasks: int) -> Ta
             "give a number of episodes for each task, or one number for all"
         )
     return TaskSchedule(episodes, blur)
-
-
-def _is_count(number: object) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and number >= 1

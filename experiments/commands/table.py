@@ -11,7 +11,6 @@ import tyro
 from cls_env import TaskStream
 from cls_env.command_line.errors import DEBUG_HELP
 from cls_env.datasets.files.load_report import report_lines
-from cls_env.specification import lookup
 from experiments.commands.catalogue import methods_table, modules_table, objectives_table, unfit_lines
 from experiments.commands.columns import chosen_columns
 from experiments.commands.rl import rl_command
@@ -202,8 +201,8 @@ def _preset_command(preset: Preset) -> Callable[..., None]:
 def _named_command(kind: str, name: str) -> Callable[..., None]:
     """What `presets NAME` or `study NAME` runs."""
     if kind == "study":
-        return study_command(lookup("study", name, STUDIES))
-    return _preset_command(lookup("preset", name, PRESETS))
+        return study_command(STUDIES.lookup(name))
+    return _preset_command(PRESETS.lookup(name))
 
 
 COMMANDS: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cls_env.registry import Registry
 from experiments.presets.ablations import ABLATIONS
 from experiments.presets.lae import LAE
 from experiments.presets.preset import Preset
@@ -11,4 +12,6 @@ from experiments.presets.table3 import PRESETS_3
 
 __all__ = ["PRESETS", "Preset"]
 
-PRESETS: dict[str, Preset] = {preset.name: preset for preset in (*PRESETS_1, *PRESETS_2, *ABLATIONS, *PRESETS_3, *LAE)}
+PRESETS: Registry[Preset] = Registry(
+    "preset", {preset.name: preset for preset in (*PRESETS_1, *PRESETS_2, *ABLATIONS, *PRESETS_3, *LAE)}
+)

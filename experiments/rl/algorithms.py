@@ -18,8 +18,10 @@ from agents.networks.config import AgentSeeds
 from agents.sb3.features import ENTRIES
 from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
 from cls_env import TaskStream
+from cls_env.arguments import one_of
 from cls_env.command_line.errors import one_line
-from cls_env.specification import check_arguments, lookup, parse_specification
+from cls_env.registry import Registry
+from cls_env.specification import check_arguments, parse_specification
 from experiments.config.builders import policy_entries
 from experiments.rl.config import AlgorithmRun
 
@@ -85,41 +87,44 @@ def _sb3_arguments(run: AlgorithmRun, algorithm: Algorithm) -> dict[str, Any]:
     }
 
 
-ALGORITHMS: dict[str, Algorithm] = {
-    "ce": Algorithm(EPG, "cross-entropy", {"objective": "ce"}, "full"),
-    "epg": Algorithm(EPG, "expected policy gradient", {"objective": "epg"}, "full"),
-    "aepg": Algorithm(EPG, "annealed EPG", {"objective": "aepg"}, "full"),
-    "reinforce": Algorithm(Reinforce, "REINFORCE"),
-    "reinforce-baseline": Algorithm(Reinforce, "REINFORCE, mean reward", {"baseline": "running-mean"}),
-    "ppo": Algorithm(PPO, "PPO of SB3", {"n_steps": 5, "n_epochs": 4}),
-    "a2c": Algorithm(A2C, "A2C of SB3", {"n_steps": 1, "use_rms_prop": False}, takes_batch_size=False),
-    "dqn": Algorithm(
-        DQN,
-        "DQN of SB3",
-        {
-            "replay_buffer_class": ImageReplayBuffer,
-            "buffer_size": 10_000,
-            "learning_starts": 0,
-            "train_freq": 1,
-            "gradient_steps": 1,
-            "exploration_fraction": 0.5,
-        },
-        outputs_policy=False,
-        policy=ViTQPolicy,
-    ),
-    "epsilon-greedy": Algorithm(ValueBandit, "values, epsilon-greedy", outputs_policy=False),
-    "boltzmann": Algorithm(ValueBandit, "values, Boltzmann", {"exploration": "boltzmann"}, outputs_policy=False),
-    "linucb": Algorithm(
-        LinearBandit, "LinUCB, frozen features", outputs_policy=False, policy_arguments={"peft": "none"}
-    ),
-    "thompson": Algorithm(
-        LinearBandit,
-        "Thompson, frozen features",
-        {"rule": "thompson"},
-        outputs_policy=False,
-        policy_arguments={"peft": "none"},
-    ),
-}
+ALGORITHMS: Registry[Algorithm] = Registry(
+    "algorithm",
+    {
+        "ce": Algorithm(EPG, "cross-entropy", {"objective": "ce"}, "full"),
+        "epg": Algorithm(EPG, "expected policy gradient", {"objective": "epg"}, "full"),
+        "aepg": Algorithm(EPG, "annealed EPG", {"objective": "aepg"}, "full"),
+        "reinforce": Algorithm(Reinforce, "REINFORCE"),
+        "reinforce-baseline": Algorithm(Reinforce, "REINFORCE, mean reward", {"baseline": "running-mean"}),
+        "ppo": Algorithm(PPO, "PPO of SB3", {"n_steps": 5, "n_epochs": 4}),
+        "a2c": Algorithm(A2C, "A2C of SB3", {"n_steps": 1, "use_rms_prop": False}, takes_batch_size=False),
+        "dqn": Algorithm(
+            DQN,
+            "DQN of SB3",
+            {
+                "replay_buffer_class": ImageReplayBuffer,
+                "buffer_size": 10_000,
+                "learning_starts": 0,
+                "train_freq": 1,
+                "gradient_steps": 1,
+                "exploration_fraction": 0.5,
+            },
+            outputs_policy=False,
+            policy=ViTQPolicy,
+        ),
+        "epsilon-greedy": Algorithm(ValueBandit, "values, epsilon-greedy", outputs_policy=False),
+        "boltzmann": Algorithm(ValueBandit, "values, Boltzmann", {"exploration": "boltzmann"}, outputs_policy=False),
+        "linucb": Algorithm(
+            LinearBandit, "LinUCB, frozen features", outputs_policy=False, policy_arguments={"peft": "none"}
+        ),
+        "thompson": Algorithm(
+            LinearBandit,
+            "Thompson, frozen features",
+            {"rule": "thompson"},
+            outputs_policy=False,
+            policy_arguments={"peft": "none"},
+        ),
+    },
+)
 
 
 def find_algorithm(specification: str) -> tuple[Algorithm, dict[str, Any]]:
@@ -129,10 +134,10 @@ def find_algorithm(specification: str) -> tuple[Algorithm, dict[str, Any]]:
         ValueError: The name or an argument is unknown.
     """
     name, given = parse_specification(specification)
-    algorithm = lookup("algorithm", name, ALGORITHMS)
+    algorithm = ALGORITHMS.lookup(name)
     if algorithm.one_step:
         for key in given:
-            lookup(f"argument of algorithm {name!r}", key, dict.fromkeys(algorithm.one_step.own_arguments, True))
+            one_of(f"argument of algorithm {name!r}", key, algorithm.one_step.own_arguments)
     else:
         check_arguments(f"algorithm {name!r}", algorithm.kind, given, SET_ALIKE)
     return algorithm, algorithm.arguments | given

@@ -19,7 +19,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
 from agents import EPG, ViTPolicy
-from agents.objectives import expected_policy_gradient, mask_logits, reinforce
+from agents.objectives import expected_policy_gradient_loss, mask_logits, reinforce_loss
 from experiments.config.builders import make_stream, policy_entries
 from experiments.rl.config import AlgorithmRun
 
@@ -36,13 +36,13 @@ def sampled(count: int, baseline: bool = False) -> Estimator:
         policy = logits.detach().softmax(dim=1)
         actions = torch.multinomial(policy, count, replacement=True, generator=generator)
         mean = (policy * action_rewards).sum(dim=1).mean().item() if baseline else 0.0
-        return reinforce(logits, action_rewards, actions, mean).mean()
+        return reinforce_loss(logits, action_rewards, actions, mean).mean()
 
     return loss
 
 
 def _expected(logits: Tensor, action_rewards: Tensor, generator: torch.Generator) -> Tensor:
-    return expected_policy_gradient(logits, action_rewards).mean()
+    return expected_policy_gradient_loss(logits, action_rewards).mean()
 
 
 ESTIMATORS: dict[str, Estimator] = {

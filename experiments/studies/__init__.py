@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cls_env.registry import Registry
 from experiments.studies.annealing import ANNEALING
 from experiments.studies.beyond_aepg import BEYOND_AEPG
 from experiments.studies.blocks_and_rank import BLOCKS_AND_RANK
@@ -18,19 +19,22 @@ from experiments.studies.study import Study, StudyConfig
 
 __all__ = ["STUDIES", "Study", "StudyConfig"]
 
-STUDIES: dict[str, Study[Any]] = {
-    study.name: study
-    for study in (
-        OBJECTIVES_BY_MODULE,
-        ENTROPY,
-        ANNEALING,
-        STRENGTH,
-        LABEL_NOISE,
-        FROM_SCRATCH,
-        BLOCKS_AND_RANK,
-        LEARNING_RATE,
-        BEYOND_AEPG,
-        METHODS_STUDY,
-        METHODS_UNDER_NOISE,
-    )
-}
+STUDIES: Registry[Study[Any]] = Registry(
+    "study",
+    {
+        study.name: study
+        for study in (
+            OBJECTIVES_BY_MODULE,
+            ENTROPY,
+            ANNEALING,
+            STRENGTH,
+            LABEL_NOISE,
+            FROM_SCRATCH,
+            BLOCKS_AND_RANK,
+            LEARNING_RATE,
+            BEYOND_AEPG,
+            METHODS_STUDY,
+            METHODS_UNDER_NOISE,
+        )
+    },
+)

@@ -106,9 +106,9 @@ def test_wrong_arguments_of_a_stream_are_named(arguments: dict[str, Any], messag
         ({"feedback": ["full"]}, r"unknown feedback \['full'\]"),
         ({"task": "0"}, "task must be an index or a list of indices, not '0'"),
         ({"reward_matrix": "x"}, "reward_matrix must hold real numbers"),
-        ({"reward_noise": 3}, "reward_noise 3: "),
-        ({"task_schedule": "x"}, "task_schedule holds whole numbers"),
-        ({"task_schedule": 3, "task_blur": True}, r"task_blur is a share in \[0, 1\], not True"),
+        ({"reward_noise": 3}, "reward noise 3: "),
+        ({"task_schedule": "x"}, "each of task_schedule must be a whole number"),
+        ({"task_schedule": 3, "task_blur": True}, "task_blur must be a number, not True"),
         ({"n_tasks": 5}, "unknown argument of the environment 'n_tasks'; did you mean 'num_tasks'"),
     ],
 )
@@ -151,11 +151,14 @@ def test_wrong_arguments_of_reset_are_named() -> None:
         (lambda: from_arrays("x", [1]), r"arrays: images must be of shape \(N, H, W, 3\)"),
         (lambda: from_arrays(IMAGES, [0, 1, 0, 1], test_fraction="x"), "test_fraction must be a number, not 'x'"),
         (lambda: register_dataset(3, lambda: None), "the name of a dataset must be text, not 3"),
-        (lambda: register_dataset("mine", 3), "a loader is a function, or its place as 'module:function', not 3"),
+        (
+            lambda: register_dataset("mine", 3),
+            "a loader must be a function, or its import path 'module:function', not 3",
+        ),
         (lambda: register_dataset("mine", "a:b", titel="x"), "card 'titel'; did you mean 'title'"),
         (lambda: cls_env.cost_sensitive_rewards("x"), "costs must hold real numbers, not 'x'"),
         (lambda: cls_env.hierarchical_rewards(3), "paths must be a sequence with the path of each class, not 3"),
-        (lambda: TaskSchedule(3), "task_schedule holds whole numbers"),
+        (lambda: TaskSchedule(3), "task_schedule must be a whole number of episodes for each task"),
     ],
 )
 def test_wrong_arguments_of_functions_are_named(call: Any, message: str) -> None:

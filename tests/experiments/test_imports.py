@@ -12,11 +12,11 @@ from agents.objectives import OBJECTIVES
 from experiments.__main__ import main
 
 MODULE = """
-from agents.objectives import cross_entropy, register_objective
+from agents.objectives import cross_entropy_loss, register_objective
 
 @register_objective("doubled")
 def doubled(logits, action_rewards, progress, factor=2.0):
-    return factor * cross_entropy(logits, action_rewards)
+    return factor * cross_entropy_loss(logits, action_rewards)
 """
 
 

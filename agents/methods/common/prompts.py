@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from agents.peft_modules.prefix import attend_with_prefix, check_plain_attention
-from agents.peft_modules.target_modules import target_pattern
+from agents.peft_modules.target_modules import child_pattern
 from agents.peft_modules.tuner import full_name
-from cls_env.arguments import number
 
 
 class PromptedAttention(nn.Module):
@@ -68,7 +67,7 @@ def wrap_attention(backbone: nn.Module, blocks: Sequence[int], projected: bool) 
     Raises:
         ValueError: There are no such blocks, or their attention is not timm's plain one.
     """
-    target_pattern(backbone, blocks, "attn")
+    child_pattern(backbone, blocks, "attn")
     layers: Any = backbone.blocks
     for block in blocks:
         layers[block].attn = PromptedAttention(layers[block].attn, projected)
@@ -149,15 +148,3 @@ def uniform(shape: Sequence[int], seed: int, largest: float, positive: bool = Fa
 def seeds_of(seed: int, count: int) -> list[int]:
     """Seeds for several draws, which another seed near by does not share."""
     return [int(word) for word in np.random.SeedSequence(seed).generate_state(count)]
-
-
-def check_weight(name: str, value: Any) -> float:
-    """The weight of a loss as a plain number.
-
-    Raises:
-        ValueError: It is no number of at least 0.
-    """
-    weight = number(name, value)
-    if not weight >= 0:
-        raise ValueError(f"{name} must be at least 0, not {value}")
-    return weight

@@ -35,8 +35,7 @@ from agents.methods.replay import Replay
 from agents.methods.sd_lora import SDLoRA
 from agents.networks.head import GrowingHead
 from agents.networks.views import CentralView, TrainView
-from agents.objectives import OBJECTIVES, make_objective
-from agents.objectives import Reinforce as SampledObjective
+from agents.objectives import OBJECTIVES, SampledPolicyGradient, make_objective
 from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
 from agents.sb3.task_by_task import TaskByTask
 from cls_env import TaskStream
@@ -116,7 +115,7 @@ def test_a_checkpoint_in_the_middle_of_training(make_vec: MakeVec, tmp_path: Pat
         ({"batch_size": True}, "batch_size must be a whole number of at least 1, not True"),
         ({"batch_size": np.array([8])}, "batch_size must be a whole number of at least 1, not array"),
         ({"freeze_fraction": "half"}, "freeze_fraction must be a number, not 'half'"),
-        ({"freeze_fraction": np.nan}, r"freeze_fraction is a share of the steps in \[0, 1\], not nan"),
+        ({"freeze_fraction": np.nan}, r"freeze_fraction must be in \[0, 1\], not nan"),
         ({"learning_rate": "1e-3"}, "learning_rate must be a number, not '1e-3'"),
         ({"learning_rate": -1.0}, "learning_rate must be finite and at least 0, not -1.0"),
         ({"learning_rate": np.inf}, "learning_rate must be finite and at least 0, not inf"),
@@ -272,12 +271,12 @@ def test_views_and_explorations() -> None:
         (lambda: CentralView(16, "1"), "crop_fraction must be a number"),
         (lambda: epsilon_greedy(values, 0.5, "0.1"), "epsilon must be a number"),
         (lambda: boltzmann(values, 0.5, True), "temperature must be a number"),
-        (lambda: SampledObjective(True), "samples is a whole number"),
+        (lambda: SampledPolicyGradient(True), "samples must be a whole number"),
         (lambda: GrowingHead(4, 3, 0).grow([3]), r"actions must be in 0 \.\.\. 2, not 3"),
     ):
         with pytest.raises(ValueError, match=message):
             make()
-    assert SampledObjective(np.int64(4)).samples == 4
+    assert SampledPolicyGradient(np.int64(4)).samples == 4
 
 
 def test_task_by_task_and_its_policies(make_vec: MakeVec, tmp_path: Path) -> None:
@@ -400,5 +399,5 @@ def test_definitions_of_ones_own_that_fail_are_named() -> None:
             make_objective("broken")
     finally:
         OBJECTIVES.pop("broken")
-    with pytest.raises(ValueError, match=r"method 'replay:size=2.5': size of method 'replay' must be a whole number"):
+    with pytest.raises(ValueError, match=r"size of method 'replay' must be a whole number"):
         make_method("replay:size=2.5")

@@ -18,7 +18,7 @@ from agents.algorithms.one_step import OneStepAlgorithm
 from agents.algorithms.reinforce import importance_weighted
 from agents.algorithms.value_bandit import squared_error
 from agents.evaluation import evaluate_tasks as run_tests
-from agents.objectives import expected_policy_gradient, mask_logits, reinforce
+from agents.objectives import expected_policy_gradient_loss, mask_logits, reinforce_loss
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
 AGENTS: dict[str, tuple[type[OneStepAlgorithm], dict[str, Any]]] = {
@@ -95,8 +95,8 @@ def test_epgs_gradient_of_weighted_rewards_is_reinforces() -> None:
     actions = torch.tensor([0, 3, 1, 1, 2])
     paid = rewards.gather(1, actions[:, None]).squeeze(1)
     estimate = importance_weighted(logits.detach().softmax(dim=1), actions, paid - 0.3)
-    (ours,) = torch.autograd.grad(expected_policy_gradient(logits, estimate).sum(), logits)
-    (theirs,) = torch.autograd.grad(reinforce(logits, rewards, actions[:, None], baseline=0.3).sum(), logits)
+    (ours,) = torch.autograd.grad(expected_policy_gradient_loss(logits, estimate).sum(), logits)
+    (theirs,) = torch.autograd.grad(reinforce_loss(logits, rewards, actions[:, None], baseline=0.3).sum(), logits)
     assert torch.allclose(ours, theirs, atol=1e-12)
 
 
@@ -147,7 +147,7 @@ def test_wrong_arguments_are_named(make_vec: MakeVec) -> None:
     for kind, arguments, message in (
         (Reinforce, {"baseline": "mean"}, "did you mean 'running-mean'"),
         (ValueBandit, {"exploration": "boltzman"}, "did you mean 'boltzmann'"),
-        (ValueBandit, {"exploration": "boltzmann:temperature=0"}, "temperatures must be above 0"),
+        (ValueBandit, {"exploration": "boltzmann:temperature=0"}, r"temperature must be in \[1e-30, inf\], not 0"),
         (ValueBandit, {"exploration": "epsilon-greedy:epsilon=2"}, r"epsilon must be in \[0, 1\]"),
         (LinearBandit, {"rule": "ubc"}, "did you mean 'ucb'"),
         (LinearBandit, {"ridge": 0.0}, "ridge above 0"),

@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMoni
 from agents import EPG, GymnasiumVecEnv
 from agents.evaluation import evaluate_tasks as run_tests
 from agents.networks.backbone import create_backbone
-from agents.objectives import cross_entropy
+from agents.objectives import cross_entropy_loss
 from agents.peft_modules.lora import split_qkv
 from cls_env import TaskStream
 
@@ -218,7 +218,7 @@ def test_objective_may_be_a_function(make_agent: Callable[..., EPG], make_vec: M
 
     def mine(logits: torch.Tensor, rewards: torch.Tensor, done: float) -> torch.Tensor:
         progress.append(done)
-        return cross_entropy(logits, rewards)
+        return cross_entropy_loss(logits, rewards)
 
     own = make_agent(env=make_vec(8), objective=mine).learn(32)
     named = make_agent(env=make_vec(8), objective="ce").learn(32)
@@ -337,10 +337,10 @@ def test_agent_without_module_is_saved_too(make_agent: Callable[..., EPG], make_
 
 
 def test_functions_must_be_passed_to_load_again(make_agent: Callable[..., EPG], tmp_path: Path) -> None:
-    make_agent(objective=cross_entropy).learn(8).save(tmp_path / "agent")
+    make_agent(objective=cross_entropy_loss).learn(8).save(tmp_path / "agent")
     with pytest.raises(ValueError, match=r"function as objective: pass it again"):
         EPG.load(tmp_path / "agent")
-    assert EPG.load(tmp_path / "agent", objective=cross_entropy, device="cpu").objective is cross_entropy
+    assert EPG.load(tmp_path / "agent", objective=cross_entropy_loss, device="cpu").objective is cross_entropy_loss
 
 
 def rewritten(source: Path, target: Path, changes: dict[str, bytes | None]) -> Path:

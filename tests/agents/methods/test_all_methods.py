@@ -161,8 +161,8 @@ def test_a_second_call_on_the_same_task_goes_on(method: str, make_agent: MakeAge
         ("l2p:top=11", "none", "ce", "top must be at most pool, 10, not 11"),
         ("inflora:energy=much", "lora", "ce", "unknown energy 'much'"),
         ("inflora:threshold=0", "lora", "ce", "threshold must be in"),
-        ("replay:size=0", "lora", "ce", "size is a whole number of at least 1, not 0"),
-        ("der++:alpha=-1", "lora", "ce", "alpha and beta must be at least 0"),
+        ("replay:size=0", "lora", "ce", "size must be a whole number of at least 1, not 0"),
+        ("der++:alpha=-1", "lora", "ce", r"alpha must be in \[0, inf\), not -1"),
         ("ncm:metric=manhattan", "none", "none", "unknown metric 'manhattan'"),
     ],
 )
@@ -265,7 +265,7 @@ def test_registering() -> None:
         register_method("lae")
     with pytest.raises(ValueError, match="must not contain ':'"):
         register_method("my:method")
-    with pytest.raises(TypeError, match=r"a subclass of agents\.methods\.Method"):
+    with pytest.raises(TypeError, match=r"method 'mine': it must be a subclass of agents\.methods\.Method"):
         register_method("mine")(dict)
     assert "mine" not in METHODS
 

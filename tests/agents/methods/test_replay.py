@@ -9,7 +9,7 @@ from scipy import stats
 
 from agents import EPG
 from agents.methods.common.reservoir import reservoir_slots
-from agents.objectives import cross_entropy
+from agents.objectives import cross_entropy_loss
 from tests.agents.methods.conftest import batch_of, learn
 
 MakeAgent = Callable[..., EPG]
@@ -54,7 +54,9 @@ def test_who_chooses_among_which_classes(local: str, make_agent: MakeAgent) -> N
     )
     chosen = torch.arange(4)
     logits = policy.head(policy.features(method.images[chosen]))
-    found = method.loss_of(policy, chosen, logits, lambda logits, rewards: cross_entropy(logits, rewards, 0.0).mean())
+    found = method.loss_of(
+        policy, chosen, logits, lambda logits, rewards: cross_entropy_loss(logits, rewards, 0.0).mean()
+    )
     expected = torch.nn.functional.cross_entropy(
         logits[:, policy.head.actions], _places(policy.head.actions, method.rewards[chosen])
     )
@@ -86,7 +88,7 @@ def test_derpp_by_hand(make_agent: MakeAgent) -> None:
     agent.policy.begin_task([4, 5], freeze_peft=False)
     first_met = method.old_logits.isfinite().all(dim=0)
     assert int(first_met.sum()) == 2 and method.old_logits[:, ~first_met].isneginf().all()
-    loss = lambda logits, rewards: cross_entropy(logits, rewards, 0.0).mean()  # noqa: E731
+    loss = lambda logits, rewards: cross_entropy_loss(logits, rewards, 0.0).mean()  # noqa: E731
     found = method.additional_loss(policy, [batch_of(method.images, policy)], loss)
     logits = policy.head(policy.features(method.images))
     difference = (logits - method.old_logits)[:, first_met].square().mean()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.objectives import entropy, make_objective, reinforce
+from agents.objectives import entropy, make_objective, reinforce_loss
 from agents.objectives.schedules import sigmoid_alpha
 
 ROWS, ACTIONS = 40, 7
@@ -168,7 +168,7 @@ def sampled_gradients(logits: Tensor, rewards: Tensor, baseline: float, samples:
     gradients, probabilities = [], []
     for actions in itertools.product(range(len(logits)), repeat=samples):
         variable = logits[None].clone().requires_grad_()
-        loss = reinforce(variable, rewards[None], torch.tensor([actions]), baseline).sum()
+        loss = reinforce_loss(variable, rewards[None], torch.tensor([actions]), baseline).sum()
         gradients.append(torch.autograd.grad(loss, variable)[0][0])
         probabilities.append(policy[list(actions)].prod())
     return torch.stack(gradients), torch.stack(probabilities)

@@ -7,12 +7,12 @@ import torch
 from timm.models.vision_transformer import Attention
 from torch import nn
 
-from agents.peft_modules.adapter import AdapterConfig, AdapterLayer
+from agents.peft_modules.adapter import AdapterLayer
 
 
 def test_initial_values_are_laes() -> None:
     torch.manual_seed(0)
-    layer = AdapterLayer(Attention(64, 2), "default", AdapterConfig(bottleneck=5, scale=True))
+    layer = AdapterLayer(Attention(64, 2), "default", AdapterLayer.config_class(bottleneck=5, scale=True))
     down, up = layer.vit_adapter_down["default"], layer.vit_adapter_up["default"]
     bound = 64**-0.5  # of the Kaiming-uniform distribution with a = sqrt(5)
     assert down.weight.shape == (5, 64) and up.weight.shape == (64, 5)
@@ -23,4 +23,4 @@ def test_initial_values_are_laes() -> None:
 
 def test_attention_without_a_known_width_is_refused() -> None:
     with pytest.raises(ValueError, match=r"Linear proj, not torch\.nn\.modules\.linear\.Identity"):
-        AdapterLayer(nn.Identity(), "default", AdapterConfig())
+        AdapterLayer(nn.Identity(), "default", AdapterLayer.config_class())

@@ -7,9 +7,9 @@ import torch
 from timm.models.vision_transformer import Attention, Block
 from torch import Tensor, nn
 
-from agents.peft_modules.adapter import AdapterConfig, AdapterLayer
-from agents.peft_modules.prefix import PrefixConfig, PrefixLayer
-from agents.peft_modules.vpt import VPTConfig, VPTLayer
+from agents.peft_modules.adapter import AdapterLayer
+from agents.peft_modules.prefix import PrefixLayer
+from agents.peft_modules.vpt import VPTLayer
 
 BATCH, TOKENS, WIDTH, HEADS = 2, 5, 8, 2
 
@@ -54,7 +54,7 @@ def attend(attention: Attention, x: Tensor, keys: Tensor, values: Tensor, compen
 @torch.no_grad()
 def test_prefix(attention: Attention, tokens: Tensor, compensatory: bool, fused: bool) -> None:
     attention.fused_attn = fused
-    layer = PrefixLayer(attention, "default", PrefixConfig(length=3, scale=True, compensatory=compensatory))
+    layer = PrefixLayer(attention, "default", PrefixLayer.config_class(length=3, scale=True, compensatory=compensatory))
     perturb(layer)
     keys = layer.vit_prefix_k["default"] * layer.vit_prefix_scale_k["default"]
     values = layer.vit_prefix_v["default"] * layer.vit_prefix_scale_v["default"]
@@ -65,7 +65,7 @@ def test_prefix(attention: Attention, tokens: Tensor, compensatory: bool, fused:
 @pytest.mark.parametrize("kind", ["bool", "float"])
 @torch.no_grad()
 def test_prefix_is_beyond_the_mask(attention: Attention, tokens: Tensor, kind: str) -> None:
-    layer = PrefixLayer(attention, "default", PrefixConfig(length=3))
+    layer = PrefixLayer(attention, "default", PrefixLayer.config_class(length=3))
     seen = torch.ones(TOKENS, TOKENS, dtype=torch.bool)
     seen[:, 2:] = False  # only the first two tokens are attended to
     mask = seen if kind == "bool" else torch.zeros(TOKENS, TOKENS).masked_fill(~seen, -torch.inf)
@@ -79,14 +79,14 @@ def test_prefix_is_beyond_the_mask(attention: Attention, tokens: Tensor, kind: s
 
 
 def test_prefix_begins_between_0_and_a_hundredth(attention: Attention) -> None:
-    layer = PrefixLayer(attention, "default", PrefixConfig(length=50))
+    layer = PrefixLayer(attention, "default", PrefixLayer.config_class(length=50))
     values = torch.cat([layer.vit_prefix_k["default"], layer.vit_prefix_v["default"]])
     assert values.min() >= 0 and 0.009 < values.max() <= 0.01
 
 
 @torch.no_grad()
 def test_adapter(attention: Attention, tokens: Tensor) -> None:
-    layer = AdapterLayer(attention, "default", AdapterConfig(bottleneck=3, scale=True))
+    layer = AdapterLayer(attention, "default", AdapterLayer.config_class(bottleneck=3, scale=True))
     perturb(layer)
     down, up, s = layer.vit_adapter_down["default"], layer.vit_adapter_up["default"], layer.vit_adapter_scale["default"]
     hidden = tokens @ down.weight.T + down.bias
@@ -98,7 +98,7 @@ def test_adapter(attention: Attention, tokens: Tensor) -> None:
 @torch.no_grad()
 def test_vpt(tokens: Tensor) -> None:
     block = Block(WIDTH, HEADS).eval()
-    layer = VPTLayer(block, "default", VPTConfig(length=3))
+    layer = VPTLayer(block, "default", VPTLayer.config_class(length=3))
     prompts = layer.vit_vpt_prompts["default"]
     # The order of tokens does not matter to a block: prompts may as well come first.
     expected = block(torch.cat([prompts.expand(BATCH, -1, -1), tokens], dim=1))[:, 3:]

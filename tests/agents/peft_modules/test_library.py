@@ -12,7 +12,7 @@ from peft.utils import PeftType, get_peft_model_state_dict, set_peft_model_state
 from torch import Tensor, nn
 
 from agents.peft_modules.library import METHODS, UNFIT, add_library_module
-from agents.peft_modules.target_modules import place
+from agents.peft_modules.target_modules import target_pattern
 
 MakeViT = Callable[..., nn.Module]
 Disturb = Callable[[nn.Module], None]
@@ -71,7 +71,7 @@ def test_saved_module_gives_the_same_outputs(
         assert not torch.allclose(expected, initial, atol=1e-3)
         model.save_pretrained(tmp_path)
         base = make_vit()
-        place(base, [0, 2], METHODS[name].targets)
+        target_pattern(base, [0, 2], METHODS[name].targets)
         torch.testing.assert_close(PeftModel.from_pretrained(base, tmp_path)(images), expected)
 
 

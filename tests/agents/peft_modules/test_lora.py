@@ -152,7 +152,7 @@ def test_arguments_are_those_of_pefts_config(make_vit: MakeViT) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"r": 0}, "rank of at least 1, not 0"),
+        ({"r": 0}, "r must be a whole number of at least 1, not 0"),
         ({"lora_droput": 0.1}, "unknown argument of lora 'lora_droput'; did you mean 'lora_dropout'"),
         ({"target_modules": "x"}, "unknown argument of lora 'target_modules'"),
         ({"targets": "norms"}, "LayerNorm.* is not supported"),

@@ -12,7 +12,7 @@ import torch
 from timm.models.vision_transformer import Attention
 from torch import Tensor, nn
 
-from agents.peft_modules.prefix import PrefixConfig, PrefixLayer, add_prefix
+from agents.peft_modules.prefix import PrefixLayer, add_prefix
 from agents.peft_modules.target_modules import split_qkv
 
 MakeViT = Callable[..., nn.Module]
@@ -68,7 +68,7 @@ def test_far_away_keys_take_no_attention(change: Callable[[Any], None], fused: b
     if change is norm_of_queries_and_keys:
         attention.q_norm.weight[0], attention.q_norm.bias[0] = 0, 1
     x = torch.randn(2, 5, 16)
-    layer = PrefixLayer(attention, "default", PrefixConfig(length=3))
+    layer = PrefixLayer(attention, "default", PrefixLayer.config_class(length=3))
     present = layer(x)
     layer.vit_prefix_k["default"][:, ::8] = -1e4
     torch.testing.assert_close(layer(x), attention(x), rtol=1e-5, atol=1e-6)
@@ -79,7 +79,7 @@ def test_far_away_keys_take_no_attention(change: Callable[[Any], None], fused: b
 def test_keys_of_the_prefix_are_not_normed() -> None:
     torch.manual_seed(0)
     attention = Attention(16, 2, qkv_bias=True, qk_norm=True, norm_layer=nn.LayerNorm).eval()
-    layer, x = PrefixLayer(attention, "default", PrefixConfig(length=3)), torch.randn(2, 5, 16)
+    layer, x = PrefixLayer(attention, "default", PrefixLayer.config_class(length=3)), torch.randn(2, 5, 16)
     attention.k_norm = Halved()
     q, k, v = attention.qkv(x).reshape(2, 5, 3, 2, 8).permute(2, 0, 3, 1, 4)
     prefix_k, prefix_v = (
@@ -123,7 +123,7 @@ def test_disabled_it_asks_for_nothing_that_older_versions_of_timm_lack() -> None
     given: list[dict[str, Any]] = []
     attention = Attention(16, 2).eval()
     attention.register_forward_pre_hook(lambda _, args, kwargs: given.append(kwargs), with_kwargs=True)
-    layer, x = PrefixLayer(attention, "default", PrefixConfig()), torch.randn(2, 5, 16)
+    layer, x = PrefixLayer(attention, "default", PrefixLayer.config_class()), torch.randn(2, 5, 16)
     layer.enable_adapters(False)
     layer(x)
     assert given == [{"attn_mask": None}]

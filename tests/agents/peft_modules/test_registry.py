@@ -50,5 +50,7 @@ def test_what_is_no_module_is_refused(specification: Any, message: str) -> None:
 @pytest.mark.parametrize("specification", ["lora:r=0", "hra:r=2.5", "lora:bias=al", "lora:target_parameters=x"])
 def test_values_that_fail_within_peft_are_named(specification: str, make_vit: Callable[..., nn.Module]) -> None:
     check_peft_module(specification)
-    with pytest.raises(ValueError, match=f"PEFT module {specification!r}: |whole rank of at least 1, not 0"):
+    with pytest.raises(
+        ValueError, match=f"PEFT module {specification!r}: |r must be a whole number of at least 1, not 0"
+    ):
         add_peft_module(specification, make_vit(), (0,), 0)

@@ -6,13 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from agents.peft_modules.ssf import SSFConfig, SSFLayer
+from agents.peft_modules.ssf import SSFLayer
 
 
 @pytest.fixture(params=["linear", "norm"])
 def layer(request: pytest.FixtureRequest) -> SSFLayer:
     torch.manual_seed(0)
-    found = SSFLayer(nn.Linear(8, 8) if request.param == "linear" else nn.LayerNorm(8), "default", SSFConfig())
+    found = SSFLayer(
+        nn.Linear(8, 8) if request.param == "linear" else nn.LayerNorm(8), "default", SSFLayer.config_class()
+    )
     for tensor in (found.vit_ssf_scale["default"], found.vit_ssf_shift["default"]):
         nn.init.normal_(tensor)
     return found
@@ -36,4 +38,4 @@ def test_autocast_does_not_round_what_is_scaled_and_shifted(layer: SSFLayer) -> 
 
 def test_other_layers_are_refused() -> None:
     with pytest.raises(ValueError, match="not after Conv2d"):
-        SSFLayer(nn.Conv2d(3, 3, 1), "default", SSFConfig())
+        SSFLayer(nn.Conv2d(3, 3, 1), "default", SSFLayer.config_class())

@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import nn
 
-from agents.peft_modules.target_modules import TARGETS, SplitQKV, place, split_qkv
+from agents.peft_modules.target_modules import TARGETS, SplitQKV, split_qkv, target_pattern
 
 MakeViT = Callable[..., nn.Module]
 
@@ -28,20 +28,20 @@ def test_split_projection_equals_the_fused_one() -> None:
 def test_pattern_matches_the_layers_of_the_chosen_blocks(targets: str, make_vit: MakeViT) -> None:
     vit = make_vit(depth=12)
     expected = [f"blocks.{block}.{layer}" for block in (1, 11) for layer in TARGETS[targets]]
-    assert sorted(matched(vit, place(vit, [11, 1, 1], targets))) == sorted(expected)
+    assert sorted(matched(vit, target_pattern(vit, [11, 1, 1], targets))) == sorted(expected)
 
 
 def test_places_add_up(make_vit: MakeViT) -> None:
     vit = make_vit()
     layers = ["blocks.0.attn.qkv.k", "blocks.0.attn.qkv.v", "blocks.0.attn.proj", "blocks.0.mlp.fc2"]
-    assert matched(vit, place(vit, (0,), "kv+proj+fc2+v")) == layers
+    assert matched(vit, target_pattern(vit, (0,), "kv+proj+fc2+v")) == layers
 
 
 def test_only_the_blocks_that_need_it_are_split(make_vit: MakeViT) -> None:
     vit = make_vit()
-    place(vit, [0, 1], "linear")
+    target_pattern(vit, [0, 1], "linear")
     assert not any(isinstance(module, SplitQKV) for module in vit.modules())
-    place(vit, [0, 2], "v")
+    target_pattern(vit, [0, 2], "v")
     assert [isinstance(block.attn.qkv, SplitQKV) for block in vit.blocks] == [True, False, True]
 
 
@@ -57,7 +57,7 @@ def test_only_the_blocks_that_need_it_are_split(make_vit: MakeViT) -> None:
 )
 def test_bad_places_are_named(blocks: tuple[int, ...], targets: str, message: str, make_vit: MakeViT) -> None:
     with pytest.raises(ValueError, match=message):
-        place(make_vit(), blocks, targets)
+        target_pattern(make_vit(), blocks, targets)
 
 
 @pytest.mark.parametrize(
@@ -69,17 +69,17 @@ def test_bad_places_are_named(blocks: tuple[int, ...], targets: str, message: st
 )
 def test_models_that_lack_a_place_are_named(model: str, targets: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        place(timm.create_model(model), [0], targets)
+        target_pattern(timm.create_model(model), [0], targets)
 
 
 def test_blocks_that_lack_a_place_are_named(make_vit: MakeViT) -> None:
     vit = make_vit()
     vit.blocks[1].norm2 = vit.blocks[1].mlp = nn.Identity()
-    assert matched(vit, place(vit, [0], "norms")) == ["blocks.0.norm1", "blocks.0.norm2"]
+    assert matched(vit, target_pattern(vit, [0], "norms")) == ["blocks.0.norm1", "blocks.0.norm2"]
     with pytest.raises(ValueError, match="block 1 of VisionTransformer has no norm2 with a weight to learn"):
-        place(vit, [0, 1], "norms")
+        target_pattern(vit, [0, 1], "norms")
     with pytest.raises(ValueError, match=r"block 1 of VisionTransformer has no Linear layer mlp\.fc1"):
-        place(vit, [0, 1], "linear")
+        target_pattern(vit, [0, 1], "linear")
 
 
 def test_split_refuses_models_without_fused_projection() -> None:
@@ -99,9 +99,9 @@ def test_a_bias_of_its_own_keeps_attention_from_calling_the_layer_but_only_where
     vit, x = eva(False), torch.randn(1, 3, 32, 32)
     with torch.no_grad():
         expected = vit(x)
-        place(vit, [0], "kv")
+        target_pattern(vit, [0], "kv")
         torch.testing.assert_close(vit(x), expected)
         vit.blocks[0].attn.qkv.v.weight *= 2
         assert not torch.allclose(vit(x), expected)
     with pytest.raises(ValueError, match="block 0 of Eva has no plain fused"):
-        place(eva(True), [0], "kv")
+        target_pattern(eva(True), [0], "kv")

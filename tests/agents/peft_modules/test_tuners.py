@@ -12,18 +12,16 @@ import torch
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
 
-from agents.peft_modules import add_peft_module
+from agents.peft_modules import PEFT_MODULES, add_peft_module
+from agents.peft_modules.library import METHODS
 
 MakeViT = Callable[..., nn.Module]
 Disturb = Callable[[nn.Module], None]
 
 TUNERS = [
-    "adapter",
+    *(name for name in PEFT_MODULES if name not in {*METHODS, "lora", "full", "none"}),
     "adapter:bottleneck=3,scale=true",
-    "prefix",
     "prefix:length=4,scale=true,compensatory=true",
-    "vpt:length=3",
-    "ssf",
 ]
 IDENTITIES = [name for name in TUNERS if name.startswith(("adapter", "ssf"))]
 each_tuner = pytest.mark.parametrize("tuner", TUNERS)
@@ -246,8 +244,8 @@ def test_weights_that_are_not_finite_are_not_merged(make_vit: MakeViT) -> None:
 @pytest.mark.parametrize(
     ("tuner", "blocks", "message"),
     [
-        ("adapter:bottleneck=0", (0,), "bottleneck is a whole number of at least 1"),
-        ("prefix:length=-1", (0,), "length is a whole number of at least 1"),
+        ("adapter:bottleneck=0", (0,), "bottleneck must be a whole number of at least 1"),
+        ("prefix:length=-1", (0,), "length must be a whole number of at least 1"),
         ("vpt:length=2.5", (0,), "length of PEFT module 'vpt' must be a whole number"),
         ("prefix", (3,), "block 3 is out of range: the model has 3 blocks"),
         ("adapter", (), "at least one transformer block"),

@@ -11,7 +11,7 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from agents.peft_modules.vpt import VPTConfig, VPTLayer, add_vpt
+from agents.peft_modules.vpt import VPTLayer, add_vpt
 
 MakeViT = Callable[..., nn.Module]
 
@@ -33,7 +33,7 @@ def test_what_the_model_passes_to_its_blocks_is_refused_or_handed_on() -> None:
             given.append(kwargs)
             return super().forward(x)
 
-    layer, x = VPTLayer(ListeningBlock(8, 2), "default", VPTConfig(length=3)), torch.randn(2, 5, 8)
+    layer, x = VPTLayer(ListeningBlock(8, 2), "default", VPTLayer.config_class(length=3)), torch.randn(2, 5, 8)
     layer(x, attn_mask=None, is_causal=False)
     with pytest.raises(ValueError, match="the model passes is_causal"):
         layer(x, attn_mask=None, is_causal=True)

@@ -123,7 +123,7 @@ def test_random_exploration_keeps_to_the_task() -> None:
 
 
 def test_what_does_not_fit_is_refused(make_vec: MakeVec) -> None:
-    with pytest.raises(ValueError, match=r"freeze_fraction is a share"):
+    with pytest.raises(ValueError, match=r"freeze_fraction must be in"):
         TaskByTask(1.5)
     env = GymnasiumVecEnv(make_vec(8))
     with pytest.raises(ValueError, match="needs a policy that can be told the task's classes"):

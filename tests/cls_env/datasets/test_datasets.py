@@ -77,7 +77,7 @@ def test_one_call_registers_a_set() -> None:
             load_dataset("mine")
         with pytest.raises(ValueError, match="the name 'glyphs' is taken"):
             register_dataset("glyphs", load)
-        with pytest.raises(ValueError, match="its place as 'module:function', not 'nowhere'"):
+        with pytest.raises(ValueError, match="its import path 'module:function', not 'nowhere'"):
             register_dataset("mine", "nowhere")
     finally:
         del DATASETS["mine"]

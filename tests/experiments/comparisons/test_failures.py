@@ -26,7 +26,7 @@ from experiments.runs.runner import run
 ROOT = Path(__file__).parents[3]
 SMALL = ["--dataset", "digits", "--num-tasks", "2", "--epochs", "5", "--max-per-class", "4", "--device", "cpu"]
 OWN_LOSS = """
-from agents.objectives import cross_entropy, register_objective
+from agents.objectives import cross_entropy_loss, register_objective
 
 class Odd(Exception):
     def __init__(self, first, second):  # so that it can't be copied to another process
@@ -36,7 +36,7 @@ class Odd(Exception):
 def breaks(logits, action_rewards, progress):
     if len(logits) > 2:
         raise Odd("two", "lines")
-    return cross_entropy(logits, action_rewards)
+    return cross_entropy_loss(logits, action_rewards)
 """
 
 

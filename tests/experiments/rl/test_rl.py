@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from agents.objectives import reinforce
+from agents.objectives import reinforce_loss
 from experiments.__main__ import main
 from experiments.rl.algorithms import ALGORITHMS, find_algorithm
 from experiments.rl.config import RlConfig, algorithm_entries
@@ -165,7 +165,7 @@ def test_sampled_loss_is_reinforces() -> None:
     generator = torch.Generator().manual_seed(1)
     actions = torch.multinomial(logits.softmax(dim=1), 4, replacement=True, generator=generator)
     found = sampled(4)(logits, rewards, torch.Generator().manual_seed(1))
-    assert found.item() == pytest.approx(reinforce(logits, rewards, actions).mean().item())
+    assert found.item() == pytest.approx(reinforce_loss(logits, rewards, actions).mean().item())
 
 
 def test_trace_of_covariance_by_hand() -> None:
