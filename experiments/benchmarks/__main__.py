@@ -13,18 +13,18 @@ from rich.table import Table
 
 from cls_env.command_line.errors import answer
 from cls_env.specification import lookup
-from experiments.benchmarks.measuring import Row
+from experiments.benchmarks.measuring import Measurement
 from experiments.console import show
 from experiments.files import write_json
 
 
-def _measured(name: str, repeats: int) -> list[Row]:
+def _measured(name: str, repeats: int) -> list[Measurement]:
     """The rows of a benchmark, whose module is imported when it is asked for."""
-    rows: list[Row] = getattr(import_module(f"experiments.benchmarks.{name}"), f"benchmark_{name}")(repeats)
+    rows: list[Measurement] = getattr(import_module(f"experiments.benchmarks.{name}"), f"benchmark_{name}")(repeats)
     return rows
 
 
-BENCHMARKS: dict[str, Callable[[int], list[Row]]] = {
+BENCHMARKS: dict[str, Callable[[int], list[Measurement]]] = {
     name: partial(_measured, name) for name in ("env", "data", "learner", "augmentation", "methods", "gpu")
 }
 

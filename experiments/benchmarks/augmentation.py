@@ -11,12 +11,12 @@ from torchvision.ops import roi_align
 
 from agents.networks.views import random_crops, resized_crops
 from experiments.benchmarks.data import mosaics
-from experiments.benchmarks.measuring import Row, Side, compare_rates
+from experiments.benchmarks.measuring import Measurement, Side, compare_rates
 
 Resize = Callable[[Tensor, Tensor, int], Tensor]
 
 
-def benchmark_augmentation(repeats: int) -> list[Row]:
+def benchmark_augmentation(repeats: int) -> list[Measurement]:
     """The same boxes, drawn as in training, on one CPU thread, at 256 to 224 and at 32 to 32 pixels.
 
     Args:
@@ -31,26 +31,28 @@ def benchmark_augmentation(repeats: int) -> list[Row]:
     return [*_compare(8, 224, 64, repeats), *_compare(1, 32, 128, repeats)]
 
 
-def _compare(tiles: int, size: int, batch_size: int, repeats: int) -> list[Row]:
+def _compare(tiles: int, size: int, batch_size: int, repeats: int) -> list[Measurement]:
     images = torch.from_numpy(mosaics(batch_size, tiles, tiles)).permute(0, 3, 1, 2).contiguous()
     side = images.shape[-1]
     crops = random_crops(batch_size, side, side, (0.05, 1.0), (3 / 4, 4 / 3), torch.Generator().manual_seed(0))
     exact = _torchvision_loop(images.float(), crops, size)
     setting = f"{side} to {size} px, batch {batch_size}"
 
-    def speed(name: str, resize: Resize) -> Row:
+    def speed(name: str, resize: Resize) -> Measurement:
         def resizing(resize: Resize) -> Side:
             return lambda: len(resize(images, crops, size))
 
         row = f"batched view / {name}, {setting}"
         return compare_rates(row, resizing(_batched_view), resizing(resize), "images/s", repeats)
 
-    def difference(name: str, resize: Resize) -> Row:
+    def difference(name: str, resize: Resize) -> Measurement:
         ours, theirs = (
             float((each(images, crops, size) - exact).abs().mean()) * 255 for each in (_batched_view, resize)
         )
         ratio = ours / theirs
-        return Row(f"difference, batched view / {name}, {setting}", ratio, ours, theirs, "levels", 1, (ratio, ratio))
+        return Measurement(
+            f"difference, batched view / {name}, {setting}", ratio, ours, theirs, "levels", 1, (ratio, ratio)
+        )
 
     batched = {"roi_align": _roi_align, "grid_sample": _grid_sample}
     return [

@@ -27,7 +27,7 @@ from cls_env import ImageDataset, TaskStream, load_dataset
 from cls_env.datasets.paths import CACHE_VARIABLE
 from cls_env.datasets.storage.store import StoredDataset, open_store
 from cls_env.datasets.storage.store_build import FORMAT
-from experiments.benchmarks.measuring import Row, Side, compare_rates
+from experiments.benchmarks.measuring import Measurement, Side, compare_rates
 
 CLASSES = 4
 WORKERS = 2
@@ -38,7 +38,7 @@ STATM = Path("/proc/self/statm")
 
 def benchmark_data(
     repeats: int, images: int = 1024, batch_size: int = 256, batches: int = 64, large: int = 24_000
-) -> list[Row]:
+) -> list[Measurement]:
     """Serve the same JPEG files at 32 and at 224 pixels, from a temporary folder, and open a large store.
 
     Args:
@@ -83,7 +83,7 @@ def _cache(folder: Path) -> Iterator[None]:
             os.environ[CACHE_VARIABLE] = before
 
 
-def _compare(root: Path, side: int, images: int, batch_size: int, batches: int, repeats: int) -> list[Row]:
+def _compare(root: Path, side: int, images: int, batch_size: int, batches: int, repeats: int) -> list[Measurement]:
     _write_files(root, mosaics(images, *TILES[side]))
     dataset = load_dataset("folder", root=root, image_size=side)
     assert isinstance(dataset, StoredDataset)
@@ -142,7 +142,7 @@ def _taking(images: Any, batch_size: int, batches: int) -> Side:
     return side
 
 
-def _open_large(store: Path, batch_size: int, batches: int, repeats: int) -> list[Row]:
+def _open_large(store: Path, batch_size: int, batches: int, repeats: int) -> list[Measurement]:
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -150,10 +150,12 @@ def _open_large(store: Path, batch_size: int, batches: int, repeats: int) -> lis
         times.append((time.perf_counter() - started) * 1e3)
     setting = f"{len(dataset.train_images):,} images, {LARGE_SIDE} px"
     spread = min(times), max(times)
-    rows = [Row(f"opening a store, {setting}", None, statistics.median(times), None, "ms", repeats, spread)]
+    rows = [Measurement(f"opening a store, {setting}", None, statistics.median(times), None, "ms", repeats, spread)]
     if STATM.exists():
         grown = _memory_growth(_vector_env(dataset, batch_size), batches)
-        rows.append(Row(f"memory grown by {batches} steps, {setting}", None, grown, None, "MiB", 1, (grown, grown)))
+        rows.append(
+            Measurement(f"memory grown by {batches} steps, {setting}", None, grown, None, "MiB", 1, (grown, grown))
+        )
     return rows
 
 

@@ -13,12 +13,12 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from agents import GymnasiumVecEnv
 from cls_env import TaskStream
-from experiments.benchmarks.measuring import Row, Side, compare_rates
+from experiments.benchmarks.measuring import Measurement, Side, compare_rates
 
 NUM_ENVS = 256
 
 
-def benchmark_env(repeats: int) -> list[Row]:
+def benchmark_env(repeats: int) -> list[Measurement]:
     """All sides step 256 environments of the default stream with the same random actions."""
     stream = TaskStream("glyphs")
 

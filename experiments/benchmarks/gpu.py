@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from agents import EPG
 from agents.objectives import OBJECTIVES
 from cls_env import ImageDataset, TaskStream
-from experiments.benchmarks.measuring import Row, Side, measure_rate
+from experiments.benchmarks.measuring import Measurement, Side, measure_rate
 
 MODEL = "vit_base_patch16_224.augreg_in21k_ft_in1k"
 MATRIX_SIZE = 8192
@@ -26,7 +26,7 @@ LOSS_BOUNDS = {"float32": 1e-4, "bfloat16": 2e-2}
 
 def benchmark_gpu(
     repeats: int, model: str = MODEL, image_size: int = 224, batch_size: int = 256, matrix_size: int = MATRIX_SIZE
-) -> list[Row]:
+) -> list[Measurement]:
     """Time the head-only and the unfrozen step of the policy on random weights and images; follow its losses.
 
     Args:
@@ -46,7 +46,7 @@ def benchmark_gpu(
     mixed: dict[str, Any] = {"precision": "bfloat16", "device": device}
     agent = _agent(model, image_size, batch_size, batch_size, **mixed)
 
-    def images_per_second(kind: str, side: Side) -> Row:
+    def images_per_second(kind: str, side: Side) -> Measurement:
         return measure_rate(f"{model}, {kind}, bf16, batch {batch_size}", side, "images/s", repeats)
 
     frozen = images_per_second("head-only step", _steps(agent, True))
@@ -61,10 +61,14 @@ def benchmark_gpu(
     matrix = measure_rate(
         f"bf16 matrix product, {matrix_size}", _matrix_products(device, matrix_size), "TFLOP/s", repeats
     )
-    matrix = Row(matrix.row, None, matrix.value / 1e12, None, matrix.unit, repeats, _scaled(matrix.spread, 1e-12))
+    matrix = Measurement(
+        matrix.row, None, matrix.value / 1e12, None, matrix.unit, repeats, _scaled(matrix.spread, 1e-12)
+    )
     tera = unfrozen.value * _flops_per_image(agent) / 1e12
     spread = _scaled(unfrozen.spread, tera / unfrozen.value / matrix.value)
-    share = Row("LoRA step / bf16 matrix product", tera / matrix.value, tera, matrix.value, "TFLOP/s", repeats, spread)
+    share = Measurement(
+        "LoRA step / bf16 matrix product", tera / matrix.value, tera, matrix.value, "TFLOP/s", repeats, spread
+    )
     return [frozen, unfrozen, augmented, share, matrix, *_loss_differences(model, image_size, device), *memory]
 
 
@@ -94,7 +98,7 @@ def _steps(agent: EPG, frozen: bool, steps: int = 10) -> Side:
     return side
 
 
-def _loss_differences(model: str, image_size: int, device: torch.device) -> list[Row]:
+def _loss_differences(model: str, image_size: int, device: torch.device) -> list[Measurement]:
     """The largest relative difference to the CPU's losses in float32; the ratio is to the bound, below 1 within it."""
     torch.backends.cudnn.allow_tf32 = False
     torch.set_float32_matmul_precision("highest")
@@ -105,7 +109,7 @@ def _loss_differences(model: str, image_size: int, device: torch.device) -> list
         difference = float(np.max(np.abs(losses - expected) / np.abs(expected)))
         row = f"loss of {LOSS_STEPS} steps, {precision}, largest relative difference to the CPU"
         ratio = difference / bound
-        rows.append(Row(row, ratio, difference, bound, "relative", 1, (ratio, ratio)))
+        rows.append(Measurement(row, ratio, difference, bound, "relative", 1, (ratio, ratio)))
     return rows
 
 
@@ -162,9 +166,9 @@ def _forget_peak(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats()
 
 
-def _peak_memory(device: torch.device) -> list[Row]:
+def _peak_memory(device: torch.device) -> list[Measurement]:
     """What PyTorch held at most since the peak was forgotten; nothing off the GPU."""
     if device.type != "cuda":
         return []
     peak = torch.cuda.max_memory_allocated() / 2**30
-    return [Row("peak memory of the LoRA step", None, peak, None, "GiB", 1, (peak, peak))]
+    return [Measurement("peak memory of the LoRA step", None, peak, None, "GiB", 1, (peak, peak))]

@@ -9,12 +9,12 @@ import torch
 
 from agents import EPG, ViTPolicy
 from cls_env import TaskStream
-from experiments.benchmarks.measuring import Row, Side, compare_rates
+from experiments.benchmarks.measuring import Measurement, Side, compare_rates
 
 BATCHES = 40
 
 
-def benchmark_learner(repeats: int) -> list[Row]:
+def benchmark_learner(repeats: int) -> list[Measurement]:
     """Cross-entropy on the first task's classes, all tensors unfrozen, on one CPU thread: forward, backward and Adam.
 
     The bare loop gathers its batches from the same arrays; it has no environment, no sampled action, no log.
@@ -24,7 +24,7 @@ def benchmark_learner(repeats: int) -> list[Row]:
     return [_ratio(stream, batch_size, repeats) for batch_size in (32, 128)]
 
 
-def _ratio(stream: TaskStream, batch_size: int, repeats: int) -> Row:
+def _ratio(stream: TaskStream, batch_size: int, repeats: int) -> Measurement:
     env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=batch_size, dataset=stream)
     agent = EPG("ViTPolicy", env, objective="ce", batch_size=batch_size, seed=0, device="cpu")
     agent.learn(batch_size)

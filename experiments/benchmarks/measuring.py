@@ -12,7 +12,7 @@ Side = Callable[[], int]
 
 
 @dataclass(frozen=True)
-class Row:
+class Measurement:
     """One line of a benchmark's table.
 
     Attributes:
@@ -45,12 +45,12 @@ def rate(side: Side) -> float:
     return items / (time.perf_counter() - started)
 
 
-def compare_rates(row: str, ours: Side, theirs: Side, unit: str, repeats: int) -> Row:
+def compare_rates(row: str, ours: Side, theirs: Side, unit: str, repeats: int) -> Measurement:
     """Time both sides in turn, after a warm-up of each; the medians, and the ratio pair by pair."""
     ours(), theirs()
     pairs = [(rate(ours), rate(theirs)) for _ in range(repeats)]
     ratios = [mine / other for mine, other in pairs]
-    return Row(
+    return Measurement(
         row,
         statistics.median(ratios),
         statistics.median(mine for mine, _ in pairs),
@@ -61,8 +61,8 @@ def compare_rates(row: str, ours: Side, theirs: Side, unit: str, repeats: int) -
     )
 
 
-def measure_rate(row: str, side: Side, unit: str, repeats: int) -> Row:
+def measure_rate(row: str, side: Side, unit: str, repeats: int) -> Measurement:
     """Time one side alone, after a warm-up."""
     side()
     rates = [rate(side) for _ in range(repeats)]
-    return Row(row, None, statistics.median(rates), None, unit, repeats, (min(rates), max(rates)))
+    return Measurement(row, None, statistics.median(rates), None, unit, repeats, (min(rates), max(rates)))

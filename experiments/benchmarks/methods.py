@@ -10,7 +10,7 @@ import torch
 from agents import EPG
 from agents.methods import METHODS, NO_OBJECTIVE, Method
 from cls_env import TaskStream
-from experiments.benchmarks.measuring import Row, Side, compare_rates
+from experiments.benchmarks.measuring import Measurement, Side, compare_rates
 from experiments.runs.finished_run import state_bytes
 from experiments.studies.methods import module_of
 
@@ -22,7 +22,7 @@ CLASSES_PER_TASK = 2
 IMAGES_PER_CLASS = 16
 
 
-def benchmark_methods(repeats: int) -> list[Row]:
+def benchmark_methods(repeats: int) -> list[Measurement]:
     """Images a second of learning and of testing against sequential fine-tuning; what learns, and what is kept.
 
     The stream has as many tasks as the longest row says, of two glyph classes, each learned in a single step; then the
@@ -89,11 +89,13 @@ def _testing(agent: EPG) -> Side:
     return side
 
 
-def _counts(agent: EPG, name: str, tasks: int) -> list[Row]:
+def _counts(agent: EPG, name: str, tasks: int) -> list[Measurement]:
     policy = agent.policy
     learning = sum(tensor.numel() for tensor in policy.trainable_parameters) if policy.method.learns_by_gradient else 0
     kept = state_bytes(policy) / 1000
     return [
-        Row(f"learns by gradients, {name}, {tasks} tasks", None, learning, None, "parameters", 1, (learning, learning)),
-        Row(f"kept from task to task, {name}, {tasks} tasks", None, kept, None, "kB", 1, (kept, kept)),
+        Measurement(
+            f"learns by gradients, {name}, {tasks} tasks", None, learning, None, "parameters", 1, (learning, learning)
+        ),
+        Measurement(f"kept from task to task, {name}, {tasks} tasks", None, kept, None, "kB", 1, (kept, kept)),
     ]

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents.sb3.features import ViTFeatures
-from experiments.interop.trial import ENV_ID, Outcome, Settings, missing, share_right
+from experiments.interop.trial import ENV_ID, TrialResult, TrialSettings, accuracy_on_test_images, missing_library
 
 try:
     import ray.rllib
 except ModuleNotFoundError as error:
-    raise missing("RLlib", extra="rllib") from error
+    raise missing_library("RLlib", extra="rllib") from error
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis import ValueFunctionAPI
@@ -49,7 +49,7 @@ class ViTModule(TorchRLModule, ValueFunctionAPI):
         return self.critic(features).squeeze(-1)
 
 
-def make_config(settings: Settings) -> PPOConfig:
+def make_config(settings: TrialSettings) -> PPOConfig:
     """PPO with all in this process."""
     register_env(ENV_ID, lambda config: gym.make(ENV_ID, **config))
     return (
@@ -76,7 +76,7 @@ def make_config(settings: Settings) -> PPOConfig:
     )
 
 
-def train(settings: Settings) -> Outcome:
+def train(settings: TrialSettings) -> TrialResult:
     """Train on task 0 and test."""
     with ray.init(include_dashboard=False, log_to_driver=False):
         ppo = make_config(settings).build_algo()
@@ -93,8 +93,8 @@ def train(settings: Settings) -> Outcome:
         outputs = module.forward_inference({Columns.OBS: torch.from_numpy(images)})
         return outputs[Columns.ACTION_DIST_INPUTS].argmax(dim=1).numpy()
 
-    return Outcome(f"RLlib {ray.__version__}", steps, seconds, share_right(greedy))
+    return TrialResult(f"RLlib {ray.__version__}", steps, seconds, accuracy_on_test_images(greedy))
 
 
 if __name__ == "__main__":
-    print(train(tyro.cli(Settings, prog="python -m experiments.interop.rllib_ppo")))
+    print(train(tyro.cli(TrialSettings, prog="python -m experiments.interop.rllib_ppo")))

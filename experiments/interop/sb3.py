@@ -19,17 +19,17 @@ from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents import GymnasiumVecEnv, ImageReplayBuffer, ViTFeatures
-from experiments.interop.trial import ENV_ID, Outcome, Settings, missing, share_right
+from experiments.interop.trial import ENV_ID, TrialResult, TrialSettings, accuracy_on_test_images, missing_library
 
 try:
     import sb3_contrib
 except ModuleNotFoundError as error:
-    raise missing("sb3-contrib", extra="sb3") from error
+    raise missing_library("sb3-contrib", extra="sb3") from error
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sb3Settings(Settings):
-    """Settings, and which algorithm; what an algorithm does not know, it has no use for."""
+class Sb3Settings(TrialSettings):
+    """TrialSettings, and which algorithm; what an algorithm does not know, it has no use for."""
 
     algorithm: Literal["ppo", "a2c", "dqn", "maskable-ppo"] = "ppo"
     """PPO, A2C, DQN, or PPO that is told which classes are the task's."""
@@ -71,7 +71,7 @@ def make_algorithm(settings: Sb3Settings) -> BaseAlgorithm:
     return kind("CnnPolicy", env, **alike)
 
 
-def train(settings: Sb3Settings) -> Outcome:
+def train(settings: Sb3Settings) -> TrialResult:
     """Train on task 0 and test."""
     torch.manual_seed(settings.seed)
     model = make_algorithm(settings)
@@ -84,7 +84,9 @@ def train(settings: Sb3Settings) -> Outcome:
 
     contrib = settings.algorithm == "maskable-ppo"
     version = f"sb3-contrib {sb3_contrib.__version__}" if contrib else f"SB3 {stable_baselines3.__version__}"
-    return Outcome(f"{type(model).__name__} of {version}", model.num_timesteps, seconds, share_right(greedy))
+    return TrialResult(
+        f"{type(model).__name__} of {version}", model.num_timesteps, seconds, accuracy_on_test_images(greedy)
+    )
 
 
 if __name__ == "__main__":

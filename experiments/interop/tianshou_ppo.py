@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.sb3.features import ViTFeatures
-from experiments.interop.trial import ENV_ID, Outcome, Settings, missing, share_right
+from experiments.interop.trial import ENV_ID, TrialResult, TrialSettings, accuracy_on_test_images, missing_library
 
 try:
     import tianshou
 except ModuleNotFoundError as error:
-    raise missing("Tianshou", extra="tianshou") from error
+    raise missing_library("Tianshou", extra="tianshou") from error
 from tianshou.algorithm import PPO
 from tianshou.algorithm.modelfree.reinforce import ProbabilisticActorPolicy
 from tianshou.algorithm.optim import AdamOptimizerFactory
@@ -50,7 +50,7 @@ class Features(ModuleWithVectorOutput):
         return self.vit(torch.as_tensor(obs)), state
 
 
-def make_ppo(envs: DummyVectorEnv, settings: Settings) -> PPO:
+def make_ppo(envs: DummyVectorEnv, settings: TrialSettings) -> PPO:
     """Actor and critic on the features of one ViT."""
     observation_space, action_space = envs.observation_space[0], envs.action_space[0]
     features = Features(observation_space)
@@ -76,7 +76,7 @@ def make_ppo(envs: DummyVectorEnv, settings: Settings) -> PPO:
     )
 
 
-def train(settings: Settings) -> Outcome:
+def train(settings: TrialSettings) -> TrialResult:
     """Train on task 0 and test."""
     torch.manual_seed(settings.seed)
     np.random.seed(settings.seed)  # noqa: NPY002  # Tianshou shuffles its minibatches with it
@@ -103,8 +103,10 @@ def train(settings: Settings) -> Outcome:
     def greedy(images: NDArray[np.uint8]) -> NDArray[np.int64]:
         return ppo.policy(Batch(obs=images, info={})).act.numpy()
 
-    return Outcome(f"Tianshou {tianshou.__version__}", collector.collect_step, seconds, share_right(greedy))
+    return TrialResult(
+        f"Tianshou {tianshou.__version__}", collector.collect_step, seconds, accuracy_on_test_images(greedy)
+    )
 
 
 if __name__ == "__main__":
-    print(train(tyro.cli(Settings, prog="python -m experiments.interop.tianshou_ppo")))
+    print(train(tyro.cli(TrialSettings, prog="python -m experiments.interop.tianshou_ppo")))

@@ -16,12 +16,12 @@ from torch import nn
 from torch.distributions import Categorical
 
 from agents.sb3.features import ViTFeatures
-from experiments.interop.trial import ENV_ID, Outcome, Settings, missing, share_right
+from experiments.interop.trial import ENV_ID, TrialResult, TrialSettings, accuracy_on_test_images, missing_library
 
 try:
     import torchrl
 except ModuleNotFoundError as error:
-    raise missing("TorchRL", extra="torchrl") from error
+    raise missing_library("TorchRL", extra="torchrl") from error
 from tensordict import TensorDict
 from tensordict.nn import TensorDictModule
 from torchrl.collectors import Collector
@@ -31,7 +31,7 @@ from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value import GAE
 
 
-def make_env(settings: Settings) -> GymWrapper:
+def make_env(settings: TrialSettings) -> GymWrapper:
     """The native vector environment, as TorchRL sees it."""
     env = GymWrapper(gym.make_vec(ENV_ID, num_envs=settings.num_envs), categorical_action_encoding=True)
     env.set_seed(settings.seed)
@@ -49,7 +49,7 @@ def make_actor_critic(observation_space: gym.spaces.Box, num_actions: int) -> Ac
     )
 
 
-def train(settings: Settings) -> Outcome:
+def train(settings: TrialSettings) -> TrialResult:
     """Train on task 0 and test."""
     torch.manual_seed(settings.seed)
     env = make_env(settings)
@@ -98,8 +98,8 @@ def train(settings: Settings) -> Outcome:
         with set_exploration_type(ExplorationType.DETERMINISTIC):
             return actor(TensorDict(observation=images, batch_size=len(images)))["action"].numpy()
 
-    return Outcome(f"TorchRL {torchrl.__version__}", steps, seconds, share_right(greedy))
+    return TrialResult(f"TorchRL {torchrl.__version__}", steps, seconds, accuracy_on_test_images(greedy))
 
 
 if __name__ == "__main__":
-    print(train(tyro.cli(Settings, prog="python -m experiments.interop.torchrl_ppo")))
+    print(train(tyro.cli(TrialSettings, prog="python -m experiments.interop.torchrl_ppo")))

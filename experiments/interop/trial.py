@@ -18,7 +18,7 @@ ENV_ID = "cls_env/SplitGlyphs-v0"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class TrialSettings:
     """What all libraries call by other names."""
 
     steps: int = 4096
@@ -60,7 +60,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialResult:
     """What became of a training.
 
     Attributes:
@@ -80,7 +80,7 @@ class Outcome:
         return f"{self.library}: {self.steps} steps, {speed:.0f} a second, {self.accuracy:.1%} of test images right"
 
 
-def share_right(act: Callable[[NDArray[np.uint8]], NDArray[np.int64]]) -> float:
+def accuracy_on_test_images(act: Callable[[NDArray[np.uint8]], NDArray[np.int64]]) -> float:
     """Classify all test images of task 0 at once.
 
     Args:
@@ -94,6 +94,6 @@ def share_right(act: Callable[[NDArray[np.uint8]], NDArray[np.int64]]) -> float:
     return float(rewards.mean())
 
 
-def missing(library: str, extra: str) -> ModuleNotFoundError:
+def missing_library(library: str, extra: str) -> ModuleNotFoundError:
     """What an example raises when it is imported without its library."""
     return ModuleNotFoundError(f"{library} is not installed: pip install 'cls-env[{extra}]'")

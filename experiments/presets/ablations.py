@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.presets.paper import SOURCE, STATED, STORED, fine_tuning, open_choices
+from experiments.presets.paper import CROP_SOURCE, SOURCE, STATED, fine_tuning, open_choices
 from experiments.presets.preset import Preset
 
 
@@ -17,7 +17,7 @@ def _ablation(name: str, title: str, finding: str, objectives: tuple[str, ...], 
         source=SOURCE,
         stated=(*STATED, "objectives", *changes),
         open=open_choices(config),
-        departs=(STORED,),
+        departs=(CROP_SOURCE,),
         finding=finding,
     )
 

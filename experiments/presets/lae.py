@@ -29,9 +29,9 @@ DEPARTS = (
     "their batches drop the last images of an epoch, ours go on into the next",
     "their accuracy is over images, A_T here is the mean over tasks",
 )
-STORED = "random crops are cut from the central square, stored at 256 px; theirs from the whole image"
+LAE_CROP_SOURCE = "random crops are cut from the central square, stored at 256 px; theirs from the whole image"
 
-MODULES = {
+LAE_MODULES = {
     "lora": "lora:r=5,scale=true",
     "adapter": "adapter:bottleneck=5,scale=true",
     "prefix": "prefix:length=10,scale=true,compensatory=true",
@@ -88,9 +88,9 @@ def _presets(module: str, peft: str) -> tuple[Preset, Preset]:
             f"lae-imagenet-r{ending}",
             f"LAE's setting on Split-ImageNet-R, 10 tasks, {module}: 50 epochs, the first 30 head only",
             lae("imagenet-r", 50, 0.00046875, peft),
-            (*DEPARTS, STORED),
+            (*DEPARTS, LAE_CROP_SOURCE),
         ),
     )
 
 
-LAE = tuple(preset for module, peft in MODULES.items() for preset in _presets(module, peft))
+LAE = tuple(preset for module, peft in LAE_MODULES.items() for preset in _presets(module, peft))

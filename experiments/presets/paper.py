@@ -31,7 +31,7 @@ VIEWS = (
 )
 ORDERS = "class orders are drawn from the seeds"
 ANNEALING = "alpha is annealed over all steps of a task, those of the head alone among them"
-MODULES = {
+OPEN_BY_MODULE = {
     "lora": "LoRA is on keys and values as in LAE, not on q and v or all of qkv, and without LAE's learnable scale "
     "(scale=true)",
     "adapter": "the Adapter is beside the attention as in LAE, without LAE's learnable scale (scale=true)",
@@ -44,7 +44,7 @@ SPLITS = {
     "cub200": "the split is CUB-200's own, 5,994 and 5,794 images; the paper counts them together",
     "clrs25": "the split is a seeded fifth of each class for testing",
 }
-STORED = "random crops are cut from the central square, stored at 256 px; the paper cuts them from the whole image"
+CROP_SOURCE = "random crops are cut from the central square, stored at 256 px; the paper cuts them from the whole image"
 
 
 def fine_tuning(dataset: str, num_tasks: int, **changes: Any) -> CompareConfig:
@@ -72,4 +72,4 @@ def fine_tuning(dataset: str, num_tasks: int, **changes: Any) -> CompareConfig:
 def open_choices(config: CompareConfig, module: str = "lora") -> tuple[str, ...]:
     """What the paper leaves open of a run in its own protocol."""
     annealing = [ANNEALING] if any(objective.startswith("aepg") for objective in config.objectives) else []
-    return (MODULES[module], *VIEWS, SPLITS[config.dataset], ORDERS, *annealing)
+    return (OPEN_BY_MODULE[module], *VIEWS, SPLITS[config.dataset], ORDERS, *annealing)

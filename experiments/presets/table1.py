@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from experiments.presets.paper import ORDERS, SOURCE, SPLITS, STATED, STORED, VIEWS, fine_tuning, open_choices
+from experiments.presets.paper import (
+    CROP_SOURCE,
+    ORDERS,
+    SOURCE,
+    SPLITS,
+    STATED,
+    VIEWS,
+    fine_tuning,
+    open_choices,
+)
 from experiments.presets.preset import Preset
 
 TABLE_1_TASKS = (5, 10, 20)
@@ -19,7 +28,7 @@ OTHERS_OF_INFLORA = "theirs are the same ViT before its fine-tuning, crops of 8 
 
 
 @dataclass(frozen=True)
-class Row:
+class PublishedMethod:
     """A row of Table 1.
 
     Attributes:
@@ -43,7 +52,7 @@ class Row:
 
 AUTHORS_STATE = ("method", "epochs", "freeze_fraction", "optimizer", "learning_rate", "weight_decay", "batch_size")
 
-INFLORA = Row(
+INFLORA = PublishedMethod(
     "InfLoRA",
     {"ce": ("76.8 / 80.8", "74.2 / 79.5", "68.6 / 74.8")},
     {
@@ -71,7 +80,7 @@ INFLORA = Row(
 )
 """The authors' published figures come from their code, in which the energy is that of the second moments."""
 
-DUALPROMPT = Row(
+DUALPROMPT = PublishedMethod(
     "DualPrompt",
     {"ce": ("72.9 / 76.0", "71.2 / 75.4", "71.2 / 74.8")},
     {
@@ -103,14 +112,14 @@ of the task before: `transfer=true`. `pull_constraint_coeff` is 1.0, and each im
 """
 
 TABLE_1 = {
-    "": Row(
+    "": PublishedMethod(
         "LoRA",
         {
             "ce": ("74.8 / 79.8", "74.3 / 79.2", "73.2 / 78.7"),
             "aepg": ("77.2 / 81.9", "75.8 / 80.9", "74.1 / 79.7"),
         },
     ),
-    "lae": Row(
+    "lae": PublishedMethod(
         "LAE (LoRA, EMA 0.999)",
         {
             "ce": ("76.1 / 80.6", "75.4 / 79.9", "73.9 / 79.2"),
@@ -124,7 +133,7 @@ TABLE_1 = {
 }
 
 
-def _table1(name: str, row: Row, place: int) -> Preset:
+def _table1(name: str, row: PublishedMethod, place: int) -> Preset:
     num_tasks = TABLE_1_TASKS[place]
     config = fine_tuning("imagenet-r", num_tasks, objectives=tuple(row.reported), **row.changes)
     return Preset(
@@ -134,7 +143,7 @@ def _table1(name: str, row: Row, place: int) -> Preset:
         source=row.source,
         stated=row.stated,
         open=open_choices(config) if row.open is None else row.open,
-        departs=(*row.departs, STORED),
+        departs=(*row.departs, CROP_SOURCE),
         reported={objective: figures[place] for objective, figures in row.reported.items()},
     )
 

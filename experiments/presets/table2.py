@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from experiments.presets.paper import SOURCE, STATED, STORED, fine_tuning, open_choices
+from experiments.presets.paper import CROP_SOURCE, SOURCE, STATED, fine_tuning, open_choices
 from experiments.presets.preset import Preset
 
-MODULES = {"lora": "lora:r=4", "adapter": "adapter:bottleneck=5", "prefix": "prefix:length=10"}
+TABLE_2_MODULES = {"lora": "lora:r=4", "adapter": "adapter:bottleneck=5", "prefix": "prefix:length=10"}
 STRENGTHS = {"focal": "focal:gamma=1", "ls": "ls:gamma=0.1", "cp": "cp:beta=0.1", "ep": "ep:beta=1"}
 TABLE_2 = {
     "lora": {
@@ -59,7 +59,7 @@ TABLE_2 = {
         "clrs25": {"ce": "70.7 / 80.6", "epg": "74.1 / 82.6", "aepg": "73.7 / 82.6", "ep": "73.1 / 82.0"},
     },
 }
-SETS = {
+TABLE_2_STREAMS = {
     "imagenet-r": ("Split-ImageNet-R", 10),
     "food101": ("Split-Food-101", 10),
     "cub200": ("Split-CUB-200", 10),
@@ -71,9 +71,9 @@ STRENGTH = "the table does not name the strengths of the regularisers: gamma and
 
 
 def _table2(module: str, dataset: str) -> Preset:
-    title, num_tasks = SETS[dataset]
+    title, num_tasks = TABLE_2_STREAMS[dataset]
     reported = {STRENGTHS.get(name, name): figures for name, figures in TABLE_2[module][dataset].items()}
-    config = fine_tuning(dataset, num_tasks, peft=MODULES[module], objectives=tuple(reported))
+    config = fine_tuning(dataset, num_tasks, peft=TABLE_2_MODULES[module], objectives=tuple(reported))
     return Preset(
         name=f"table2-{dataset}" if module == "lora" else f"table2-{dataset}-{module}",
         title=f"Table 2: {title}, {num_tasks} tasks, {module}",
@@ -81,9 +81,9 @@ def _table2(module: str, dataset: str) -> Preset:
         source=SOURCE,
         stated=STATED,
         open=(*open_choices(config, module), STRENGTH),
-        departs=(STORED,),
+        departs=(CROP_SOURCE,),
         reported=reported,
     )
 
 
-PRESETS_2 = tuple(_table2(module, dataset) for module in MODULES for dataset in SETS)
+PRESETS_2 = tuple(_table2(module, dataset) for module in TABLE_2_MODULES for dataset in TABLE_2_STREAMS)

@@ -40,7 +40,7 @@ RECIPE: dict[str, Any] = {
 """Supervised training without pretrained weights, in one task: the paper's, as far as it states it."""
 
 
-def from_scratch(dataset: str) -> CompareConfig:
+def _config(dataset: str) -> CompareConfig:
     """The paper's supervised training of a ResNet-50 without pretraining: 350 epochs of SGD in one task."""
     return CompareConfig(
         dataset=dataset,
@@ -55,7 +55,7 @@ def _table3(dataset: str, title: str, ce: str, half: str, fifth: str, epg: str) 
     return Preset(
         name=f"scratch-{dataset}",
         title=f"Table 3: ResNet-50 from scratch on {title}, fixed alpha",
-        config=from_scratch(dataset),
+        config=_config(dataset),
         source=SOURCE,
         stated=STATED,
         open=OPEN,

@@ -14,10 +14,10 @@ from experiments.benchmarks import learner
 from experiments.benchmarks.__main__ import BENCHMARKS, main
 from experiments.benchmarks.data import benchmark_data, mosaics
 from experiments.benchmarks.gpu import benchmark_gpu
-from experiments.benchmarks.measuring import Row, compare_rates, measure_rate
+from experiments.benchmarks.measuring import Measurement, compare_rates, measure_rate
 
 
-def check(rows: list[Row]) -> dict[str, Row]:
+def check(rows: list[Measurement]) -> dict[str, Measurement]:
     """The rows by name, once what holds for any row, timed once, has been found to hold."""
     for row in rows:
         assert math.isfinite(row.value) and row.value >= 0 and row.unit

@@ -125,9 +125,8 @@ def test_chosen_columns_are_shown_and_csv_files_stay_as_they_are(runs: pd.DataFr
 
 
 def test_measure_of_ones_own_is_a_column(runs: pd.DataFrame, tmp_path: Path) -> None:
-    register_measure(
-        Measure("best_task", "best task %", 100, "accuracy on the best task", lambda run: max(run.matrix[-1]))
-    )
+    best = Measure("best_task", "best task %", 100, "accuracy on the best task", lambda run: max(run.matrix[-1]))
+    register_measure(best)
     try:
         with pytest.raises(ValueError, match="measure 'best_task' is already registered"):
             register_measure(best)
