@@ -1,4 +1,4 @@
-"""The reward of classifying an image as arrays of R[label, action], and what follows from it: pure functions."""
+"""Reward matrices R[label, action], and pure functions of them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Rewards = NDArray[np.float32]
 
 
 def zero_one_rewards(num_classes: int) -> Rewards:
-    """R[label, action] = 1 where the action is the label, else 0: maximising it minimises the expected 0-1 loss.
+    """R[label, action] = 1 where the action is the label, else 0: maximizing it minimizes the expected 0-1 loss.
 
-    Source: arXiv 2602.14078, Proposition 1.
+    Source: https://arxiv.org/abs/2602.14078, Proposition 1.
 
     Returns:
         float32 of shape (K, K).
@@ -27,16 +27,16 @@ def hierarchical_rewards(paths: Sequence[Sequence[str]]) -> Rewards:
     """R[label, action] = how near two classes are in a tree: 2 * common / (length + length), 1 for the class itself.
 
     `common` counts the steps from the root that both paths share.
-    Source: Wu and Palmer, "Verb semantics and lexical selection", ACL 1994.
+    Source: Wu and Palmer, "Verb semantics and lexical selection", ACL 1994, https://arxiv.org/abs/cmp-lg/9406033.
 
     Args:
-        paths: The way from the root to each class, in the order of the labels: ("Greek", "alpha").
+        paths: The path from the root to each class, in the order of the labels: ("Greek", "alpha").
 
     Returns:
         float32 of shape (K, K), in [0, 1].
 
     Raises:
-        ValueError: A path is empty, no sequence of words, or that of another class too.
+        ValueError: A path is empty, not a sequence of words, or the path of another class too.
 
     >>> hierarchical_rewards([("Greek", "alpha"), ("Greek", "beta"), ("Latin", "a")]).tolist()
     [[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]]
@@ -69,8 +69,8 @@ def cost_sensitive_rewards(costs: ArrayLike) -> Rewards:
     Source: Elkan, "The foundations of cost-sensitive learning", IJCAI 2001.
 
     Args:
-        costs: C[label, action] of shape (K, K), with zeros on the diagonal; or of shape (K,), what it costs to take an
-            image of each class for any other. Finite and not negative.
+        costs: C[label, action] of shape (K, K), with zeros on the diagonal; or of shape (K,), the cost of any mistake
+            on an image of each class. Finite and not negative.
 
     Returns:
         float32 of shape (K, K), not positive.
@@ -94,9 +94,9 @@ def cost_sensitive_rewards(costs: ArrayLike) -> Rewards:
 
 
 def with_abstention(reward_matrix: Rewards, abstain_reward: float) -> Rewards:
-    """R with one more action, the last, that pays the same whatever the label: the reject option.
+    """R with one more action, the last, of the same reward for every label: the reject option.
 
-    Source: Chow, "On optimum recognition error and reject tradeoff", 1970.
+    Source: Chow, "On optimum recognition error and reject tradeoff", 1970, https://doi.org/10.1109/TIT.1970.1054406.
 
     Args:
         reward_matrix: R[label, action], float32 of shape (K, K).
@@ -112,7 +112,7 @@ def with_abstention(reward_matrix: Rewards, abstain_reward: float) -> Rewards:
 
 
 def action_rewards(reward_matrix: Rewards, labels: NDArray[np.int64]) -> Rewards:
-    """The reward that each possible action would have: R(x, .) of full feedback.
+    """The rewards of all actions for each image: R(x, .), as full feedback gives them.
 
     Args:
         reward_matrix: R[label, action], float32 of shape (K, A).
@@ -125,7 +125,7 @@ def action_rewards(reward_matrix: Rewards, labels: NDArray[np.int64]) -> Rewards
 
 
 def reward(rewards: Rewards, actions: NDArray[np.int64]) -> Rewards:
-    """The reward of each action taken.
+    """The reward of the chosen action of each image.
 
     Args:
         rewards: Of every action, float32 of shape (N, A).

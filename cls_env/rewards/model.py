@@ -1,4 +1,4 @@
-"""What an action pays in an environment: the reward matrix, noise on it, and the choice to abstain."""
+"""The reward model of an environment: the reward matrix, noise on it, and an action that abstains."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ RewardMatrix = ArrayLike | Callable[[tuple[str, ...]], ArrayLike]
 
 
 class RewardModel:
-    """Rewards of all actions, expected and as they are paid.
+    """Expected and sampled rewards of all actions.
 
-    Noise falls on the K classes; what abstaining pays is certain.
+    Noise applies to the K classes only; the reward of abstaining is constant.
 
     Args:
-        class_names: In order of arrival.
+        class_names: In class order, the order in which tasks bring them.
         reward_matrix: R[label, action] of shape (K, K), or a function that returns it, called with the tuple of class
             names; by default 1 on the diagonal, else 0.
         reward_noise: A specification of `REWARD_NOISES`, or None.
-        abstain_reward: What an additional action K pays whatever the label; None for no such action.
+        abstain_reward: Reward of an additional action K, whatever the label; None for no such action.
 
     Attributes:
         expected: R[label, action] without noise, float32 of shape (K, A), A being K or K + 1.
@@ -32,7 +32,7 @@ class RewardModel:
         reward_reveals_regret: Whether the reward of an action tells its regret.
 
     Raises:
-        ValueError: The matrix has another shape or is not finite, or another argument is none of these.
+        ValueError: The matrix has another shape or is not finite, or another argument is wrong.
     """
 
     def __init__(
@@ -45,15 +45,15 @@ class RewardModel:
         matrix = _checked_matrix(reward_matrix, tuple(class_names))
         self._num_classes, self._low, self._high = len(matrix), float(matrix.min()), float(matrix.max())
         self._noise = None if reward_noise is None else make_reward_noise(reward_noise)
-        pays = None if abstain_reward is None else finite_reward("abstain_reward", abstain_reward)
-        self.expected = matrix if pays is None else with_abstention(matrix, pays)
+        constant = None if abstain_reward is None else finite_reward("abstain_reward", abstain_reward)
+        self.expected = matrix if constant is None else with_abstention(matrix, constant)
         self._best: Rewards = self.expected.max(axis=1)
         self.reward_reveals_success = reward_matrix is None and reward_noise is None
         self.reward_reveals_regret = self.reward_reveals_success and abstain_reward is None
 
     @property
     def num_actions(self) -> int:
-        """A: the classes, and abstaining where that is a choice."""
+        """A: the number of classes, plus 1 with the action that abstains."""
         return self.expected.shape[1]
 
     @property
@@ -62,7 +62,7 @@ class RewardModel:
         return self._noise is not None
 
     def draw(self, labels: NDArray[np.int64], generator: np.random.Generator) -> Rewards:
-        """What each action pays for each of some images; the same call decides it for all actions.
+        """Sample the reward of every action for each of some images.
 
         Args:
             labels: int64 of shape (N,).

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from importlib import import_module
 from inspect import signature
-from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +20,26 @@ from agents.networks.native_view import native_view
 from agents.objectives import make_objective
 from agents.peft_modules import check_peft_module
 from cls_env import DATASETS, ImageDataset, TaskStream
+from cls_env.arguments import number, range_of_areas
 from cls_env.datasets import DatasetCard
-from cls_env.specification import lookup
 from experiments.config.settings import PATHS, RunConfig, Settings, parse_option
 
-RANGES: dict[str, tuple[float, float]] = {
-    "epochs": (1, inf),
-    "batch_size": (1, inf),
-    "threads": (1, inf),
-    "input_size": (1, inf),
-    "seed": (0, inf),
-    "label_noise": (0, 1),
-    "momentum": (0, 1),
-    "weight_decay": (0, inf),
+RANGES = {
+    "epochs": "[1, inf)",
+    "batch_size": "[1, inf)",
+    "threads": "[1, inf)",
+    "input_size": "[1, inf)",
+    "seed": "[0, inf)",
+    "label_noise": "[0, 1)",
+    "momentum": "[0, 1)",
+    "weight_decay": "[0, inf)",
+    "learning_rate": "(0, inf)",
+    "crop_fraction": "(0, 1]",
+    "freeze_fraction": "[0, 1]",
+    "adam_betas": "[0, 1)",
+    "rate_milestones": "(0, 1)",
 }
-"""Smallest value, and what a value stays below."""
+"""The interval of each setting, and of each number of those that hold several."""
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
@@ -47,7 +51,7 @@ def check(config: RunConfig) -> None:
         ValueError: Names the entry, and for a name the nearest known one.
     """
     import_modules(config.imports)
-    lookup("dataset", config.dataset, DATASETS)
+    DATASETS.lookup(config.dataset)
     if config.objective != NO_OBJECTIVE:
         make_objective(config.objective)
     check_peft_module(config.peft)
@@ -91,26 +95,14 @@ def import_modules(names: Sequence[str]) -> None:
 
 
 def _check_ranges(config: RunConfig) -> None:
-    for name, (low, high) in RANGES.items():
+    for name, interval in RANGES.items():
         value = getattr(config, name)
-        if value is not None and not low <= value < high:
-            raise ValueError(
-                f"{name} must be at least {low:g}{f' and below {high:g}' if high < inf else ''}, not {value}"
-            )
-    if not (isfinite(config.learning_rate) and config.learning_rate > 0):
-        raise ValueError(f"learning_rate must be positive, not {config.learning_rate}")
-    if config.crop_fraction is not None and not 0 < config.crop_fraction <= 1:
-        raise ValueError(f"crop_fraction is a share of the side in (0, 1], not {config.crop_fraction}")
-    if any(not 0 <= beta < 1 for beta in config.adam_betas):
-        raise ValueError(f"adam_betas must be two numbers in [0, 1), not {config.adam_betas}")
-    if not 0 <= config.freeze_fraction <= 1:
-        raise ValueError(f"freeze_fraction is a share of the steps in [0, 1], not {config.freeze_fraction}")
-    if not 0 < config.crop_scale[0] <= config.crop_scale[1] <= 1:
-        raise ValueError(
-            f"crop_scale holds two shares of the area, 0 < smallest <= largest <= 1, not {config.crop_scale}"
-        )
-    if any(not 0 < share < 1 for share in config.rate_milestones):
-        raise ValueError(f"rate_milestones are shares of a task in (0, 1), not {config.rate_milestones}")
+        if isinstance(value, tuple):
+            for entry in value:
+                number(f"each of {name}", entry, interval)
+        elif value is not None:
+            number(name, value, interval)
+    range_of_areas("crop_scale", config.crop_scale)
 
 
 def make_stream(config: RunConfig, dataset: ImageDataset | None = None) -> TaskStream:

@@ -53,7 +53,7 @@ def test_a_comparison_finds_an_objective_of_ones_own(image_zip: Path, tmp_path: 
         ("run --objective focal:gama=1", "did you mean 'gamma'"),
         ("run --peft lora:rnk=1", "lora"),
         ("run --peft lra", "did you mean 'lora'"),
-        ("run --adam-betas 0.9 1", "adam_betas must be two numbers in [0, 1)"),
+        ("run --adam-betas 0.9 1", "each of adam_betas must be in [0, 1)"),
     ],
 )
 def test_what_is_not_there_is_refused(words: str, message: str, capsys: pytest.CaptureFixture) -> None:

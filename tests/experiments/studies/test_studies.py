@@ -280,7 +280,7 @@ def test_studies_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         (["beyond-aepg", "--finalists", "ce"], "differences are taken to 'aepg': name it too, beside ce"),
         (["beyond-aepg", "--fresh-seeds"], "nothing to compare"),
         (["learning-rate", "--seeds"], "nothing to compare"),
-        (["label-noise", "--label-noise", "0", "2", "--dry-run"], "label_noise must be at least 0 and below 1"),
+        (["label-noise", "--label-noise", "0", "2", "--dry-run"], "label_noise must be in [0, 1)"),
         (["blocks-and-rank", "--model", "resnet18"], "resnet18 has no transformer blocks"),
         (["methods", "--methods", "sequential", "lea"], "unknown method 'lea'; did you mean 'lae'"),
         (["methods", "--methods", "lae"], "differences are taken to 'sequential + ce': name it too, beside lae + ce"),
