@@ -5,6 +5,7 @@ from agents.algorithms.epg import EPG
 from agents.algorithms.linear_bandit import LinearBandit
 from agents.algorithms.reinforce import Reinforce
 from agents.algorithms.value_bandit import ValueBandit
+from agents.earlier_names import provide_earlier_names
 from agents.envs.apply_options import ApplyOptions
 from agents.envs.vec_env import GymnasiumVecEnv
 from agents.networks.config import PolicyConfig
@@ -34,3 +35,5 @@ __all__ = [
     "ViTPolicy",
     "ViTQPolicy",
 ]
+
+provide_earlier_names()

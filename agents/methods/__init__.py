@@ -1,6 +1,6 @@
-"""Continual-learning methods: what is done about earlier tasks while a new one is learned, and how both are asked.
+"""Continual-learning methods: how forgetting is reduced in training, and how predictions are made at test time.
 
-A method goes with any objective and, unless it brings its own, with any PEFT module; `check_method` tells.
+A method works with any objective and with any PEFT module, unless it brings its own; `check_method` tells.
 """
 
 from __future__ import annotations
@@ -8,21 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from agents.methods.base import ANY_MODULE, ANY_MODULE_BUT_NONE, NO_OBJECTIVE, Batch, Loss, Method, Task
+from agents.methods.base import NO_OBJECTIVE, Method
+from agents.methods.baselines import Frozen, Joint, LinearProbe, Sequential
+from agents.methods.batch import Batch, Loss, TaskInfo
 from agents.methods.coda_prompt import CODAPrompt
 from agents.methods.derpp import DERpp
 from agents.methods.dualprompt import DualPrompt
-from agents.methods.frozen import Frozen
 from agents.methods.inflora import InfLoRA
-from agents.methods.joint import Joint
 from agents.methods.l2p import L2P
 from agents.methods.lae import LAE
-from agents.methods.linear_probe import LinearProbe
 from agents.methods.ncm import NCM
+from agents.methods.peft_requirement import PeftRequirement
 from agents.methods.ranpac import RanPAC
 from agents.methods.replay import Replay
 from agents.methods.sd_lora import SDLoRA
-from agents.methods.sequential import Sequential
 from agents.peft_modules import check_peft_module
 from cls_env.specification import check_arguments, lookup, parse_specification
 
@@ -32,7 +31,8 @@ __all__ = [
     "Batch",
     "Loss",
     "Method",
-    "Task",
+    "PeftRequirement",
+    "TaskInfo",
     "check_method",
     "make_method",
     "register_method",
@@ -80,14 +80,10 @@ def register_method(name: str) -> Callable[[Definition], Definition]:
     def register(definition: Definition) -> Definition:
         if not (isinstance(definition, type) and issubclass(definition, Method)):
             raise TypeError(f"a method is a subclass of agents.methods.Method, unlike {definition!r}")
-        if definition.default_peft not in (ANY_MODULE, ANY_MODULE_BUT_NONE):
-            try:
-                check_peft_module(definition.default_peft)
-            except ValueError as error:
-                raise ValueError(
-                    f"method {name!r}: default_peft must be {ANY_MODULE!r}, {ANY_MODULE_BUT_NONE!r} or specify a PEFT "
-                    f"module: {error}"
-                ) from error
+        try:
+            check_peft_module(definition.default_peft)
+        except ValueError as error:
+            raise ValueError(f"method {name!r}: default_peft must specify a PEFT module: {error}") from error
         METHODS[name] = definition
         return definition
 

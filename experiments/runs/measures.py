@@ -102,7 +102,11 @@ def policy_measures(policy: ViTPolicy, initial: Mapping[str, Tensor]) -> dict[st
 
 def state_bytes(policy: ViTPolicy) -> int:
     """Bytes that must be kept from task to task beside the pretrained backbone."""
-    kept = [*policy.peft_parameters, *policy.method.frozen_adapters(policy), *policy.head.parameters()]
+    kept = [
+        *policy.network.peft_parameters,
+        *policy.method.frozen_adapters(policy.network),
+        *policy.network.head.parameters(),
+    ]
     return sum(tensor.numel() * tensor.element_size() for tensor in kept) + policy.method.state_bytes
 
 
