@@ -6,6 +6,7 @@ from agents.algorithms.exploration import register_exploration
 from agents.algorithms.linear_bandit import LinearBandit
 from agents.algorithms.reinforce import Reinforce
 from agents.algorithms.value_bandit import ValueBandit
+from agents.earlier_names import provide_earlier_names
 from agents.envs.apply_options import ApplyOptions
 from agents.envs.vec_env import GymnasiumVecEnv
 from agents.networks.config import PolicyConfig
@@ -36,3 +37,5 @@ __all__ = [
     "ViTQPolicy",
     "register_exploration",
 ]
+
+provide_earlier_names()

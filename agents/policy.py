@@ -1,8 +1,8 @@
-"""The policy: a backbone, of which a PEFT module or all learns, and a head that grows with the tasks."""
+"""`ViTPolicy`: a network, a continual-learning method and an optimizer, behind stable-baselines3's interface."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,55 +13,42 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
 
-from agents.methods import Method, Task, make_method
-from agents.networks.adapted_backbone import adapt_backbone
+from agents.methods import TaskInfo, make_method
 from agents.networks.config import PolicyConfig
-from agents.networks.head import GrowingHead
+from agents.networks.network import Network
 from agents.networks.rollback import undone_on_failure
 from agents.optimization.optimizers import check_optimizer
 from agents.optimization.rows_without_gradient import hold_rows_without_gradient
 from cls_env.arguments import as_plain
 from cls_env.specification import lookup
 
-View = Callable[[Tensor], Tensor]
-
 
 class ViTPolicy(BasePolicy):
-    """pi(a|x) = softmax of the head's logits over the features of a frozen ViT with a PEFT module.
+    """pi(a|x) = softmax of the logits that a method computes with a network, see `agents.methods` and `Network`.
 
-    How features become logits, and what else is asked, is the method's (`agents.methods`).
-
-    Nothing in it is re-initialised after construction: the pretrained weights stay as they were loaded. A frozen
-    backbone is always in eval mode. With `peft="full"` there is no module, any timm model learns as a whole, and it
-    follows `train` and `eval`. Actions not met yet have probability 0; before any is met, all are equally likely.
-    Begins in eval mode.
+    Unseen classes have probability 0; before the first task the policy is uniform. Starts in eval mode.
 
     Args:
         observation_space: uint8 images, channels last or first.
         action_space: `Discrete`.
         lr_schedule: Gives the optimizer's first learning rate, at progress_remaining = 1.
-        config: What it is made of; the further arguments replace its entries.
+        config: Describes network and method; the further arguments replace its entries.
         optimizer_class: `torch.optim.Adam` by default.
-        optimizer_kwargs: Its arguments beside the learning rate.
+        optimizer_kwargs: Its arguments in addition to the learning rate.
         **overrides: Entries of `PolicyConfig`, such as `model="vit_base_patch16_224.augreg_in21k"`.
 
     Attributes:
-        peft_parameters: The tensors that learn in the backbone, frozen or not; with `peft="full"`, all.
-        trains_whole_backbone: Whether these are all.
+        config: The configuration that the policy was made from.
+        network: Backbone, PEFT module and head.
         method: The continual-learning method, with its state.
-        peft_frozen: Whether their gradients are stopped at the moment.
-        backbone_hash: SHA-256 of the backbone's weights as they were loaded or drawn.
-        class_names: The name of each action, where the agent knows them.
-        module_names: Names of the backbone's tensors that are, or have been, the module's own: its trainable tensors
-            and its persistent buffers.
+        optimizer: Over the trainable parameters; renewed by every task.
+        class_names: The name of each action; None where they are not known.
 
     Raises:
-        FileNotFoundError: There is no such weights file.
-        ValueError: The spaces, the model, its weights, the PEFT module or an entry do not fit.
+        FileNotFoundError: The weights file does not exist.
+        ValueError: The spaces, the model, its weights, the PEFT module, the method or an entry do not fit.
     """
 
-    head: GrowingHead
-    method: Method
     class_names: tuple[str, ...] | None = None
 
     def __init__(
@@ -84,91 +71,71 @@ class ViTPolicy(BasePolicy):
         )
         if not isinstance(action_space, spaces.Discrete):
             raise ValueError(f"ViTPolicy chooses among Discrete actions, not {action_space}")
-        if config is not None and not isinstance(config, PolicyConfig):
-            raise ValueError(f"config must be a PolicyConfig, not {config!r}")
-        known = asdict(config or PolicyConfig())
-        for name in overrides:
-            lookup("policy argument", name, known)
+        self.config = _configured(config, overrides)
         check_optimizer(optimizer_class, optimizer_kwargs or {}, lr_schedule)
-        self.config = PolicyConfig(**(known | overrides))
         self.lr_schedule = lr_schedule
-        self.tasks_begun = 0
-
         method = make_method(self.config.method)
         method.check_peft(self.config.peft)
-        adapted = adapt_backbone(self.config, observation_space)
-        self.central_view, self.normalize = adapted.central_view, adapted.normalize
-        self.backbone_hash = adapted.weights_sha256
-        self.head = GrowingHead(adapted.features_dim, int(action_space.n), self.config.head_seed)
-        self.backbone = adapted.backbone
-        self.module_names = set(adapted.module_names)
-        self.peft_parameters = tuple(tensor for tensor in self.backbone.parameters() if tensor.requires_grad)
-        self.trains_whole_backbone = len(self.peft_parameters) == len(list(self.backbone.parameters()))
-        self.peft_frozen = False
-        method.attach(self, self.config.method_seed)
+        self.network = Network(self.config, observation_space, int(action_space.n))
+        method.attach(self.network, self.config.method_seed)
         self.method = method
         self.train(False)
 
     @property
     def trainable_parameters(self) -> list[nn.Parameter]:
-        """The tensors that learn at the moment: head, method and, unless frozen, PEFT module."""
+        """The tensors that are trained at the moment: head, method and, unless frozen, PEFT module."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     @property
-    def backbone_frozen(self) -> bool:
-        """Whether nothing in the backbone learns at the moment."""
-        return self.peft_frozen or not self.peft_parameters
+    def seen_classes(self) -> Tensor:
+        """The actions seen so far, int64, in the order in which they were first seen."""
+        return self.network.seen_classes
 
-    def begin_task(self, actions: Sequence[int], freeze_peft: bool, task: Task | None = None) -> None:
-        """Meet a task's classes: grow the head, prepare the method, renew the optimizer, which holds what learns.
+    @property
+    def backbone_hash(self) -> str:
+        """SHA-256 of the backbone's weights as they were loaded or drawn."""
+        return self.network.backbone_hash
 
-        Where that fails, as when the task's images can't be read, the policy is as it was before.
+    def features(self, images: Tensor) -> Tensor:
+        """The backbone's features of uint8 images in their test view, shape (B, D)."""
+        return self.network.features(images)
+
+    def begin_task(self, actions: Sequence[int], freeze_peft: bool, task: TaskInfo | None = None) -> None:
+        """Grow the head by a task's classes, prepare the method, and renew the optimizer.
+
+        If any of it fails, for example because the task's images can't be read, the policy is left as it was.
 
         A fresh optimizer matters: under the local loss the rows of old classes get zero gradients, and without a
-        memory of earlier gradients they stay exactly where they are. Weight decay does not touch them either, see
+        memory of earlier gradients they stay exactly as they are. Weight decay does not change them either, see
         `agents.optimization.rows_without_gradient`.
 
         Args:
             actions: The classes of the task.
-            freeze_peft: Stop the gradients of the PEFT module until `unfreeze_peft`; meanwhile no backward goes
+            freeze_peft: Stop the gradients of the PEFT module until `unfreeze_peft`; meanwhile no backward pass goes
                 through the backbone.
-            task: What the method is told; by default, without images to look through.
+            task: What the method is told of the task; by default without training images.
         """
-        task = task or Task(self.tasks_begun, actions, seed=self.config.method_seed + self.tasks_begun)
+        index = self.network.tasks_begun
+        task = task or TaskInfo(index, actions, seed=self.config.method_seed + index)
         self.method.check_task(task)
-        with undone_on_failure(self, self._written_by_beginnings()):
-            self.head.grow(actions)
-            self.tasks_begun += 1
-            self.method.begin_task(self, task)
-            self._require_peft_gradients(not freeze_peft)
+        with undone_on_failure(self, self._written_by_begin_task()):
+            self.network.head.grow(actions)
+            self.network.tasks_begun += 1
+            self.method.begin_task(self.network, task)
+            if freeze_peft:
+                self.network.freeze_peft()
+            else:
+                self.network.unfreeze_peft()
             self.renew_optimizer()
 
-    def learned_tensors(self) -> list[Tensor]:
-        """The tensors that learning may change: of head, method and PEFT module, or of a backbone that learns whole."""
-        module = self.backbone.state_dict(keep_vars=True)
-        whole = self.trains_whole_backbone
-        return self._own_tensors() + [tensor for name, tensor in module.items() if whole or name in self.module_names]
-
-    def _own_tensors(self) -> list[Tensor]:
-        return [tensor for part in (self.head, self.method) for tensor in part.state_dict(keep_vars=True).values()]
-
-    def _written_by_beginnings(self) -> list[Tensor]:
-        """The tensors that a beginning task may write to: of head, method and PEFT module."""
-        return self._own_tensors() if self.trains_whole_backbone else self.learned_tensors()
-
-    def remap_actions(self, new_index: Tensor, num_actions: int) -> None:
-        """Move what head and method keep for each action to its place in another action space.
-
-        Args:
-            new_index: The new position of each action, -1 for an unseen one that has none; int64 of shape (A,).
-            num_actions: Size of the other action space.
-        """
-        self.head.remap_actions(new_index, num_actions)
-        self.method.remap_actions(self, new_index, num_actions)
-        self.action_space = spaces.Discrete(num_actions)
+    def unfreeze_peft(self) -> None:
+        """Resume the gradients of the PEFT module and give its tensors to the current optimizer."""
+        if self.network.peft_frozen:
+            self.network.unfreeze_peft()
+            self.optimizer.add_param_group({"params": self.network.peft_parameters})
 
     def renew_optimizer(self) -> None:
-        """Make a fresh optimizer over the tensors that learn at the moment."""
+        """Make a fresh optimizer over the tensors that are trained at the moment."""
         self.optimizer = self.optimizer_class(
             self.trainable_parameters,
             lr=self.lr_schedule(1),  # type: ignore[call-arg]
@@ -176,61 +143,42 @@ class ViTPolicy(BasePolicy):
         )
         hold_rows_without_gradient(self.optimizer)
 
-    def unfreeze_peft(self) -> None:
-        """Resume the gradients of the PEFT module and hand its tensors to the current optimizer."""
-        if self.peft_frozen:
-            self._require_peft_gradients(True)
-            self.optimizer.add_param_group({"params": self.peft_parameters})
+    def learned_tensors(self) -> list[Tensor]:
+        """The tensors that training may change: of head, method and PEFT module, or of the whole backbone."""
+        return self._head_and_method_tensors() + self.network.module_tensors()
 
-    def set_trainable(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Choose anew what learns in the backbone, when a method begins a task; all else of it stays as it is."""
-        self.backbone.requires_grad_(False)
-        self.peft_parameters = tuple(parameters)
-        chosen = {id(parameter) for parameter in parameters}
-        self.module_names |= {name for name, tensor in self.backbone.named_parameters() if id(tensor) in chosen}
-        self._require_peft_gradients(not self.peft_frozen)
+    def _head_and_method_tensors(self) -> list[Tensor]:
+        parts = (self.network.head, self.method)
+        return [tensor for part in parts for tensor in part.state_dict(keep_vars=True).values()]
 
-    def _require_peft_gradients(self, wanted: bool) -> None:
-        self.peft_frozen = bool(self.peft_parameters) and not wanted
-        for parameter in self.peft_parameters:
-            parameter.requires_grad_(wanted)
-        self.train(self.training)
+    def _written_by_begin_task(self) -> list[Tensor]:
+        """The tensors that `begin_task` may write to: no method writes to a backbone that is trained as a whole."""
+        return self._head_and_method_tensors() if self.network.trains_whole_backbone else self.learned_tensors()
 
-    def see(self, images: Tensor, view: View | None = None) -> Tensor:
-        """uint8 images as the backbone sees them, float32 [B, 3, h, w].
+    def remap_actions(self, new_index: Tensor, num_actions: int) -> None:
+        """Move what head and method keep for each action to its position in another action space.
 
         Args:
-            images: As observed.
-            view: What is seen of them, uint8 [B, 3, H, W] to float32 [B, 3, h, w] in [0, 1]; by default, the centre.
+            new_index: The new position of each action, -1 for an unseen one that has none; int64 of shape (A,).
+            num_actions: Size of the other action space.
         """
-        return self.normalize.standardize((view or self.central_view)(self.normalize.channels_first(images)))
-
-    def features(self, images: Tensor) -> Tensor:
-        """The backbone's features of the centre of uint8 images, shape (B, D)."""
-        return self.backbone(self.see(images))
+        self.network.head.remap_actions(new_index, num_actions)
+        self.method.remap_actions(self.network, new_index, num_actions)
+        self.action_space = spaces.Discrete(num_actions)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The method's scores of all actions for uint8 images, shape (B, K); minus infinity for classes not met."""
-        return self.method.scores(self, self.see(images))
+        """The method's scores of all actions for uint8 images, shape (B, A); minus infinity for unseen classes."""
+        return self.method.scores(self.network, self.network.preprocessing(images))
 
     def action_scores(self, observations: Tensor) -> Tensor:
-        """As `forward`, under the name by which all policies are tested."""
+        """Same as `forward`, under the name that `agents.evaluation` calls."""
         return self(observations)
 
-    @property
-    def seen_classes(self) -> Tensor:
-        """The actions met so far, int64, in order of arrival."""
-        return self.head.actions
-
     def train(self, mode: bool = True) -> ViTPolicy:
-        """Set the mode of policy, head, method and a backbone that learns as a whole.
-
-        Any other backbone, and a whole one while it is frozen, stays in eval mode, so that its statistics can't drift.
-        """
+        """Set the mode of policy, network and method, see `Network.train`."""
         self.training = mode
-        self.head.train(mode)
+        self.network.train(mode)
         self.method.train(mode)
-        self.backbone.train(mode and self.trains_whole_backbone and not self.peft_frozen)
         return self
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
@@ -239,19 +187,31 @@ class ViTPolicy(BasePolicy):
         return logits.argmax(dim=1) if deterministic else torch.multinomial(logits.softmax(dim=1), 1).squeeze(1)
 
 
-def parameter_counts(policy: ViTPolicy) -> dict[str, int]:
-    """Numbers of scalars: frozen in the backbone, of all PEFT modules in it, of the method's own, and of the head.
+def _configured(config: PolicyConfig | None, overrides: dict[str, Any]) -> PolicyConfig:
+    """A configuration with some entries replaced.
 
-    Adapters of earlier tasks, which a method has put to rest, are of the PEFT modules.
+    Raises:
+        ValueError: `config` is no `PolicyConfig`, or an entry is unknown or out of range.
     """
+    if config is not None and not isinstance(config, PolicyConfig):
+        raise ValueError(f"config must be a PolicyConfig, not {config!r}")
+    known = asdict(config or PolicyConfig())
+    for name in overrides:
+        lookup("policy argument", name, known)
+    return PolicyConfig(**(known | overrides))
+
+
+def parameter_counts(policy: ViTPolicy) -> dict[str, int]:
+    """Count parameters by part: `backbone` (frozen), `peft` (including frozen adapters), `method` and `head`."""
 
     def count(tensors: Iterable[Tensor]) -> int:
         return int(np.sum([tensor.numel() for tensor in tensors]))
 
-    peft = count(policy.peft_parameters) + count(policy.method.frozen_adapters(policy))
+    network = policy.network
+    peft = count(network.peft_parameters) + count(policy.method.frozen_adapters(network))
     return {
-        "backbone": count(policy.backbone.parameters()) - peft,
+        "backbone": count(network.backbone.parameters()) - peft,
         "peft": peft,
         "method": count(policy.method.parameters()),
-        "head": count(policy.head.parameters()),
+        "head": count(network.head.parameters()),
     }

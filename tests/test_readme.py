@@ -46,10 +46,10 @@ def test_a_method_of_ones_own_takes_forty_lines_and_does_what_it_says(tmp_path: 
             kwargs = {"method": f"tether:strength={strength}", "blocks": (0,)}
             agent = EPG("ViTPolicy", train, "ce", batch_size=8, freeze_fraction=0, seed=0, policy_kwargs=kwargs)
             for task in (0, 1):
-                before = [tensor.detach().clone() for tensor in agent.policy.peft_parameters]
+                before = [tensor.detach().clone() for tensor in agent.policy.network.peft_parameters]
                 agent.get_env().set_options({"task": task})
                 agent.learn(64)
-            pairs = zip(agent.policy.peft_parameters, before, strict=True)
+            pairs = zip(agent.policy.network.peft_parameters, before, strict=True)
             moved[strength] = sum((now - then).square().sum().item() for now, then in pairs)
             agent.save(tmp_path / "agent")
             loaded = EPG.load(tmp_path / "agent")

@@ -74,9 +74,9 @@ class AgentArguments(CheckpointedAlgorithm):
 
     def _choose_view(self) -> None:
         """What is seen of an image in training: the centre, or crops where `crop_scale` says so."""
-        self.train_view = self.crop_scale and TrainView(self.policy.central_view.size, self.crop_scale)
+        self.train_view = self.crop_scale and TrainView(self.policy.network.preprocessing.view.size, self.crop_scale)
         view = self.train_view and partial(self.train_view, generator=self._views_generator)
-        self._view = partial(self.policy.see, view=view)
+        self._view = partial(self.policy.network.preprocessing, view=view)
 
     def _setup_lr_schedule(self) -> None:
         super()._setup_lr_schedule()

@@ -50,7 +50,7 @@ class ClassMemory(BaseAlgorithm):
             ValueError: It has others, or the same in another order.
         """
         names = class_names_of(env)
-        if self.class_names is not None and names is not None and self.policy.tasks_begun:
+        if self.class_names is not None and names is not None and self.policy.network.tasks_begun:
             check_same_classes(self.class_names, names, _WAY_OUT)
 
     def _take_classes(self, env: VecEnv, match_classes: bool) -> None:
@@ -70,7 +70,7 @@ class ClassMemory(BaseAlgorithm):
         check_for_correct_spaces(env, self.observation_space, self.action_space if new_index is None else actions)
         if new_index is not None:
             self._remap_actions(new_index, int(actions.n))
-        if new_index is not None or not self.policy.tasks_begun:
+        if new_index is not None or not self.policy.network.tasks_begun:
             self._name_classes(class_names_of(env))
 
     def _matched(self, env: VecEnv) -> Tensor:
@@ -79,7 +79,7 @@ class ClassMemory(BaseAlgorithm):
         if self.class_names is None or names is None:
             who = "the agent" if self.class_names is None else "the environment"
             raise ValueError(f"match_classes=True needs the names of classes, and {who} has none")
-        return new_positions(self.class_names, names, self.policy.head.actions.tolist())
+        return new_positions(self.class_names, names, self.policy.network.head.actions.tolist())
 
     def _remap_actions(self, new_index: Tensor, num_actions: int) -> None:
         """Move everything that is kept for each action to its place in another action space.

@@ -15,7 +15,7 @@ from typing_extensions import Unpack
 from agents.algorithms.one_step import OneStepAlgorithm
 from agents.envs.stream_identity import reward_noise_of
 from agents.envs.vec_env import ObservationInfo, check_rewards
-from agents.methods import NO_OBJECTIVE, Task
+from agents.methods import NO_OBJECTIVE, TaskInfo
 from agents.objectives import Objective, TaskObjective, is_linear_in_rewards, make_objective
 from agents.objectives.checked import check_losses
 from agents.objectives.schedules import unfrozen_progress
@@ -84,7 +84,7 @@ class EPG(OneStepAlgorithm):
             self._objective = None if self.objective == NO_OBJECTIVE else make_objective(self.objective)
             self._made_of = self.objective
             if self._current_task is not None:
-                self._reset_task_state(self._action_seed + self.policy.tasks_begun)
+                self._reset_task_state(self._action_seed + self.policy.network.tasks_begun)
         super()._take_arguments()
 
     def _full_feedback(self, info: ObservationInfo) -> NDArray[np.float32]:
@@ -97,7 +97,7 @@ class EPG(OneStepAlgorithm):
         check_rewards(info.action_rewards)
         return info.action_rewards
 
-    def _begin_task(self) -> Task:
+    def _begin_task(self) -> TaskInfo:
         assert self.env is not None
         noise = reward_noise_of(self.env)
         named = isinstance(self.objective, str)  # an objective of the user's own may have a state, and is not tried

@@ -159,11 +159,11 @@ class LinearBandit(OneStepAlgorithm):
 
     def _setup_model(self) -> None:
         super()._setup_model()
-        width = self.policy.head.weight.shape[1]
+        width = self.policy.network.head.weight.shape[1]
         self._arms = RidgeArms(self._num_actions, width, self.ridge).to(self.device)
 
     def _unit_features(self, batch: Batch) -> Tensor:
-        return nn.functional.normalize(batch.frozen_features(self.policy.backbone).double(), dim=1)
+        return nn.functional.normalize(batch.frozen_features(self.policy.network.backbone).double(), dim=1)
 
     def _logits(self, batch: Batch) -> Tensor:
         """By how much each action attracts, minus infinity for those outside the images' task."""
@@ -189,7 +189,7 @@ class LinearBandit(OneStepAlgorithm):
     @torch.no_grad()
     def _update(self, batches: list[Batch], logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:
         """Set the rows of the head, so that its greedy choice is the regressions'; no gradient is taken."""
-        self.policy.head.weight.copy_(self.regressions.coefficients(self.policy.head.actions.tolist()))
+        self.policy.network.head.weight.copy_(self.regressions.coefficients(self.policy.network.head.actions.tolist()))
         return self._loss(logits, action_rewards, progress).mean()
 
     def _largest_output(self) -> float:

@@ -29,7 +29,7 @@ from agents.envs.epoch import Epoch
 from agents.envs.stale_observations import Marks, has_moved, marks_of, refuse_pending
 from agents.envs.stream_identity import class_names_of
 from agents.envs.vec_env import ObservationInfo, as_vec_env, check_rewards, native_vector_env, observation_info
-from agents.methods import Batch, Task, check_method
+from agents.methods import Batch, TaskInfo, check_method
 from agents.networks.config import AgentSeeds, PolicyConfig
 from agents.networks.feature_cache import FeatureCache
 from agents.objectives import mask_logits
@@ -284,7 +284,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
         task = self._begin_task()
         method = self.policy.method
         updates = math.ceil(total_timesteps / self.batch_size) if method.learns_by_gradient else 0
-        self._frozen_share = self.freeze_fraction if self.policy.peft_frozen else 0.0
+        self._frozen_share = self.freeze_fraction if self.policy.network.peft_frozen else 0.0
         hold_rows_without_gradient(self.policy.optimizer)  # a copied agent has a copied optimizer
         listener.on_training_start(locals(), globals())
         self._watch = DivergenceWatch(self.policy, self._task_number, self._advice())
@@ -292,7 +292,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
             self._watch.step = update + 1
             progress = update / updates
             self._current_progress_remaining = 1.0 - progress
-            if progress >= self.freeze_fraction and self.policy.peft_frozen:
+            if progress >= self.freeze_fraction and self.policy.network.peft_frozen:
                 self.policy.unfreeze_peft()
                 self._feature_cache.forget()
             if not self._train_on_batch(progress, listener, log=(update + 1) % log_interval == 0):
@@ -300,7 +300,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
         self.policy.set_training_mode(False)
         if updates:
             self._check_end_of_task()
-        method.end_task(self.policy, task)
+        method.end_task(self.policy.network, task)
         if not method.learns_by_gradient:
             self.num_timesteps += self._one_pass.count
         listener.on_training_end()
@@ -312,14 +312,14 @@ class OneStepAlgorithm(AgentArguments, ABC):
         self._marks = marks_of(self.env)
         return super()._init_callback(callback, progress_bar)
 
-    def _begin_task(self) -> Task:
+    def _begin_task(self) -> TaskInfo:
         """Begin the environment's task, if it is a new one, and return it."""
         assert self.env is not None
         info = observation_info(self.env, self._num_actions)
         current = task_of(self.env, info)
         new = not is_same_task(self._current_task, current)
-        index = self.policy.tasks_begun - (not new)
-        task = Task(
+        index = self.policy.network.tasks_begun - (not new)
+        task = TaskInfo(
             index,
             current["classes"],
             num_tasks=info.task_mask.shape[1] or None,
@@ -333,7 +333,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
                     "info['epoch_length'], which the environment does not provide"
                 )
             self._feature_cache.forget()
-            self._seed_task(self.policy.tasks_begun + 1)
+            self._seed_task(self.policy.network.tasks_begun + 1)
             self.policy.begin_task(task.classes, freeze_peft=index > 0 and self.freeze_fraction > 0, task=task)
         self._remember_task(self.env, current)
         return task
@@ -342,13 +342,13 @@ class OneStepAlgorithm(AgentArguments, ABC):
     def _task_number(self) -> int:
         """The last of the current tasks; where the environment does not number them, how many came before."""
         assert self._current_task is not None
-        return max(self._current_task["tasks"], default=self.policy.tasks_begun - 1)
+        return max(self._current_task["tasks"], default=self.policy.network.tasks_begun - 1)
 
     def _task_images(self) -> Iterator[Batch]:
         """The images of the current tasks, each once and as at test; the environment begins them anew afterwards."""
         try:
             for images, info, rows in self._one_pass:
-                yield self._batch(images, info, self.policy.see, rows)
+                yield self._batch(images, info, self.policy.network.preprocessing, rows)
         finally:
             self._see(self._one_pass.begin_again())
 
@@ -377,8 +377,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
 
     def _train_on_batch(self, progress: float, listener: BaseCallback, log: bool) -> bool:
         """Collect a batch and learn from it; False where a callback ends the training."""
-        if not self.policy.training:  # a callback may have tested the policy since the last batch
-            self.policy.set_training_mode(True)
+        self.policy.set_training_mode(True)  # a callback or a method may have evaluated it since the last batch
         self._update_learning_rate(self.policy.optimizer)
         self._last_batch = None
         collected = self._collect(progress, listener)
@@ -406,7 +405,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
         listener.on_rollout_start()
         for _ in range(self.batch_size // self.n_envs):
             batches.append(self._current_batch())
-            mask = self.policy.method.loss_mask(self.policy, batches[-1])
+            mask = self.policy.method.loss_mask(self.policy.network, batches[-1])
             masked.append(mask_logits(self._logits(batches[-1]), mask))
             if not self._act(batches[-1], masked[-1], mask, progress, listener):
                 return None
@@ -420,14 +419,14 @@ class OneStepAlgorithm(AgentArguments, ABC):
         loss = self._loss(logits, action_rewards, progress).mean()
         with self._autocast():
             further = method.additional_loss(
-                self.policy, batches, lambda others, values: self._loss(others.float(), values, progress).mean()
+                self.policy.network, batches, lambda others, values: self._loss(others.float(), values, progress).mean()
             )
         total = loss if further is None else loss + further
         self._watch.note_loss(total)
         self.policy.optimizer.zero_grad(set_to_none=True)
         total.backward()
         self.policy.optimizer.step()
-        method.after_step(self.policy, batches)
+        method.after_step(self.policy.network, batches)
         return total.detach()
 
     def _current_batch(self) -> Batch:
@@ -447,7 +446,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
 
     def _logits(self, batch: Batch) -> Tensor:
         with self._autocast():
-            logits = self.policy.method.training_logits(self.policy, batch).float()
+            logits = self.policy.method.training_logits(self.policy.network, batch).float()
         batch.logits = logits.detach()
         return logits
 
@@ -492,7 +491,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
             DivergedError: They did not.
         """
         if not self._watch.check_parameters() and self._last_batch is not None:
-            mask = self.policy.method.loss_mask(self.policy, self._last_batch)
+            mask = self.policy.method.loss_mask(self.policy.network, self._last_batch)
             with torch.no_grad():
                 self._watch.check_outputs(self._logits(self._last_batch), mask, self._largest_output())
         self._last_batch = None

@@ -10,7 +10,7 @@ from torch import Tensor
 from agents.networks.weights import check_tensors
 
 _WAY_OUT = "an agent that learned other tasks is kept by save(path) and load(path)"
-_ACTIONS = "head.actions"
+_ACTIONS = "network.head.actions"
 
 
 def check_parameters(given: Any, own: Mapping[str, Mapping[str, Any]], algorithm: str, exact_match: bool) -> None:

@@ -25,7 +25,8 @@ from agents.checkpoint.archive import part_names, read_json, read_tensors, write
 from agents.checkpoint.description import POLICY, check_agent, check_entries
 from agents.checkpoint.module_weights import load_module_tensors, module_tensors
 from agents.methods.common.lora_per_task import PerTaskLoRA, adapter_of
-from agents.networks.config import PolicyConfig
+from agents.networks.config import PolicyConfig, renamed_entries
+from agents.networks.network import Network
 from agents.networks.weights import check_finite, load_tensors
 from agents.optimization.learning_arguments import policy_arguments
 from agents.optimization.optimizers import is_torchs_own
@@ -65,15 +66,16 @@ def save_checkpoint(
 
     def fill(folder: Path) -> None:
         (folder / _MODEL).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-        write_tensors(policy.head.state_dict(), folder / _HEAD)
-        further = {} if policy.trains_whole_backbone else module_tensors(policy)
+        network = policy.network
+        write_tensors(network.head.state_dict(), folder / _HEAD)
+        further = {} if network.trains_whole_backbone else module_tensors(network)
         for tensors, name in ((policy.method.state_dict(), _METHOD), (state or {}, _ALGORITHM), (further, _MODULE)):
             if tensors:
                 write_tensors(tensors, folder / name)
-        if isinstance(policy.backbone, PeftModel):
-            policy.backbone.save_pretrained(str(folder / _ADAPTER))
-        elif policy.trains_whole_backbone:
-            write_tensors(policy.backbone.state_dict(), folder / _BACKBONE)
+        if isinstance(network.backbone, PeftModel):
+            network.backbone.save_pretrained(str(folder / _ADAPTER))
+        elif network.trains_whole_backbone:
+            write_tensors(network.backbone.state_dict(), folder / _BACKBONE)
 
     write_archive(target, fill, lambda name: name == _MODEL or _PART.fullmatch(name) is not None)
     return target
@@ -132,7 +134,7 @@ def saved_policy_arguments(description: dict[str, Any]) -> dict[str, Any]:
         ValueError: The description has an entry that `PolicyConfig` lacks, lacks one of its own, or one is damaged.
     """
     check_entries(description, POLICY, "the checkpoint")
-    entries = EARLIER_VIEW | description["policy"]
+    entries: dict[str, Any] = EARLIER_VIEW | renamed_entries(description["policy"])
     rank = entries.pop("lora_rank", None)  # checkpoints from before modules had arguments
     if rank is not None and entries.get("peft") == "lora":
         entries["peft"] = f"lora:r={rank}"
@@ -188,58 +190,69 @@ def saved_agent_arguments(
 
 
 def load_weights(path: str | Path, policy: ViTPolicy) -> None:
-    """Put head, method and PEFT module, or the whole backbone, of a checkpoint into a policy made from its description.
+    """Load head, method and PEFT module, or the whole backbone, into a policy made from the checkpoint's description.
 
-    The policy's `tasks_begun` are those of the checkpoint.
+    The policy's `network.tasks_begun` must be that of the checkpoint already.
 
     Raises:
         ValueError: A part or a tensor is missing, unexpected or of another shape.
     """
     file = _existing(path)
-    names = set(part_names(file))
-    if _HEAD not in names:
-        raise ValueError(f"{file} holds no head: it is damaged")
-    if policy.trains_whole_backbone != (_BACKBONE in names):
-        found = "holds a" if _BACKBONE in names else "holds no"
-        raise ValueError(f"{file} {found} {_BACKBONE}, which does not fit a policy of peft={policy.config.peft!r}")
-    adapted = isinstance(policy.backbone, PeftModel)
-    if adapted != (_ADAPTER_CONFIG in names):
-        found = "holds no" if adapted else "holds an"
-        raise ValueError(f"{file} {found} adapter, which does not fit a policy of peft={policy.config.peft!r}")
-    _load_head(policy, read_tensors(file, _HEAD), f"{_HEAD} in {file}")
-    _check_adapters(policy, names, file)
+    parts = set(part_names(file))
+    _check_parts(policy, parts, file)
+    _load_head(policy.network, read_tensors(file, _HEAD), f"{_HEAD} in {file}")
+    _check_adapters(policy, parts, file)
     try:
-        policy.method.resume(policy, read_tensors(file, _METHOD) if _METHOD in names else {})
+        policy.method.load_state(policy.network, read_tensors(file, _METHOD) if _METHOD in parts else {})
     except ValueError as error:
         raise ValueError(f"{file}, method {policy.config.method}: {error}") from error
-    if policy.trains_whole_backbone:
+    if policy.network.trains_whole_backbone:
         tensors = read_tensors(file, _BACKBONE)
-        load_tensors(policy.backbone, tensors, f"{_BACKBONE} in {file}")
+        load_tensors(policy.network.backbone, tensors, f"{_BACKBONE} in {file}")
         check_finite(tensors, f"{_BACKBONE} in {file}")
-        return
-    if isinstance(policy.backbone, PeftModel):
-        for name in policy.backbone.peft_config:
-            _load_adapter(policy.backbone, name, names, file)
-    if _MODULE in names:
+    else:
+        _load_module(policy, parts, file)
+
+
+def _check_parts(policy: ViTPolicy, parts: set[str], file: Path) -> None:
+    """Raise ValueError unless a checkpoint has the parts of a policy of its PEFT module."""
+    if _HEAD not in parts:
+        raise ValueError(f"{file} holds no head: it is damaged")
+    if policy.network.trains_whole_backbone != (_BACKBONE in parts):
+        found = "holds a" if _BACKBONE in parts else "holds no"
+        raise ValueError(f"{file} {found} {_BACKBONE}, which does not fit a policy of peft={policy.config.peft!r}")
+    adapted = isinstance(policy.network.backbone, PeftModel)
+    if adapted != (_ADAPTER_CONFIG in parts):
+        found = "holds no" if adapted else "holds an"
+        raise ValueError(f"{file} {found} adapter, which does not fit a policy of peft={policy.config.peft!r}")
+
+
+def _load_module(policy: ViTPolicy, parts: set[str], file: Path) -> None:
+    """Load the tensors of a PEFT module: adapters of peft, and further ones."""
+    network = policy.network
+    if isinstance(network.backbone, PeftModel):
+        for name in network.backbone.peft_config:
+            _load_adapter(network.backbone, name, parts, file)
+    if _MODULE in parts:
         tensors = read_tensors(file, _MODULE)
-        load_module_tensors(policy, tensors, f"{_MODULE} in {file}")
+        load_module_tensors(network, tensors, f"{_MODULE} in {file}")
         check_finite(tensors, f"{_MODULE} in {file}")
-    elif lost := module_tensors(policy):
+    elif lost := module_tensors(network):
         raise ValueError(
             f"{file} was saved by an older version, without {_MODULE} and the {len(lost)} tensors of peft "
             f"{policy.config.peft!r}: train the agent again"
         )
 
 
-def _load_head(policy: ViTPolicy, tensors: dict[str, torch.Tensor], source: str) -> None:
+def _load_head(network: Network, tensors: dict[str, torch.Tensor], source: str) -> None:
     actions = tensors.get("actions", torch.empty(0, dtype=torch.int64)).flatten().tolist()
     if not all(isinstance(action, int) for action in actions) or len(set(actions)) < len(actions):
         raise ValueError(f"{source} is damaged: its actions are {actions}")
     try:
-        policy.head.grow(actions)
+        network.head.grow(actions)
     except ValueError as error:
         raise ValueError(f"{source} is damaged: {error}") from error
-    load_tensors(policy.head, tensors, source)
+    load_tensors(network.head, tensors, source)
     check_finite(tensors, source)
 
 
@@ -252,7 +265,7 @@ def _check_adapters(policy: ViTPolicy, parts: set[str], file: Path) -> None:
     """Check that a method with an adapter for each task has them all, and no further one, before any is made."""
     if not isinstance(policy.method, PerTaskLoRA):
         return
-    tasks_begun = policy.tasks_begun
+    tasks_begun = policy.network.tasks_begun
     for task in range(tasks_begun):
         if _adapter_part(adapter_of(task)) not in parts:
             raise ValueError(f"{file} lacks the adapter {adapter_of(task)}, where tasks_begun is {tasks_begun}")

@@ -101,7 +101,7 @@ class CheckpointedAlgorithm(ClassMemory):
             "action_seed": self._action_seed,
             "view_seed": self._view_seed,
             "current_task": self._current_task,
-            "tasks_begun": self.policy.tasks_begun,
+            "tasks_begun": self.policy.network.tasks_begun,
             **policy_to_json(self.policy),
         }
         save_checkpoint(path, self.policy, description, self._state())
@@ -133,12 +133,39 @@ class CheckpointedAlgorithm(ClassMemory):
         for name in kwargs:
             one_of(f"argument of {cls.__name__}", name, constructor_arguments(cls))
         saved = read_agent(path)
+        model = cls._rebuilt(path, saved, device, kwargs)
+        model._load_state(path, saved)
+        if env is not None:
+            model.set_env(env, match_classes=match_classes)  # type: ignore[call-arg, arg-type]
+            if model.seed is not None and model.env is not None:
+                model.env.seed(model.seed)
+        return model
+
+    @classmethod
+    def _rebuilt(
+        cls: type[SelfSaved],
+        path: str | pathlib.Path,
+        saved: dict[str, Any],
+        device: torch.device | str,
+        given: dict[str, Any],
+    ) -> SelfSaved:
+        """An untrained agent as a checkpoint describes it.
+
+        Args:
+            path: Of the checkpoint, for messages.
+            saved: Its description.
+            device: Where the policy runs.
+            given: Constructor arguments that replace the saved ones.
+
+        Raises:
+            ValueError: It is of another class, can't be made, or has other backbone weights.
+        """
         if saved["algorithm"] not in [kind.__name__ for kind in (*cls.__mro__, *cls.__subclasses__())]:
             raise ValueError(
                 f"{path} was saved by {saved['algorithm']}, not by {cls.__name__}: load it with its own class"
             )
-        policy = kwargs.pop("policy", None) or _policy_class(path, saved, cls)
-        arguments = saved_agent_arguments(path, saved, kwargs, cls.own_arguments)
+        policy = given.pop("policy", None) or _policy_class(path, saved, cls)
+        arguments = saved_agent_arguments(path, saved, given, cls.own_arguments)
         make: Any = cls  # whose subclasses all take these
         try:
             model: SelfSaved = make(policy, None, device=device, _init_setup_model=False, **arguments)
@@ -147,35 +174,40 @@ class CheckpointedAlgorithm(ClassMemory):
             model._setup_model()
         except ValueError as error:
             raise ValueError(f"can't rebuild the agent of {path}: {error}") from error
-        if not model.policy.trains_whole_backbone and model.policy.backbone_hash != saved["backbone_sha256"]:
+        network = model.policy.network
+        if not network.trains_whole_backbone and network.backbone_hash != saved["backbone_sha256"]:
             raise ValueError(
                 f"{path} was trained on other weights of {saved['policy']['model']}: the backbone here has SHA-256 "
-                f"{model.policy.backbone_hash[:12]}, the saved one {saved['backbone_sha256'][:12]}"
+                f"{network.backbone_hash[:12]}, the saved one {saved['backbone_sha256'][:12]}"
             )
-        model.policy.tasks_begun = saved["tasks_begun"]
-        load_weights(path, model.policy)
+        return model
+
+    def _load_state(self, path: str | pathlib.Path, saved: dict[str, Any]) -> None:
+        """Load what a checkpoint holds into an agent made from its description.
+
+        Raises:
+            ValueError: The checkpoint is damaged.
+        """
+        network = self.policy.network
+        network.tasks_begun = saved["tasks_begun"]
+        load_weights(path, self.policy)
         try:
-            model._resume(read_state(path))
+            self._resume(read_state(path))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        if lost := set((saved["current_task"] or {}).get("classes", [])) - set(model.policy.head.actions.tolist()):
+        if lost := set((saved["current_task"] or {}).get("classes", [])) - set(network.head.actions.tolist()):
             raise ValueError(
                 f"model.json in {path}: 'current_task' is damaged: the head has no row for its classes {sorted(lost)}"
             )
-        model.policy.to(model.device)
-        model.policy.renew_optimizer()
-        model._name_classes(saved.get("class_names"))
-        model.stream_fingerprint, model.images_sha256 = saved.get("stream_fingerprint"), saved.get("images_sha256")
-        model._current_task = saved["current_task"]
-        model.num_timesteps, model._n_updates = saved["num_timesteps"], saved["n_updates"]
-        model._action_seed = saved["action_seed"]
-        model._view_seed = saved.get("view_seed", model._view_seed)
-        model._seed_task(model.policy.tasks_begun)
-        if env is not None:
-            model.set_env(env, match_classes=match_classes)  # type: ignore[call-arg, arg-type]
-            if model.seed is not None and model.env is not None:
-                model.env.seed(model.seed)
-        return model
+        self.policy.to(self.device)
+        self.policy.renew_optimizer()
+        self._name_classes(saved.get("class_names"))
+        self.stream_fingerprint, self.images_sha256 = saved.get("stream_fingerprint"), saved.get("images_sha256")
+        self._current_task = saved["current_task"]
+        self.num_timesteps, self._n_updates = saved["num_timesteps"], saved["n_updates"]
+        self._action_seed = saved["action_seed"]
+        self._view_seed = saved.get("view_seed", self._view_seed)
+        self._seed_task(network.tasks_begun)
 
 
 def constructor_arguments(algorithm: type[CheckpointedAlgorithm]) -> list[str]:

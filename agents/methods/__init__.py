@@ -8,21 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from agents.methods.base import ANY_MODULE, ANY_MODULE_BUT_NONE, NO_OBJECTIVE, Batch, Loss, Method, Task
+from agents.methods.base import NO_OBJECTIVE, Method
+from agents.methods.baselines import Frozen, Joint, LinearProbe, Sequential
+from agents.methods.batch import Batch, Loss, TaskInfo
 from agents.methods.coda_prompt import CODAPrompt
 from agents.methods.derpp import DERpp
 from agents.methods.dualprompt import DualPrompt
-from agents.methods.frozen import Frozen
 from agents.methods.inflora import InfLoRA
-from agents.methods.joint import Joint
 from agents.methods.l2p import L2P
 from agents.methods.lae import LAE
-from agents.methods.linear_probe import LinearProbe
 from agents.methods.ncm import NCM
+from agents.methods.peft_requirement import PeftRequirement
 from agents.methods.ranpac import RanPAC
 from agents.methods.replay import Replay
 from agents.methods.sd_lora import SDLoRA
-from agents.methods.sequential import Sequential
 from agents.peft_modules import check_peft_module
 from cls_env.registry import Registry
 
@@ -32,7 +31,8 @@ __all__ = [
     "Batch",
     "Loss",
     "Method",
-    "Task",
+    "PeftRequirement",
+    "TaskInfo",
     "check_method",
     "make_method",
     "register_method",
@@ -44,13 +44,10 @@ Definition = TypeVar("Definition", bound=type[Method])
 def _validate(definition: Any) -> None:
     if not (isinstance(definition, type) and issubclass(definition, Method)):
         raise TypeError(f"it must be a subclass of agents.methods.Method, not {definition!r}")
-    if definition.default_peft not in (ANY_MODULE, ANY_MODULE_BUT_NONE):
-        try:
-            check_peft_module(definition.default_peft)
-        except ValueError as error:
-            raise ValueError(
-                f"default_peft must be {ANY_MODULE!r}, {ANY_MODULE_BUT_NONE!r} or specify a PEFT module: {error}"
-            ) from error
+    try:
+        check_peft_module(definition.default_peft)
+    except ValueError as error:
+        raise ValueError(f"default_peft must specify a PEFT module: {error}") from error
 
 
 METHODS: Registry[type[Method]] = Registry(

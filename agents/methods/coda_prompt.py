@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from agents.methods.base import Batch, Loss, Method, Task
+from agents.methods.base import Method
+from agents.methods.batch import Batch, Loss, TaskInfo
 from agents.methods.common.prompts import seeds_of, with_prompts, wrap_attention
+from agents.methods.peft_requirement import PeftRequirement
+from agents.networks.network import Network
 from cls_env.arguments import number, truth_value, whole_number
-
-if TYPE_CHECKING:
-    from agents.policy import ViTPolicy
 
 PARTS = ("components", "keys", "attention")
 
@@ -42,7 +41,8 @@ class CODAPrompt(Method):
         ValueError: An argument is out of range.
     """
 
-    requires_no_peft = "coda-prompt learns prompts of its own"
+    default_peft = "none"
+    accepts_peft = PeftRequirement(("none",), reason="coda-prompt learns prompts of its own")
 
     components: Tensor
     keys: Tensor
@@ -59,25 +59,25 @@ class CODAPrompt(Method):
         self.orthogonality = number("orthogonality", orthogonality, "[0, inf)")
         self.projected = truth_value("projected", projected)
 
-    def attach(self, policy: ViTPolicy, seed: int) -> None:
+    def attach(self, network: Network, seed: int) -> None:
         """Open the attention of the policy's blocks; there are no components yet.
 
         Raises:
             ValueError: There are more components than can be orthogonal, or the blocks do not fit the backbone.
         """
-        width = policy.head.weight.shape[1]
+        width = network.head.weight.shape[1]
         if self.total > width:
             raise ValueError(
                 f"coda-prompt: at most {width} components are orthogonal in this backbone, not {self.total}"
             )
-        self._blocks = policy.config.blocks
-        wrap_attention(policy.backbone, self._blocks, self.projected)
+        self._blocks = network.config.blocks
+        wrap_attention(network.backbone, self._blocks, self.projected)
         shapes = {"components": (2 * self.length, width), "keys": (width,), "attention": (width,)}
         for name in PARTS:
             self.register_buffer(f"past_{name}", torch.empty(len(self._blocks), 0, *shapes[name]))
             self.register_parameter(name, nn.Parameter(torch.empty(len(self._blocks), 0, *shapes[name])))
 
-    def check_task(self, task: Task) -> None:
+    def check_task(self, task: TaskInfo) -> None:
         """Check that there are components for it.
 
         Raises:
@@ -90,7 +90,7 @@ class CODAPrompt(Method):
         if self.total < task.num_tasks:
             raise ValueError(f"coda-prompt needs a component for each of {task.num_tasks} tasks, not {self.total}")
 
-    def begin_task(self, policy: ViTPolicy, task: Task) -> None:
+    def begin_task(self, network: Network, task: TaskInfo) -> None:
         """Lay the components of the task before aside, and draw new ones, orthogonal to all."""
         assert task.num_tasks is not None  # checked
         count = self.total // task.num_tasks
@@ -109,30 +109,30 @@ class CODAPrompt(Method):
         looked_at = normalize(queries[:, None, None] * self._all("attention"), dim=3)
         return (looked_at * normalize(self._all("keys"), dim=2)).sum(dim=3)
 
-    def _logits(self, policy: ViTPolicy, seen: Tensor, queries: Tensor) -> Tensor:
+    def _logits(self, network: Network, inputs: Tensor, queries: Tensor) -> Tensor:
         prompts = torch.einsum("ibm,bmld->bild", self.weights(queries), self._all("components"))
         pairs = {
             block: (prompt[:, : self.length], prompt[:, self.length :])
             for block, prompt in zip(self._blocks, prompts, strict=True)
         }
-        with with_prompts(policy.backbone, pairs):
-            return policy.head(policy.backbone(seen))
+        with with_prompts(network.backbone, pairs):
+            return network(inputs)
 
-    def training_logits(self, policy: ViTPolicy, batch: Batch) -> Tensor:
+    def training_logits(self, network: Network, batch: Batch) -> Tensor:
         """Logits with the components of the tasks so far."""
-        return self._logits(policy, batch.seen, batch.frozen_features(policy.backbone))
+        return self._logits(network, batch.inputs, batch.frozen_features(network.backbone))
 
-    def additional_loss(self, policy: ViTPolicy, batches: Sequence[Batch], loss: Loss) -> Tensor | None:
+    def additional_loss(self, network: Network, batches: Sequence[Batch], loss: Loss) -> Tensor | None:
         """The penalty on components that are not orthonormal."""
         if self.orthogonality == 0:
             return None
         return self.orthogonality * torch.stack([orthonormality_gap(self._all(name)) for name in PARTS]).sum()
 
-    def scores(self, policy: ViTPolicy, seen: Tensor) -> Tensor:
+    def scores(self, network: Network, inputs: Tensor) -> Tensor:
         """Logits; each image weighs the components for itself."""
         with torch.no_grad():
-            queries = policy.backbone(seen)
-        return self._logits(policy, seen, queries)
+            queries = network.backbone(inputs)
+        return self._logits(network, inputs, queries)
 
 
 def orthonormal_to(past: Tensor, count: int, seed: int) -> Tensor:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from agents.methods.base import Batch, Loss, Method, Task
+from agents.methods.base import Method
+from agents.methods.batch import Batch, Loss, TaskInfo
 from agents.methods.common.prompts import seeds_of, similarity, uniform, with_prompts, wrap_attention
+from agents.methods.peft_requirement import PeftRequirement
+from agents.networks.network import Network
 from cls_env.arguments import number, truth_value, whole_number
-
-if TYPE_CHECKING:
-    from agents.policy import ViTPolicy
 
 
 class DualPrompt(Method):
@@ -49,7 +48,8 @@ class DualPrompt(Method):
         ValueError: An argument is out of range.
     """
 
-    requires_no_peft = "dualprompt learns prompts of its own"
+    default_peft = "none"
+    accepts_peft = PeftRequirement(("none",), reason="dualprompt learns prompts of its own")
 
     past_prompts: Tensor
     past_keys: Tensor
@@ -72,18 +72,18 @@ class DualPrompt(Method):
         self.projected, self.transfer = truth_value("projected", projected), truth_value("transfer", transfer)
         self.positive = truth_value("positive", positive)
 
-    def attach(self, policy: ViTPolicy, seed: int) -> None:
+    def attach(self, network: Network, seed: int) -> None:
         """Draw the G-prompt, and open the attention of the policy's blocks.
 
         Raises:
             ValueError: The blocks are too few, or do not fit the backbone.
         """
-        blocks = policy.config.blocks
+        blocks = network.config.blocks
         if len(blocks) <= self.general_blocks:
             raise ValueError(f"dualprompt needs more blocks than general_blocks={self.general_blocks}, not {blocks}")
-        wrap_attention(policy.backbone, blocks, self.projected)
+        wrap_attention(network.backbone, blocks, self.projected)
         self._general_at, self._expert_at = blocks[: self.general_blocks], blocks[self.general_blocks :]
-        self._width = policy.head.weight.shape[1]
+        self._width = network.head.weight.shape[1]
         shape = (len(self._general_at), 2, self.general, self._width)
         self.general_prompts = nn.Parameter(self._drawn(shape, seed))
         shape = (len(self._expert_at), 2, self.expert, self._width)
@@ -91,7 +91,7 @@ class DualPrompt(Method):
         self.register_buffer("past_prompts", torch.empty(0, *shape))
         self.register_buffer("past_keys", torch.empty(0, self._width))
 
-    def begin_task(self, policy: ViTPolicy, task: Task) -> None:
+    def begin_task(self, network: Network, task: TaskInfo) -> None:
         """Lay the E-prompt of the task before aside, and draw a new one with its key."""
         if task.index:
             self.past_prompts = torch.cat([self.past_prompts, self.prompt.detach()[None]])
@@ -105,32 +105,32 @@ class DualPrompt(Method):
     def _drawn(self, shape: Sequence[int], seed: int) -> Tensor:
         return uniform(shape, seed, self.initial, self.positive)
 
-    def _logits(self, policy: ViTPolicy, seen: Tensor, expert: Tensor) -> Tensor:
+    def _logits(self, network: Network, inputs: Tensor, expert: Tensor) -> Tensor:
         """With an E-prompt for each image, [B, blocks, 2, L, D]."""
         prompts = {
-            block: (pair[0].expand(len(seen), -1, -1), pair[1].expand(len(seen), -1, -1))
+            block: (pair[0].expand(len(inputs), -1, -1), pair[1].expand(len(inputs), -1, -1))
             for block, pair in zip(self._general_at, self.general_prompts, strict=True)
         }
         prompts |= {block: (expert[:, at, 0], expert[:, at, 1]) for at, block in enumerate(self._expert_at)}
-        with with_prompts(policy.backbone, prompts):
-            return policy.head(policy.backbone(seen))
+        with with_prompts(network.backbone, prompts):
+            return network(inputs)
 
-    def training_logits(self, policy: ViTPolicy, batch: Batch) -> Tensor:
+    def training_logits(self, network: Network, batch: Batch) -> Tensor:
         """Logits with the task's own E-prompt."""
-        return self._logits(policy, batch.seen, self.prompt.expand(len(batch.images), -1, -1, -1, -1))
+        return self._logits(network, batch.inputs, self.prompt.expand(len(batch.images), -1, -1, -1, -1))
 
-    def additional_loss(self, policy: ViTPolicy, batches: Sequence[Batch], loss: Loss) -> Tensor:
+    def additional_loss(self, network: Network, batches: Sequence[Batch], loss: Loss) -> Tensor:
         """The pull of the task's key."""
-        queries = torch.cat([batch.frozen_features(policy.backbone) for batch in batches])
+        queries = torch.cat([batch.frozen_features(network.backbone) for batch in batches])
         return -self.pull * similarity(queries, self.key[None]).mean()
 
     def chosen(self, queries: Tensor) -> Tensor:
         """The task whose key is nearest to each query, int64 of shape (B,)."""
         return similarity(queries, torch.cat([self.past_keys, self.key[None]])).argmax(dim=1)
 
-    def scores(self, policy: ViTPolicy, seen: Tensor) -> Tensor:
+    def scores(self, network: Network, inputs: Tensor) -> Tensor:
         """Logits with the E-prompt that each image looks up for itself."""
         with torch.no_grad():
-            queries = policy.backbone(seen)
+            queries = network.backbone(inputs)
         experts = torch.cat([self.past_prompts, self.prompt[None]])
-        return self._logits(policy, seen, experts[self.chosen(queries)])
+        return self._logits(network, inputs, experts[self.chosen(queries)])

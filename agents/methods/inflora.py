@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from agents.methods.base import Batch, Task
+from agents.methods.batch import Batch, TaskInfo
 from agents.methods.common.dual_gpm import ENERGIES, Memory, empty_memory, energy_threshold, remember
 from agents.methods.common.lora_per_task import PerTaskLoRA, adapter_of, layers_by_input
+from agents.methods.peft_requirement import PeftRequirement
+from agents.networks.network import Network
 from cls_env.arguments import number, one_of
-from cls_env.specification import parse_specification
-
-if TYPE_CHECKING:
-    from agents.policy import ViTPolicy
 
 
 class InfLoRA(PerTaskLoRA):
@@ -45,25 +43,18 @@ class InfLoRA(PerTaskLoRA):
 
     needs_task_data = True
     default_peft = "lora:r=10"
+    accepts_peft = PeftRequirement(
+        ("lora",), arguments=("r", "targets"), reason="inflora designs the matrices of plain LoRA"
+    )
 
     def __init__(self, threshold: float = 0.98, energy: str = "moments") -> None:
         super().__init__()
         self.threshold = number("threshold", threshold, "(0, 1]")
         self.energy = one_of("energy", energy, ENERGIES)
 
-    def check_peft(self, peft: str) -> None:
-        """It is made for plain LoRA.
-
-        Raises:
-            ValueError: The module is another, or has further arguments.
-        """
-        name, arguments = parse_specification(peft)
-        if name != "lora" or set(arguments) - {"r", "targets"}:
-            raise ValueError(f"inflora designs the matrices of plain LoRA, as in 'lora:r=10', and not of {peft!r}")
-
-    def attach(self, policy: ViTPolicy, seed: int) -> None:
+    def attach(self, network: Network, seed: int) -> None:
         """Begin with empty memories."""
-        for place, layers in enumerate(layers_by_input(policy)):
+        for place, layers in enumerate(layers_by_input(network)):
             self._keep(place, empty_memory(layers[0].in_features))
 
     def memory(self, place: int) -> Memory:
@@ -75,24 +66,24 @@ class InfLoRA(PerTaskLoRA):
         self.register_buffer(f"basis_{place}", memory.basis.to(device))
         self.register_buffer(f"complement_{place}", torch.tensor(memory.complement, device=device))
 
-    def begin_task(self, policy: ViTPolicy, task: Task) -> None:
+    def begin_task(self, network: Network, task: TaskInfo) -> None:
         """Design the task's A, and let its B alone learn."""
-        moments = input_moments(policy, task.images())
-        self.begin_adapter(policy, task)
-        for place, layers in enumerate(layers_by_input(policy)):
+        moments = input_moments(network, task.images())
+        self.begin_adapter(network, task)
+        for place, layers in enumerate(layers_by_input(network)):
             weights = [layer.lora_A[adapter_of(task.index)].weight for layer in layers]
             rows = designed_rows(self.memory(place), moments[place], len(weights[0]))
             with torch.no_grad():
                 for weight in weights:
                     weight.copy_(rows)
 
-    def end_task(self, policy: ViTPolicy, task: Task) -> None:
+    def end_task(self, network: Network, task: TaskInfo) -> None:
         """Remember the directions of the task's inputs, as they are now."""
         threshold = energy_threshold(self.threshold, task.index, task.num_tasks)
-        for place, moment in enumerate(input_moments(policy, task.images())):
+        for place, moment in enumerate(input_moments(network, task.images())):
             self._keep(place, remember(self.memory(place), moment, threshold, self.energy))
 
-    def learning(self, layers: Sequence[Any], task: int) -> list[nn.Parameter]:
+    def trainable_tensors(self, layers: Sequence[Any], task: int) -> list[nn.Parameter]:
         """B of the task."""
         return [layer.lora_B[adapter_of(task)].weight for layer in layers]
 
@@ -115,15 +106,15 @@ def designed_rows(memory: Memory, moment: Tensor, rank: int) -> Tensor:
 
 
 @torch.no_grad()
-def input_moments(policy: ViTPolicy, batches: Iterable[Batch]) -> list[Tensor]:
-    """E[x x^T] over the tokens of some images, of each input of layers with LoRAs, float64 of shape (d, d).
+def input_moments(network: Network, batches: Iterable[Batch]) -> list[Tensor]:
+    """E[x x^T] over the tokens of some images, for each input of layers with LoRAs, float64 of shape (d, d).
 
     Args:
-        policy: As it is now; it is put in eval mode.
+        network: Its current features are used; it is set to eval mode.
         batches: The images.
     """
-    policy.set_training_mode(False)
-    layers = [together[0] for together in layers_by_input(policy)]
+    network.train(False)
+    layers = [together[0] for together in layers_by_input(network)]
     sums: list[Any] = [0.0] * len(layers)
     tokens = [0] * len(layers)
 
@@ -138,7 +129,7 @@ def input_moments(policy: ViTPolicy, batches: Iterable[Batch]) -> list[Tensor]:
     handles = [layer.register_forward_pre_hook(gather(place)) for place, layer in enumerate(layers)]
     try:
         for batch in batches:
-            policy.backbone(batch.seen)
+            network.backbone(batch.inputs)
     finally:
         for handle in handles:
             handle.remove()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from agents.methods.base import Batch, Loss, Method
+from agents.methods.base import Method
+from agents.methods.batch import Batch, Loss
 from agents.methods.common.prompts import (
     check_tokens,
     features_with_prompt_tokens,
@@ -16,11 +16,9 @@ from agents.methods.common.prompts import (
     similarity,
     uniform,
 )
+from agents.methods.peft_requirement import PeftRequirement
+from agents.networks.network import Network
 from cls_env.arguments import number, one_of, truth_value, whole_number
-
-if TYPE_CHECKING:
-    from agents.policy import ViTPolicy
-
 
 HEADS = ("prompts", "cls")
 
@@ -60,7 +58,8 @@ class L2P(Method):
     """
 
     fixed_shapes = True
-    requires_no_peft = "l2p learns prompts of its own"
+    default_peft = "none"
+    accepts_peft = PeftRequirement(("none",), reason="l2p learns prompts of its own")
 
     def __init__(
         self,
@@ -85,14 +84,14 @@ class L2P(Method):
         self.batchwise, self.positive = truth_value("batchwise", batchwise), truth_value("positive", positive)
         self.head = one_of("head", head, HEADS)
 
-    def attach(self, policy: ViTPolicy, seed: int) -> None:
+    def attach(self, network: Network, seed: int) -> None:
         """Draw prompts and keys.
 
         Raises:
             ValueError: The backbone is no ViT whose tokens prompts can join.
         """
-        check_tokens(policy.backbone)
-        width = policy.head.weight.shape[1]
+        check_tokens(network.backbone)
+        width = network.head.weight.shape[1]
         prompts, keys = seeds_of(seed, 2)
         self.prompts = nn.Parameter(uniform((self.pool, self.length, width), prompts, self.initial, self.positive))
         self.keys = nn.Parameter(uniform((self.pool, width), keys, self.initial, self.positive))
@@ -108,26 +107,26 @@ class L2P(Method):
         votes = torch.bincount(chosen.flatten(), minlength=self.pool)
         return votes.topk(self.top).indices.expand(len(queries), -1)
 
-    def _logits(self, policy: ViTPolicy, seen: Tensor, chosen: Tensor) -> Tensor:
+    def _logits(self, network: Network, inputs: Tensor, chosen: Tensor) -> Tensor:
         tokens = self.prompts[chosen].flatten(1, 2)
-        return policy.head(features_with_prompt_tokens(policy.backbone, seen, tokens, self.head))
+        return network.head(features_with_prompt_tokens(network.backbone, inputs, tokens, self.head))
 
-    def training_logits(self, policy: ViTPolicy, batch: Batch) -> Tensor:
+    def training_logits(self, network: Network, batch: Batch) -> Tensor:
         """Logits with the prompts of the training rule."""
-        queries = batch.frozen_features(policy.backbone)
-        return self._logits(policy, batch.seen, self._chosen_in_training(queries))
+        queries = batch.frozen_features(network.backbone)
+        return self._logits(network, batch.inputs, self._chosen_in_training(queries))
 
-    def additional_loss(self, policy: ViTPolicy, batches: Sequence[Batch], loss: Loss) -> Tensor:
+    def additional_loss(self, network: Network, batches: Sequence[Batch], loss: Loss) -> Tensor:
         """The pull of the chosen keys."""
         pulls = []
         for batch in batches:
-            queries = batch.frozen_features(policy.backbone)
+            queries = batch.frozen_features(network.backbone)
             chosen = self._chosen_in_training(queries)
             pulls.append(similarity(queries, self.keys).gather(1, chosen).sum(dim=1))
         return -self.pull * torch.cat(pulls).mean()
 
-    def scores(self, policy: ViTPolicy, seen: Tensor) -> Tensor:
+    def scores(self, network: Network, inputs: Tensor) -> Tensor:
         """Logits with the prompts that each image looks up for itself."""
         with torch.no_grad():
-            queries = policy.backbone(seen)
-        return self._logits(policy, seen, self.chosen(queries))
+            queries = network.backbone(inputs)
+        return self._logits(network, inputs, self.chosen(queries))

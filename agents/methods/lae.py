@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from agents.methods.base import ANY_MODULE_BUT_NONE, Batch, Method, Task
+from agents.methods.base import Method
+from agents.methods.batch import Batch, TaskInfo
+from agents.methods.peft_requirement import PeftRequirement
+from agents.networks.network import Network
 from cls_env.arguments import number, whole_number
-
-if TYPE_CHECKING:
-    from agents.policy import ViTPolicy
 
 
 class LAE(Method):
@@ -39,44 +38,41 @@ class LAE(Method):
     """
 
     fixed_shapes = True
-    default_peft = ANY_MODULE_BUT_NONE
-    reason = "lae averages what learns in the backbone"
+    accepts_peft = PeftRequirement(refused=("none",), reason="lae averages the trainable tensors of the backbone")
 
     def __init__(self, decay: float = 0.9999, reference_batch: int = 24) -> None:
         super().__init__()
         self.decay = number("decay", decay, "[0, 1]")
         self.reference_batch = whole_number("reference_batch", reference_batch, least=1)
 
-    def attach(self, policy: ViTPolicy, seed: int) -> None:
-        """Make the offline copy."""
-        online = {id(tensor) for tensor in policy.peft_parameters}
-        self._names = [name for name, tensor in policy.backbone.named_parameters() if id(tensor) in online]
-        for place, tensor in enumerate(policy.peft_parameters):
-            self.register_buffer(f"offline_{place}", tensor.detach().clone())
+    def attach(self, network: Network, seed: int) -> None:
+        """Make the offline copy of the module."""
+        online = {id(tensor) for tensor in network.peft_parameters}
+        self._names = [name for name, tensor in network.backbone.named_parameters() if id(tensor) in online]
+        self.keep_copies("offline", network.peft_parameters)
 
     @property
     def offline(self) -> list[Tensor]:
-        """The averaged tensors, in the order of `policy.peft_parameters`."""
-        return [getattr(self, f"offline_{place}") for place in range(len(self._names))]
+        """The averaged tensors, in the order of `network.peft_parameters`."""
+        return self.copies("offline")
 
-    def begin_task(self, policy: ViTPolicy, task: Task) -> None:
+    def begin_task(self, network: Network, task: TaskInfo) -> None:
         """Begin the average where the first task ended."""
         if task.index == 1:
-            for average, tensor in zip(self.offline, policy.peft_parameters, strict=True):
-                average.copy_(tensor.detach())
+            self.keep_copies("offline", network.peft_parameters)
 
-    def after_step(self, policy: ViTPolicy, batches: Sequence[Batch]) -> None:
+    def after_step(self, network: Network, batches: Sequence[Batch]) -> None:
         """Follow the online module."""
-        if policy.tasks_begun > 1:
+        if network.tasks_begun > 1:
             decay = self.decay ** (sum(len(batch.images) for batch in batches) / self.reference_batch)
-            for average, tensor in zip(self.offline, policy.peft_parameters, strict=True):
+            for average, tensor in zip(self.offline, network.peft_parameters, strict=True):
                 average.lerp_(tensor.detach(), 1 - decay)
 
-    def scores(self, policy: ViTPolicy, seen: Tensor) -> Tensor:
+    def scores(self, network: Network, inputs: Tensor) -> Tensor:
         """The larger of the two log-probabilities; in the first task those of the one module."""
-        online = policy.head(policy.backbone(seen)).log_softmax(dim=1)
-        if policy.tasks_begun < 2:
+        online = network(inputs).log_softmax(dim=1)
+        if network.tasks_begun < 2:
             return online
         averaged = dict(zip(self._names, self.offline, strict=True))
-        offline = policy.head(functional_call(policy.backbone, averaged, (seen,))).log_softmax(dim=1)
+        offline = network.head(functional_call(network.backbone, averaged, (inputs,))).log_softmax(dim=1)
         return torch.maximum(online, offline)

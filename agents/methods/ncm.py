@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
-from agents.methods.base import Method, Task
+from agents.methods.base import Method
+from agents.methods.batch import TaskInfo
+from agents.methods.peft_requirement import PeftRequirement
 from agents.networks.class_names import move_actions
+from agents.networks.network import Network
 from cls_env.arguments import one_of
-
-if TYPE_CHECKING:
-    from agents.policy import ViTPolicy
 
 METRICS = ("cosine", "euclidean")
 
@@ -36,7 +34,8 @@ class NCM(Method):
     learns_by_gradient = False
     needs_task_data = True
     fixed_shapes = True
-    requires_no_peft = "ncm leaves the backbone as it is"
+    default_peft = "none"
+    accepts_peft = PeftRequirement(("none",), reason="ncm leaves the backbone as it is")
 
     sums: Tensor
     counts: Tensor
@@ -46,35 +45,35 @@ class NCM(Method):
         super().__init__()
         self.metric = one_of("metric", metric, METRICS)
 
-    def attach(self, policy: ViTPolicy, seed: int) -> None:
+    def attach(self, network: Network, seed: int) -> None:
         """Begin with no images."""
-        actions, width = policy.head.num_actions, policy.head.weight.shape[1]
+        actions, width = network.head.num_actions, network.head.weight.shape[1]
         self.register_buffer("sums", torch.zeros(actions, width, dtype=torch.float64))
         self.register_buffer("counts", torch.zeros(actions, dtype=torch.int64))
         self.register_buffer("tasks_counted", torch.zeros((), dtype=torch.int64))
 
-    def remap_actions(self, policy: ViTPolicy, new_index: Tensor, num_actions: int) -> None:
+    def remap_actions(self, network: Network, new_index: Tensor, num_actions: int) -> None:
         """Move sums and counts."""
         self.sums = move_actions(self.sums, new_index, num_actions)
         self.counts = move_actions(self.counts, new_index, num_actions)
 
     @torch.no_grad()
-    def end_task(self, policy: ViTPolicy, task: Task) -> None:
+    def end_task(self, network: Network, task: TaskInfo) -> None:
         """Count the task's images and set the rows of their classes; the same task again adds nothing."""
         if self.tasks_counted > task.index:
             return
-        policy.set_training_mode(False)
+        network.train(False)
         sums, counts = torch.zeros_like(self.sums), torch.zeros_like(self.counts)
         for batch in task.images():  # which may fail midway
-            sums.index_add_(0, batch.labels, policy.backbone(batch.seen).double())
+            sums.index_add_(0, batch.labels, network.backbone(batch.inputs).double())
             counts += torch.bincount(batch.labels, minlength=len(counts))
         self.sums, self.counts = self.sums + sums, self.counts + counts
         self.tasks_counted.fill_(task.index + 1)
-        met = policy.head.actions
-        means = (self.sums[met] / self.counts[met, None].clamp(min=1)).to(policy.head.weight.dtype)
+        met = network.head.actions
+        means = (self.sums[met] / self.counts[met, None].clamp(min=1)).to(network.head.weight.dtype)
         if self.metric == "cosine":
-            policy.head.weight.copy_(torch.nn.functional.normalize(means, dim=1))
-            policy.head.bias.zero_()
+            network.head.weight.copy_(torch.nn.functional.normalize(means, dim=1))
+            network.head.bias.zero_()
         else:
-            policy.head.weight.copy_(2 * means)
-            policy.head.bias.copy_(-means.square().sum(dim=1))
+            network.head.weight.copy_(2 * means)
+            network.head.bias.copy_(-means.square().sum(dim=1))

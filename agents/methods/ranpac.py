@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from agents.methods.base import Method, Task
-from agents.methods.common.memory import room
+from agents.methods.base import Method
+from agents.methods.batch import TaskInfo
+from agents.methods.common.allocation import allocate_zeros
+from agents.methods.peft_requirement import PeftRequirement
 from agents.networks.class_names import move_actions
+from agents.networks.network import Network
 from cls_env.arguments import whole_number
-
-if TYPE_CHECKING:
-    from agents.policy import ViTPolicy
 
 PENALTIES = tuple(10.0**power for power in range(-2, 9))
 
@@ -43,7 +41,8 @@ class RanPAC(Method):
     learns_by_gradient = False
     needs_task_data = True
     fixed_shapes = True
-    requires_no_peft = "ranpac leaves the backbone as it is"
+    default_peft = "none"
+    accepts_peft = PeftRequirement(("none",), reason="ranpac leaves the backbone as it is")
 
     projection: Tensor
     gram: Tensor
@@ -55,10 +54,10 @@ class RanPAC(Method):
         super().__init__()
         self.projections = whole_number("projections", projections, least=1)
 
-    def attach(self, policy: ViTPolicy, seed: int) -> None:
+    def attach(self, network: Network, seed: int) -> None:
         """Draw the projections, and begin with no images."""
-        count, actions, width = self.projections, policy.head.num_actions, policy.head.weight.shape[1]
-        gram = room("projections", count, count, dtype=torch.float64)
+        count, actions, width = self.projections, network.head.num_actions, network.head.weight.shape[1]
+        gram = allocate_zeros("projections", count, count, dtype=torch.float64)
         drawn = torch.randn(width, count, generator=torch.Generator().manual_seed(seed))
         self.register_buffer("projection", drawn)
         self.register_buffer("gram", gram)
@@ -70,20 +69,20 @@ class RanPAC(Method):
         """relu(f W), shape (B, projections)."""
         return (features @ self.projection).relu()
 
-    def remap_actions(self, policy: ViTPolicy, new_index: Tensor, num_actions: int) -> None:
+    def remap_actions(self, network: Network, new_index: Tensor, num_actions: int) -> None:
         """Move the columns of the correlation and of the solution."""
         self.correlation = move_actions(self.correlation, new_index, num_actions, dim=1)
         self.solution = move_actions(self.solution, new_index, num_actions, dim=1).contiguous()
 
     @torch.no_grad()
-    def end_task(self, policy: ViTPolicy, task: Task) -> None:
+    def end_task(self, network: Network, task: TaskInfo) -> None:
         """Add the task's images and solve for the head; the same task again adds nothing."""
         if self.tasks_counted > task.index:
             return
-        policy.set_training_mode(False)
+        network.train(False)
         inputs, labels = [], []
         for batch in task.images():
-            inputs.append(self.random_features(policy.backbone(batch.seen)).double())
+            inputs.append(self.random_features(network.backbone(batch.inputs)).double())
             labels.append(batch.labels)
         h = torch.cat(inputs)
         y = one_hot(torch.cat(labels), self.correlation.shape[1]).double()
@@ -110,10 +109,10 @@ class RanPAC(Method):
         ]
         return PENALTIES[int(torch.stack(errors).argmin())]
 
-    def scores(self, policy: ViTPolicy, seen: Tensor) -> Tensor:
+    def scores(self, network: Network, inputs: Tensor) -> Tensor:
         """The regression's scores of the classes met."""
-        values = self.random_features(policy.backbone(seen).float()) @ self.solution
-        met = policy.head.actions
+        values = self.random_features(network.backbone(inputs).float()) @ self.solution
+        met = network.head.actions
         if not len(met):
             return values
         return torch.full_like(values, -torch.inf).index_copy(1, met, values[:, met])

@@ -1,43 +1,39 @@
-"""Experience replay: a few old images are learned from again."""
+"""Experience replay: training continues on a sample of old images."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from agents.methods.base import Batch, Loss, Method, Task
-from agents.methods.common.memory import room
+from agents.methods.base import Method
+from agents.methods.batch import Batch, Loss, TaskInfo
+from agents.methods.common.allocation import allocate_zeros
 from agents.methods.common.reservoir import reservoir_slots
 from agents.networks.class_names import move_actions
+from agents.networks.network import Network
 from agents.objectives import mask_logits
 from cls_env.arguments import truth_value, whole_number
 
-if TYPE_CHECKING:
-    from agents.policy import ViTPolicy
-
-
-View = Callable[[Tensor], Tensor]
-
 
 class Replay(Method):
-    """A buffer of images and rewards, drawn from in every step: the objective's mean over the draw is added.
+    """Experience replay: in every step, the objective's mean over a sample of a buffer of old images is added.
 
-    The buffer is a reservoir of every image of every batch, so a uniform sample of what was learned from; the same
-    image may be in it more than once. New images choose among the classes of their task alone, as with every method
-    here, and those of the buffer among all classes met (the asymmetry of ER-ACE, Caccia et al., ICLR 2022); the sources
-    let all choose among all, `local=false`. Old images are kept: this is no method for streams that forbid it.
+    The buffer is a reservoir of the images of all batches, so a uniform sample of the training images; it may hold an
+    image more than once. The loss of new images is over the classes of their task, as with every method here, and the
+    loss of replayed images is over all seen classes (the asymmetry of ER-ACE, Caccia et al., ICLR 2022, arXiv
+    2104.05025). In the sources both are over all seen classes, `local=false`. The buffer stores raw images, which some
+    continual-learning settings forbid.
 
     Source: Rolnick et al., "Experience Replay for Continual Learning", NeurIPS 2019; Chaudhry et al., "On Tiny
-    Episodic Memories in Continual Learning", 2019.
+    Episodic Memories in Continual Learning", 2019 (arXiv 1811.11682, 1902.10486).
 
     Args:
         size: Images in the buffer.
-        batch: Images drawn from it for a step, without replacement.
-        local: Whether new images choose among the task's classes alone.
+        batch: Images sampled from it for a step, without replacement.
+        local: Whether the loss of new images is over the task's classes alone.
 
     Raises:
         ValueError: An argument is out of range.
@@ -54,73 +50,86 @@ class Replay(Method):
         self.size, self.batch = whole_number("size", size, least=1), whole_number("batch", batch, least=1)
         self.local = truth_value("local", local)
 
-    def attach(self, policy: ViTPolicy, seed: int) -> None:
-        """Make room for the buffer, which is empty."""
-        actions = policy.head.num_actions
-        shape = policy.observation_space.shape or ()
-        self.register_buffer("images", room("size", self.size, *shape, dtype=torch.uint8))
-        self.register_buffer("rewards", room("size", self.size, actions))
-        self.register_buffer("offered", torch.zeros((), dtype=torch.int64))
-        self._random = np.random.default_rng(seed)
+    def attach(self, network: Network, seed: int) -> None:
+        """Create the empty buffer."""
+        actions = network.head.num_actions
+        shape = network.observation_space.shape or ()
+        self.register_buffer("images", allocate_zeros("size", self.size, *shape, dtype=torch.uint8))
+        self.register_buffer("rewards", allocate_zeros("size", self.size, actions))
+        self.register_buffer("offered", torch.zeros((), dtype=torch.int64))  # the name in saved files
+        self._rng = np.random.default_rng(seed)
 
-    def begin_task(self, policy: ViTPolicy, task: Task) -> None:
-        """Draw from the task's seed on."""
-        self._random = np.random.default_rng(task.seed)
+    def begin_task(self, network: Network, task: TaskInfo) -> None:
+        """Seed the sampling."""
+        self._rng = np.random.default_rng(task.seed)
 
-    def resume(self, policy: ViTPolicy, tensors: dict[str, Tensor]) -> None:
-        """Take on a saved state; within a task, draws begin as at its beginning."""
-        super().resume(policy, tensors)
+    def load_state(self, network: Network, tensors: dict[str, Tensor]) -> None:
+        """Load a saved buffer; within a task, the sampling restarts from the task's seed."""
+        super().load_state(network, tensors)
         if self.offered < 0:
             raise ValueError(f"the saved offered is {int(self.offered)}, where a count is expected")
-        self._random = np.random.default_rng((policy.config.method_seed + policy.tasks_begun - 1) % 2**32)
+        self._rng = np.random.default_rng((network.config.method_seed + network.tasks_begun - 1) % 2**32)
 
-    def remap_actions(self, policy: ViTPolicy, new_index: Tensor, num_actions: int) -> None:
-        """Move the rewards; an image pays for a new action what it pays for most others."""
-        most = self.rewards.median(dim=1, keepdim=True).values
-        self.rewards = move_actions(self.rewards, new_index, num_actions, dim=1, fill=most)
+    def remap_actions(self, network: Network, new_index: Tensor, num_actions: int) -> None:
+        """Move the rewards; the reward of a new action is the median over an image's other actions."""
+        median = self.rewards.median(dim=1, keepdim=True).values
+        self.rewards = move_actions(self.rewards, new_index, num_actions, dim=1, fill=median)
 
     @property
-    def filled(self) -> int:
-        """Images in the buffer."""
-        return min(int(self.offered), self.size)
+    def num_seen(self) -> int:
+        """Number of images that were offered to the buffer."""
+        return int(self.offered)
 
-    def draw(self, policy: ViTPolicy, view: View) -> tuple[Tensor, Tensor]:
-        """OutputPaths in the buffer, and the logits of their images now, seen as those of a batch are."""
-        count = min(self.batch, self.filled)
-        chosen = torch.from_numpy(self._random.permutation(self.filled)[:count]).to(self.images.device)
-        return chosen, policy.head(policy.backbone(view(self.images[chosen])))
+    @property
+    def num_stored(self) -> int:
+        """Number of images in the buffer."""
+        return min(self.num_seen, self.size)
 
-    def loss_mask(self, policy: ViTPolicy, batch: Batch) -> Tensor:
-        """The task's classes, or all that are met."""
-        return batch.action_mask if self.local else _met(policy)
+    def sample(self, network: Network, preprocess: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """Sample images of the buffer.
 
-    def loss_of(self, policy: ViTPolicy, chosen: Tensor, logits: Tensor, loss: Loss) -> Tensor:
-        """The objective's mean over images of the buffer, which choose among all classes met."""
-        met = _met(policy)
-        return loss(mask_logits(logits.float(), met), self.rewards[chosen] * met)
+        Args:
+            network: The network.
+            preprocess: That of the step's batches.
 
-    def additional_loss(self, policy: ViTPolicy, batches: Sequence[Batch], loss: Loss) -> Tensor | None:
-        """The objective of a draw."""
-        if not self.filled:
+        Returns:
+            Their positions in the buffer, int64 of shape (N,), and their current logits, shape (N, A).
+        """
+        count = min(self.batch, self.num_stored)
+        sampled = torch.from_numpy(self._rng.permutation(self.num_stored)[:count]).to(self.images.device)
+        return sampled, network(preprocess(self.images[sampled]))
+
+    def loss_mask(self, network: Network, batch: Batch) -> Tensor:
+        """The task's classes, or all seen classes."""
+        return batch.action_mask if self.local else _seen_mask(network)
+
+    def replay_loss(self, network: Network, sampled: Tensor, logits: Tensor, loss: Loss) -> Tensor:
+        """The objective's mean over images of the buffer, over all seen classes."""
+        seen = _seen_mask(network)
+        return loss(mask_logits(logits.float(), seen), self.rewards[sampled] * seen)
+
+    def additional_loss(self, network: Network, batches: Sequence[Batch], loss: Loss) -> Tensor | None:
+        """The objective on a sample of the buffer."""
+        if not self.num_stored:
             return None
-        return self.loss_of(policy, *self.draw(policy, batches[0].view), loss)
+        return self.replay_loss(network, *self.sample(network, batches[0].preprocess), loss)
 
-    def after_step(self, policy: ViTPolicy, batches: Sequence[Batch]) -> None:
-        """Offer the images of the step."""
+    def after_step(self, network: Network, batches: Sequence[Batch]) -> None:
+        """Offer the images of the step to the reservoir."""
         for batch in batches:
-            slots = reservoir_slots(int(self.offered), len(batch.images), self.size, self._random)
+            slots = reservoir_slots(self.num_seen, len(batch.images), self.size, self._rng)
             self.offered = self.offered + len(slots)
             for row in np.flatnonzero(slots >= 0):
-                self.put(int(slots[row]), batch, int(row))
+                self.add(int(slots[row]), batch, int(row))
 
-    def put(self, slot: int, batch: Batch, row: int) -> None:
-        """Keep an image of a batch."""
+    def add(self, slot: int, batch: Batch, row: int) -> None:
+        """Store one image of a batch at a position of the buffer."""
         self.images[slot] = batch.images[row]
         self.rewards[slot] = batch.action_rewards[row]
 
 
-def _met(policy: ViTPolicy) -> Tensor:
-    """1 for the classes met, shape (1, A)."""
-    met = torch.zeros(1, policy.head.num_actions, device=policy.device)
-    met[:, policy.head.actions] = 1
-    return met
+def _seen_mask(network: Network) -> Tensor:
+    """1 for the seen classes, shape (1, A)."""
+    mask = torch.zeros(1, network.head.num_actions, device=network.device)
+    mask[:, network.head.actions] = 1
+    return mask

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
-from agents.methods.base import Task
+from agents.methods.batch import TaskInfo
 from agents.methods.common.lora_per_task import PerTaskLoRA, adapter_of, lora_layers
+from agents.methods.peft_requirement import PeftRequirement
+from agents.networks.network import Network
 from cls_env.arguments import number
-from cls_env.specification import parse_specification
-
-if TYPE_CHECKING:
-    from agents.policy import ViTPolicy
 
 
 class SDLoRA(PerTaskLoRA):
@@ -39,41 +37,37 @@ class SDLoRA(PerTaskLoRA):
     """
 
     default_peft = "lora:scale=true"
+    accepts_peft = PeftRequirement(
+        ("lora",),
+        arguments=("r", "scale", "targets"),
+        values={"scale": True},
+        reason="sd-lora learns the magnitudes of LoRAs",
+    )
 
     def __init__(self, restart: float | None = None) -> None:
         super().__init__()
         self.restart = None if restart is None else number("restart", restart)
 
-    def check_peft(self, peft: str) -> None:
-        """It is made for LoRA with learnable magnitudes.
-
-        Raises:
-            ValueError: The module is another.
-        """
-        name, arguments = parse_specification(peft)
-        if name != "lora" or arguments.get("scale") is not True or set(arguments) - {"r", "scale", "targets"}:
-            raise ValueError(f"sd-lora learns the magnitudes of LoRAs: it goes with 'lora:scale=true', not {peft!r}")
-
-    def begin_task(self, policy: ViTPolicy, task: Task) -> None:
+    def begin_task(self, network: Network, task: TaskInfo) -> None:
         """Add the task's LoRA; it learns, and so do the magnitudes of all."""
-        self.begin_adapter(policy, task)
+        self.begin_adapter(network, task)
         if self.restart is not None:
-            for layer in lora_layers(policy):
+            for layer in lora_layers(network):
                 for earlier in range(task.index):
                     layer.lora_scale[adapter_of(earlier)].data.fill_(self.restart)
 
     @torch.no_grad()
-    def end_task(self, policy: ViTPolicy, task: Task) -> None:
+    def end_task(self, network: Network, task: TaskInfo) -> None:
         """Tell direction and magnitude of the task's LoRA apart."""
         name = adapter_of(task.index)
-        for layer in lora_layers(policy):
+        for layer in lora_layers(network):
             up, scale = layer.lora_B[name].weight, layer.lora_scale[name]
             length = (up @ layer.lora_A[name].weight).norm()
             if length > 0:  # at 0, nothing was learned, and there is no direction
                 up.div_(length)
                 scale.mul_(length)
 
-    def learning(self, layers: Sequence[Any], task: int) -> list[nn.Parameter]:
+    def trainable_tensors(self, layers: Sequence[Any], task: int) -> list[nn.Parameter]:
         """A and B of the task, and the magnitudes of all tasks so far."""
         last = adapter_of(task)
         own = [tensor for layer in layers for tensor in (layer.lora_A[last].weight, layer.lora_B[last].weight)]

@@ -1,21 +1,11 @@
-"""A timm model as a feature extractor, with the normalization its weights expect."""
+"""A timm model without its classifier, as a feature extractor."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 
 import timm
 import torch
-from timm.data import resolve_model_data_config
-from timm.data.constants import (
-    IMAGENET_DEFAULT_MEAN,
-    IMAGENET_DEFAULT_STD,
-    IMAGENET_INCEPTION_MEAN,
-    IMAGENET_INCEPTION_STD,
-    OPENAI_CLIP_MEAN,
-    OPENAI_CLIP_STD,
-)
 from torch import Tensor, nn
 
 import agents.networks.micro_vit
@@ -23,15 +13,6 @@ import agents.networks.small_resnet  # noqa: F401  # both register models with t
 from agents.networks.model_names import timm_name
 from agents.networks.weights import put_weights, read_weights
 from cls_env.arguments import one_of
-from cls_env.specification import lookup
-
-NORMALISATIONS: dict[str, tuple[Sequence[float], Sequence[float]]] = {
-    "imagenet": (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD),
-    "half": (IMAGENET_INCEPTION_MEAN, IMAGENET_INCEPTION_STD),
-    "clip": (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD),
-    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-}
-"""Mean and standard deviation of red, green and blue in [0, 1]; LAE (arXiv 2303.10070) feeds its ViT with none."""
 
 
 def create_backbone(
@@ -96,48 +77,6 @@ def feature_width(backbone: nn.Module, image_size: tuple[int, int]) -> int:
     if not isinstance(features, Tensor) or features.ndim != 2:
         raise ValueError("the backbone does not give one feature vector for each image")
     return features.shape[1]
-
-
-class Normalize(nn.Module):
-    """uint8 images as the backbone expects them: in [0, 1], minus mean, over standard deviation.
-
-    Args:
-        backbone: A timm model.
-        channels_last: Whether images come as [B, H, W, 3], or as [B, 3, H, W].
-        normalization: `"checkpoint"` for the mean and deviation of the model's own pretrained config, or a name in
-            `NORMALISATIONS`.
-
-    Attributes:
-        mean: Of red, green and blue in [0, 1], float32 of shape (1, 3, 1, 1).
-        std: Their standard deviation, likewise.
-
-    Raises:
-        ValueError: The normalization is unknown.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, backbone: nn.Module, channels_last: bool, normalization: str = "checkpoint") -> None:
-        super().__init__()
-        own = resolve_model_data_config(backbone)
-        known = {"checkpoint": (own["mean"], own["std"])} | NORMALISATIONS
-        mean, std = lookup("normalization", normalization, known)
-        self.channels_last = channels_last
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """uint8 [B, H, W, 3], or [B, 3, H, W] where made so, to float32 [B, 3, H, W]."""
-        return self.standardize(self.channels_first(images).float() / 255)
-
-    def channels_first(self, images: Tensor) -> Tensor:
-        """[B, H, W, 3], or [B, 3, H, W] where made so, to [B, 3, H, W]."""
-        return images.permute(0, 3, 1, 2) if self.channels_last else images
-
-    def standardize(self, images: Tensor) -> Tensor:
-        """float32 [B, 3, h, w] in [0, 1], minus mean, over standard deviation."""
-        return (images - self.mean) / self.std
 
 
 def weights_hash(backbone: nn.Module) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -15,6 +15,9 @@ from agents.networks.model_names import timm_name
 from agents.networks.views import INTERPOLATIONS
 from cls_env.arguments import number, truth_value, whole_number, word
 from cls_env.specification import lookup, parse_specification
+
+RENAMED_ENTRIES = {"normalisation": "normalization"}
+"""Entries of `PolicyConfig` in version 0.1.0, and their names now."""
 
 LARGEST_SEED = 2**63 - 1
 """The largest number that PyTorch's generators take."""
@@ -57,6 +60,16 @@ class PolicyConfig:
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
             object.__setattr__(self, name, check(name, getattr(self, name)))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a pickled configuration, also one of an earlier version."""
+        for name, value in renamed_entries(state).items():
+            object.__setattr__(self, name, value)
+
+
+def renamed_entries(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a saved configuration, under the names that they have now."""
+    return {RENAMED_ENTRIES.get(name, name): value for name, value in entries.items()}
 
 
 def _specification(name: str, value: Any) -> str:

@@ -13,7 +13,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
 from agents.networks.adapted_backbone import adapt_backbone
-from agents.networks.config import PolicyConfig
+from agents.networks.config import PolicyConfig, renamed_entries
 from cls_env.arguments import one_of
 
 ENTRIES = [field.name for field in fields(PolicyConfig) if field.name not in ("method", "method_seed", "head_seed")]
@@ -46,12 +46,13 @@ class ViTFeatures(BaseFeaturesExtractor):
     """
 
     def __init__(self, observation_space: spaces.Box, **entries: Any) -> None:
+        entries = renamed_entries(entries)  # of an agent saved before
         for name in entries:
             one_of("argument of ViTFeatures", name, ENTRIES)
         config = PolicyConfig(**entries)
         adapted = adapt_backbone(config, observation_space)
         super().__init__(observation_space, adapted.features_dim)
-        self.central_view, self.normalize, self.backbone = adapted.central_view, adapted.normalize, adapted.backbone
+        self.preprocessing, self.backbone = adapted.preprocessing, adapted.backbone
         self.trains_whole_backbone = all(parameter.requires_grad for parameter in self.backbone.parameters())
         _share_frozen(self.backbone, (adapted.weights_sha256, config.peft, config.blocks, config.peft_seed))
         self._range_is_known = False
@@ -69,8 +70,7 @@ class ViTFeatures(BaseFeaturesExtractor):
         if observations.is_floating_point():
             self._check_range(observations)
             observations = (observations * 255).round().to(torch.uint8)
-        view = self.central_view(self.normalize.channels_first(observations))
-        return self.backbone(self.normalize.standardize(view))
+        return self.backbone(self.preprocessing(observations))
 
     def _check_range(self, observations: Tensor) -> None:
         """Look at the first images that are not black: pixels of 0 ... 255 as floats would be taken for others."""

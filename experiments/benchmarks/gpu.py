@@ -89,7 +89,7 @@ def _steps(agent: EPG, frozen: bool, steps: int = 10) -> Side:
     agent.learn(agent.batch_size)
 
     def side() -> int:
-        agent.policy.begin_task(agent.policy.head.actions.tolist(), freeze_peft=frozen)
+        agent.policy.begin_task(agent.policy.network.head.actions.tolist(), freeze_peft=frozen)
         agent.freeze_fraction = 1.0 if frozen else 0.0
         agent.learn(steps * agent.batch_size)
         _synchronize(agent.device)
@@ -135,7 +135,7 @@ def _flops_per_image(agent: EPG) -> float:
     assert agent.env is not None
     images = torch.from_numpy(np.asarray(agent.env.reset())[:2]).to(agent.device)
     with FlopCounterMode(display=False) as counter:
-        agent.policy(images)[:, agent.policy.head.actions].sum().backward()
+        agent.policy(images)[:, agent.policy.network.head.actions].sum().backward()
     return counter.get_total_flops() / len(images)
 
 

@@ -47,9 +47,9 @@ def _bare_loop(policy: ViTPolicy, stream: TaskStream, batch_size: int) -> Side:
     task = stream.tasks[0]
     images = torch.from_numpy(stream.dataset.train_images[task.train_indices])
     labels = torch.from_numpy(stream.train_labels[task.train_indices])
-    model = torch.nn.Sequential(policy.normalize, policy.backbone)
-    head = torch.nn.Linear(policy.head.weight.shape[1], len(task.classes))
-    optimizer = torch.optim.Adam([*policy.peft_parameters, *head.parameters()], lr=5e-4)
+    model = torch.nn.Sequential(policy.network.preprocessing, policy.network.backbone)
+    head = torch.nn.Linear(policy.network.head.weight.shape[1], len(task.classes))
+    optimizer = torch.optim.Adam([*policy.network.peft_parameters, *head.parameters()], lr=5e-4)
 
     def side() -> int:
         for _ in range(BATCHES):

@@ -47,7 +47,8 @@ def methods_table() -> Table:
     table = _table("method", "objective", "peft", "arguments", "what it is")
     for name, definition in METHODS.items():
         objective = "any" if definition.learns_by_gradient else NO_OBJECTIVE
-        peft = "none" if definition.requires_no_peft else definition.default_peft
+        accepted = definition.accepts_peft
+        peft = str(accepted) if accepted.any_name else definition.default_peft
         table.add_row(name, objective, peft, _arguments(definition), _first_sentence(definition))
     return table
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from agents.methods import Batch, Task
+from agents.methods import Batch, TaskInfo
 from agents.policy import ViTPolicy, parameter_counts
 from cls_env import DATASETS, ImageDataset, TaskStream
 from cls_env.datasets import DatasetCard
@@ -88,7 +88,7 @@ def make_plan(config: RunConfig) -> Plan:
     for index, task in enumerate(tasks[:2]):  # some methods do more from the second task on
         known = range(index * tasks[0].classes, index * tasks[0].classes + task.classes)
         actions = [action % classes for action in known]
-        looked_at = Task(index, actions, len(tasks), images=lambda: iter([_black_batch(policy, side)]))
+        looked_at = TaskInfo(index, actions, len(tasks), images=lambda: iter([_black_batch(policy, side)]))
         policy.begin_task(actions, freeze_peft=False, task=looked_at)
     learns = policy.method.learns_by_gradient
     head, step = _flops(policy, side, backward=False), _flops(policy, side, backward=learns)
@@ -96,7 +96,7 @@ def make_plan(config: RunConfig) -> Plan:
     trainable = sum(tensor.numel() for tensor in policy.trainable_parameters)
     states = ADAM_STATES if config.optimizer == "adam" else SGD_STATES
     weights = sum(tensor.numel() for tensor in policy.parameters())
-    policy.head.grow(range(classes))
+    policy.network.head.grow(range(classes))
     return Plan(
         images,
         fingerprint,
@@ -169,15 +169,15 @@ def _pass(policy: ViTPolicy, side: int, backward: bool) -> None:
     batch = _black_batch(policy, side)
     policy.set_training_mode(backward)
     with torch.set_grad_enabled(backward):
-        logits = policy.method.training_logits(policy, batch) if backward else policy(batch.images)
+        logits = policy.method.training_logits(policy.network, batch) if backward else policy(batch.images)
     if backward:
-        logits[:, policy.head.actions].sum().backward()
+        logits[:, policy.network.head.actions].sum().backward()
 
 
 def _black_batch(policy: ViTPolicy, side: int) -> Batch:
     images = torch.zeros(2, side, side, 3, dtype=torch.uint8)
-    rewards = torch.zeros(2, policy.head.num_actions)
-    return Batch(images, rewards, torch.ones_like(rewards), None, policy.see)
+    rewards = torch.zeros(2, policy.network.head.num_actions)
+    return Batch(images, rewards, torch.ones_like(rewards), None, policy.network.preprocessing)
 
 
 def _flops(policy: ViTPolicy, side: int, backward: bool) -> float:

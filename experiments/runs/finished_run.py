@@ -98,7 +98,8 @@ def trainable_parameters(policy: ViTPolicy) -> int:
 
 def state_bytes(policy: ViTPolicy) -> int:
     """Bytes kept from task to task in addition to the pretrained backbone."""
-    kept = [*policy.peft_parameters, *policy.method.frozen_adapters(policy), *policy.head.parameters()]
+    network = policy.network
+    kept = [*network.peft_parameters, *policy.method.frozen_adapters(network), *network.head.parameters()]
     return sum(tensor.numel() * tensor.element_size() for tensor in kept) + policy.method.state_bytes
 
 

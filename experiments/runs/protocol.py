@@ -46,20 +46,21 @@ def protocol_card(config: RunConfig, stream: TaskStream, model: EPG) -> dict[str
             "sha256": policy.backbone_hash,
         },
         "normalization": {
-            "mean": policy.normalize.mean.flatten().tolist(),
-            "std": policy.normalize.std.flatten().tolist(),
+            "mean": policy.network.preprocessing.mean.flatten().tolist(),
+            "std": policy.network.preprocessing.std.flatten().tolist(),
         },
         "views": {
             "stored": list(stream.dataset.train_images.shape[1:3]),
-            "seen": list(policy.central_view.size),
-            "central_crop_fraction": policy.central_view.crop_fraction,
+            "seen": list(policy.network.preprocessing.view.size),
+            "central_crop_fraction": policy.network.preprocessing.view.crop_fraction,
             "random_crop_scale": model.crop_scale,
             "random_crop_ratio": list(model.train_view.ratio) if model.train_view else None,
             "random_flip": model.train_view.flip if model.train_view else None,
-            "interpolation": policy.central_view.interpolation,
+            "interpolation": policy.network.preprocessing.view.interpolation,
             "random_crop_interpolation": "bilinear" if model.train_view else None,
         },
-        "parameters": parameter_counts(policy) | {"head": stream.num_classes * (policy.head.weight.shape[1] + 1)},
+        "parameters": parameter_counts(policy)
+        | {"head": stream.num_classes * (policy.network.head.weight.shape[1] + 1)},
         **circumstances(config, stream, model.device),
     }
 

@@ -139,7 +139,7 @@ def _resume(config: RunConfig, folder: RunFolder, stream: TaskStream, fresh: EPG
         return fresh, np.empty((0, len(stream.tasks))), []
     with reading(folder.model, f"remove the folder {folder.path}, and the same command runs it anew"):
         model = EPG.load(folder.model, fresh.get_env(), device=config.device, learning_rate=learning_rate(config))
-    done = model.policy.tasks_begun
+    done = model.policy.network.tasks_begun
     matrix, fits = folder.read_matrix()[:done], folder.read_label_fits()[:done]
     if matrix.shape != (done, len(stream.tasks)) or len(fits) != done:
         raise ValueError(

@@ -18,8 +18,8 @@ def initial_values(policy: ViTPolicy) -> dict[str, Tensor]:
 
 
 def _learning(policy: ViTPolicy) -> dict[str, Tensor]:
-    learning = {id(tensor) for tensor in policy.peft_parameters}
-    return {name: tensor for name, tensor in policy.backbone.named_parameters() if id(tensor) in learning}
+    learning = {id(tensor) for tensor in policy.network.peft_parameters}
+    return {name: tensor for name, tensor in policy.network.backbone.named_parameters() if id(tensor) in learning}
 
 
 def parameter_distance(policy: ViTPolicy, initial: Mapping[str, Tensor]) -> float | None:
@@ -50,13 +50,13 @@ def weight_distance(policy: ViTPolicy, initial: Mapping[str, Tensor]) -> float |
         The distance; None where the module can't be merged.
     """
     learning = _learning(policy)
-    now = _merged(copy.deepcopy(policy.backbone))
+    now = _merged(copy.deepcopy(policy.network.backbone))
     if set(learning) == set(initial):
         # What a copy finds in its memo it puts in place of the original: the backbone with its initial values.
         begun = {id(tensor): nn.Parameter(initial[name].to(tensor.device)) for name, tensor in learning.items()}
-        then = _merged(copy.deepcopy(policy.backbone, begun))
+        then = _merged(copy.deepcopy(policy.network.backbone, begun))
     else:
-        then = copy.deepcopy(policy.backbone).unload()  # type: ignore[operator]
+        then = copy.deepcopy(policy.network.backbone).unload()  # type: ignore[operator]
     if now is None or then is None:
         return None
     before = dict(then.named_parameters())

@@ -79,9 +79,7 @@ class NoisyMethodsConfig(MethodsConfig):
 
 def module_of(method: str, otherwise: str) -> str:
     """The PEFT module that a method, by name, is made for; another one where it goes with any."""
-    definition = lookup("method", method, METHODS)
-    own = "none" if definition.requires_no_peft else definition.default_peft
-    return otherwise if own.startswith("any") else own
+    return lookup("method", method, METHODS).peft_or_default(otherwise)
 
 
 def contenders(config: MethodsConfig) -> dict[str, dict[str, Any]]:

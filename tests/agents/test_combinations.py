@@ -21,7 +21,7 @@ MakeVec = Callable[..., gym.vector.VectorEnv]
 def learn(make_vec: MakeVec, objective: str, peft: str) -> tuple[EPG, dict[str, torch.Tensor]]:
     """An agent after two gradient steps, and what it was before them."""
     agent = EPG("ViTPolicy", make_vec(8), objective, 1e-2, 8, seed=0, device="cpu", policy_kwargs={"peft": peft})
-    before = {name: tensor.clone() for name, tensor in agent.policy.backbone.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in agent.policy.network.backbone.state_dict().items()}
     return agent.learn(16), before
 
 
@@ -31,11 +31,15 @@ def test_any_objective_moves_any_module_and_nothing_else_of_the_backbone(
     objective: str, peft: str, make_vec: MakeVec
 ) -> None:
     agent, before = learn(make_vec, objective, peft)
-    learning = {id(tensor) for tensor in agent.policy.peft_parameters}
-    moved = {name for name, tensor in agent.policy.backbone.named_parameters() if not torch.equal(tensor, before[name])}
-    allowed = {name for name, tensor in agent.policy.backbone.named_parameters() if id(tensor) in learning}
+    learning = {id(tensor) for tensor in agent.policy.network.peft_parameters}
+    moved = {
+        name
+        for name, tensor in agent.policy.network.backbone.named_parameters()
+        if not torch.equal(tensor, before[name])
+    }
+    allowed = {name for name, tensor in agent.policy.network.backbone.named_parameters() if id(tensor) in learning}
     assert moved and moved <= allowed
-    assert agent.policy.head.bias.abs().max() > 0
+    assert agent.policy.network.head.bias.abs().max() > 0
 
 
 @pytest.mark.parametrize("peft", PEFT_MODULES)
@@ -48,8 +52,8 @@ def test_any_module_is_saved_and_loaded_to_the_same_answers(peft: str, make_vec:
         assert torch.equal(loaded.policy(images), agent.policy(images))
     assert loaded.policy.config.peft == peft
     # ... and goes on learning what learned before, from where it stands.
-    assert [tensor.shape for tensor in loaded.policy.peft_parameters] == [
-        tensor.shape for tensor in agent.policy.peft_parameters
+    assert [tensor.shape for tensor in loaded.policy.network.peft_parameters] == [
+        tensor.shape for tensor in agent.policy.network.peft_parameters
     ]
 
 
@@ -94,7 +98,7 @@ def test_a_checkpoint_from_before_modules_had_arguments_is_loaded(make_vec: Make
 
 
 def test_reinforce_repeats_itself_by_seed(make_vec: MakeVec) -> None:
-    heads = [learn(make_vec, "reinforce:baseline=running-mean", "lora")[0].policy.head.weight for _ in range(2)]
+    heads = [learn(make_vec, "reinforce:baseline=running-mean", "lora")[0].policy.network.head.weight for _ in range(2)]
     assert torch.equal(*heads)
 
 
@@ -123,5 +127,7 @@ def test_a_task_gone_on_with_draws_by_the_agents_seed(make_vec: MakeVec, tmp_pat
     for seed in (0, 0, 1):
         agent._action_seed = seed
         agent.save(tmp_path / "agent")
-        heads.append(EPG.load(tmp_path / "agent", make_vec(8), device="cpu").learn(16).policy.head.weight.detach())
+        heads.append(
+            EPG.load(tmp_path / "agent", make_vec(8), device="cpu").learn(16).policy.network.head.weight.detach()
+        )
     assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from agents import EPG
-from agents.evaluation import evaluate_batch
-from agents.evaluation import evaluate_tasks as run_tests
+from agents.evaluation import evaluate_batch, evaluate_tasks
 from cls_env import TaskStream
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
@@ -25,7 +24,7 @@ def agent(make_vec: MakeVec) -> EPG:
 
 
 def test_every_test_image_is_classified_once_in_order(agent: EPG, stream: TaskStream, make_vec: MakeVec) -> None:
-    tests = run_tests(agent.policy, make_vec(7, split="test"), [0, 1])
+    tests = evaluate_tasks(agent.policy, make_vec(7, split="test"), [0, 1])
     for test, task in zip(tests, stream.tasks, strict=False):
         assert np.array_equal(test.labels, stream.test_labels[task.test_indices])
         assert len(test.predictions) == len(test.entropy) == 10
@@ -33,16 +32,16 @@ def test_every_test_image_is_classified_once_in_order(agent: EPG, stream: TaskSt
 
 @pytest.mark.parametrize("num_envs", [1, 3, 10, 64])
 def test_answers_do_not_depend_on_the_batch(agent: EPG, make_vec: MakeVec, num_envs: int) -> None:
-    reference = run_tests(agent.policy, make_vec(10, split="test"), [0, 1])
+    reference = evaluate_tasks(agent.policy, make_vec(10, split="test"), [0, 1])
     for test, expected in zip(
-        run_tests(agent.policy, make_vec(num_envs, split="test"), [0, 1]), reference, strict=True
+        evaluate_tasks(agent.policy, make_vec(num_envs, split="test"), [0, 1]), reference, strict=True
     ):
         assert np.array_equal(test.predictions, expected.predictions)
         np.testing.assert_allclose(test.entropy, expected.entropy, atol=1e-4)
 
 
 def test_choice_is_among_all_classes_met_and_no_other(agent: EPG, make_vec: MakeVec) -> None:
-    tests = run_tests(agent.policy, make_vec(10, split="test"), [0, 1, 2])
+    tests = evaluate_tasks(agent.policy, make_vec(10, split="test"), [0, 1, 2])
     assert set(np.concatenate([test.predictions for test in tests])) <= {0, 1, 2, 3}
     assert tests[2].accuracy == 0.0
     assert max(test.entropy.max() for test in tests) <= np.log(4) + 1e-5
@@ -50,7 +49,7 @@ def test_choice_is_among_all_classes_met_and_no_other(agent: EPG, make_vec: Make
 
 def test_untrained_policy_is_uniform_over_everything(stream: TaskStream, make_vec: MakeVec) -> None:
     agent = EPG("ViTPolicy", make_vec(8), batch_size=8, device="cpu")
-    (test,) = run_tests(agent.policy, make_vec(10, split="test"), [0])
+    (test,) = evaluate_tasks(agent.policy, make_vec(10, split="test"), [0])
     np.testing.assert_allclose(test.entropy, np.log(6), atol=1e-6)
 
 
@@ -87,11 +86,11 @@ def test_task_not_met_is_never_answered_right(label: int) -> None:
 
 def test_probabilities_are_cross_entropys(agent: EPG, make_vec: MakeVec) -> None:
     env = make_vec(10, split="test")
-    (test,) = run_tests(agent.policy, env, [1])
+    (test,) = evaluate_tasks(agent.policy, env, [1])
     images, _ = env.reset(options={"task": 1})
     with torch.no_grad():
-        logits = agent.policy(torch.from_numpy(images))[:, agent.policy.head.actions]
-    places = [agent.policy.head.actions.tolist().index(label) for label in test.labels]
+        logits = agent.policy(torch.from_numpy(images))[:, agent.policy.network.head.actions]
+    places = [agent.policy.network.head.actions.tolist().index(label) for label in test.labels]
     expected = -torch.nn.functional.cross_entropy(logits, torch.tensor(places), reduction="none")
     np.testing.assert_allclose(test.log_likelihood, expected, atol=1e-5)
     np.testing.assert_allclose(test.confidence, logits.softmax(dim=1).amax(dim=1), atol=1e-5)

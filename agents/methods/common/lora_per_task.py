@@ -1,21 +1,20 @@
-"""A LoRA for each task, all at work at once: adapters of peft's, `default`, `task1`, `task2` ..."""
+"""A LoRA for each task, all active at once: the adapters `default`, `task1`, `task2` ... of one `PeftModel`."""
 
 from __future__ import annotations
 
 import copy
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
-from agents.methods.base import Method, Task
+from agents.methods.base import Method
+from agents.methods.batch import TaskInfo
+from agents.networks.network import Network
 from agents.peft_modules.target_modules import SplitQKV
-
-if TYPE_CHECKING:
-    from agents.policy import ViTPolicy
 
 FIRST = "default"
 
@@ -25,16 +24,16 @@ def adapter_of(task: int) -> str:
     return f"task{task}" if task else FIRST
 
 
-def add_adapter(policy: ViTPolicy, task: int, seed: int) -> None:
-    """Add the adapter of a task, formed as the first, which changes nothing yet; all go on working.
+def add_adapter(network: Network, task: int, seed: int) -> None:
+    """Add the adapter of a task, with the configuration of the first one; it changes no output yet.
 
     Args:
-        policy: With a LoRA in its backbone.
-        task: Which.
+        network: With a LoRA in its backbone.
+        task: Index of the task.
         seed: Fixes the new tensors; the global random state is left as it was.
     """
-    backbone: Any = policy.backbone
-    mode, device = backbone.training, policy.device
+    backbone: Any = network.backbone
+    mode, device = backbone.training, network.device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         backbone.add_adapter(adapter_of(task), copy.deepcopy(backbone.peft_config[FIRST]))
@@ -42,48 +41,48 @@ def add_adapter(policy: ViTPolicy, task: int, seed: int) -> None:
     backbone.requires_grad_(False).to(device).train(mode)
 
 
-def lora_layers(policy: ViTPolicy) -> list[Any]:
+def lora_layers(network: Network) -> list[Any]:
     """The layers with LoRAs, in the order of the backbone."""
-    return [layer for layer in policy.backbone.modules() if isinstance(layer, LoraLayer)]
+    return [layer for layer in network.backbone.modules() if isinstance(layer, LoraLayer)]
 
 
-def layers_by_input(policy: ViTPolicy) -> list[list[Any]]:
-    """The layers with LoRAs, those together that have the same input: keys and values of a block."""
-    together: dict[str, list[Any]] = {}
-    shared = {name for name, module in policy.backbone.named_modules() if isinstance(module, SplitQKV)}
-    for name, layer in policy.backbone.named_modules():
+def layers_by_input(network: Network) -> list[list[Any]]:
+    """The layers with LoRAs, grouped by their input: keys and values of a block share one."""
+    groups: dict[str, list[Any]] = {}
+    shared = {name for name, module in network.backbone.named_modules() if isinstance(module, SplitQKV)}
+    for name, layer in network.backbone.named_modules():
         if isinstance(layer, LoraLayer):
-            above = name.rpartition(".")[0]
-            together.setdefault(above if above in shared else name, []).append(layer)
-    return list(together.values())
+            parent = name.rpartition(".")[0]
+            groups.setdefault(parent if parent in shared else name, []).append(layer)
+    return list(groups.values())
 
 
 class PerTaskLoRA(Method):
-    """What methods with a LoRA for each task share: saving, loading and counting them."""
+    """Base class of methods with a LoRA for each task: adds, loads and counts the adapters."""
 
     @abstractmethod
-    def learning(self, layers: Sequence[Any], task: int) -> list[nn.Parameter]:
-        """The tensors of the layers with LoRAs that learn in a task."""
+    def trainable_tensors(self, layers: Sequence[Any], task: int) -> list[nn.Parameter]:
+        """The trainable tensors of the layers with LoRAs in a task."""
 
-    def begin_adapter(self, policy: ViTPolicy, task: Task) -> None:
-        """Add the task's adapter, beside the first one, which is there; choose what learns."""
+    def begin_adapter(self, network: Network, task: TaskInfo) -> None:
+        """Add the task's adapter, unless it is the first one, and choose the trainable tensors."""
         if task.index:
-            add_adapter(policy, task.index, task.seed)
-        policy.set_trainable(self.learning(lora_layers(policy), task.index))
+            add_adapter(network, task.index, task.seed)
+        network.set_trainable(self.trainable_tensors(lora_layers(network), task.index))
 
-    def resume(self, policy: ViTPolicy, tensors: dict[str, Tensor]) -> None:
-        """Take on a saved state, with an adapter for each task begun, whose tensors are to be loaded afterwards."""
-        super().resume(policy, tensors)
-        backbone: Any = policy.backbone
-        for task in range(policy.tasks_begun):
+    def load_state(self, network: Network, tensors: dict[str, Tensor]) -> None:
+        """Load a saved state and add an adapter for each task begun; the adapters' tensors are loaded afterwards."""
+        super().load_state(network, tensors)
+        backbone: Any = network.backbone
+        for task in range(network.tasks_begun):
             if adapter_of(task) not in backbone.peft_config:
-                add_adapter(policy, task, seed=0)
-        if policy.tasks_begun:
-            policy.set_trainable(self.learning(lora_layers(policy), policy.tasks_begun - 1))
+                add_adapter(network, task, seed=0)
+        if network.tasks_begun:
+            network.set_trainable(self.trainable_tensors(lora_layers(network), network.tasks_begun - 1))
 
-    def frozen_adapters(self, policy: ViTPolicy) -> list[Tensor]:
-        """The tensors of LoRAs that do not learn at the moment."""
-        learning = {id(tensor) for tensor in policy.peft_parameters}
+    def frozen_adapters(self, network: Network) -> list[Tensor]:
+        """The tensors of LoRAs that are not trainable at the moment."""
+        trainable = {id(tensor) for tensor in network.peft_parameters}
         names = (*LoraLayer.adapter_layer_names, "lora_scale")
-        parts = [getattr(layer, name) for layer in lora_layers(policy) for name in names if hasattr(layer, name)]
-        return [tensor for part in parts for tensor in part.parameters() if id(tensor) not in learning]
+        parts = [getattr(layer, name) for layer in lora_layers(network) for name in names if hasattr(layer, name)]
+        return [tensor for part in parts for tensor in part.parameters() if id(tensor) not in trainable]

@@ -91,12 +91,12 @@ def with_prompts(backbone: nn.Module, prompts: Mapping[int, tuple[Tensor, Tensor
             layers[block].attn.prompts = None
 
 
-def features_with_prompt_tokens(backbone: nn.Module, seen: Tensor, prompts: Tensor, head: str) -> Tensor:
+def features_with_prompt_tokens(backbone: nn.Module, inputs: Tensor, prompts: Tensor, head: str) -> Tensor:
     """Features of images to whose tokens prompts are added, between class token and patches.
 
     Args:
         backbone: A timm VisionTransformer that has passed `check_tokens`.
-        seen: Views, [B, 3, h, w].
+        inputs: Preprocessed images, [B, 3, h, w].
         prompts: Tokens of each image, without positions, [B, L, D].
         head: Which outputs of the last block are the features: `"prompts"`, the mean over the prompt tokens, or
             `"cls"`, the class token, or what else the backbone pools.
@@ -114,7 +114,7 @@ def features_with_prompt_tokens(backbone: nn.Module, seen: Tensor, prompts: Tens
 
     handle = vit.blocks[0].register_forward_pre_hook(insert)
     try:
-        tokens = vit.forward_features(seen)
+        tokens = vit.forward_features(inputs)
     finally:
         handle.remove()
     if head == "prompts":

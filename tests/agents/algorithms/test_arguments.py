@@ -221,7 +221,7 @@ def test_arguments_of_learn(arguments: dict[str, Any], message: str, make_vec: M
     agent = EPG("ViTPolicy", make_vec(8), **ALIKE)
     with pytest.raises(ValueError, match=message):
         agent.learn(**({"total_timesteps": 8} | arguments))
-    assert agent.policy.tasks_begun == 0
+    assert agent.policy.network.tasks_begun == 0
     assert agent.learn(1e1).num_timesteps == 16  # as it is often written
 
 

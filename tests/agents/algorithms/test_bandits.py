@@ -17,7 +17,7 @@ from agents.algorithms.linear_bandit import RidgeArms
 from agents.algorithms.one_step import OneStepAlgorithm
 from agents.algorithms.reinforce import importance_weighted
 from agents.algorithms.value_bandit import squared_error
-from agents.evaluation import evaluate_tasks as run_tests
+from agents.evaluation import evaluate_tasks
 from agents.objectives import expected_policy_gradient_loss, mask_logits, reinforce_loss
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
@@ -48,7 +48,7 @@ def learn(agent: OneStepAlgorithm, tasks: range, images: int) -> OneStepAlgorith
 @pytest.mark.parametrize("name", AGENTS)
 def test_it_learns_a_stream_from_the_rewards_of_its_actions(name: str, make_vec: MakeVec) -> None:
     agent = learn(make(name, make_vec(8, feedback="bandit")), range(3), 240)
-    accuracies = [test.accuracy for test in run_tests(agent.policy, make_vec(10, split="test"), range(3))]
+    accuracies = [test.accuracy for test in evaluate_tasks(agent.policy, make_vec(10, split="test"), range(3))]
     assert np.mean(accuracies) > 0.6  # chance is a sixth
 
 
@@ -57,7 +57,7 @@ def test_full_feedback_teaches_it_nothing_more(name: str, make_vec: MakeVec) -> 
     heads = []
     for feedback in ("bandit", "full"):
         agent = learn(make(name, make_vec(8, feedback=feedback)), range(2), 40)
-        heads.append(agent.policy.head.weight.detach())
+        heads.append(agent.policy.network.head.weight.detach())
     assert torch.equal(*heads) and heads[0].abs().sum() > 0
 
 
@@ -69,7 +69,7 @@ def test_a_saved_one_goes_on_as_if_it_had_not_been(name: str, make_vec: MakeVec,
     loaded = type(stopped).load(tmp_path / "agent", make_vec(8, feedback="bandit"), device="cpu")
     assert vars(loaded.policy.config) == vars(stopped.policy.config)
     learn(loaded, range(2, 3), 40)
-    assert torch.equal(loaded.policy.head.weight, straight.policy.head.weight)
+    assert torch.equal(loaded.policy.network.head.weight, straight.policy.network.head.weight)
     with pytest.raises(ValueError, match=f"was saved by {type(stopped).__name__}, not by EPG"):
         EPG.load(tmp_path / "agent")
 

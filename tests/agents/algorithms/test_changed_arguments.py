@@ -42,7 +42,7 @@ def test_the_next_call_takes_them_on(changes: dict[str, Any], make_vec: MakeVec)
             agent.get_env().seed(task)
             agent.get_env().set_options({"task": task})
             agent.learn(32)
-        heads.append(agent.policy.head.weight)
+        heads.append(agent.policy.network.head.weight)
     assert torch.equal(heads[0], heads[1])
 
 

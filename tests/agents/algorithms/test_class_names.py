@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMoni
 from agents import EPG, GymnasiumVecEnv, LinearBandit, Reinforce, ValueBandit
 from agents.algorithms.one_step import OneStepAlgorithm
 from agents.envs.stream_identity import class_names_of, identity_of
-from agents.evaluation import evaluate_tasks as run_tests
+from agents.evaluation import evaluate_tasks
 from agents.methods import METHODS, NO_OBJECTIVE
 from agents.networks.class_names import move_actions, new_positions
 from agents.sb3.policies import ViTActorCriticPolicy
@@ -106,12 +106,12 @@ def test_classes_are_matched_by_name(name: str, six: ImageDataset, eight: ImageD
     for model in (loaded, later):
         _answers_as_before(agent, model, six, eight)
 
-    names, begun = list(later.class_names), later.policy.tasks_begun
+    names, begun = list(later.class_names), later.policy.network.tasks_begun
     learn(later, range(1), 160)
-    assert later.policy.tasks_begun == begun + 1
-    assert {names.index(each) for each in names[:2]} <= set(later.policy.head.actions.tolist())
+    assert later.policy.network.tasks_begun == begun + 1
+    assert {names.index(each) for each in names[:2]} <= set(later.policy.network.head.actions.tolist())
     if name != "frozen":
-        tests = run_tests(later.policy, env_of(eight, **OTHER, split="test"), [0])
+        tests = evaluate_tasks(later.policy, env_of(eight, **OTHER, split="test"), [0])
         assert tests[0].accuracy > 0.4  # chance is a sixth
 
 
@@ -130,11 +130,11 @@ def _answers_as_before(agent: Any, matched: Any, six: ImageDataset, eight: Image
     ]
     assert chosen[0] == chosen[1]
     # All eight classes as one task: its images of the four seen classes are answered as before.
-    (test,) = run_tests(matched.policy, env_of(eight, OTHER["order"], 1, split="test"), [0])
+    (test,) = evaluate_tasks(matched.policy, env_of(eight, OTHER["order"], 1, split="test"), [0])
     right = {name: 0 for name in names}
     for label, prediction in zip(test.labels, test.predictions, strict=True):
         right[names[label]] += int(label == prediction)
-    for each in run_tests(agent.policy, env_of(six, [2, 0, 5, 3, 1, 4], 3, split="test"), [0, 1]):
+    for each in evaluate_tasks(agent.policy, env_of(six, [2, 0, 5, 3, 1, 4], 3, split="test"), [0, 1]):
         for label in set(each.labels.tolist()):
             here = each.labels == label
             assert right[agent.class_names[label]] == int((each.predictions[here] == label).sum())
@@ -236,7 +236,7 @@ def test_unseen_classes_may_be_missing(six: ImageDataset, eight: ImageDataset) -
     agent.get_env().set_options({"task": 2})
     agent.learn(16)
     agent.set_env(env_of(six, list(range(6)), 3), match_classes=True)
-    assert agent.policy.head.actions.tolist() == [1]
+    assert agent.policy.network.head.actions.tolist() == [1]
     learn(agent, range(2), 16)
 
 
@@ -284,7 +284,7 @@ def test_checkpoints_of_before_load_and_learn_the_names(six: ImageDataset, tmp_p
     with pytest.raises(ValueError, match="needs the names of classes, and the agent has none"):
         loaded.set_env(env_of(six, list(range(6)), 3), match_classes=True)
     loaded.learn(8)
-    assert loaded.policy.tasks_begun == 1 and loaded.class_names == six.class_names
+    assert loaded.policy.network.tasks_begun == 1 and loaded.class_names == six.class_names
     with pytest.raises(ValueError, match="classes of the environment and of the agent differ"):
         loaded.set_env(env_of(six, [1, 0, 2, 3, 4, 5], 3))
 
@@ -292,9 +292,9 @@ def test_checkpoints_of_before_load_and_learn_the_names(six: ImageDataset, tmp_p
 def test_tests_on_another_order_are_refused(six: ImageDataset, tmp_path: Path) -> None:
     EPG("ViTPolicy", env_of(six, list(range(6)), 3), "ce", **ALIKE).learn(8).save(tmp_path / "agent")
     policy = EPG.load(tmp_path / "agent", device="cpu").policy
-    run_tests(policy, env_of(six, list(range(6)), 3, split="test"), [0])
+    evaluate_tasks(policy, env_of(six, list(range(6)), 3, split="test"), [0])
     with pytest.raises(ValueError, match=r"classes of the environment and of the agent differ.*test on the classes"):
-        run_tests(policy, env_of(six, [1, 0, 2, 3, 4, 5], 3, split="test"), [0])
+        evaluate_tasks(policy, env_of(six, [1, 0, 2, 3, 4, 5], 3, split="test"), [0])
 
 
 class Nameless(gym.vector.VectorWrapper):
@@ -372,4 +372,4 @@ def test_sb3s_own_algorithms_note_the_names(algorithm: str, six: ImageDataset, t
     loaded.set_env(GymnasiumVecEnv(env_of(six, list(range(6)), 3)))
     loaded.learn(8, callback=TaskByTask())
     with pytest.raises(ValueError, match="classes of the environment and of the agent differ"):
-        run_tests(loaded.policy, env_of(six, [5, 4, 3, 2, 1, 0], 3, split="test"), [0])
+        evaluate_tasks(loaded.policy, env_of(six, [5, 4, 3, 2, 1, 0], 3, split="test"), [0])

@@ -17,7 +17,7 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor
 
 from agents import EPG, GymnasiumVecEnv
-from agents.evaluation import evaluate_tasks as run_tests
+from agents.evaluation import evaluate_tasks
 from agents.networks.backbone import create_backbone
 from agents.objectives import cross_entropy_loss
 from agents.peft_modules.lora import split_qkv
@@ -57,7 +57,7 @@ class Watcher(BaseCallback):
 @pytest.mark.parametrize("objective", ["ce", "epg", "aepg"])
 def test_it_learns_a_stream(make_agent: Callable[..., EPG], make_vec: MakeVec, objective: str) -> None:
     agent = learn_tasks(make_agent(objective=objective), range(3), 240)
-    accuracies = [test.accuracy for test in run_tests(agent.policy, make_vec(10, split="test"), range(3))]
+    accuracies = [test.accuracy for test in evaluate_tasks(agent.policy, make_vec(10, split="test"), range(3))]
     assert np.mean(accuracies) > 0.6  # chance is 1 / 6
 
 
@@ -69,9 +69,9 @@ def test_one_environment_step_is_one_image(make_agent: Callable[..., EPG]) -> No
 
 def test_frozen_parameters_are_bit_identical_after_a_run(make_agent: Callable[..., EPG]) -> None:
     agent = make_agent()
-    before = {name: tensor.clone() for name, tensor in agent.policy.backbone.named_parameters()}
+    before = {name: tensor.clone() for name, tensor in agent.policy.network.backbone.named_parameters()}
     learn_tasks(agent, range(2))
-    for name, tensor in agent.policy.backbone.named_parameters():
+    for name, tensor in agent.policy.network.backbone.named_parameters():
         assert torch.equal(tensor, before[name]) == ("lora_" not in name), name
 
 
@@ -80,34 +80,34 @@ def test_peft_is_frozen_for_the_first_part_of_later_tasks(make_agent: Callable[.
     changed: list[bool] = []
 
     def watch(model: EPG) -> None:
-        current = torch.cat([tensor.detach().flatten() for tensor in model.policy.peft_parameters])
+        current = torch.cat([tensor.detach().flatten() for tensor in model.policy.network.peft_parameters])
         changed.append(not torch.equal(current, watch.last))
         watch.last = current
 
-    watch.last = torch.cat([tensor.detach().flatten() for tensor in agent.policy.peft_parameters])
+    watch.last = torch.cat([tensor.detach().flatten() for tensor in agent.policy.network.peft_parameters])
     learn_tasks(agent, range(2), callback=Watcher(watch))  # the callback runs before the step's update
     assert changed == [False] + [True] * 9 + [True] + [False] * 6 + [True] * 3
 
 
 def test_old_rows_of_the_head_stay_exactly_still(make_agent: Callable[..., EPG]) -> None:
     agent = learn_tasks(make_agent(), range(1))
-    old = agent.policy.head.weight.detach().clone()
+    old = agent.policy.network.head.weight.detach().clone()
     learn_tasks(agent, range(1, 2))
-    assert torch.equal(agent.policy.head.weight[:2], old)
+    assert torch.equal(agent.policy.network.head.weight[:2], old)
 
 
 def test_same_seed_same_agent(make_agent: Callable[..., EPG], make_vec: MakeVec) -> None:
     first, second, other = (learn_tasks(make_agent(env=make_vec(8), seed=seed), range(2)) for seed in (0, 0, 1))
     for name, tensor in first.policy.state_dict().items():
         assert torch.equal(tensor, second.policy.state_dict()[name]), name
-    assert not torch.equal(first.policy.head.weight, other.policy.head.weight)
+    assert not torch.equal(first.policy.network.head.weight, other.policy.network.head.weight)
 
 
 def test_cached_features_change_nothing(make_agent: Callable[..., EPG], make_vec: MakeVec) -> None:
     calls = []
 
     def count(agent: EPG) -> EPG:
-        agent.policy.backbone.register_forward_hook(lambda module, inputs, output: calls.append(len(output)))
+        agent.policy.network.backbone.register_forward_hook(lambda module, inputs, output: calls.append(len(output)))
         return agent
 
     agents, images = [], []
@@ -115,7 +115,9 @@ def test_cached_features_change_nothing(make_agent: Callable[..., EPG], make_vec
         calls.clear()
         agents.append(learn_tasks(count(make_agent(env=make_vec(8), cache_features=cached)), range(2)))
         images.append(sum(calls))
-    torch.testing.assert_close(agents[0].policy.head.weight, agents[1].policy.head.weight, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        agents[0].policy.network.head.weight, agents[1].policy.network.head.weight, rtol=1e-4, atol=1e-6
+    )
     assert images == [160, 160 - (48 - 24)]  # in the frozen phase 48 images, of which 24 are different
 
 
@@ -134,13 +136,13 @@ def test_environments_of_every_kind(stream: TaskStream, make_vec: MakeVec) -> No
     for name, env in environments.items():
         agent = EPG("ViTPolicy", env, batch_size=4, seed=0, device="cpu").learn(8)
         assert agent.num_timesteps == 8, name
-        assert agent.policy.head.actions.tolist() == [0, 1], name
+        assert agent.policy.network.head.actions.tolist() == [0, 1], name
 
 
 def test_subprocess_environments() -> None:
     env = SubprocVecEnv([_glyph_env], start_method="spawn")
     agent = EPG("ViTPolicy", env, batch_size=4, seed=0, device="cpu").learn(8)
-    assert agent.policy.head.actions.tolist() == [0, 1]
+    assert agent.policy.network.head.actions.tolist() == [0, 1]
     env.close()
 
 
@@ -152,7 +154,7 @@ def _glyph_env() -> gym.Env:
 
 def test_environment_id_makes_a_batch_at_once() -> None:
     agent = EPG("ViTPolicy", "cls_env/SplitGlyphs-v0", batch_size=16, device="cpu").learn(16)
-    assert agent.n_envs == 16 and len(agent.policy.head.actions) == 10
+    assert agent.n_envs == 16 and len(agent.policy.network.head.actions) == 10
 
 
 def test_single_and_vector_envs_give_the_same_gradient_step(stream: TaskStream, make_vec: MakeVec) -> None:
@@ -161,7 +163,9 @@ def test_single_and_vector_envs_give_the_same_gradient_step(stream: TaskStream, 
     for agent in agents:
         agent.get_env().seed(5)
         agent.learn(8)
-    torch.testing.assert_close(agents[0].policy.head.weight, agents[1].policy.head.weight, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        agents[0].policy.network.head.weight, agents[1].policy.network.head.weight, rtol=1e-4, atol=1e-6
+    )
 
 
 def test_predict_and_evaluate_policy_are_sb3s(make_agent: Callable[..., EPG], make_vec: MakeVec) -> None:
@@ -222,14 +226,14 @@ def test_objective_may_be_a_function(make_agent: Callable[..., EPG], make_vec: M
 
     own = make_agent(env=make_vec(8), objective=mine).learn(32)
     named = make_agent(env=make_vec(8), objective="ce").learn(32)
-    assert torch.equal(own.policy.head.weight, named.policy.head.weight)
+    assert torch.equal(own.policy.network.head.weight, named.policy.network.head.weight)
     assert progress == [0.0, 0.25, 0.5, 0.75]
 
 
 def test_bfloat16_learns(make_agent: Callable[..., EPG], make_vec: MakeVec) -> None:
     agent = learn_tasks(make_agent(precision="bfloat16"), range(1), 240)
-    assert run_tests(agent.policy, make_vec(10, split="test"), [0])[0].accuracy > 0.7
-    assert agent.policy.head.weight.dtype == torch.float32
+    assert evaluate_tasks(agent.policy, make_vec(10, split="test"), [0])[0].accuracy > 0.7
+    assert agent.policy.network.head.weight.dtype == torch.float32
 
 
 @pytest.mark.parametrize(
@@ -290,10 +294,10 @@ def test_loaded_agent_goes_on_as_if_never_saved(
 def test_loaded_agent_goes_on_within_a_task(make_agent: Callable[..., EPG], make_vec: MakeVec, tmp_path: Path) -> None:
     learn_tasks(make_agent(), range(1)).save(tmp_path / "agent")
     loaded = EPG.load(tmp_path / "agent", make_vec(8), device="cpu")
-    before = loaded.policy.peft_parameters[0].detach().clone()
+    before = loaded.policy.network.peft_parameters[0].detach().clone()
     learn_tasks(loaded, range(1), 8)
-    assert loaded.policy.tasks_begun == 1
-    assert not torch.equal(loaded.policy.peft_parameters[0], before)
+    assert loaded.policy.network.tasks_begun == 1
+    assert not torch.equal(loaded.policy.network.peft_parameters[0], before)
 
 
 def test_checkpoint_holds_no_code_and_loads_with_peft(
@@ -318,7 +322,7 @@ def test_checkpoint_holds_no_code_and_loads_with_peft(
     elsewhere = PeftModel.from_pretrained(backbone, str(tmp_path / "open" / "adapter")).eval()
     images = torch.from_numpy(make_vec(4).reset()[0])
     with torch.no_grad():
-        torch.testing.assert_close(elsewhere(agent.policy.normalize(images)), agent.policy.features(images))
+        torch.testing.assert_close(elsewhere(agent.policy.network.preprocessing(images)), agent.policy.features(images))
 
 
 def test_checkpoint_callback_of_sb3(make_agent: Callable[..., EPG], tmp_path: Path) -> None:
@@ -403,8 +407,8 @@ def test_rewards_outside_the_task_do_not_count(make_vec: MakeVec) -> None:
         )
         for rewards in (matrix, matrix * inside)
     ]
-    assert torch.equal(agents[0].policy.head.weight, agents[1].policy.head.weight)
-    assert agents[0].policy.head.weight.abs().max() > 1e-3
+    assert torch.equal(agents[0].policy.network.head.weight, agents[1].policy.network.head.weight)
+    assert agents[0].policy.network.head.weight.abs().max() > 1e-3
 
 
 def test_loaded_agent_takes_an_env_later(make_agent: Callable[..., EPG], make_vec: MakeVec, tmp_path: Path) -> None:
@@ -422,7 +426,7 @@ def test_several_tasks_at_once_are_one(make_agent: Callable[..., EPG], make_vec:
     agent = make_agent(env=make_vec(8, task=[0, 1]))
     for _ in range(4):
         agent.learn(8, reset_num_timesteps=False)
-    assert agent.policy.tasks_begun == 1
+    assert agent.policy.network.tasks_begun == 1
 
 
 def test_optimizer_is_saved_by_name(make_agent: Callable[..., EPG], tmp_path: Path) -> None:

@@ -122,12 +122,12 @@ def test_domain_of_the_same_classes_is_a_new_task(glyphs: ImageDataset) -> None:
     env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=8, dataset=stream)
     agent = EPG("ViTPolicy", env, batch_size=8, seed=0, device="cpu").learn(16)
     vec_env = agent.get_env()
-    assert vec_env is not None and agent.policy.tasks_begun == 1
+    assert vec_env is not None and agent.policy.network.tasks_begun == 1
     agent.learn(16)
-    assert agent.policy.tasks_begun == 1
+    assert agent.policy.network.tasks_begun == 1
     vec_env.set_options({"task": 1})
     agent.learn(16)
-    assert agent.policy.tasks_begun == 2 and len(agent.policy.head.actions) == 6
+    assert agent.policy.network.tasks_begun == 2 and len(agent.policy.network.head.actions) == 6
 
 
 def test_new_classes_within_a_learn_call_are_refused(glyphs: ImageDataset) -> None:

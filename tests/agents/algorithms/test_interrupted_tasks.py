@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from agents import EPG
-from agents.methods import NO_OBJECTIVE, Task
+from agents.methods import NO_OBJECTIVE, TaskInfo
 from tests.agents.methods.conftest import module_of
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
@@ -65,7 +65,7 @@ def test_a_look_through_that_fails_and_is_tried_again(
         learn(disturbed, task)
     expected = tensors_of(undisturbed)
     found = tensors_of(disturbed)
-    assert set(found) == set(expected) and disturbed.policy.tasks_begun == 3
+    assert set(found) == set(expected) and disturbed.policy.network.tasks_begun == 3
     for name, tensor in expected.items():
         assert torch.equal(found[name], tensor), name
     disturbed.save(tmp_path / "agent")
@@ -114,20 +114,20 @@ def test_a_beginning_that_fails_anywhere_leaves_the_policy_as_it_was(method: str
     with pytest.raises(KeyboardInterrupt):
         learn(agent, 2)
     del policy.renew_optimizer
-    assert policy.tasks_begun == 2 and policy.optimizer is optimizer and len(list(policy.modules())) == modules
+    assert policy.network.tasks_begun == 2 and policy.optimizer is optimizer and len(list(policy.modules())) == modules
     assert {id(tensor) for tensor in policy.trainable_parameters} == learned
     after = tensors_of(agent)
     assert set(after) == set(before) and all(torch.equal(after[name], before[name]) for name in before)
     learn(agent, 2)
-    assert policy.tasks_begun == 3
+    assert policy.network.tasks_begun == 3
 
 
 def test_a_task_begun_without_an_environment(make_vec: MakeVec) -> None:
     """The policy alone, too."""
     policy = agent_of("inflora", make_vec(4)).policy
     with pytest.raises(ValueError, match="begun without an environment"):
-        policy.begin_task([0, 1], False, Task(0, [0, 1]))
-    assert policy.tasks_begun == 0 and len(policy.head.weight) == 0
+        policy.begin_task([0, 1], False, TaskInfo(0, [0, 1]))
+    assert policy.network.tasks_begun == 0 and len(policy.network.head.weight) == 0
 
 
 def test_an_objective_that_fails_to_begin(make_vec: MakeVec) -> None:
@@ -147,4 +147,4 @@ def test_an_objective_that_fails_to_begin(make_vec: MakeVec) -> None:
     agent = EPG("ViTPolicy", make_vec(4), Once(), batch_size=4, device="cpu")
     with pytest.raises(OSError, match="no seed yet"):
         agent.learn(4)
-    assert agent.learn(4).policy.tasks_begun == 1
+    assert agent.learn(4).policy.network.tasks_begun == 1

@@ -34,7 +34,7 @@ def test_epg_abstains_where_it_is_unsure() -> None:
     labels, actions = greedy(agent, gym.make_vec("cls_env/ClassIncremental-v0", 120, dataset=stream, split="test"))
     answered = actions < 6
     assert 0.3 < answered.mean() < 1.0
-    agent.policy.head.bias.data[6] = -torch.inf  # what it would have said of the others
+    agent.policy.network.head.bias.data[6] = -torch.inf  # what it would have said of the others
     forced = greedy(agent, gym.make_vec("cls_env/ClassIncremental-v0", 120, dataset=stream, split="test"))[1]
     right = forced == labels
     assert right[answered].mean() > right[~answered].mean() + 0.1

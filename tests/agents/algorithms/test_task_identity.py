@@ -39,14 +39,14 @@ def test_other_images_of_the_same_classes_are_a_new_task(make_vec: MakeVec, inve
     counted = agent.policy.method.sums.clone()
     agent.set_env(make_vec(8, dataset=inverted))
     agent.learn(8)
-    assert agent.policy.tasks_begun == 2 and agent.policy.method.counts.tolist() == [24, 24, 0, 0, 0, 0]
+    assert agent.policy.network.tasks_begun == 2 and agent.policy.method.counts.tolist() == [24, 24, 0, 0, 0, 0]
     assert not torch.equal(agent.policy.method.sums, counted)
 
 
 def test_other_labels_of_the_same_images_are_a_new_task(make_vec: MakeVec, glyphs: ImageDataset) -> None:
     agent = EPG("ViTPolicy", make_vec(8), "ce", **ALIKE).learn(8)
     agent.set_env(make_vec(8, dataset=TaskStream(glyphs, 3, seed=1, label_noise=0.5)))
-    assert agent.learn(8).policy.tasks_begun == 2
+    assert agent.learn(8).policy.network.tasks_begun == 2
 
 
 def test_cached_features_are_those_of_the_images_on_display(make_vec: MakeVec, inverted: TaskStream) -> None:
@@ -56,7 +56,7 @@ def test_cached_features_are_those_of_the_images_on_display(make_vec: MakeVec, i
         agent.get_env().seed(1)
         return agent.learn(48)
 
-    heads = [train(cache_features=cached).policy.head.weight for cached in (False, True)]
+    heads = [train(cache_features=cached).policy.network.head.weight for cached in (False, True)]
     torch.testing.assert_close(*heads, rtol=1e-4, atol=1e-6)
 
 
@@ -84,7 +84,7 @@ def test_the_same_stream_goes_on(method: str, make_vec: MakeVec, tmp_path: Path)
         agent.learn(8)
     agent.save(tmp_path / "agent")
     loaded = EPG.load(tmp_path / "agent", make_vec(8), device="cpu").learn(8)
-    assert loaded.policy.tasks_begun == 1
+    assert loaded.policy.network.tasks_begun == 1
     if method == "ncm":
         assert loaded.policy.method.counts.tolist() == [12, 12, 0, 0, 0, 0]
 
@@ -96,9 +96,9 @@ def test_a_checkpoint_of_before_compares_what_is_there(make_vec: MakeVec, invert
     saved["current_task"] = {entry: saved["current_task"][entry] for entry in ("classes", "tasks")}
     older = rewritten(tmp_path / "agent.zip", tmp_path / "old.zip", {"model.json": json.dumps(saved).encode()})
     loaded = EPG.load(older, make_vec(8), device="cpu").learn(8)
-    assert loaded.policy.tasks_begun == 1
+    assert loaded.policy.network.tasks_begun == 1
     loaded.set_env(make_vec(8, dataset=inverted))
-    assert loaded.learn(8).policy.tasks_begun == 2  # the call before has noted the data
+    assert loaded.learn(8).policy.network.tasks_begun == 2  # the call before has noted the data
 
 
 def test_a_domain_that_follows_within_a_call_is_refused(glyphs: ImageDataset) -> None:

@@ -277,7 +277,7 @@ def test_a_save_that_fails_leaves_the_file_before(saved: dict[str, Path], tmp_pa
     agent = EPG.load(saved["adapter"], device="cpu")
     agent.save(tmp_path / "agent")
     before = (tmp_path / "agent.zip").read_bytes()
-    agent.policy.head.register_buffer("odd", torch.zeros(2).to_sparse())
+    agent.policy.network.head.register_buffer("odd", torch.zeros(2).to_sparse())
     with pytest.raises(Exception):  # noqa: B017  # safetensors' own
         agent.save(tmp_path / "agent")
     assert (tmp_path / "agent.zip").read_bytes() == before and [file.name for file in tmp_path.iterdir()] == [

@@ -21,8 +21,8 @@ def test_back_to_a_snapshot(make_vec: MakeVec) -> None:
     before = copy.deepcopy(agent.get_parameters())
     agent.learn(16).set_parameters(before)
     assert all(torch.equal(tensor, before["policy"][name]) for name, tensor in agent.policy.state_dict().items())
-    agent.set_parameters({"policy": {"head.bias": torch.ones(2)}}, exact_match=False)
-    assert agent.policy.head.bias.tolist() == [1, 1]
+    agent.set_parameters({"policy": {"network.head.bias": torch.ones(2)}}, exact_match=False)
+    assert agent.policy.network.head.bias.tolist() == [1, 1]
 
 
 def test_the_regressions_of_a_linear_bandit_come_along(make_vec: MakeVec) -> None:
@@ -35,7 +35,7 @@ def test_the_regressions_of_a_linear_bandit_come_along(make_vec: MakeVec) -> Non
         agent.get_env().seed(5)
         agent.learn(16)
     assert torch.equal(agents[0].regressions.moment, agents[1].regressions.moment)
-    assert torch.equal(agents[0].policy.head.weight, agents[1].policy.head.weight)
+    assert torch.equal(agents[0].policy.network.head.weight, agents[1].policy.network.head.weight)
 
 
 def test_what_does_not_fit_is_one_line_and_changes_nothing(make_vec: MakeVec) -> None:
@@ -50,8 +50,11 @@ def test_what_does_not_fit_is_one_line_and_changes_nothing(make_vec: MakeVec) ->
             other.get_parameters(),
             r"that learned the classes \[2, 3\], where this one learned \[0, 1\]; .* load\(path\)",
         ),
-        ({"policy": state | {"head.weight": torch.ones(3, 128)}}, r"of another shape: head.weight .*; .* load\(path\)"),
-        ({"policy": {}}, "missing: head.weight"),
+        (
+            {"policy": state | {"network.head.weight": torch.ones(3, 128)}},
+            r"of another shape: network.head.weight .*; .* load\(path\)",
+        ),
+        ({"policy": {}}, "missing: network.head.weight"),
         ({"policy": 3}, "'policy' holds tensors by name"),
         ({}, "takes 'policy', as get_parameters gives them, not nothing"),
         ({"critic": {}}, "not 'critic'"),

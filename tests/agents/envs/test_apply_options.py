@@ -196,7 +196,7 @@ def test_agents_of_ours_reset_by_themselves(kind: str, make_vec: MakeVec, stream
             callback = [ApplyOptions(), tasks] if task == 2 else tasks  # which changes nothing here
             agent.learn(8, callback=callback, reset_num_timesteps=task == 0)
             assert set(tasks.seen) == {task}
-            assert agent.policy.head.actions.tolist() == list(range(2 * task + 2))
+            assert agent.policy.network.head.actions.tolist() == list(range(2 * task + 2))
     finally:
         env.close()
 

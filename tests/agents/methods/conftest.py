@@ -20,10 +20,8 @@ SMALL = {"ranpac": "ranpac:projections=200"}
 
 
 def module_of(method: str) -> str:
-    """A PEFT module that a method goes with."""
-    definition = METHODS[parse_specification(method)[0]]
-    own = "none" if definition.requires_no_peft else definition.default_peft
-    return "lora" if own.startswith("any") else own
+    """A PEFT module that a method accepts."""
+    return METHODS[parse_specification(method)[0]].peft_or_default("lora")
 
 
 @pytest.fixture
@@ -56,4 +54,10 @@ def batch_of(images: torch.Tensor, policy: ViTPolicy | None = None, labels: list
     rewards = torch.zeros(len(images), 6)
     for row, label in enumerate(labels or ()):
         rewards[row, label] = 1
-    return Batch(images, rewards, torch.ones(len(images), 6), None, policy.see if policy else lambda images: images)
+    return Batch(
+        images,
+        rewards,
+        torch.ones(len(images), 6),
+        None,
+        policy.network.preprocessing if policy else lambda images: images,
+    )

@@ -10,15 +10,14 @@ import pytest
 import torch
 
 from agents import EPG
-from agents.evaluation import evaluate_tasks as run_tests
+from agents.evaluation import evaluate_tasks
 from agents.methods import METHODS, Method, check_method, make_method, register_method
 from tests.agents.methods.conftest import learn
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
 MakeAgent = Callable[..., EPG]
 BY_GRADIENT = [name for name, method in METHODS.items() if method.learns_by_gradient]
-ANY_MODULE = [name for name in BY_GRADIENT if METHODS[name].default_peft.startswith("any")]
-ANY_MODULE = [name for name in ANY_MODULE if not METHODS[name].requires_no_peft]
+ANY_MODULE = [name for name in BY_GRADIENT if METHODS[name].accepts_peft.any_name]
 TWO_PASSES = {"coda-prompt", "der++", "dualprompt", "l2p", "replay"}
 """Methods whose step passes the backbone more than once, and takes as much longer."""
 VARIANTS = [
@@ -73,7 +72,7 @@ def test_inference_is_instance_wise(method: str, make_agent: MakeAgent, make_vec
 @pytest.mark.parametrize("method", METHODS)
 def test_no_answer_is_a_class_not_met(method: str, make_agent: MakeAgent, make_vec: MakeVec) -> None:
     agent, images = learn(make_agent(method), range(2)), images_of(make_vec)
-    met = agent.policy.head.actions
+    met = agent.policy.network.head.actions
     answers = scores(agent, images)
     unmet = torch.ones(6, dtype=torch.bool).index_fill(0, met, False)
     assert len(met) == 4 and answers[:, unmet].isneginf().all() and answers[:, ~unmet].isfinite().all()
@@ -88,25 +87,27 @@ def test_no_answer_is_a_class_not_met(method: str, make_agent: MakeAgent, make_v
 )
 def test_it_learns(method: str, make_agent: MakeAgent, make_vec: MakeVec) -> None:
     agent = learn(make_agent(method), range(3), images=240)
-    accuracies = [test.accuracy for test in run_tests(agent.policy, make_vec(10, split="test"), range(3))]
+    accuracies = [test.accuracy for test in evaluate_tasks(agent.policy, make_vec(10, split="test"), range(3))]
     assert sum(accuracies) / 3 > 0.5  # chance is 1 / 6
 
 
 def test_the_lower_bound_learns_nothing(make_agent: MakeAgent, make_vec: MakeVec) -> None:
     agent = learn(make_agent("frozen"), range(3))
-    fresh = make_agent("frozen").policy.backbone.state_dict()
-    assert all(torch.equal(fresh[name], tensor) for name, tensor in agent.policy.backbone.state_dict().items())
-    assert agent.policy.head.bias.abs().max() == 0 and agent.policy.head.weight.abs().max() < 0.01
+    fresh = make_agent("frozen").policy.network.backbone.state_dict()
+    assert all(torch.equal(fresh[name], tensor) for name, tensor in agent.policy.network.backbone.state_dict().items())
+    assert agent.policy.network.head.bias.abs().max() == 0 and agent.policy.network.head.weight.abs().max() < 0.01
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_pretrained_weights_stay(method: str, make_agent: MakeAgent) -> None:
     agent = make_agent(method)
-    learning = {id(tensor) for tensor in agent.policy.peft_parameters}
+    learning = {id(tensor) for tensor in agent.policy.network.peft_parameters}
     before = {
-        name: tensor.clone() for name, tensor in agent.policy.backbone.named_parameters() if id(tensor) not in learning
+        name: tensor.clone()
+        for name, tensor in agent.policy.network.backbone.named_parameters()
+        if id(tensor) not in learning
     }
-    after = dict(learn(agent, range(3)).policy.backbone.named_parameters())
+    after = dict(learn(agent, range(3)).policy.network.backbone.named_parameters())
     assert before and all(torch.equal(after[name], tensor) for name, tensor in before.items())
 
 
@@ -114,7 +115,7 @@ def test_the_pretrained_weights_stay(method: str, make_agent: MakeAgent) -> None
 @pytest.mark.parametrize("method", BY_GRADIENT)
 def test_any_objective(method: str, objective: str, make_agent: MakeAgent) -> None:
     agent = learn(make_agent(method, objective=objective), range(2), images=16)
-    assert agent.policy.head.bias.abs().max() > 0
+    assert agent.policy.network.head.bias.abs().max() > 0
     assert all(tensor.isfinite().all() for tensor in agent.policy.parameters())
 
 
@@ -139,7 +140,7 @@ def test_a_second_call_on_the_same_task_goes_on(method: str, make_agent: MakeAge
     agent, images = learn(make_agent(method), range(1)), images_of(make_vec)
     before = scores(agent, images)
     learn(agent, range(1))
-    assert agent.policy.tasks_begun == 1
+    assert agent.policy.network.tasks_begun == 1
     if not agent.policy.method.learns_by_gradient:  # the images have been counted already
         assert torch.equal(scores(agent, images), before)
 
@@ -147,10 +148,25 @@ def test_a_second_call_on_the_same_task_goes_on(method: str, make_agent: MakeAge
 @pytest.mark.parametrize(
     ("method", "peft", "objective", "message"),
     [
-        ("lae", "none", "ce", "lae averages what learns in the backbone: it goes with a PEFT module, not with 'none'"),
-        ("inflora", "adapter", "ce", "inflora designs the matrices of plain LoRA, as in 'lora:r=10', and not of 'ada"),
+        (
+            "lae",
+            "none",
+            "ce",
+            "lae averages the trainable tensors of the backbone: it goes with any PEFT module but 'none', not",
+        ),
+        (
+            "inflora",
+            "adapter",
+            "ce",
+            "it goes with peft 'lora' with no further arguments than r, targets, not with 'adapter'",
+        ),
         ("inflora", "lora:scale=true", "ce", "inflora designs the matrices of plain LoRA"),
-        ("sd-lora", "lora", "ce", "sd-lora learns the magnitudes of LoRAs: it goes with 'lora:scale=true', not 'lora'"),
+        (
+            "sd-lora",
+            "lora",
+            "ce",
+            "sd-lora learns the magnitudes of LoRAs: it goes with peft 'lora:scale=true'",
+        ),
         ("l2p", "lora", "ce", "l2p learns prompts of its own: it goes with peft 'none', not with 'lora'"),
         ("ncm", "none", "aepg", "ncm learns without gradients: it goes with objective 'none', not 'aepg'"),
         ("lae", "lora", "none", "lae learns by gradients: name an objective, not 'none'"),
@@ -230,7 +246,7 @@ def test_a_task_that_is_refused_is_not_begun(
     for _ in range(2):
         with pytest.raises(ValueError, match=message):
             agent.learn(8)
-        assert agent.policy.tasks_begun == 0 and len(agent.policy.head.actions) == 0
+        assert agent.policy.network.tasks_begun == 0 and len(agent.policy.network.head.actions) == 0
     make_agent("sequential", env=Without(make_vec(8), key)).learn(8)
 
 
@@ -249,11 +265,11 @@ def test_batches_come_in_one_order_for_every_method(make_agent: MakeAgent) -> No
     seen = {}
     for method in ("sequential", "inflora"):
         agent = make_agent(method)
-        put = agent.policy.method.training_logits
+        logits = agent.policy.method.training_logits
 
-        def watch(policy: object, batch: object, put: object = put, method: str = method) -> torch.Tensor:
+        def watch(network: object, batch: object, logits: object = logits, method: str = method) -> torch.Tensor:
             seen.setdefault(method, []).append(batch.image_index.tolist())
-            return put(policy, batch)
+            return logits(network, batch)
 
         agent.policy.method.training_logits = watch
         learn(agent, range(2))

@@ -46,8 +46,8 @@ def test_the_fewest_directions_that_reach_the_threshold(threshold: float) -> Non
     memory = remember(empty_memory(24), moment, threshold, "activations")
     energies = torch.linalg.eigvalsh(moment).flip(0)
     shares = energies.cumsum(0) / energies.sum()
-    assert memory.taken == int((shares < threshold).sum()) + 1
-    assert captured(memory, moment) == pytest.approx(float(shares[memory.taken - 1]))
+    assert memory.rank == int((shares < threshold).sum()) + 1
+    assert captured(memory, moment) == pytest.approx(float(shares[memory.rank - 1]))
     assert orthonormal(memory.basis)
 
 
@@ -57,8 +57,8 @@ def test_public_codes_energy_takes_fewer() -> None:
     values = np.linalg.svd(moment.numpy())[1]
     shares = np.cumsum(values**2) / (values**2).sum()
     memory = remember(empty_memory(24), moment, 0.98, energy="moments")
-    assert memory.taken == max(int((shares < 0.98).sum()), 0) + 1
-    assert memory.taken < remember(empty_memory(24), moment, 0.98, "activations").taken
+    assert memory.rank == max(int((shares < 0.98).sum()), 0) + 1
+    assert memory.rank < remember(empty_memory(24), moment, 0.98, "activations").rank
 
 
 def test_both_regimes() -> None:
@@ -69,10 +69,10 @@ def test_both_regimes() -> None:
         memory = remember(memory, moment, 0.999, "activations")
         regimes.append(memory.complement)
         assert captured(memory, moment) >= 0.999 - 1e-9
-        assert orthonormal(memory.basis) and memory.taken >= before.taken
-        assert memory.complement == (memory.taken > 8) and memory.basis.shape[1] <= 8
+        assert orthonormal(memory.basis) and memory.rank >= before.rank
+        assert memory.complement == (memory.rank > 8) and memory.basis.shape[1] <= 8
         # What was taken before stays taken.
-        assert before.taken - torch.linalg.matrix_rank(_taken(memory) @ _taken(before), tol=1e-6) == 0
+        assert before.rank - torch.linalg.matrix_rank(_taken(memory) @ _taken(before), tol=1e-6) == 0
     assert regimes[0] is False and regimes[-1] is True
 
 
@@ -85,11 +85,11 @@ def _taken(memory: Memory) -> torch.Tensor:
 def test_a_task_that_brings_nothing_new_takes_nothing() -> None:
     moment = moment_of(300, 24, rank=5)
     memory = remember(empty_memory(24), moment, 1.0)
-    assert memory.taken == 5
-    assert remember(memory, moment, 1.0).taken == 5
+    assert memory.rank == 5
+    assert remember(memory, moment, 1.0).rank == 5
     full = remember(empty_memory(24), torch.eye(24, dtype=torch.float64), 1.0)
-    assert full.taken == 24 and full.complement and full.basis.shape == (24, 0)
-    assert remember(full, moment, 0.99).taken == 24
+    assert full.rank == 24 and full.complement and full.basis.shape == (24, 0)
+    assert remember(full, moment, 0.99).rank == 24
 
 
 def test_the_threshold_rises_over_the_tasks() -> None:
@@ -119,34 +119,38 @@ def test_each_subspace_is_orthogonal_to_the_stored_ones_and_b_and_the_new_head_a
     agent = make_agent("inflora:threshold=0.9")
     for task in range(3):
         memories = [agent.policy.method.memory(place // 2) for place in range(6)]  # keys and values share one
-        known = agent.policy.head.weight.detach().clone()
+        known = agent.policy.network.head.weight.detach().clone()
         frozen: dict[str, torch.Tensor] = {}
         agent.policy.method.training_logits = _first_call(agent, frozen)
         learn(agent, range(task, task + 1), images=80)
-        for memory, layer in zip(memories, lora_layers(agent.policy), strict=True):
+        for memory, layer in zip(memories, lora_layers(agent.policy.network), strict=True):
             rows = layer.lora_A[adapter_of(task)].weight.double()
             assert torch.dist(memory.project_out(rows.T), rows.T) < 1e-5
             assert (_taken(memory) @ rows.T).abs().max() < 1e-5
             assert layer.lora_B[adapter_of(task)].weight.abs().max() > 0
         moved = {
-            name for name, tensor in agent.policy.backbone.named_parameters() if not torch.equal(tensor, frozen[name])
+            name
+            for name, tensor in agent.policy.network.backbone.named_parameters()
+            if not torch.equal(tensor, frozen[name])
         }
         assert moved and all(f"lora_B.{adapter_of(task)}." in name for name in moved)
-        assert torch.equal(agent.policy.head.weight[: len(known)], known)
+        assert torch.equal(agent.policy.network.head.weight[: len(known)], known)
         learning = {id(tensor) for tensor in agent.policy.trainable_parameters}
-        head = {id(agent.policy.head.weight), id(agent.policy.head.bias)}
-        assert learning == head | {id(layer.lora_B[adapter_of(task)].weight) for layer in lora_layers(agent.policy)}
-    assert all(agent.policy.method.memory(place).taken > 0 for place in range(3))
+        head = {id(agent.policy.network.head.weight), id(agent.policy.network.head.bias)}
+        assert learning == head | {
+            id(layer.lora_B[adapter_of(task)].weight) for layer in lora_layers(agent.policy.network)
+        }
+    assert all(agent.policy.method.memory(place).rank > 0 for place in range(3))
 
 
 def _first_call(agent: EPG, frozen: dict[str, torch.Tensor]) -> Callable[..., torch.Tensor]:
     """Keeps all tensors of the backbone as they are when the task's first batch comes."""
     usual = type(agent.policy.method).training_logits
 
-    def training_logits(policy: object, batch: object) -> torch.Tensor:
+    def training_logits(network: object, batch: object) -> torch.Tensor:
         if not frozen:
-            frozen.update({name: tensor.clone() for name, tensor in agent.policy.backbone.named_parameters()})
-        return usual(agent.policy.method, policy, batch)
+            frozen.update({name: tensor.clone() for name, tensor in agent.policy.network.backbone.named_parameters()})
+        return usual(agent.policy.method, network, batch)
 
     return training_logits
 
@@ -155,7 +159,7 @@ def test_what_is_learned_changes_no_output_for_inputs_in_the_memory(make_agent: 
     """The point of it: with all of task 0 remembered, task 1 leaves keys and values of its images as they were."""
     agent = make_agent("inflora:threshold=1.0")
     learn(agent, range(1), images=80)
-    layer = lora_layers(agent.policy)[0]
+    layer = lora_layers(agent.policy.network)[0]
     inside = _taken(agent.policy.method.memory(0)).float()
     learn(agent, range(1, 2), images=80)
     change = layer.lora_B["task1"].weight @ layer.lora_A["task1"].weight
@@ -175,7 +179,9 @@ def test_its_adapters_load_elsewhere_with_peft_alone(method: str, make_agent: Ma
     features.base_model.set_adapter(["default", "task1", "task2"])
     images = torch.from_numpy(agent.get_env().reset().copy())
     with torch.no_grad():
-        torch.testing.assert_close(features.eval()(agent.policy.see(images)), agent.policy.features(images))
+        torch.testing.assert_close(
+            features.eval()(agent.policy.network.preprocessing(images)), agent.policy.features(images)
+        )
 
 
 def test_moments_by_hand(make_agent: MakeAgent) -> None:
@@ -183,10 +189,10 @@ def test_moments_by_hand(make_agent: MakeAgent) -> None:
     agent.policy.begin_task([0, 1], freeze_peft=False)
     images = torch.from_numpy(agent.get_env().reset()[:5].copy())
     seen: list[torch.Tensor] = []
-    layer = lora_layers(agent.policy)[3]
+    layer = lora_layers(agent.policy.network)[3]
     handle = layer.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     agent.policy.features(images)
     handle.remove()
     tokens = seen[0].reshape(-1, 128).double()
-    found = input_moments(agent.policy, [batch_of(images, agent.policy)])[1]
+    found = input_moments(agent.policy.network, [batch_of(images, agent.policy)])[1]
     torch.testing.assert_close(found, tokens.T @ tokens / len(tokens))

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from agents import EPG
-from agents.methods import make_method
-from agents.methods.base import Batch, Task
+from agents.methods import Batch, TaskInfo, make_method
+from agents.networks.network import Network
 from agents.policy import ViTPolicy
 from tests.agents.methods.conftest import batch_of, learn
 
@@ -18,31 +18,31 @@ BLACK = torch.zeros(96, 32, 32, 3, dtype=torch.uint8)
 
 
 def test_the_average_after_n_steps_by_closed_form(make_agent: MakeAgent) -> None:
-    """With the online module at rest: offline_n = d^n offline_0 + (1 - d^n) online, d = 0.9^(8 / 4)."""
+    """With a constant online module: offline_n = d^n offline_0 + (1 - d^n) online, d = 0.9^(8 / 4)."""
     policy = make_agent("lae:decay=0.9,reference_batch=4").policy
     policy.begin_task([0, 1], freeze_peft=False)
     policy.begin_task([2, 3], freeze_peft=False)
     begun = [tensor.clone() for tensor in policy.method.offline]
     with torch.no_grad():
-        for tensor in policy.peft_parameters:
+        for tensor in policy.network.peft_parameters:
             tensor.add_(torch.randn_like(tensor))
     for _ in range(5):
-        policy.method.after_step(policy, [batch_of(BLACK[:5]), batch_of(BLACK[:3])])
+        policy.method.after_step(policy.network, [batch_of(BLACK[:5]), batch_of(BLACK[:3])])
     rest = 0.9 ** (2 * 5)
-    for average, start, online in zip(policy.method.offline, begun, policy.peft_parameters, strict=True):
+    for average, start, online in zip(policy.method.offline, begun, policy.network.peft_parameters, strict=True):
         torch.testing.assert_close(average, rest * start + (1 - rest) * online)
 
 
 def test_it_follows_every_step_of_a_moving_module(make_agent: MakeAgent) -> None:
     """offline_n = d^n offline_0 + (1 - d) sum_k d^(n - k) online_k, over the steps of a real task."""
     agent = learn(make_agent("lae:decay=0.8,reference_batch=8"), range(1))
-    begun = agent.policy.peft_parameters[0].detach().double().clone()
+    begun = agent.policy.network.peft_parameters[0].detach().double().clone()
     seen: list[torch.Tensor] = []
     follow = agent.policy.method.after_step
 
-    def watch(policy: ViTPolicy, batches: list[Batch]) -> None:
-        follow(policy, batches)
-        seen.append(policy.peft_parameters[0].detach().double().clone())
+    def watch(network: Network, batches: list[Batch]) -> None:
+        follow(network, batches)
+        seen.append(network.peft_parameters[0].detach().double().clone())
 
     agent.policy.method.after_step = watch
     learn(agent, range(1, 2))
@@ -53,7 +53,7 @@ def test_it_follows_every_step_of_a_moving_module(make_agent: MakeAgent) -> None
 
 def test_it_begins_as_the_module_at_the_end_of_the_first_task(make_agent: MakeAgent) -> None:
     agent = learn(make_agent("lae:decay=0.5"), range(1))
-    learned = [tensor.detach().clone() for tensor in agent.policy.peft_parameters]
+    learned = [tensor.detach().clone() for tensor in agent.policy.network.peft_parameters]
     assert not any(torch.equal(*pair) for pair in zip(agent.policy.method.offline, learned, strict=True))
     agent.policy.begin_task([4, 5], freeze_peft=True)
     assert all(torch.equal(*pair) for pair in zip(agent.policy.method.offline, learned, strict=True))
@@ -66,9 +66,9 @@ def test_an_epoch_weighs_the_same_at_any_batch_size(batch: int, steps: int, make
     policy.begin_task([2, 3], freeze_peft=False)
     start = policy.method.offline[0].clone()
     with torch.no_grad():
-        policy.peft_parameters[0].add_(1)
+        policy.network.peft_parameters[0].add_(1)
     for _ in range(steps):
-        policy.method.after_step(policy, [batch_of(BLACK[:batch])])
+        policy.method.after_step(policy.network, [batch_of(BLACK[:batch])])
     torch.testing.assert_close(policy.method.offline[0] - start, torch.full_like(start, 1 - 0.99**8))
 
 
@@ -82,14 +82,14 @@ def test_the_ensemble_by_hand_on_three_images(make_agent: MakeAgent) -> None:
     agent = learn(make_agent("lae:decay=0.5"), range(2))
     policy = agent.policy
     images = torch.from_numpy(agent.get_env().reset()[:3].copy())
-    met = policy.head.actions
-    online = policy.head(policy.features(images))[:, met].softmax(dim=1).detach()
-    moved = [tensor.detach().clone() for tensor in policy.peft_parameters]
+    met = policy.network.head.actions
+    online = policy.network.head(policy.features(images))[:, met].softmax(dim=1).detach()
+    moved = [tensor.detach().clone() for tensor in policy.network.peft_parameters]
     with torch.no_grad():
-        for tensor, average in zip(policy.peft_parameters, policy.method.offline, strict=True):
+        for tensor, average in zip(policy.network.peft_parameters, policy.method.offline, strict=True):
             tensor.copy_(average)
-        offline = policy.head(policy.features(images))[:, met].softmax(dim=1)
-        for tensor, value in zip(policy.peft_parameters, moved, strict=True):
+        offline = policy.network.head(policy.features(images))[:, met].softmax(dim=1)
+        for tensor, value in zip(policy.network.peft_parameters, moved, strict=True):
             tensor.copy_(value)
         found = policy(images)[:, met]
     assert not torch.allclose(online, offline, atol=1e-3)
@@ -117,7 +117,7 @@ def test_it_keeps_as_many_parameters_as_laes_on_vit_base(peft: str, count: int) 
         peft=peft,
         method="lae",
     )
-    assert sum(tensor.numel() for tensor in policy.peft_parameters) == count
+    assert sum(tensor.numel() for tensor in policy.network.peft_parameters) == count
     assert policy.method.state_bytes == 4 * count
-    policy.begin_task([0, 1], freeze_peft=False, task=Task(0, [0, 1]))
+    policy.begin_task([0, 1], freeze_peft=False, task=TaskInfo(0, [0, 1]))
     assert sum(tensor.numel() for tensor in policy.trainable_parameters) == count + 2 * 769

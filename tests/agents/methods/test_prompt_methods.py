@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from agents import EPG
-from agents.methods.base import Task
+from agents.methods import TaskInfo
 from agents.methods.coda_prompt import PARTS, orthonormal_to, orthonormality_gap
 from agents.methods.common.prompts import features_with_prompt_tokens, similarity, with_prompts
 from agents.policy import ViTPolicy
@@ -19,7 +19,7 @@ MakeAgent = Callable[..., EPG]
 
 def begin(policy: ViTPolicy, index: int) -> None:
     classes = [2 * index, 2 * index + 1]
-    policy.begin_task(classes, freeze_peft=False, task=Task(index, classes, num_tasks=3, seed=50 + index))
+    policy.begin_task(classes, freeze_peft=False, task=TaskInfo(index, classes, num_tasks=3, seed=50 + index))
 
 
 def images_of(agent: EPG) -> torch.Tensor:
@@ -42,10 +42,12 @@ def test_l2p_looks_up_the_prompts_with_the_nearest_keys(head: str, make_agent: M
             method.keys[place] = 7 * (angle.cos() * queries[0] + angle.sin() * across)
     assert method.chosen(queries[:1]).tolist() == [[4, 1, 5]]
     tokens = method.prompts[[4, 1, 5]].reshape(1, 6, 128)
-    expected = policy.head(features_with_prompt_tokens(policy.backbone, policy.see(images[:1]), tokens, head))
+    expected = policy.network.head(
+        features_with_prompt_tokens(policy.network.backbone, policy.network.preprocessing(images[:1]), tokens, head)
+    )
     torch.testing.assert_close(policy(images[:1]), expected)
     batch = batch_of(images[:1], policy)
-    pull = method.additional_loss(policy, [batch], lambda logits, rewards: logits.sum())
+    pull = method.additional_loss(policy.network, [batch], lambda logits, rewards: logits.sum())
     cosines = torch.tensor([0.1, 0.3, 0.7]).cos().sum()
     torch.testing.assert_close(pull, -1.0 * cosines, atol=1e-5, rtol=1e-5)
 
@@ -68,13 +70,13 @@ def test_l2p_trains_chosen_prompts_by_image_or_by_vote(make_agent: MakeAgent) ->
         begin(policy, 0)
         with torch.no_grad():
             method.keys.copy_(torch.randn(6, 128, generator=torch.Generator().manual_seed(1)))
-            policy.head.weight.normal_()
+            policy.network.head.weight.normal_()
         images = images_of(agent)
         queries = policy.features(images)
         queries = torch.randn(8, 128, generator=torch.Generator().manual_seed(2))  # that disagree
         batch = batch_of(images, policy)
         batch._frozen_features = queries
-        method.training_logits(policy, batch)[:, :2].square().sum().backward()
+        method.training_logits(policy.network, batch)[:, :2].square().sum().backward()
         used = set(method.prompts.grad.abs().sum(dim=(1, 2)).nonzero().flatten().tolist())
         chosen = similarity(queries, method.keys).topk(2, dim=1).indices
         if batchwise == "true":
@@ -98,15 +100,15 @@ def test_dualprompt_puts_general_prompts_first_and_expert_prompts_after(make_age
         return hook
 
     for block in (1, 3, 4):
-        policy.backbone.blocks[block].attn.register_forward_pre_hook(watch(block))
-    method.training_logits(policy, batch_of(images, policy))
+        policy.network.backbone.blocks[block].attn.register_forward_pre_hook(watch(block))
+    method.training_logits(policy.network, batch_of(images, policy))
     assert seen == {1: [(8, 2, 128)] * 2, 3: [(8, 3, 128)] * 2, 4: [(8, 3, 128)] * 2}
-    assert [type(policy.backbone.blocks[block].attn).__name__ for block in (0, 2)] == ["Attention", "Attention"]
+    assert [type(policy.network.backbone.blocks[block].attn).__name__ for block in (0, 2)] == ["Attention", "Attention"]
     prompts = {1: (method.general_prompts[0, 0], method.general_prompts[0, 1])}
     prompts |= {block: (method.prompt[at, 0], method.prompt[at, 1]) for at, block in enumerate((3, 4))}
     one = {block: (keys[None], values[None]) for block, (keys, values) in prompts.items()}
-    with with_prompts(policy.backbone, one):
-        expected = policy.head(policy.backbone(policy.see(images[2:3])))
+    with with_prompts(policy.network.backbone, one):
+        expected = policy.network.head(policy.network.backbone(policy.network.preprocessing(images[2:3])))
     torch.testing.assert_close(policy(images[2:3]), expected)
 
 
@@ -123,7 +125,7 @@ def test_dualprompt_trains_its_task_and_asks_the_nearest_key(make_agent: MakeAge
     # In training it is the task's own, whatever an image would look up.
     images = images_of(agent)
     policy.zero_grad()
-    method.training_logits(policy, batch_of(images, policy))[:, policy.head.actions].sum().backward()
+    method.training_logits(policy.network, batch_of(images, policy))[:, policy.network.head.actions].sum().backward()
     assert method.prompt.grad.abs().sum() > 0 and method.key.grad is None
 
 
@@ -156,8 +158,8 @@ def test_coda_weighs_components_by_attended_cosine(make_agent: MakeAgent) -> Non
     by_hand = [torch.cosine_similarity(queries[image] * attention[block, m], keys[block, m], dim=0) for m in range(4)]
     torch.testing.assert_close(found[image, block], torch.stack(by_hand))
     prompts = {at: sum(found[image, at, m] * components[at, m] for m in range(4))[None] for at in range(3)}
-    with with_prompts(policy.backbone, {at: (prompt[:, :2], prompt[:, 2:]) for at, prompt in prompts.items()}):
-        expected = policy.head(policy.backbone(policy.see(images[image : image + 1])))
+    with with_prompts(policy.network.backbone, {at: (prompt[:, :2], prompt[:, 2:]) for at, prompt in prompts.items()}):
+        expected = policy.network.head(policy.network.backbone(policy.network.preprocessing(images[image : image + 1])))
     torch.testing.assert_close(policy(images)[image], expected[0], atol=1e-5, rtol=1e-5)
 
 

@@ -35,9 +35,9 @@ def test_the_buffer_fills_and_is_bounded(make_agent: MakeAgent) -> None:
     agent = make_agent("replay:size=20")
     learn(agent, range(1), images=16)
     method = agent.policy.method
-    assert method.filled == int(method.offered) == 16
+    assert method.num_stored == method.num_seen == 16
     learn(agent, range(3), images=80)
-    assert method.filled == 20 and int(method.offered) == 16 + 3 * 80
+    assert method.num_stored == 20 and method.num_seen == 16 + 3 * 80
     assert method.state_bytes == 20 * (32 * 32 * 3 + 6 * 4) + 8
     assert len(set(method.rewards.argmax(dim=1).tolist())) > 2  # of several tasks
 
@@ -48,17 +48,18 @@ def test_who_chooses_among_which_classes(local: str, make_agent: MakeAgent) -> N
     policy, method = agent.policy, agent.policy.method
     batch = batch_of(torch.zeros(2, 32, 32, 3, dtype=torch.uint8))
     batch.action_mask = torch.tensor([[0, 0, 1, 1, 0, 0]]).expand(2, 6)
-    met = torch.zeros(6).index_fill(0, policy.head.actions, 1)
+    met = torch.zeros(6).index_fill(0, policy.network.head.actions, 1)
     assert torch.equal(
-        method.loss_mask(policy, batch)[0].float(), torch.tensor([0, 0, 1, 1, 0, 0.0]) if local == "true" else met
+        method.loss_mask(policy.network, batch)[0].float(),
+        torch.tensor([0, 0, 1, 1, 0, 0.0]) if local == "true" else met,
     )
     chosen = torch.arange(4)
-    logits = policy.head(policy.features(method.images[chosen]))
-    found = method.loss_of(
-        policy, chosen, logits, lambda logits, rewards: cross_entropy_loss(logits, rewards, 0.0).mean()
+    logits = policy.network.head(policy.features(method.images[chosen]))
+    found = method.replay_loss(
+        policy.network, chosen, logits, lambda logits, rewards: cross_entropy_loss(logits, rewards, 0.0).mean()
     )
     expected = torch.nn.functional.cross_entropy(
-        logits[:, policy.head.actions], _places(policy.head.actions, method.rewards[chosen])
+        logits[:, policy.network.head.actions], _places(policy.network.head.actions, method.rewards[chosen])
     )
     torch.testing.assert_close(found, expected)
 
@@ -70,10 +71,12 @@ def test_rewards_are_those_of_all_classes_that_an_image_chooses_among(make_agent
     batch = batch_of(torch.zeros(1, 32, 32, 3, dtype=torch.uint8))
     batch.action_rewards = torch.tensor([[-1.0, 1.0, -1.0, -1.0, -1.0, -1.0]])
     batch.action_mask = torch.tensor([[1, 1, 0, 0, 0, 0]])
-    agent.policy.method.after_step(agent.policy, [batch])
+    agent.policy.method.after_step(agent.policy.network, [batch])
     seen = []
     logits = torch.zeros(1, 6)
-    agent.policy.method.loss_of(agent.policy, torch.tensor([0]), logits, lambda logits, rewards: seen.append(rewards))
+    agent.policy.method.replay_loss(
+        agent.policy.network, torch.tensor([0]), logits, lambda logits, rewards: seen.append(rewards)
+    )
     assert seen[0].tolist() == [[-1, 1, -1, -1, 0, 0]]
 
 
@@ -89,8 +92,8 @@ def test_derpp_by_hand(make_agent: MakeAgent) -> None:
     first_met = method.old_logits.isfinite().all(dim=0)
     assert int(first_met.sum()) == 2 and method.old_logits[:, ~first_met].isneginf().all()
     loss = lambda logits, rewards: cross_entropy_loss(logits, rewards, 0.0).mean()  # noqa: E731
-    found = method.additional_loss(policy, [batch_of(method.images, policy)], loss)
-    logits = policy.head(policy.features(method.images))
+    found = method.additional_loss(policy.network, [batch_of(method.images, policy)], loss)
+    logits = policy.network.head(policy.features(method.images))
     difference = (logits - method.old_logits)[:, first_met].square().mean()
     labels = loss(
         logits.masked_fill(logits.isneginf(), torch.finfo(torch.float32).min), method.rewards
@@ -104,7 +107,7 @@ def test_kept_logits_are_those_of_the_step(make_agent: MakeAgent) -> None:
     images = torch.from_numpy(agent.get_env().reset()[:3].copy())
     batch = batch_of(images, agent.policy, labels=[0, 1, 0])
     batch.logits = torch.arange(18.0).reshape(3, 6)
-    agent.policy.method.after_step(agent.policy, [batch])
+    agent.policy.method.after_step(agent.policy.network, [batch])
     assert torch.equal(agent.policy.method.old_logits[:3], batch.logits)
     assert torch.equal(agent.policy.method.images[:3], images) and agent.policy.method.rewards[1, 1] == 1
 

@@ -79,7 +79,7 @@ def test_ranpac_of_three_tasks_is_one_ridge_regression(make_agent: MakeAgent, st
     inputs = method.random_features(torch.from_numpy(tests)).double().numpy()
     by_penalty = [Ridge(alpha=p, fit_intercept=False).fit(h, targets).predict(inputs) for p in PENALTIES]
     with torch.no_grad():
-        found = agent.policy.method.scores(agent.policy, torch.zeros(1, 3, 32, 32)).shape
+        found = agent.policy.method.scores(agent.policy.network, torch.zeros(1, 3, 32, 32)).shape
     assert found == (1, 6)
     ours = inputs @ method.solution.double().numpy()
     assert min(np.abs(ours - other).max() for other in by_penalty) < 1e-3

@@ -67,5 +67,5 @@ def test_a_wrapper_that_changes_the_images(make_vec: MakeVec) -> None:
             device="cpu",
         )
         env.seed(0)
-        heads.append(agent.learn(96).policy.head.weight.detach())
+        heads.append(agent.learn(96).policy.network.head.weight.detach())
     torch.testing.assert_close(heads[0], heads[1], rtol=1e-4, atol=1e-6)

@@ -52,8 +52,10 @@ def test_policies_and_features_see_what_their_checkpoint_did(
     changes: dict[str, object], seen: tuple[float, str]
 ) -> None:
     entries = SMALL | changes
-    for made in (ViTPolicy(SPACE, spaces.Discrete(2), lambda _: 1e-3, **entries), ViTFeatures(SPACE, **entries)):
-        assert (made.central_view.crop_fraction, made.central_view.interpolation) == seen
+    policy = ViTPolicy(SPACE, spaces.Discrete(2), lambda _: 1e-3, **entries)
+    for made in (policy.network, ViTFeatures(SPACE, **entries)):
+        view = made.preprocessing.view
+        assert (view.crop_fraction, view.interpolation) == seen
 
 
 def test_other_interpolations_are_refused() -> None:

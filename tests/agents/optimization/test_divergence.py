@@ -14,8 +14,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from agents import EPG, DivergedError, GymnasiumVecEnv, LinearBandit, Reinforce, ValueBandit
 from agents.algorithms.one_step import OneStepAlgorithm
-from agents.evaluation import evaluate_batch
-from agents.evaluation import evaluate_tasks as run_tests
+from agents.evaluation import evaluate_batch, evaluate_tasks
 from agents.methods import METHODS
 from agents.optimization.divergence import is_sensible, largest_size
 from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
@@ -81,7 +80,7 @@ def test_parameters_that_are_no_numbers_at_the_end(make_vec: MakeVec) -> None:
 
         def _on_rollout_end(self) -> None:
             with torch.no_grad():
-                self.model.policy.head.bias[0] = torch.nan
+                self.model.policy.network.head.bias[0] = torch.nan
 
     with pytest.raises(DivergedError, match="the parameters hold NaN or infinity"):
         EPG("ViTPolicy", make_vec(8), "ce", learning_rate=0.0, **ALIKE).learn(8, callback=Spoil())
@@ -90,7 +89,7 @@ def test_parameters_that_are_no_numbers_at_the_end(make_vec: MakeVec) -> None:
 def test_finite_outputs_beyond_the_limit(make_vec: MakeVec) -> None:
     agent = EPG("ViTPolicy", make_vec(8), "ce", **ALIKE).learn(8)
     with torch.no_grad():
-        agent.policy.head.bias[0] = 2e4
+        agent.policy.network.head.bias[0] = 2e4
     with pytest.raises(
         DivergedError, match=r"step 1 of task 0 .*: the outputs of the network reach 2e\+04, where 10000"
     ):
@@ -102,7 +101,7 @@ def test_large_rewards_make_large_values(make_vec: MakeVec) -> None:
     env = make_vec(8, reward_matrix=1e6 * np.eye(6))
     agent = ValueBandit("ViTPolicy", env, **ALIKE).learn(8)
     with torch.no_grad():
-        agent.policy.head.bias += 5e5
+        agent.policy.network.head.bias += 5e5
     agent._largest_reward = None
     agent.learn(16)
     LinearBandit("ViTPolicy", make_vec(8), ridge=1e-12, **ALIKE).learn(16)
@@ -157,7 +156,7 @@ def test_learning_is_what_it_was(make_vec: MakeVec) -> None:
     """No look at the logits costs a forward pass while parameters are of usual sizes."""
     seen: list[int] = []
     agent = EPG("ViTPolicy", make_vec(8), "ce", **ALIKE)
-    agent.policy.backbone.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
+    agent.policy.network.backbone.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
     agent.learn(40)
     assert seen == [8] * 5
 
@@ -166,9 +165,9 @@ def test_tests_of_a_policy_that_gives_no_numbers(make_vec: MakeVec) -> None:
     agent = EPG("ViTPolicy", make_vec(8), "ce", **ALIKE).learn(8)
     env = make_vec(10, split="test")
     with torch.no_grad():
-        agent.policy.head.bias[1] = torch.nan
+        agent.policy.network.head.bias[1] = torch.nan
     with pytest.raises(DivergedError, match="scores seen classes with NaN: its training diverged"):
-        run_tests(agent.policy, env, [0])
+        evaluate_tasks(agent.policy, env, [0])
     logits = torch.tensor([[0.0, torch.nan]])
     answers = evaluate_batch(logits, torch.tensor([0]), torch.ones(1, 2), torch.tensor([0]), False)  # class 1 is unseen
     assert answers["predictions"].item() == 0

@@ -72,14 +72,17 @@ def test_old_classes_keep_their_rows(
     kwargs |= {"optimizer_class": kind, "optimizer_kwargs": arguments}
     agent = EPG("ViTPolicy", make_vec(8), objective="ce", batch_size=8, policy_kwargs=kwargs, seed=0, device="cpu")
     agent.learn(16)
-    head, frozen_adapters = agent.policy.head, {}
+    head, frozen_adapters = agent.policy.network.head, {}
     weight, bias = head.weight.detach().clone(), head.bias.detach().clone()
     agent.get_env().set_options({"task": 1})
 
     def begin(_: dict[str, Any], __: dict[str, Any]) -> bool:
         if not frozen_adapters:
             frozen_adapters.update(
-                {id(tensor): tensor.detach().clone() for tensor in agent.policy.method.frozen_adapters(agent.policy)}
+                {
+                    id(tensor): tensor.detach().clone()
+                    for tensor in agent.policy.method.frozen_adapters(agent.policy.network)
+                }
             )
         return True
 
@@ -87,7 +90,8 @@ def test_old_classes_keep_their_rows(
     assert torch.equal(head.weight[:2], weight) and torch.equal(head.bias[:2], bias)
     assert not torch.equal(head.weight[2:], torch.zeros_like(head.weight[2:]))
     assert all(
-        torch.equal(tensor, frozen_adapters[id(tensor)]) for tensor in agent.policy.method.frozen_adapters(agent.policy)
+        torch.equal(tensor, frozen_adapters[id(tensor)])
+        for tensor in agent.policy.method.frozen_adapters(agent.policy.network)
     )
     assert bool(frozen_adapters) == (method == "sd-lora")
 
@@ -99,10 +103,10 @@ def test_a_copied_agent_goes_on_alike(make_vec: Callable[..., gym.vector.VectorE
     agent.learn(16)
     agent.get_env().set_options({"task": 1})
     agent.learn(8, reset_num_timesteps=False)
-    before = agent.policy.head.weight[:2].detach().clone()
+    before = agent.policy.network.head.weight[:2].detach().clone()
     agent.policy.optimizer = copy.deepcopy(agent.policy.optimizer)
     agent.learn(8, reset_num_timesteps=False)
-    assert torch.equal(agent.policy.head.weight[:2], before)
+    assert torch.equal(agent.policy.network.head.weight[:2], before)
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "dqn"])

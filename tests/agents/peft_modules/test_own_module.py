@@ -78,10 +78,10 @@ def test_it_learns_is_saved_and_loaded(make_vec: MakeVec, tmp_path: Path) -> Non
         device="cpu",
         policy_kwargs={"peft": "adaptformer:bottleneck=3,scale=1", "blocks": (0, 2)},
     )
-    before = [tensor.clone() for tensor in agent.policy.peft_parameters]
+    before = [tensor.clone() for tensor in agent.policy.network.peft_parameters]
     agent.learn(32)
     assert len(before) == 8
-    assert not any(torch.equal(old, new) for old, new in zip(before, agent.policy.peft_parameters, strict=True))
+    assert not any(torch.equal(old, new) for old, new in zip(before, agent.policy.network.peft_parameters, strict=True))
     agent.save(tmp_path / "agent")
     loaded = EPG.load(tmp_path / "agent", device="cpu")
     images = torch.from_numpy(make_vec(8, split="test").reset(seed=1)[0])

@@ -16,7 +16,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents import EPG, DivergedError, GymnasiumVecEnv, ImageReplayBuffer
-from agents.evaluation import evaluate_tasks as run_tests
+from agents.evaluation import evaluate_tasks
 from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
 from agents.sb3.task_by_task import MaskedDiscrete, TaskByTask
 
@@ -67,7 +67,7 @@ def test_it_learns_a_stream(name: str, make_vec: MakeVec) -> None:
     model = ALGORITHMS[name](GymnasiumVecEnv(make_vec(8, feedback="bandit")))
     for task in range(3):
         learn(model, task, 320)
-    accuracies = [test.accuracy for test in run_tests(model.policy, make_vec(10, split="test"), range(3))]
+    accuracies = [test.accuracy for test in evaluate_tasks(model.policy, make_vec(10, split="test"), range(3))]
     assert np.mean(accuracies) > 0.5  # chance is a sixth
 
 
@@ -97,7 +97,7 @@ def test_a_task_is_its_own_world(name: str, make_vec: MakeVec, tmp_path: Path) -
     model.save(tmp_path / "model")
     loaded = type(model).load(tmp_path / "model", device="cpu")
     assert loaded.policy.seen_classes.tolist() == [0, 1, 2, 3]
-    tests = [run_tests(each.policy, make_vec(10, split="test"), [0, 1]) for each in (model, loaded)]
+    tests = [evaluate_tasks(each.policy, make_vec(10, split="test"), [0, 1]) for each in (model, loaded)]
     for ours, theirs in zip(*tests, strict=True):
         assert np.array_equal(ours.predictions, theirs.predictions)
 

@@ -72,10 +72,10 @@ def test_a_stored_photograph_needs_no_resizing_at_test_and_a_character_loses_no_
         photographs = replace(config, crop_fraction=fraction)
         agent = make_agent(photographs, stream := make_stream(photographs))
         images = torch.from_numpy(stream.dataset.test_images[:3].copy()).permute(0, 3, 1, 2)
-        assert torch.equal(agent.policy.central_view(images), images[:, :, seen, seen] / 255)
+        assert torch.equal(agent.policy.network.preprocessing.view(images), images[:, :, seen, seen] / 255)
     characters = replace(RunConfig(), input_size=48, model="vit_micro_patch8_32", device="cpu")
     agent = make_agent(characters, make_stream(characters))
-    assert agent.policy.central_view.crop_fraction == 1.0
+    assert agent.policy.network.preprocessing.view.crop_fraction == 1.0
 
 
 def test_images_are_resized_as_the_checkpoint_was_tested(config: RunConfig) -> None:
@@ -104,7 +104,7 @@ def test_settings_reach_the_agent(config: RunConfig) -> None:
     )
     agent = make_agent(config, make_stream(config))
     assert agent.crop_scale == (0.3, 0.9) and not agent.cache_features
-    assert agent.policy.config.normalization == "none" and agent.policy.central_view.size == (32, 32)
+    assert agent.policy.config.normalization == "none" and agent.policy.network.preprocessing.view.size == (32, 32)
     agent.learn(4)
     (group,) = agent.policy.optimizer.param_groups
     assert (group["momentum"], group["weight_decay"]) == (0.8, 0.01)

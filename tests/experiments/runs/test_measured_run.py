@@ -146,16 +146,16 @@ def test_distances_by_hand(config: RunConfig, peft: str, merges: bool) -> None:
     assert parameter_distance(policy, initial) == 0
     assert not weight_distance(policy, initial)
     with torch.no_grad():
-        for tensor in policy.peft_parameters:
+        for tensor in policy.network.peft_parameters:
             tensor.add_(0.5)
-    count = sum(tensor.numel() for tensor in policy.peft_parameters)
+    count = sum(tensor.numel() for tensor in policy.network.peft_parameters)
     assert parameter_distance(policy, initial) == pytest.approx(0.5 * count**0.5, rel=1e-5)
     found = weight_distance(policy, initial)
     assert (found is not None) == merges
     if peft == "full":
         assert found == pytest.approx(0.5 * count**0.5, rel=1e-5)
     if peft == "lora":
-        adapted = [module for module in policy.backbone.modules() if hasattr(module, "get_delta_weight")]
+        adapted = [module for module in policy.network.backbone.modules() if hasattr(module, "get_delta_weight")]
         squares = sum(module.get_delta_weight("default").square().sum().item() for module in adapted)
         assert found == pytest.approx(squares**0.5, rel=1e-4)
 
@@ -164,11 +164,11 @@ def test_measuring_the_distance_leaves_the_policy_as_it_was(config: RunConfig) -
     agent = make_agent(replace(config, blocks=(0,)), make_stream(config))
     initial = initial_values(agent.policy)
     with torch.no_grad():
-        for tensor in agent.policy.peft_parameters:
+        for tensor in agent.policy.network.peft_parameters:
             tensor.add_(0.5)
-    before = {name: tensor.clone() for name, tensor in agent.policy.backbone.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in agent.policy.network.backbone.state_dict().items()}
     assert weight_distance(agent.policy, initial) == weight_distance(agent.policy, initial)
-    after = agent.policy.backbone.state_dict()
+    after = agent.policy.network.backbone.state_dict()
     assert list(before) == list(after) and all(torch.equal(before[name], after[name]) for name in before)
 
 

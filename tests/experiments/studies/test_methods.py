@@ -116,7 +116,7 @@ def test_distance_of_a_lora_for_each_task_by_hand(config: RunConfig) -> None:
     assert parameter_distance(agent.policy, initial) is None  # other tensors learn now than at first
     changes = [
         sum(layer.get_delta_weight(name).double() for name in ("default", "task1"))
-        for layer in lora_layers(agent.policy)
+        for layer in lora_layers(agent.policy.network)
     ]
     expected = torch.stack([change.square().sum() for change in changes]).sum().sqrt().item()
     assert expected > 0

@@ -1,4 +1,4 @@
-"""Memory of a size that an argument asks for."""
+"""Allocation of memory whose size an argument sets."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import torch
 from torch import Tensor
 
 
-def room(argument: str, size: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Zeros.
+def allocate_zeros(argument: str, size: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Zeros of shape (size, *shape).
 
     Args:
-        argument: Which one asks for the size, for the message.
+        argument: Name of the argument that sets the size, for the message.
         size: The first dimension.
         *shape: The further ones.
         dtype: Of the numbers.
 
     Raises:
-        ValueError: There is not so much memory.
+        ValueError: There is too little memory.
     """
     try:
         return torch.zeros(size, *shape, dtype=dtype)

@@ -1,0 +1,102 @@
+"""What the learner gives to a method: batches of images, and information on the task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from agents.networks.feature_cache import FeatureCache
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""The objective at this moment of the task: logits and rewards of shape (B, A) to the mean loss, a scalar."""
+
+
+@dataclass(eq=False)
+class Batch:
+    """Images of the current task, with what the environment tells about them.
+
+    Attributes:
+        images: uint8, as observed, on the policy's device.
+        action_rewards: R(x, a) of every action, float32 of shape (B, A).
+        action_mask: Non-zero for the classes of the task, int8 of shape (B, A).
+        image_index: An index that identifies each image, int64 of shape (B,); None where there is none.
+        preprocess: From uint8 images to inputs of the backbone, in training with a random view.
+        cache: Features of the frozen backbone; None unless each image has one view.
+        logits: Result of `training_logits`, before masking and without gradient, shape (B, A); empty before.
+    """
+
+    images: Tensor
+    action_rewards: Tensor
+    action_mask: Tensor
+    image_index: NDArray[np.int64] | None
+    preprocess: Callable[[Tensor], Tensor]
+    cache: FeatureCache | None = None
+    logits: Tensor = field(default_factory=lambda: torch.empty(0))
+    _inputs: Tensor | None = None
+    _frozen_features: Tensor | None = None
+
+    @property
+    def inputs(self) -> Tensor:
+        """The preprocessed images, float32 [B, 3, h, w]; a random view is drawn at the first access and kept."""
+        if self._inputs is None:
+            self._inputs = self.preprocess(self.images)
+        return self._inputs
+
+    def frozen_features(self, backbone: nn.Module) -> Tensor:
+        """The features of a backbone that does not change, without gradient, shape (B, D).
+
+        They are computed once per batch and, with a cache, once per image.
+        """
+        if self._frozen_features is None:
+            if self.cache is not None and self.image_index is not None:
+                self._frozen_features = self.cache.features(
+                    self.image_index, self.images, lambda images: backbone(self.preprocess(images))
+                )
+            else:
+                with torch.no_grad():
+                    self._frozen_features = backbone(self.inputs)
+        return self._frozen_features
+
+    @property
+    def labels(self) -> Tensor:
+        """The task's action with the highest reward, int64 of shape (B,).
+
+        Raises:
+            ValueError: Several actions of an image have the highest reward, as happens with noisy rewards.
+        """
+        rewards = self.action_rewards.masked_fill(self.action_mask == 0, -torch.inf)
+        highest, labels = rewards.max(dim=1)
+        if ((rewards == highest[:, None]).sum(dim=1) > 1).any():
+            raise ValueError(
+                "this method learns from one label for each image, but several actions of an image have the highest "
+                "reward: use an environment without reward_noise, or a method that learns from rewards"
+            )
+        return labels
+
+
+def _no_images() -> Iterator[Batch]:
+    raise ValueError("this task was begun without an environment, so that its images can't be looked through")
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """What a method is told of a task.
+
+    Attributes:
+        index: Number of tasks begun before it.
+        classes: Its actions.
+        num_tasks: Number of tasks of the stream; None where the environment does not tell.
+        seed: For the method's random numbers.
+        images: Each call returns an iterator over the training images, each once and in its test view.
+    """
+
+    index: int
+    classes: Sequence[int]
+    num_tasks: int | None = None
+    seed: int = 0
+    images: Callable[[], Iterator[Batch]] = _no_images

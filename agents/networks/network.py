@@ -1,0 +1,125 @@
+"""The network of a policy: a backbone with a PEFT module, and a head that grows with the tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from agents.networks.adapted_backbone import adapt_backbone
+from agents.networks.config import PolicyConfig
+from agents.networks.head import GrowingHead
+
+
+class Network(nn.Module):
+    """Logits of all actions, by a linear head on the features of a ViT with a PEFT module.
+
+    Nothing in it is re-initialised after construction: the pretrained weights stay as they were loaded. A frozen
+    backbone is always in eval mode. With `peft="full"` there is no module: all of the backbone is trainable, and it
+    follows `train` and `eval`. Starts in eval mode.
+
+    Args:
+        config: The entries on model, weights, view, PEFT module, head and their seeds are used.
+        observation_space: uint8 images, channels last or first.
+        num_actions: Size of the action space.
+
+    Attributes:
+        preprocessing: From observed images to the inputs of the backbone.
+        backbone: The timm model with its PEFT module.
+        head: A row for each seen class.
+        peft_parameters: Trainable tensors of the backbone, including while they are frozen.
+        peft_frozen: Whether their gradients are stopped at the moment.
+        trains_whole_backbone: True for `peft="full"`.
+        backbone_hash: SHA-256 of the backbone's weights as they were loaded or drawn.
+        module_names: Names of the backbone's tensors that belong to the PEFT module: those that are or were trainable,
+            and its persistent buffers.
+        tasks_begun: Number of tasks begun.
+
+    Raises:
+        FileNotFoundError: The weights file does not exist.
+        ValueError: The space, the model, its weights or the PEFT module do not fit.
+    """
+
+    def __init__(self, config: PolicyConfig, observation_space: spaces.Space[Any], num_actions: int) -> None:
+        super().__init__()
+        adapted = adapt_backbone(config, observation_space)
+        self.config = config
+        self.observation_space = observation_space
+        self.preprocessing = adapted.preprocessing
+        self.head = GrowingHead(adapted.features_dim, num_actions, config.head_seed)
+        self.backbone = adapted.backbone
+        self.backbone_hash = adapted.weights_sha256
+        self.module_names = set(adapted.module_names)
+        self.peft_parameters = tuple(tensor for tensor in self.backbone.parameters() if tensor.requires_grad)
+        self.trains_whole_backbone = len(self.peft_parameters) == len(list(self.backbone.parameters()))
+        self.peft_frozen = False
+        self.tasks_begun = 0
+        self.train(False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        return self.head.weight.device
+
+    @property
+    def seen_classes(self) -> Tensor:
+        """The actions seen so far, int64, in the order in which they were first seen."""
+        return self.head.actions
+
+    @property
+    def backbone_frozen(self) -> bool:
+        """Whether no tensor of the backbone is trained at the moment."""
+        return self.peft_frozen or not self.peft_parameters
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits of all actions, shape (B, A), for inputs [B, 3, h, w]; minus infinity for unseen classes."""
+        return self.head(self.backbone(inputs))
+
+    def features(self, images: Tensor) -> Tensor:
+        """The backbone's features of uint8 images in their test view, shape (B, D)."""
+        return self.backbone(self.preprocessing(images))
+
+    def freeze_peft(self) -> None:
+        """Stop the gradients of the PEFT module: no backward pass goes through the backbone."""
+        self._require_peft_gradients(False)
+
+    def unfreeze_peft(self) -> None:
+        """Resume the gradients of the PEFT module; an optimizer must be given its tensors."""
+        self._require_peft_gradients(True)
+
+    def set_trainable(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Choose the trainable tensors of the backbone, in `Method.begin_task`; all others are frozen.
+
+        Args:
+            parameters: Tensors of the backbone; they become `peft_parameters`.
+        """
+        self.backbone.requires_grad_(False)
+        self.peft_parameters = tuple(parameters)
+        chosen = {id(parameter) for parameter in parameters}
+        self.module_names |= {name for name, tensor in self.backbone.named_parameters() if id(tensor) in chosen}
+        self._require_peft_gradients(not self.peft_frozen)
+
+    def _require_peft_gradients(self, wanted: bool) -> None:
+        self.peft_frozen = bool(self.peft_parameters) and not wanted
+        for parameter in self.peft_parameters:
+            parameter.requires_grad_(wanted)
+        self.train(self.training)
+
+    def module_tensors(self) -> list[Tensor]:
+        """The backbone's tensors that training may change: those of the PEFT module, or all of them."""
+        state = self.backbone.state_dict(keep_vars=True)
+        whole = self.trains_whole_backbone
+        return [tensor for name, tensor in state.items() if whole or name in self.module_names]
+
+    def train(self, mode: bool = True) -> Network:
+        """Set the mode of the head, and of a backbone that is trained as a whole.
+
+        Any other backbone, and a whole one while it is frozen, stays in eval mode, so that its statistics can't drift.
+        """
+        self.training = mode
+        self.head.train(mode)
+        self.backbone.train(mode and self.trains_whole_backbone and not self.peft_frozen)
+        return self
