@@ -1,4 +1,4 @@
-"""What `python -m experiments presets` says of a preset; its settings are read from its configuration."""
+"""The lines that `python -m experiments presets` prints for a preset."""
 
 from __future__ import annotations
 
