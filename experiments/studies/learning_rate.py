@@ -24,7 +24,7 @@ TITLES = (("chosen rate", "validation %"), ("true labels would choose", "with tr
 class RatesConfig(StudyConfig):
     """Objectives x rates x tuning seeds x label noise, and then objectives x seeds x label noise at the chosen rates.
 
-    Held-out labels are as noisy as training labels, as a user's are. The choice that true labels would make is shown next to it.
+    Held-out labels are as noisy as training labels, as a user's are. The tables also have the choice by true labels.
     """
 
     objectives: tuple[str, ...] = OBJECTIVES

@@ -120,7 +120,7 @@ def pareto_front(cost: NDArray[np.float64], gain: NDArray[np.float64]) -> NDArra
 
 
 def forgetting_by_task(runs: pd.DataFrame) -> Figure:
-    """Forgetting of each task, best accuracy less final accuracy, in points: a row for each contender, a column for each task.
+    """Forgetting of each task in points: a row for each contender, a column for each task.
 
     Args:
         runs: One row a run, with the folder that holds its accuracy matrix.
