@@ -66,7 +66,7 @@ class ActionMask(nn.Module):
         self.register_buffer("met", torch.zeros(num_actions, dtype=torch.bool))
 
     def set_action_mask(self, actions: Sequence[int]) -> None:
-        """Make these the current actions; they also become seen."""
+        """Make these the current actions, and add them to the seen ones."""
         self.current.fill_(False)
         self.current[list(actions)] = True
         self.met[list(actions)] = True
@@ -76,7 +76,7 @@ class ActionMask(nn.Module):
         return mask_logits(logits, self.current)
 
     def mask_unseen(self, logits: Tensor) -> Tensor:
-        """Replace the logits of unseen actions by minus infinity; before the first task return them as they are."""
+        """Replace the logits of unseen actions by minus infinity, once there are seen ones."""
         return logits.masked_fill(~self.met, -torch.inf) if self.met.any() else logits
 
 
@@ -103,7 +103,7 @@ class TaskNetwork(BasePolicy):
 
 
 class ValueNetwork(TaskNetwork):
-    """Mixin for a value network, which is greedy among the current actions; its values are not masked."""
+    """Mixin for a value network: greedy among the current actions, with values that are not masked."""
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = True) -> Tensor:
         features = self.extract_features(observation, self.features_extractor)
@@ -228,7 +228,7 @@ class TaskQNetwork(ValueNetwork, QNetwork):
 
 
 class ViTQPolicy(TaskPolicyMixin, DQNPolicy):
-    """Values of all actions, a linear layer on ViT features, for DQN; its two networks share the frozen weights.
+    """Values of all actions, a linear layer on ViT features, for DQN. Its two networks share the frozen weights.
 
         model = DQN(ViTQPolicy, env, replay_buffer_class=ImageReplayBuffer)
 

@@ -19,7 +19,7 @@ from experiments.files import write_json
 
 
 def _measured(name: str, repeats: int) -> list[Measurement]:
-    """The rows of a benchmark, whose module is imported when it is asked for."""
+    """The rows of a benchmark, whose module is imported only then."""
     rows: list[Measurement] = getattr(import_module(f"experiments.benchmarks.{name}"), f"benchmark_{name}")(repeats)
     return rows
 

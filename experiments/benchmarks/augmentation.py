@@ -23,7 +23,7 @@ def benchmark_augmentation(repeats: int) -> list[Measurement]:
         repeats: How often each side is timed.
 
     Returns:
-        Images a second beside torchvision's antialiased `resized_crop` of uint8 images, in a loop, and beside two
+        Images a second compared with torchvision's antialiased `resized_crop` of uint8 images, in a loop, and with two
         functions that take a box for each image, `roi_align` and `grid_sample`; and the mean absolute difference of
         ours and of these two to that loop over float32 images, in levels of 255.
     """

@@ -49,15 +49,15 @@ def benchmark_data(
         large: Images of 256 x 256 pixels in the store that is opened.
 
     Returns:
-        Images a second beside a DataLoader of two processes, which decodes the files, and beside `numpy.take` of
+        Images a second compared with a DataLoader of two processes, which decodes the files, and with `numpy.take` of
         random rows of the same memory-mapped file; the milliseconds in which the large store opens; and, on Linux,
         the MiB by which resident memory grows while the env steps through it.
     """
     with tempfile.TemporaryDirectory() as name, _cache(Path(name) / "cache"):
-        room = Path(name)
+        folder = Path(name)
         # First of all, while this process has no freed memory that would hide its growth.
-        opening = _open_large(_sparse_store(room / "large", large), batch_size, batches, repeats)
-        ratios = (_compare(room / f"{side}", side, images, batch_size, batches, repeats) for side in TILES)
+        opening = _open_large(_sparse_store(folder / "large", large), batch_size, batches, repeats)
+        ratios = (_compare(folder / f"{side}", side, images, batch_size, batches, repeats) for side in TILES)
         return [*chain.from_iterable(ratios), *opening]
 
 
@@ -124,7 +124,7 @@ def _stepping(env: VectorEnv[Any, Any, Any], batches: int) -> Side:
 
 
 def _loading(root: Path, side: int, batch_size: int) -> Side:
-    """One pass; the processes start with the first and stay."""
+    """One pass of a DataLoader whose processes stay alive between passes."""
     transform = Compose([Resize(side), CenterCrop(side), PILToTensor()])
     files = ImageFolder(str(root), transform)
     loader = DataLoader(files, batch_size, shuffle=True, num_workers=WORKERS, persistent_workers=True)

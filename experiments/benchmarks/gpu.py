@@ -1,4 +1,4 @@
-"""A LoRA step of a ViT-B/16 at 224 px, in bf16: its speed, its memory, and its losses beside those of the CPU."""
+"""A LoRA step of a ViT-B/16 at 224 px, in bf16: its speed, its memory, and its losses compared with the CPU's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOSS_BOUNDS = {"float32": 1e-4, "bfloat16": 2e-2}
 def benchmark_gpu(
     repeats: int, model: str = MODEL, image_size: int = 224, batch_size: int = 256, matrix_size: int = MATRIX_SIZE
 ) -> list[Measurement]:
-    """Time the head-only and the unfrozen step of the policy on random weights and images; follow its losses.
+    """Time the head-only and the unfrozen step of the policy on random weights and images, and compare its losses.
 
     Args:
         repeats: How often each is timed.
@@ -50,7 +50,7 @@ def benchmark_gpu(
         return measure_rate(f"{model}, {kind}, bf16, batch {batch_size}", side, "images/s", repeats)
 
     frozen = images_per_second("head-only step", _steps(agent, True))
-    _forget_peak(device)
+    _reset_peak(device)
     unfrozen = images_per_second("LoRA step", _steps(agent, False))
     memory = _peak_memory(device)
 
@@ -99,7 +99,7 @@ def _steps(agent: EPG, frozen: bool, steps: int = 10) -> Side:
 
 
 def _loss_differences(model: str, image_size: int, device: torch.device) -> list[Measurement]:
-    """The largest relative difference to the CPU's losses in float32; the ratio is to the bound, below 1 within it."""
+    """The largest relative difference to the CPU's losses in float32, and its ratio to the bound."""
     torch.backends.cudnn.allow_tf32 = False
     torch.set_float32_matmul_precision("highest")
     expected = _losses(model, image_size, "float32", torch.device("cpu"))
@@ -114,7 +114,7 @@ def _loss_differences(model: str, image_size: int, device: torch.device) -> list
 
 
 def _losses(model: str, image_size: int, precision: str, device: torch.device) -> NDArray[np.float64]:
-    """Mean loss of each of the unfrozen steps, over which each image is seen once; float64 [LOSS_STEPS]."""
+    """Mean loss of each of the unfrozen steps, which show each image once, float64 of shape (LOSS_STEPS,)."""
     losses: list[float] = []
 
     def recorded_cross_entropy(logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:
@@ -140,7 +140,7 @@ def _flops_per_image(agent: EPG) -> float:
 
 
 def _matrix_products(device: torch.device, size: int, count: int = 10) -> Side:
-    """`count` products; the items are floating-point operations."""
+    """`count` products, with floating-point operations as items."""
     left, right = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
 
     def side() -> int:
@@ -161,13 +161,13 @@ def _scaled(spread: tuple[float, float], factor: float) -> tuple[float, float]:
     return spread[0] * factor, spread[1] * factor
 
 
-def _forget_peak(device: torch.device) -> None:
+def _reset_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
 
 
 def _peak_memory(device: torch.device) -> list[Measurement]:
-    """What PyTorch held at most since the peak was forgotten; nothing off the GPU."""
+    """PyTorch's peak memory since it was reset, on a GPU alone."""
     if device.type != "cuda":
         return []
     peak = torch.cuda.max_memory_allocated() / 2**30

@@ -46,7 +46,7 @@ def rate(side: Side) -> float:
 
 
 def compare_rates(row: str, ours: Side, theirs: Side, unit: str, repeats: int) -> Measurement:
-    """Time both sides in turn, after a warm-up of each; the medians, and the ratio pair by pair."""
+    """Time both sides in turn, after a warm-up of each. The ratio is taken pair by pair."""
     ours(), theirs()
     pairs = [(rate(ours), rate(theirs)) for _ in range(repeats)]
     ratios = [mine / other for mine, other in pairs]

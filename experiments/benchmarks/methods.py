@@ -1,4 +1,4 @@
-"""What each continual-learning method costs beside sequential fine-tuning, after few and after many tasks."""
+"""Cost of each continual-learning method compared with sequential fine-tuning, after few and after many tasks."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ IMAGES_PER_CLASS = 16
 
 
 def benchmark_methods(repeats: int) -> list[Measurement]:
-    """Images a second of learning and of testing against sequential fine-tuning; what learns, and what is kept.
+    """Measure speed of learning and testing against sequential fine-tuning, trainable parameters, and state.
 
     The stream has as many tasks as the longest row says, of two glyph classes, each learned in a single step; then the
-    last task goes on, all of the PEFT module learning. On one CPU thread.
+    last task goes on, with the whole PEFT module unfrozen. On one CPU thread.
     """
     torch.set_num_threads(1)
     classes = CLASSES_PER_TASK * max(TASKS)
@@ -67,7 +67,7 @@ def _learn(agent: EPG, first: int, last: int) -> None:
 
 
 def _learning(agent: EPG) -> Side:
-    """Gradient steps of the task that was begun; what comes once at its end is left out."""
+    """Gradient steps of the current task, without the work at its end."""
 
     def side() -> int:
         with patch.object(type(agent.policy.method), "end_task", Method.end_task):

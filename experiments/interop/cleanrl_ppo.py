@@ -2,7 +2,7 @@
 
     python -m experiments.interop.cleanrl_ppo
 
-The algorithm (arXiv 1707.06347) is written for episodes of any length; that these have one step, it is not told.
+The algorithm (arXiv 1707.06347) handles episodes of any length; it makes no use of these having one step.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def estimate_advantages(rewards: Tensor, values: Tensor, dones: Tensor, args: Tr
 
 
 def ppo_loss(agent: Agent, batch: Rollout, args: TrialSettings) -> Tensor:
-    """The clipped surrogate, the value loss and the entropy bonus; a scalar."""
+    """The clipped surrogate, the value loss and the entropy bonus, as a scalar."""
     policy, values = agent(batch.images)
     ratio = (policy.log_prob(batch.actions) - batch.log_probs).exp()
     advantages = (batch.advantages - batch.advantages.mean()) / (batch.advantages.std() + 1e-8)

@@ -34,7 +34,7 @@ class ViTModule(TorchRLModule, ValueFunctionAPI):
     """Actor and critic on the features of one ViT."""
 
     def setup(self) -> None:
-        """Make the networks; RLlib has set the spaces."""
+        """Make the networks. RLlib has set the spaces before."""
         self.features = ViTFeatures(self.observation_space)
         self.actor = nn.Linear(self.features.features_dim, self.action_space.n)
         self.critic = nn.Linear(self.features.features_dim, 1)

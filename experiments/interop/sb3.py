@@ -29,10 +29,10 @@ except ModuleNotFoundError as error:
 
 @dataclass(frozen=True, kw_only=True)
 class Sb3Settings(TrialSettings):
-    """TrialSettings, and which algorithm; what an algorithm does not know, it has no use for."""
+    """Settings and the algorithm. An algorithm ignores the settings that it does not have."""
 
     algorithm: Literal["ppo", "a2c", "dqn", "maskable-ppo"] = "ppo"
-    """PPO, A2C, DQN, or PPO that is told which classes are the task's."""
+    """PPO, A2C, DQN, or MaskablePPO, which is given the mask of the task's classes."""
 
 
 def make_algorithm(settings: Sb3Settings) -> BaseAlgorithm:

@@ -1,4 +1,4 @@
-"""What arXiv 2602.14078 varies on Split-ImageNet-R of 10 tasks; published as figures, or in words."""
+"""Ablations of arXiv 2602.14078 on Split-ImageNet-R with 10 tasks, published as figures or in words."""
 
 from __future__ import annotations
 

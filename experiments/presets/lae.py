@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from experiments.comparisons.entries import CompareConfig
 from experiments.presets.preset import Preset
+from experiments.reports.display_names import display_name
 
 SOURCE = "gqk/LAE, config/base and the transforms of its code"
 STATED = (
@@ -81,12 +82,12 @@ def _presets(module: str, peft: str) -> tuple[Preset, Preset]:
     return (
         _preset(
             f"lae-cifar100{ending}",
-            f"LAE's setting on Split-CIFAR-100, 10 tasks, {module}: 5 epochs, the first 3 head only",
+            f"LAE's setting on Split-CIFAR-100, 10 tasks, {display_name(module)}: 5 epochs, the first 3 head only",
             lae("cifar100", 5, 0.0028125, peft),
         ),
         _preset(
             f"lae-imagenet-r{ending}",
-            f"LAE's setting on Split-ImageNet-R, 10 tasks, {module}: 50 epochs, the first 30 head only",
+            f"LAE's setting on Split-ImageNet-R, 10 tasks, {display_name(module)}: 50 epochs, the first 30 head only",
             lae("imagenet-r", 50, 0.00046875, peft),
             (*DEPARTS, LAE_CROP_SOURCE),
         ),

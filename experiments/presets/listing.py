@@ -1,4 +1,4 @@
-"""What `python -m experiments presets` says of a preset; its settings are read from its configuration."""
+"""The lines that `python -m experiments presets` prints for a preset."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 from experiments.comparisons.entries import CompareConfig
 from experiments.presets.preset import Preset
+from experiments.reports.display_names import display_name
 
 
 def preset_lines(preset: Preset) -> Iterator[str]:
     """What was published, which settings the source states, what it leaves open, and where our run differs."""
-    figures = ", ".join(f"{contender} {figure}" for contender, figure in preset.reported.items())
+    figures = ", ".join(f"{display_name(contender)} {figure}" for contender, figure in preset.reported.items())
     yield f"published: {f'{figures} (%)' if figures else preset.finding}"
     yield f"as published: {', '.join(stated_settings(preset))}"
     yield f"    by {preset.source}"

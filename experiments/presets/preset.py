@@ -1,4 +1,4 @@
-"""A published run: its settings, what of them its source states, and what was reported of it."""
+"""A published run: its settings, which of them its source states, and the published results."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ class Preset:
     """A published comparison.
 
     Attributes:
-        name: By which it is asked for.
-        title: What it is.
+        name: Name on the command line.
+        title: Title for lists.
         config: The settings.
         source: Where the settings come from.
-        stated: The fields of the settings that are as the source states them.
-        open: What the source leaves open, and what is chosen here.
-        departs: Where our run is known to differ from the published one.
-        reported: The published A_T / average A in %, by contender; empty where the text gives no numbers.
-        finding: What was published otherwise.
+        stated: Settings that the source states.
+        open: Choices that the source leaves open.
+        departs: Known differences to the published run.
+        reported: The published A_T / average A in %, by contender; empty if the text gives no numbers.
+        finding: The published finding, if there are no numbers.
     """
 
     name: str

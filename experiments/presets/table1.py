@@ -34,11 +34,11 @@ class PublishedMethod:
     Attributes:
         title: The method.
         reported: The published A_T / average A for each number of tasks, by objective.
-        changes: What is not as in the paper's own protocol.
-        source: Where these settings come from.
-        stated: Fields that the source states.
-        open: What the sources leave open; None for that which the paper's protocol does.
-        departs: Where our run is known to differ.
+        changes: Settings that differ from the paper's own protocol.
+        source: Source of the settings.
+        stated: Settings that the source states.
+        open: Choices that the sources leave open; None for those of the paper's protocol.
+        departs: Known differences to the published run.
     """
 
     title: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from experiments.presets.paper import CROP_SOURCE, SOURCE, STATED, fine_tuning, open_choices
 from experiments.presets.preset import Preset
+from experiments.reports.display_names import display_name
 
 TABLE_2_MODULES = {"lora": "lora:r=4", "adapter": "adapter:bottleneck=5", "prefix": "prefix:length=10"}
 STRENGTHS = {"focal": "focal:gamma=1", "ls": "ls:gamma=0.1", "cp": "cp:beta=0.1", "ep": "ep:beta=1"}
@@ -76,7 +77,7 @@ def _table2(module: str, dataset: str) -> Preset:
     config = fine_tuning(dataset, num_tasks, peft=TABLE_2_MODULES[module], objectives=tuple(reported))
     return Preset(
         name=f"table2-{dataset}" if module == "lora" else f"table2-{dataset}-{module}",
-        title=f"Table 2: {title}, {num_tasks} tasks, {module}",
+        title=f"Table 2: {title}, {num_tasks} tasks, {display_name(module)}",
         config=config,
         source=SOURCE,
         stated=STATED,

@@ -1,4 +1,4 @@
-"""Names as papers write them, for tables and figures; the command line and CSV files have the ids."""
+"""Names as papers write them, for tables and figures. The command line and CSV files have the ids."""
 
 from __future__ import annotations
 

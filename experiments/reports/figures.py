@@ -24,11 +24,11 @@ COLOURS = (
 )
 LINES = ("-", "--", ":", "-.")
 MOST_IN_A_ROW = 6
-"""Panels of one condition beside each other."""
+"""The most panels of one condition in a row."""
 INTERVALS = "means and 95 % intervals over seeds"
 """Title of a legend, for figures with the bands or bars of `experiments.reports.statistics.mean_interval`."""
 UNCORRECTED = "95 %, uncorrected"
-"""On the axis of differences with intervals: nothing is corrected for the number of comparisons."""
+"""On axes of differences: the intervals are not corrected for the number of comparisons."""
 _RIGHT, _WRONG = "#1a9850", "#d73027"
 
 
@@ -64,14 +64,14 @@ def save_figures(figures: dict[str, Figure], folder: Path) -> list[Path]:
     """Write each figure as `<folder>/<name>.png`, and return the files."""
     files = []
     for name, figure in figures.items():
-        _take_words_as_they_are(figure)
+        _disable_math_in_names(figure)
         files.append(folder / f"{name}.png")
         replace_file(files[-1], lambda aside, drawn=figure: drawn.savefig(aside, dpi=110, format="png"))  # type: ignore[misc]
     return files
 
 
-def _take_words_as_they_are(figure: Figure) -> None:
-    """Read no mathematics into names with a dollar sign; numbers on logarithmic axes are typeset as ever."""
+def _disable_math_in_names(figure: Figure) -> None:
+    """Show names with a dollar sign as they are. Numbers on logarithmic axes are still typeset."""
     axes = [axis for panel in figure.axes for axis in (panel.xaxis, panel.yaxis)]
     typeset = {
         id(label) for axis in axes if axis.get_scale() != "linear" for label in axis.get_ticklabels(which="both")
@@ -117,7 +117,7 @@ def accuracy_curves(runs: pd.DataFrame) -> Figure:
 
 
 def accuracy_matrices(runs: pd.DataFrame) -> Figure:
-    """Accuracy on each task (columns) after each task (rows), mean over seeds; forgetting runs down a column."""
+    """Accuracy on each task (columns) after each task (rows), mean over seeds. Forgetting is down a column."""
     conditions, contenders = list(_conditions(runs)), list(runs["contender"].unique())
     columns = min(len(contenders), MOST_IN_A_ROW)
     rows = -(-len(contenders) // columns)
@@ -152,7 +152,7 @@ def accuracy_matrices(runs: pd.DataFrame) -> Figure:
 
 
 def output_entropy(runs: pd.DataFrame) -> Figure:
-    """Entropy of the policy over the current task's classes while it trains; every task starts near-uniform."""
+    """Entropy of the policy over the current task's classes during training. Every task starts near-uniform."""
     look = styles(runs["contender"])
     columns = legend_columns(map(display_name, look))
     figure, panels = _panels(runs, height=3.2 + 0.22 * -(-len(look) // columns), sharey=True)
@@ -188,9 +188,9 @@ def _entropy_by_progress(folder: Path, points: int = 100) -> NDArray[np.float64]
 
 
 def choices(runs: pd.DataFrame, stream: TaskStream, images_per_task: int = 2) -> Figure:
-    """Test images with what the policy took them for: before its task, after it, and after the last.
+    """Test images with the predicted classes before their task, after it, and after the last task.
 
-    A choice is shown as a training image of the chosen class, framed green where it is right and red where it is wrong.
+    A prediction is shown as a training image of that class, framed green if it is right and red if it is wrong.
     All contenders are of the first condition and seed; the images are the first ones of the first classes of each task.
     """
     here = runs[(runs["condition"] == runs["condition"].iloc[0]) & (runs["seed"] == runs["seed"].iloc[0])]

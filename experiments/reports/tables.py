@@ -89,13 +89,13 @@ def _with_accuracy_over_images(runs: pd.DataFrame, measures: Sequence[Measure]) 
 
 
 def _signed(difference: Interval) -> str:
-    """A difference with its interval, if it has one; what rounds to zero is +0.0."""
+    """A difference with its interval, if it has one. Zero is +0.0."""
     mean, low, high = (f"{round(end, 1) + 0.0:+.1f}" for end in difference)
     return mean if np.isnan(difference.low) else f"{mean} [{low}, {high}]"
 
 
 def _spread(values: pd.Series[float], factor: float) -> str:
-    """Mean ± standard deviation; empty if no run has the measure."""
+    """Mean ± standard deviation, or nothing if no run has the measure."""
     if values.empty:
         return ""
     digits = 1 if factor > 1 else 2
@@ -175,7 +175,7 @@ def with_display_names(table: pd.DataFrame, name: Callable[[str], str] = display
 
 
 def _p_value(p: float) -> str:
-    """Three digits; empty if there was no test."""
+    """Three digits, or nothing if there was no test."""
     return "" if np.isnan(p) else f"{p:.3f}" if p >= 0.0005 else "<0.001"
 
 
@@ -185,7 +185,7 @@ def legend(table: pd.DataFrame) -> str:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    r"""A GitHub table; bars and line breaks in names are escaped.
+    r"""A GitHub table, in which bars and line breaks are escaped.
 
     >>> print(markdown(pd.DataFrame({"contender": ["a|b"]})))
     | contender |
@@ -201,7 +201,7 @@ def _cell(value: Any) -> str:
 
 
 def latex(table: pd.DataFrame) -> str:
-    """A LaTeX tabular for the booktabs package; special characters are escaped, signs are typeset."""
+    """A LaTeX tabular for the booktabs package, with special characters escaped and signs typeset."""
     style = table.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
     text = style.to_latex(hrules=True).replace("±", r"$\pm$").replace("<", "$<$")
     return re.sub(r"(?<=[ \[])-(?=\d)", "$-$", text)

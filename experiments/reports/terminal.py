@@ -1,4 +1,4 @@
-"""What the terminal shows of a stream and of a plan."""
+"""Text for the terminal: a stream, and the plan of a dry run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from experiments.console import printable
 
 
 def stream_table(stream: TaskStream, classes_named: int | None = None) -> Table:
-    """Tasks with their classes, domain and images; above them, what tells two streams apart.
+    """A table of the tasks with their classes, domain and images. Its title identifies the stream.
 
     Args:
         stream: The stream.
-        classes_named: How many classes of each task are named; by default all.
+        classes_named: Number of classes of each task that are listed; by default all.
     """
     about = stream.describe()
     noise = about["label_noise"]
@@ -48,7 +48,7 @@ def stream_table(stream: TaskStream, classes_named: int | None = None) -> Table:
 
 
 def plan_lines(plan: Plan, precision: str) -> Iterator[Table | str]:
-    """The task table, what learns, and the estimate for one run."""
+    """The task table, the trainable parameters, and the estimated cost of one run."""
     yield f"images: {plan.images}"
     if plan.fingerprint is not None:
         yield f"stream SHA-256 {plan.fingerprint}"
@@ -75,6 +75,6 @@ def plan_lines(plan: Plan, precision: str) -> Iterator[Table | str]:
 
 
 def compute(flops: float, precision: str) -> str:
-    """Floating-point operations, and the hours that a GPU takes for them at the assumed rate."""
+    """Floating-point operations, with the hours on a GPU at the assumed rate."""
     rate = ASSUMED_RATES[precision]
     return f"{flops / 1e15:.3g} PFLOP ({flops / rate / 3600:.2g} h on a GPU that sustains {rate / 1e12:.0f} TFLOP/s)"

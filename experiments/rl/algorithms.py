@@ -26,7 +26,7 @@ from experiments.config.builders import policy_entries
 from experiments.rl.config import AlgorithmRun
 
 SET_ALIKE = ("policy", "env", "learning_rate", "batch_size", "policy_kwargs", "seed", "device")
-"""Arguments that the run sets, for all algorithms alike."""
+"""Arguments that the run sets, the same for all algorithms."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What is compared, and what shapes one run of it."""
+"""The settings of the comparison of RL algorithms, and of one run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLAIN: dict[str, Any] = {
     "anneal": "task",
     "early_stopping": False,
 }
-"""Settings that all algorithms here share, since not all of them know another."""
+"""Settings that all algorithms share, since not every algorithm supports other values."""
 _CHANGES = {"augment": "auto", "cache_features": True}
 
 
@@ -49,7 +49,7 @@ class RlConfig(Settings):
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Every contender runs on each of them."""
     tests_per_task: int = 5
-    """How often within a task all tasks so far are tested, for the curves."""
+    """Evaluations on all tasks so far within each task, for the curves."""
     gradient_draws: int = 64
     """Batches over which the variance of gradient estimates is taken, at least 2."""
 
@@ -61,7 +61,7 @@ class AlgorithmRun(RunConfig):
     algorithm: str = "epg"
     """A name in `experiments.rl.algorithms.ALGORITHMS`, with arguments or without."""
     tests_per_task: int = 5
-    """How often within a task all tasks so far are tested."""
+    """Evaluations on all tasks so far within each task."""
 
     @property
     def name(self) -> str:
@@ -69,7 +69,7 @@ class AlgorithmRun(RunConfig):
         return folder_name((self.data_name, self.algorithm, f"seed{self.seed}"), self.as_json())
 
     def as_json(self) -> dict[str, Any]:
-        """The fields, as JSON knows them; the algorithm stands for the objective."""
+        """The fields as JSON. The algorithm stands for the objective."""
         return {key: value for key, value in super().as_json().items() if key != "objective"}
 
 

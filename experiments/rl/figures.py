@@ -96,11 +96,11 @@ def against_cost(curves: Curves, measure: str, title: str, factor: float) -> Fig
 
 
 def entropies(curves: Curves) -> Figure:
-    """Entropy of the policy on test images, within their task and over all classes met, of algorithms that have one."""
+    """Entropy of policies on test images, within their task and over all seen classes."""
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     panels = figure.subplots(1, 2)
     look = styles(curves)
-    words = {"task_entropy": "among the image's task's classes", "entropy": "among all classes met"}
+    words = {"task_entropy": "among the image's task's classes", "entropy": "among all seen classes"}
     for axes, (measure, title) in zip(panels, words.items(), strict=True):
         for algorithm, columns in curves.items():
             if find_algorithm(algorithm)[0].outputs_policy:
@@ -136,7 +136,7 @@ def forgetting_bars(runs: pd.DataFrame) -> Figure:
 
 
 def variance_of_gradients(variance: pd.DataFrame) -> Figure:
-    """Variance of REINFORCE's estimate against its number of samples, beside EPG's, at several moments of a task."""
+    """Variance of the estimates of REINFORCE, against its number of samples, and EPG, at several points of a task."""
     moments = sorted(variance["moment"].unique())
     figure = Figure(figsize=(4.6 * len(moments), 4.6), layout="constrained")
     panels = figure.subplots(1, len(moments), squeeze=False)[0]
@@ -166,7 +166,7 @@ def variance_of_gradients(variance: pd.DataFrame) -> Figure:
 
 
 def _by_samples(rows: pd.DataFrame, column: str) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Numbers of samples; mean over seeds; and how far the 95 % interval reaches below and above."""
+    """Numbers of samples, means over seeds, and the reach of the 95 % interval below and above."""
     plain = rows[rows["estimator"].str.fullmatch(r"REINFORCE, n = \d+")]
     counts = plain["estimator"].str.extract(r"(\d+)", expand=False).astype(int)
     found = {int(count): mean_interval(plain.loc[counts == count, column]) for count in sorted(counts.unique())}

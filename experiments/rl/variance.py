@@ -25,7 +25,7 @@ from experiments.rl.config import AlgorithmRun
 
 SAMPLES = (1, 4, 16, 64)
 VARIANCES = ("total", "actions")
-"""Columns of what is measured."""
+"""Columns of variances."""
 Estimator = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 
@@ -62,7 +62,7 @@ def gradient_variance(run: AlgorithmRun, moments: Sequence[float] = (0.0, 0.25, 
 
     Args:
         run: Stream, network, seed and rate.
-        moments: Shares of the task's steps after which to measure, in [0, 1].
+        moments: When to measure, as shares of the task's steps in [0, 1].
         draws: Batches, of `batch_size` images and their sampled actions each, over which the variance is taken.
 
     Returns:
@@ -91,7 +91,7 @@ def gradient_variance(run: AlgorithmRun, moments: Sequence[float] = (0.0, 0.25, 
 
 
 class _Measure(BaseCallback):
-    """Measures when a share of the task's steps is done, and changes nothing."""
+    """Measures the estimators during training, which it does not change."""
 
     def __init__(
         self, images: NDArray[np.uint8], info: dict[str, Any], moments: Sequence[float], draws: int, seed: int
@@ -110,7 +110,7 @@ class _Measure(BaseCallback):
         return True
 
     def finish(self) -> None:
-        """Measure what is due at the end."""
+        """Measure at the end of the task."""
         while self._due:
             self._measure(self._due.pop(0))
 

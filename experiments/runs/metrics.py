@@ -1,4 +1,4 @@
-"""Measures of continual learning: of the accuracy matrix, and of the answers' probabilities.
+"""Metrics of continual learning, from the accuracy matrix and from predicted probabilities.
 
 `matrix[t, i]` is the accuracy on task i's test images after learning task t, in [0, 1], and NaN for i > t. No task id
 is given at test: the choice is among all classes seen so far. It is given where a measure is called task-aware, and
@@ -33,7 +33,7 @@ def accuracy_over_images_curve(matrix: Matrix, images: NDArray[np.integer]) -> M
 
     Args:
         matrix: Accuracies on tasks, shape (T, T).
-        images: How many test images each task has, shape (T,).
+        images: Number of test images of each task, shape (T,).
 
     >>> accuracy_over_images_curve(np.array([[0.8, np.nan], [0.6, 1.0]]), np.array([30, 10])).round(3).tolist()
     [0.8, 0.7]
@@ -48,7 +48,7 @@ def average_accuracy(matrix: Matrix) -> float:
 
 
 def forgetting(matrix: Matrix) -> float:
-    """How far tasks fell from their best: mean over i < T of max_{t < T} a[t, i] - a[T, i]; 0 for a single task.
+    """Forgetting, the mean over i < T of max_{t < T} a[t, i] - a[T, i], or 0 for a single task.
 
     Source: Chaudhry et al., "Riemannian Walk for Incremental Learning", ECCV 2018.
 
@@ -62,7 +62,7 @@ def forgetting(matrix: Matrix) -> float:
 
 
 def backward_transfer(matrix: Matrix) -> float:
-    """How later tasks changed earlier ones: mean over i < T of a[T, i] - a[i, i]; 0 for a single task.
+    """Backward transfer, the mean over i < T of a[T, i] - a[i, i], or 0 for a single task.
 
     Source: Lopez-Paz and Ranzato, "Gradient Episodic Memory for Continual Learning", NeurIPS 2017, eq. 3.
 
@@ -75,7 +75,7 @@ def backward_transfer(matrix: Matrix) -> float:
 
 
 def forward_transfer(before: Matrix, fresh: Matrix) -> float:
-    """What earlier tasks gave later ones before these were learned: mean over i > 1; 0 for a single task.
+    """Forward transfer, the mean over i > 1 of before[i] - fresh[i], or 0 for a single task.
 
     Source: Lopez-Paz and Ranzato, NeurIPS 2017, eq. 4.
 
@@ -92,7 +92,7 @@ def forward_transfer(before: Matrix, fresh: Matrix) -> float:
 
 
 def plasticity(matrix: Matrix) -> float:
-    """How well tasks were learned at their time: the mean of a[i, i].
+    """Plasticity, the mean of a[i, i]: the accuracy on each task right after learning it.
 
     Source: Riemer et al., "Learning to Learn without Forgetting", ICLR 2019, where it is called learning accuracy.
 
@@ -103,14 +103,14 @@ def plasticity(matrix: Matrix) -> float:
 
 
 def expected_calibration_error(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
-    """How far the top probability is from the share of right answers: mean over bins, weighted by their images.
+    """Expected calibration error: mean over bins of |accuracy - confidence|, weighted by images.
 
     Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, eq. 3, with 15 bins of equal width.
-    A confidence of exactly 1 belongs to the last bin, as there; torchmetrics gives it a bin of its own.
+    A confidence of exactly 1 belongs to the last bin, as in the paper; torchmetrics gives it its own bin.
 
     Args:
         confidence: Probability of the chosen class, in [0, 1], shape (N,).
-        right: Whether it was right, shape (N,).
+        right: Whether the prediction is right, shape (N,).
 
     >>> round(expected_calibration_error(np.array([0.9, 0.9]), np.array([True, False])), 3)
     0.4

@@ -13,12 +13,12 @@ from experiments.studies.figures import differences, plot_data, plot_lines
 from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, grid
 
 ENDS = {"ce": 1.0, "epg": 0.0}
-"""The objectives that a fixed mixture is at its ends."""
+"""Fixed mixtures with an objective of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnnealingConfig(StudyConfig):
-    """Fixed alphas and schedules x label noise x seeds; CE and EPG, alpha 1 and 0, are always there."""
+    """Fixed alphas and schedules x label noise x seeds. CE and EPG, alpha 1 and 0, are always included."""
 
     alphas: tuple[float, ...] = (0.7, 0.5, 0.2, 0.1)
     """Fixed weights of CE."""
@@ -36,7 +36,7 @@ def entries(config: AnnealingConfig) -> list[Entry]:
 
 
 def fixed_alpha(objective: str) -> float | None:
-    """The weight of CE in a fixed mixture; None for one that changes.
+    """The weight of CE in a fixed mixture, or None if it changes over a task.
 
     >>> fixed_alpha("ce"), fixed_alpha("alpha:alpha=0.2"), fixed_alpha("aepg")
     (1.0, 0.2, None)
@@ -46,7 +46,7 @@ def fixed_alpha(objective: str) -> float | None:
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
-    """A_T against alpha with the schedules as lines across, and the paired differences to CE."""
+    """A_T against alpha, with the schedules as horizontal lines, and the paired differences to CE."""
     alphas = runs["objective"].map(fixed_alpha).astype(float)
     drawn = plot_data(runs, alphas, runs["condition"])
     fixed = drawn[drawn["x"].notna()].assign(contender="fixed alpha")

@@ -1,4 +1,4 @@
-"""Attempts at annealing beyond the paper's, tried on development seeds; the finalists then run on fresh ones."""
+"""Annealing beyond the paper's: attempts on development seeds, then finalists on fresh seeds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from experiments.studies.study import Study, StudyConfig, by_noise, grid
 
 @dataclass(frozen=True)
 class Contender:
-    """An objective, and what else it changes of the settings."""
+    """An objective with other settings that it changes."""
 
     objective: str
     changes: Mapping[str, Any] = field(default_factory=dict)

@@ -21,7 +21,7 @@ AXIS = "rank of the LoRA"
 
 @dataclass(frozen=True, kw_only=True)
 class BlocksConfig(StudyConfig):
-    """Objectives x ranks x placements x seeds; the placements are --blocks and all blocks of the model."""
+    """Objectives x ranks x placements x seeds. The placements are --blocks and all blocks of the model."""
 
     objectives: tuple[str, ...] = ("ce", "aepg")
     """Contenders; ce is the baseline."""
@@ -41,10 +41,10 @@ def entries(config: BlocksConfig) -> list[Entry]:
 
 
 def depth(config: StudyConfig) -> int:
-    """Transformer blocks of the model; it is built without memory for its weights.
+    """Number of transformer blocks of the model, which is built without memory for its weights.
 
     Raises:
-        ValueError: It has none.
+        ValueError: The model has none.
     """
     with torch.device("meta"):
         backbone = create_backbone(config.model, False, (side := input_size(config), side), seed=0)
@@ -66,7 +66,7 @@ def placement(blocks: tuple[int, ...]) -> str:
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
-    """A_T, and what the objectives gain over CE, against rank; a panel for each placement."""
+    """A_T and the gain over CE against rank, with a panel for each placement."""
     gained = _by_rank(minus_baseline(runs, "ce"))
     difference = f"A_T less CE's, points\n{UNCORRECTED}"
     return {
@@ -83,7 +83,7 @@ def _by_rank(runs: pd.DataFrame) -> pd.DataFrame:
 BLOCKS_AND_RANK = Study(
     name="blocks-and-rank",
     title="Rank of the LoRA and the blocks that get one",
-    question="Do accuracy, forgetting and the gain of aEPG over CE hang on how much of the backbone may change?",
+    question="Do accuracy, forgetting and the gain of aEPG over CE depend on how much of the backbone may change?",
     published="rank 4 in blocks 0-4 throughout, and the same pattern with 10 blocks; ranks were not compared",
     config=BlocksConfig(),
     entries=entries,

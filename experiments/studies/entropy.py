@@ -1,4 +1,4 @@
-"""Figure 2 of the paper: how certain the policy becomes while it learns."""
+"""Figure 2 of the paper: how certain the policy becomes during training."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def entries(config: EntropyConfig) -> list[Entry]:
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
-    """The entropy over the gradient steps, and what it goes with in accuracy."""
+    """The entropy over the gradient steps, and the differences in accuracy."""
     return {"output_entropy": output_entropy(runs), "differences": differences(runs, "ce")}
 
 

@@ -66,7 +66,7 @@ def heat_map(runs: pd.DataFrame, measure: str = "final_accuracy", title: str = "
 
 
 def minus_baseline(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """All runs less the baseline's A_T of the same condition and seed; its own, at 0, keep it its place and colour."""
+    """Subtract the baseline's A_T of the same condition and seed. The baseline stays, at 0, and keeps its colour."""
     case = ["condition", "seed"]
     reference = runs[runs["contender"] == baseline].set_index(case)["final_accuracy"]
     less = reference.reindex(pd.MultiIndex.from_frame(runs[case])).to_numpy()
@@ -94,7 +94,7 @@ def plot_lines(
     Args:
         drawn: A row a run: x, panel, contender, value.
         labels: Of the two axes.
-        reference_lines: A row a run of what has no x, in the same columns without it: drawn as a horizontal line.
+        reference_lines: A row a run of contenders without an x, in the same columns: drawn as horizontal lines.
         logarithmic: Whether the setting's axis is.
         starred: Mark the highest mean of each line with a star, in place of the bands.
         one_scale: Whether the vertical axes of all panels are the same.

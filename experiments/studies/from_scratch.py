@@ -19,17 +19,17 @@ class ScratchConfig(StudyConfig):
     """Fixed weights of CE x seeds."""
 
     alphas: tuple[float, ...] = (0.5, 0.2)
-    """Weights of CE beside 1, which is ce, and 0, which is epg."""
+    """Weights of CE other than 1, which is ce, and 0, which is epg."""
 
 
 def entries(config: ScratchConfig) -> list[Entry]:
-    """CE, EPG and what is between them."""
+    """CE, EPG and the mixtures between them."""
     contenders = by_objective(("ce", *(f"alpha:alpha={alpha:g}" for alpha in config.alphas), "epg"))
     return grid(config, by_noise(config, (0.0,)), contenders)
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
-    """Accuracy at the end, and the entropy on the way there."""
+    """Final accuracy, and the entropy during training."""
     return {"final_accuracies": final_accuracies(runs), "output_entropy": output_entropy(runs)}
 
 

@@ -1,4 +1,4 @@
-"""What wrong labels do to each objective: accuracy, and what becomes of the wrong labels themselves."""
+"""The effect of wrong labels on each objective: accuracy, and memorization of the wrong labels."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from experiments.runs.measures import columns
 from experiments.studies.figures import minus_baseline, plot_data, plot_lines
 from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, grid
 
-FATES = {
+LABEL_MEASURES = {
     "train_accuracy_clean": "right labels learned",
     "train_accuracy_flipped": "wrong labels memorised",
     "train_recovered": "true class seen despite a wrong label",
 }
-"""What may become of training labels, and the measure of it."""
+"""Shares of the training labels, by measure, with their titles in figures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +37,14 @@ def entries(config: NoiseConfig) -> list[Entry]:
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
-    """A_T, the gain over CE, and the share of labels learned, memorised and seen through, against the noise."""
+    """A_T, the gain over CE, and the shares of labels learned, memorized and corrected, against the noise."""
     share, axis = 100 * runs["label_noise"], "wrong training labels, %"
     accuracy = plot_data(runs, share, pd.Series("", runs.index))
-    fates = [plot_data(runs, share, pd.Series(title, runs.index), key) for key, title in FATES.items() if key in runs]
+    shares = [
+        plot_data(runs, share, pd.Series(title, runs.index), key)
+        for key, title in LABEL_MEASURES.items()
+        if key in runs
+    ]
     gained = minus_baseline(runs, "ce")
     gain = plot_data(gained, 100 * gained["label_noise"], pd.Series("", gained.index))
     difference = f"A_T less CE's, points\n{UNCORRECTED}"
@@ -48,8 +52,8 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
         "accuracy_against_noise": plot_lines(accuracy, (axis, "A_T, %")),
         "gain_against_noise": plot_lines(gain, (axis, difference)),
     }
-    if any(len(fate) for fate in fates):
-        drawn["fate_of_training_labels"] = plot_lines(pd.concat(fates), (axis, "training images, %"), one_scale=False)
+    if any(len(part) for part in shares):
+        drawn["fate_of_training_labels"] = plot_lines(pd.concat(shares), (axis, "training images, %"), one_scale=False)
     return drawn
 
 

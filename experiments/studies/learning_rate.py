@@ -1,4 +1,4 @@
-"""A comparison with an equal budget of tuning: each objective at the learning rate that suits it."""
+"""A comparison with an equal tuning budget: each objective at its own best learning rate."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TITLES = (("chosen rate", "validation %"), ("true labels would choose", "with tr
 class RatesConfig(StudyConfig):
     """Objectives x rates x tuning seeds x label noise, and then objectives x seeds x label noise at the chosen rates.
 
-    Held-out labels are as noisy as training labels, as a user's are. What true labels would choose is shown beside.
+    Held-out labels are as noisy as training labels, as a user's are. The tables also have the choice by true labels.
     """
 
     objectives: tuple[str, ...] = OBJECTIVES
@@ -62,7 +62,7 @@ def contenders(config: RatesConfig) -> dict[str, Mapping[str, Any]]:
 
 
 def tuning_entries(config: RatesConfig) -> list[Entry]:
-    """Every objective at every rate; in the table, each rate of a label noise is a condition.
+    """Every objective at every rate. In the table, each rate under each label noise is a condition.
 
     Raises:
         ValueError: Nothing is held out, a seed is to tune and to compare, or the comparison to follow would be empty.
@@ -96,7 +96,7 @@ def chosen_rates(runs: pd.DataFrame, measure: str = NOISY) -> pd.DataFrame:
 
 
 def rates_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """The chosen rates as text; a rate at an end of the grid says so, since a better one may lie beyond."""
+    """The chosen rates as text. A rate at an end of the grid is marked, since a better one may lie beyond."""
     ends = {runs["learning_rate"].min(): " (smallest tried)", runs["learning_rate"].max(): " (largest tried)"}
     readings = [NOISY, *([CLEAN] if runs["label_noise"].any() else [])]
     best = {reading: chosen_rates(runs, reading).set_index(["label_noise", "contender"]) for reading in readings}
@@ -123,7 +123,10 @@ def tuning_figures(runs: pd.DataFrame) -> dict[str, Figure]:
 
 
 def tuned_entries(config: RatesConfig, chosen: pd.DataFrame) -> list[Entry]:
-    """Every contender at its chosen rate, on the comparison's seeds; without early stopping on all training images."""
+    """Every contender at its chosen rate, on the comparison's seeds.
+
+    Contenders without early stopping train on all training images.
+    """
     rates = chosen.set_index(["label_noise", "contender"])["learning_rate"]
     return [
         replace(
@@ -135,7 +138,7 @@ def tuned_entries(config: RatesConfig, chosen: pd.DataFrame) -> list[Entry]:
 
 
 def at_chosen_rates(config: RatesConfig, runs: pd.DataFrame) -> Study[RatesConfig]:
-    """The comparison that the tuning leads to."""
+    """The comparison at the chosen rates."""
     return Study(
         name="at-chosen-rates",
         title="Objectives, each at its own learning rate",

@@ -1,4 +1,4 @@
-"""Figures of methods: what accuracy costs, and which tasks are forgotten."""
+"""Figures of methods: accuracy against cost, gain over an objective, and forgetting by task."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def gain_over(runs: pd.DataFrame, objective: str) -> Figure:
 
 
 def pareto_front(cost: NDArray[np.float64], gain: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The points that no other one beats in both: indices in the order of their cost.
+    """Indices of the points that no other point beats in both, in the order of their cost.
 
     >>> pareto_front(np.array([1.0, 2.0, 3.0]), np.array([0.5, 0.4, 0.9])).tolist()
     [0, 2]
@@ -120,7 +120,7 @@ def pareto_front(cost: NDArray[np.float64], gain: NDArray[np.float64]) -> NDArra
 
 
 def forgetting_by_task(runs: pd.DataFrame) -> Figure:
-    """How far each task fell from its best to the end, in points: a row for each contender, a column for each task.
+    """Forgetting of each task in points: a row for each contender, a column for each task.
 
     Args:
         runs: One row a run, with the folder that holds its accuracy matrix.

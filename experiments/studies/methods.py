@@ -60,7 +60,7 @@ class MethodsConfig(StudyConfig):
     objectives: tuple[str, ...] = ("ce", "epg", "aepg")
     """Objectives of every method that learns by gradients; sequential with ce is the baseline."""
     tasks: tuple[int, ...] = TABLE_1_TASKS
-    """Numbers of tasks, in place of --num-tasks; joint training is shown beside them."""
+    """Numbers of tasks, in place of --num-tasks; joint training is shown too."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Every contender runs on each of them."""
 
@@ -78,14 +78,14 @@ class NoisyMethodsConfig(MethodsConfig):
 
 
 def module_of(method: str, otherwise: str) -> str:
-    """The PEFT module that a method, by name, is made for; another one where it goes with any."""
+    """The PEFT module that a method is made for, or another one if it works with any."""
     return lookup("method", method, METHODS).peft_or_default(otherwise)
 
 
 def contenders(config: MethodsConfig) -> dict[str, dict[str, Any]]:
-    """Every method with every objective, by "method + objective"; a method without gradients by its name alone.
+    """Every method with every objective, named "method + objective".
 
-    Of a method that is there twice, each has its arguments in its name.
+    A method without gradients has its name alone. A method that occurs twice has its arguments in the name.
     """
     found: dict[str, dict[str, Any]] = {}
     names = [parse_specification(method)[0] for method in config.methods]
@@ -124,7 +124,7 @@ def split_contenders(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
-    """A_T against the number of tasks and against what a method costs, and where forgetting happens."""
+    """A_T against the number of tasks and against cost, and forgetting by task."""
     split = split_contenders(runs)
     streams = split[split["condition"] != JOINT]
     by_tasks = streams.assign(contender=streams["method_name"])
@@ -151,7 +151,7 @@ def _panel(objective: str) -> str:
 
 
 def tables(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The paper's Table 1 beside ours, and what each method costs."""
+    """The paper's Table 1 next to our results, and the cost of each method."""
     made = {"table_1": pd.DataFrame(_table_1(runs))}
     if "state_bytes" in runs:
         made["cost"] = pd.DataFrame(_costs(split_contenders(runs)))
@@ -159,7 +159,7 @@ def tables(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _table_1(runs: pd.DataFrame) -> Iterator[dict[str, str]]:
-    """A_T / average A in %: a row for each contender, a column for each condition, and the paper's beside."""
+    """A_T / average A in %: a row for each contender, columns for our conditions and for the paper's."""
     means = 100 * runs.pivot_table(["final_accuracy", "average_accuracy"], "contender", "condition", sort=False)
     conditions = list(runs["condition"].unique())
     for name in means.index:

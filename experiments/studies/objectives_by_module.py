@@ -1,4 +1,4 @@
-"""Table 2 of the paper: which objective is best, and whether that hangs on the PEFT module."""
+"""Table 2 of the paper: which objective is best, and whether that depends on the PEFT module."""
 
 from __future__ import annotations
 

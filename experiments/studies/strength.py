@@ -1,4 +1,4 @@
-"""Figure 6 of the paper: how much each regulariser hangs on its strength."""
+"""Figure 6 of the paper: how much each regulariser depends on its strength."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PARAMETERS = {
     "aepg": "tau",
     "gce": "q",
 }
-"""Of each regulariser, the parameter that is its strength."""
+"""The parameter of each regulariser that is its strength."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StrengthConfig(StudyConfig):
-    """Strengths of the regularisers x seeds; CE is the baseline."""
+    """Strengths of the regularisers x seeds, with CE as the baseline."""
 
     focal: tuple[float, ...] = (0.5, 1.0, 2.0)
     """gamma of focal loss."""
@@ -54,7 +54,7 @@ def entries(config: StrengthConfig) -> list[Entry]:
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
-    """A_T against strength, a panel for each regulariser and a line for each label noise; CE as a line across."""
+    """A_T against strength, with CE as a horizontal line: a panel for each regulariser, a line for each label noise."""
     parsed = [parse_specification(objective) for objective in runs["objective"]]
     panel = pd.Series([f"{name}, {PARAMETERS[name]}" if name in PARAMETERS else "" for name, _ in parsed], runs.index)
     strength = pd.Series([next(iter(given.values()), None) for _, given in parsed], runs.index, dtype=float)
