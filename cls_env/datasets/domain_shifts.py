@@ -126,9 +126,9 @@ class ShiftedImages:
         chosen = rows if isinstance(rows, np.ndarray) else np.arange(len(self))[rows]
         drawn = np.atleast_1d(chosen)
         batch = self._read(drawn % len(self.images)).copy()
-        for place, row in enumerate(drawn.tolist()):
+        for index, row in enumerate(drawn.tolist()):
             shift = SHIFTS[self.shifts[row // len(self.images)]]
-            batch[place] = shift(batch[place].copy(), np.random.default_rng([*self.seed, row]))
+            batch[index] = shift(batch[index].copy(), np.random.default_rng([*self.seed, row]))
         return batch if np.ndim(chosen) else batch[0]
 
 

@@ -73,9 +73,9 @@ class ImageDataset:
     def __post_init__(self) -> None:
         for kind, names in (("class", self.class_names), ("domain", self.domain_names)):
             if twice := [name for name, count in Counter(names).items() if count > 1]:
-                places = [index for index, name in enumerate(names) if name == twice[0]]
+                indices = [index for index, name in enumerate(names) if name == twice[0]]
                 raise ValueError(
-                    f"{self.name}: {kind} name {twice[0]!r} is given to {kind} {places}: names must differ"
+                    f"{self.name}: {kind} name {twice[0]!r} is given to {kind} {indices}: names must differ"
                 )
         for split in ("train", "test"):
             images = getattr(self, f"{split}_images")

@@ -46,7 +46,7 @@ class ZipTree:
         stream: IO[bytes] = archive.handle.open(archive.members[name])
         return stream
 
-    def for_random_access(self, room: Path) -> ZipTree:
+    def for_random_access(self, tmp_dir: Path) -> ZipTree:
         """Itself."""
         return self
 
@@ -75,7 +75,7 @@ class TarTree:
         assert stream is not None  # only files are among the members
         return stream
 
-    def for_random_access(self, room: Path) -> TarTree:
+    def for_random_access(self, tmp_dir: Path) -> TarTree:
         """Itself, or an uncompressed copy.
 
         Raises:
@@ -85,7 +85,7 @@ class TarTree:
             stream: Any = archive.fileobj
             if isinstance(stream, io.BufferedReader):  # the file itself: it is not compressed
                 return self
-            plain = room / f"{self.root.stem}.tar"
+            plain = tmp_dir / f"{self.root.stem}.tar"
             stream.seek(0)
             about = f"uncompressing {self.root.name}"
             with plain.open("wb") as out, tqdm.wrapattr(out, "write", desc=about, unit="B") as watched:
@@ -153,8 +153,8 @@ def _followed(name: str, links: Mapping[str, str]) -> str:
 
 def _replaced(names: list[str]) -> list[str]:
     """Names that come again, each with its place: only the last member of a name is read."""
-    last = {name: place for place, name in enumerate(names)}
-    return [f"{name} ({place})" for place, name in enumerate(names) if last[name] != place]
+    last = {name: index for index, name in enumerate(names)}
+    return [f"{name} ({index})" for index, name in enumerate(names) if last[name] != index]
 
 
 def _plain(name: str) -> str:

@@ -54,7 +54,7 @@ def report_tree(tree: Tree, report: LoadReport) -> None:
 
 
 def class_groups(
-    tree: Tree, top: str, level: int, place: str, report: LoadReport, excluded: Sequence[str] = ()
+    tree: Tree, top: str, level: int, shown: str, report: LoadReport, excluded: Sequence[str] = ()
 ) -> Groups:
     """The classes below a folder, each with the folders above it, and their image files, both sorted.
 
@@ -64,7 +64,7 @@ def class_groups(
         tree: The files.
         top: The folder.
         level: Folders that make up the name of a group: 1 for `<class>`, 2 for `<domain>/<class>`; or `LEAF`.
-        place: Of the folder, for messages.
+        shown: Of the folder, for messages.
         report: Counts what is left out.
         excluded: Folders that are no classes.
 
@@ -89,15 +89,15 @@ def class_groups(
         report.leave_out(f"files that are not images ({suffix})", count)
     images = [path for path in inside if path.suffix.lower() in IMAGE_SUFFIXES]
     if level == LEAF:
-        groups = _leaves(images, place, report)
+        groups = _leaves(images, shown, report)
     else:
-        groups = _folders(tree, base, level, place, excluded)
+        groups = _folders(tree, base, level, shown, excluded)
         _sort_into(groups, images, level, report)
     if not groups:
-        raise ValueError(f"{place} holds no class folders: the layout is <class>/<image>")
+        raise ValueError(f"{shown} holds no class folders: the layout is <class>/<image>")
     for name, files in groups.items():
         if not files:
-            raise ValueError(f"{place}: class {'/'.join(name)!r} holds no images; add some or remove the folder")
+            raise ValueError(f"{shown}: class {'/'.join(name)!r} holds no images; add some or remove the folder")
     return {name: [str(base / file) for file in files] for name, files in sorted(groups.items())}
 
 
@@ -121,31 +121,31 @@ def _sort_into(
         ] += deeper
 
 
-def _leaves(images: Sequence[PurePosixPath], place: str, report: LoadReport) -> dict[Group, list[PurePosixPath]]:
+def _leaves(images: Sequence[PurePosixPath], shown: str, report: LoadReport) -> dict[Group, list[PurePosixPath]]:
     """Each folder that holds images, by its path."""
     groups: dict[Group, list[PurePosixPath]] = {}
     written: dict[Group, Group] = {}
     for path in images:
         if len(path.parts) > 1:
-            _note_spelling(written, path.parts[:-1], place)
+            _note_spelling(written, path.parts[:-1], shown)
             groups.setdefault(("/".join(_composed(path.parts[:-1])),), []).append(path)
     report.leave_out("images outside of the class folders", sum(len(path.parts) == 1 for path in images))
     return groups
 
 
 def _folders(
-    tree: Tree, base: PurePosixPath, level: int, place: str, excluded: Sequence[str]
+    tree: Tree, base: PurePosixPath, level: int, shown: str, excluded: Sequence[str]
 ) -> dict[Group, list[PurePosixPath]]:
     """The folders some levels below `base`, still without images."""
     written: dict[Group, Group] = {}
     for folder in map(PurePosixPath, tree.contents.folders):
         inner = folder.relative_to(base).parts if folder.is_relative_to(base) else ()
         if len(inner) == level and inner[0] not in excluded:
-            _note_spelling(written, inner, place)
+            _note_spelling(written, inner, shown)
     return {name: [] for name in written}
 
 
-def _note_spelling(written: dict[Group, Group], parts: Group, place: str) -> None:
+def _note_spelling(written: dict[Group, Group], parts: Group, shown: str) -> None:
     """Remember how a folder's name is written.
 
     Raises:
@@ -153,10 +153,10 @@ def _note_spelling(written: dict[Group, Group], parts: Group, place: str) -> Non
     """
     name = _composed(parts)
     if any("\udc80" <= letter <= "\udcff" for part in name for letter in part):
-        raise ValueError(f"{place}: the folder name {'/'.join(parts)!a} is not UTF-8; rename it")
+        raise ValueError(f"{shown}: the folder name {'/'.join(parts)!a} is not UTF-8; rename it")
     if written.setdefault(name, parts) != parts:
         raise ValueError(
-            f"{place}: two folders are named {'/'.join(name)!r}, in two Unicode spellings ({written[name]!a} and "
+            f"{shown}: two folders are named {'/'.join(name)!r}, in two Unicode spellings ({written[name]!a} and "
             f"{parts!a}); merge them"
         )
 

@@ -50,50 +50,50 @@ class SourceFiles:
     roots: tuple[Path, ...]
 
     @cached_property
-    def _looked_at(self) -> tuple[list[str], list[FileState]]:
+    def _listing(self) -> tuple[list[str], list[FileState]]:
         """Other facts than files (folders, links that lead nowhere ...), and the files; as they were at first."""
         facts: list[str] = []
         states: list[FileState] = []
-        for place, root in enumerate(self.roots):
+        for index, root in enumerate(self.roots):
             if root.is_dir():
                 contents = list_folder(root)
-                facts += [f"{place} folder {name}" for name in contents.folders]
-                facts += [f"{place} problem {name}" for name in sorted(contents.problems)]
-                states += [_state(root / name, f"{place}/{name}") for name in contents.files]
+                facts += [f"{index} folder {name}" for name in contents.folders]
+                facts += [f"{index} problem {name}" for name in sorted(contents.problems)]
+                states += [_state(root / name, f"{index}/{name}") for name in contents.files]
             elif root.exists():
-                states.append(_state(root, str(place)))
+                states.append(_state(root, str(index)))
             else:
-                facts.append(f"{place} is missing")
+                facts.append(f"{index} is missing")
         return facts, states
 
     @property
-    def stamp(self) -> str:
+    def fingerprint(self) -> str:
         """A digest of what the file system said of every file when it was first asked."""
-        facts, states = self._looked_at
+        facts, states = self._listing
         return _digest([*facts, *(repr(tuple(state)) for state in states)])
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of names and contents: equal for equal files, wherever they are and whatever their times."""
         started = time.time_ns()
-        stamp, record = self.stamp, self._record
+        fingerprint, record = self.fingerprint, self._record
         known = _remembered(record)
-        if known.get("stamp") == stamp:
+        if known.get("stamp") == fingerprint:
             return known["digest"]
-        facts, states = self._looked_at
+        facts, states = self._listing
         digest = _digest([*facts, *_contents(self.roots, states)])
         if _can_be_trusted(states, started):
-            remember(record, {"stamp": stamp, "digest": digest})
+            remember(record, {"stamp": fingerprint, "digest": digest})
         return digest
 
     def unchanged(self) -> bool:
         """Whether the files are still as they were when they were first looked at."""
-        return SourceFiles(self.roots).stamp == self.stamp
+        return SourceFiles(self.roots).fingerprint == self.fingerprint
 
     @property
     def _record(self) -> Path:
-        places = "\0".join(str(root.resolve()) for root in self.roots)
-        name = sha256(places.encode(errors="surrogateescape")).hexdigest()[:32]
+        paths = "\0".join(str(root.resolve()) for root in self.roots)
+        name = sha256(paths.encode(errors="surrogateescape")).hexdigest()[:32]
         return cache_root() / "digests" / f"{name}.json"
 
 
@@ -122,8 +122,8 @@ def _contents(roots: tuple[Path, ...], states: list[FileState]) -> Iterator[str]
     )
     with bar:
         for state in states:
-            place, _, inside = state.name.partition("/")
-            yield f"{state.name} {_file_digest(roots[int(place)] / inside, bar)}"
+            index, _, inside = state.name.partition("/")
+            yield f"{state.name} {_file_digest(roots[int(index)] / inside, bar)}"
 
 
 def _file_digest(file: Path, bar: tqdm[Any]) -> str:

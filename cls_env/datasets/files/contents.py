@@ -122,7 +122,7 @@ def list_names(files: Iterable[str], folders: Iterable[str], problems: dict[str,
     def shown(paths: Iterable[PurePosixPath]) -> Iterator[PurePosixPath]:
         for path in paths:
             kinds = [kind_passed_over(part) for part in path.parts]
-            first = next((place for place, kind in enumerate(kinds) if kind), None)
+            first = next((index for index, kind in enumerate(kinds) if kind), None)
             if first is not None:
                 passed_over[str(PurePosixPath(*path.parts[: first + 1]))] = str(kinds[first])
             elif path.parts:

@@ -83,7 +83,7 @@ class ImageReader(Protocol):
     def read(self, reference: Any, facts: Facts) -> Image.Image:
         """An image, not necessarily decoded yet; what is remarkable about it is counted in `facts`."""
 
-    def place(self, reference: Any) -> str:
+    def location(self, reference: Any) -> str:
         """Where the image is, for messages."""
 
 
@@ -98,7 +98,7 @@ class TreeReader:
         with closing(self.tree.open(reference)) as stream, Image.open(stream) as image:
             return upright(image, facts)
 
-    def place(self, reference: str) -> str:
+    def location(self, reference: str) -> str:
         """The path of the file."""
         return f"{self.tree.root}/{reference}"
 
@@ -171,11 +171,11 @@ def read_square(
         side = (image_size, image_size)
         pixels = np.asarray(RESIZE_RULES[resize](image, side, INTERPOLATIONS[interpolation]))
     except Image.DecompressionBombError as error:
-        place = reader.place(reference)
-        raise ValueError(f"{place} has more than {max_pixels:,} pixels: raise max_pixels, or remove it") from error
+        location = reader.location(reference)
+        raise ValueError(f"{location} has more than {max_pixels:,} pixels: raise max_pixels, or remove it") from error
     except Exception as error:  # Pillow's plugins raise whatever their parsing of a malformed file runs into
-        place, reason = reader.place(reference), str(error) or type(error).__name__
-        raise ValueError(f"{place} can't be decoded as an image ({reason}); replace or remove it") from error
+        location, reason = reader.location(reference), str(error) or type(error).__name__
+        raise ValueError(f"{location} can't be decoded as an image ({reason}); replace or remove it") from error
     if facts is not None:
         facts.update(found)
     return pixels

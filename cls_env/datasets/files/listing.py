@@ -23,7 +23,7 @@ from cls_env.datasets.files.trees import Tree
 from cls_env.datasets.splits import stratified_split
 
 
-class Row(NamedTuple):
+class ImageRef(NamedTuple):
     """One image: its reference for the reader, its class and its domain."""
 
     reference: Any
@@ -36,11 +36,11 @@ class FileList:
     """The rows of each split, in order, and who reads them."""
 
     reader: ImageReader
-    train: tuple[Row, ...]
-    test: tuple[Row, ...]
+    train: tuple[ImageRef, ...]
+    test: tuple[ImageRef, ...]
     class_names: tuple[str, ...]
     domain_names: tuple[str, ...] = ()
-    validation: tuple[Row, ...] = ()
+    validation: tuple[ImageRef, ...] = ()
 
 
 def list_split_tree(
@@ -99,7 +99,7 @@ def list_whole_tree(
     level: int = 1,
     excluded: Sequence[str] = (),
     class_sort: str = "numeric",
-) -> tuple[list[Row], tuple[str, ...]]:
+) -> tuple[list[ImageRef], tuple[str, ...]]:
     """The rows of one tree of classes, `<class>/<image>`, that a split is to divide.
 
     Args:
@@ -121,11 +121,11 @@ def list_whole_tree(
         report_outside(tree, [entered], report)
     by_name = {"/".join(group): files for group, files in groups.items()}
     names = sort_names(by_name, class_sort)
-    return [Row(file, label) for label, name in enumerate(names) for file in by_name[name]], tuple(names)
+    return [ImageRef(file, label) for label, name in enumerate(names) for file in by_name[name]], tuple(names)
 
 
 def split_by_seed(
-    reader: ImageReader, rows: Sequence[Row], names: tuple[str, ...], share: float, seed: int
+    reader: ImageReader, rows: Sequence[ImageRef], names: tuple[str, ...], share: float, seed: int
 ) -> FileList:
     """Hold out a share of each class for testing, drawn by the seed.
 
@@ -140,7 +140,7 @@ def split_by_seed(
 
 def split_by_lists(
     reader: ImageReader,
-    rows: Sequence[Row],
+    rows: Sequence[ImageRef],
     names: tuple[str, ...],
     lists: tuple[Sequence[str], Sequence[str]],
     where: str,
@@ -157,7 +157,7 @@ def split_by_lists(
     known = by_ending({row.reference: row for row in rows})
     taken: set[Any] = set()
 
-    def listed(lines: Sequence[str], split: str) -> tuple[Row, ...]:
+    def listed(lines: Sequence[str], split: str) -> tuple[ImageRef, ...]:
         found = []
         for line, row in listed_files(lines, known):
             if row is None:
@@ -178,7 +178,7 @@ def split_by_lists(
     return FileList(reader, train, test, names)
 
 
-def _rows(groups: Groups, classes: Sequence[str], domains: Sequence[str]) -> tuple[Row, ...]:
+def _rows(groups: Groups, classes: Sequence[str], domains: Sequence[str]) -> tuple[ImageRef, ...]:
     """The images of a split, by domain, then by class."""
     label = {name: index for index, name in enumerate(classes)}
     domain = {name: index for index, name in enumerate(domains)}
@@ -187,7 +187,7 @@ def _rows(groups: Groups, classes: Sequence[str], domains: Sequence[str]) -> tup
         return domain.get(group[0], 0), label[group[-1]]
 
     return tuple(
-        Row(file, label[group[-1]], domain.get(group[0], 0) if domains else 0)
+        ImageRef(file, label[group[-1]], domain.get(group[0], 0) if domains else 0)
         for group in sorted(groups, key=order if domains else lambda group: (0, label[group[-1]]))
         for file in groups[group]
     )

@@ -16,12 +16,12 @@ class Problem(NamedTuple):
     """Something that can't be listed, read or followed."""
 
     kind: str
-    place: str
+    path: str
     reason: str
 
     def __str__(self) -> str:
         """One line."""
-        return f"{self.place}: {self.reason}"
+        return f"{self.path}: {self.reason}"
 
 
 @dataclass

@@ -51,10 +51,10 @@ def split_folders(tree: Tree, report: LoadReport) -> tuple[str, dict[str, str]]:
             )
     if {"train", "validation"} == set(folders):
         folders["test"] = folders.pop("validation")
-        place = PurePosixPath(top) / folders["test"]
+        test_folder = PurePosixPath(top) / folders["test"]
         images = (path for path in map(PurePosixPath, tree.contents.files) if path.suffix.lower() in IMAGE_SUFFIXES)
         remark = f"of the folder {folders['test']!r}, used as the test split, since there is no other"
-        report.remarks[remark] += sum(path.is_relative_to(place) for path in images)
+        report.remarks[remark] += sum(path.is_relative_to(test_folder) for path in images)
     for split in ("train", "test"):
         if split not in folders:
             raise FileNotFoundError(
@@ -72,10 +72,10 @@ def report_outside(tree: Tree, used: Iterable[str], report: LoadReport) -> None:
         used: Paths of the folders.
         report: Counts.
     """
-    places = [PurePosixPath(folder) for folder in used]
-    base = places[0].parent
+    roots = [PurePosixPath(folder) for folder in used]
+    base = roots[0].parent
     for path in map(PurePosixPath, tree.contents.files):
-        if any(path.is_relative_to(place) for place in places):
+        if any(path.is_relative_to(root) for root in roots):
             continue
         inner = path.relative_to(base).parts if path.is_relative_to(base) else path.parts
         suffix = path.suffix.lower()

@@ -1,4 +1,4 @@
-"""Files below a folder, or inside a zip or tar of one, read in place."""
+"""Files below a folder, or inside a zip or tar of one, read in path."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Tree(Protocol):
     def open(self, name: str) -> IO[bytes]:
         """A file's contents, to be closed after use."""
 
-    def for_random_access(self, room: Path) -> Tree:
-        """The same tree where files can be reached in any order; what must be unpacked for it goes into `room`."""
+    def for_random_access(self, tmp_dir: Path) -> Tree:
+        """The same tree where files can be reached in any order; what must be unpacked for it goes into `tmp_dir`."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class FolderTree:
         """A file's contents."""
         return (self.root / name).open("rb")
 
-    def for_random_access(self, room: Path) -> FolderTree:
+    def for_random_access(self, tmp_dir: Path) -> FolderTree:
         """Itself."""
         return self
 
@@ -66,16 +66,16 @@ def open_tree(root: str | Path) -> Tree:
         FileNotFoundError: There is nothing at `root`.
         ValueError: It is a file of another kind, or a damaged archive.
     """
-    place = expanded(root, "root").absolute()
-    if place.is_dir():
-        return FolderTree(place)
-    if not place.exists():
-        raise FileNotFoundError(f"{place} does not exist; give a folder of images, or a zip or tar of one")
-    if zipfile.is_zipfile(place):
-        return ZipTree(place)
-    if tarfile.is_tarfile(place):
-        return TarTree(place, place)
-    raise ValueError(f"{place} is neither a folder nor a zip or tar file, or it is damaged")
+    path = expanded(root, "root").absolute()
+    if path.is_dir():
+        return FolderTree(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; give a folder of images, or a zip or tar of one")
+    if zipfile.is_zipfile(path):
+        return ZipTree(path)
+    if tarfile.is_tarfile(path):
+        return TarTree(path, path)
+    raise ValueError(f"{path} is neither a folder nor a zip or tar file, or it is damaged")
 
 
 def plain_name(root: Path) -> str:

@@ -14,7 +14,7 @@ from cls_env.datasets.files.split_lists import read_lines
 from cls_env.datasets.files.trees import open_tree, plain_name
 from cls_env.datasets.paths import expanded
 from cls_env.datasets.splits import check_fraction
-from cls_env.datasets.storage.store import StoredDataset, stored
+from cls_env.datasets.storage.store import StoredDataset, open_or_build_store
 from cls_env.datasets.storage.store_build import StoreOptions
 from cls_env.specification import lookup
 
@@ -102,8 +102,8 @@ def load_folder(
         if not file.is_file():
             raise FileNotFoundError(f"the list {file} {'is not a file' if file.exists() else 'does not exist'}")
 
-    def make_listing(room: Path, report: LoadReport) -> FileList:
-        files = tree.for_random_access(room)
+    def list_files(tmp_dir: Path, report: LoadReport) -> FileList:
+        files = tree.for_random_access(tmp_dir)
         if drawn is None and not lists:
             return list_split_tree(files, report, with_domains=with_domains, leaf_classes=leaves, class_sort=class_sort)
         rows, names = list_whole_tree(files, report, level=LEAF if leaves else 1, class_sort=class_sort)
@@ -114,4 +114,4 @@ def load_folder(
 
     files = SourceFiles((tree.root, *lists))
     source = f"{files.digest} {with_domains} {drawn} {leaves} {class_sort}"
-    return stored(f"folder:{plain_name(tree.root)}", source, make_listing, options, files.unchanged)
+    return open_or_build_store(f"folder:{plain_name(tree.root)}", source, list_files, options, files.unchanged)

@@ -16,7 +16,7 @@ from PIL import Image
 from cls_env.arguments import whole_number
 from cls_env.datasets.files.class_folders import CLASS_SORTS, sort_names
 from cls_env.datasets.files.decoding import DEPTH, MOST_PIXELS, Facts, upright
-from cls_env.datasets.files.listing import FileList, Row, split_by_seed
+from cls_env.datasets.files.listing import FileList, ImageRef, split_by_seed
 from cls_env.datasets.files.load_report import LoadReport, Problem
 from cls_env.datasets.files.split_folders import SPLIT_NAMES
 from cls_env.datasets.loaders.huggingface_files import LocalSet
@@ -24,7 +24,7 @@ from cls_env.datasets.loaders.huggingface_splits import asked_splits, choose_spl
 from cls_env.datasets.loaders.huggingface_tables import Columns, OpenSet, open_local, open_published
 from cls_env.datasets.paths import expanded
 from cls_env.datasets.splits import check_fraction
-from cls_env.datasets.storage.store import StoredDataset, cache_folder, make_cache, stored
+from cls_env.datasets.storage.store import StoredDataset, cache_folder, make_cache, open_or_build_store
 from cls_env.datasets.storage.store_build import StoreOptions
 from cls_env.datasets.storage.temporary_folders import scratch_folder
 from cls_env.specification import lookup
@@ -47,7 +47,7 @@ class HubReader:
         with Image.open(source) as image:
             return upright(image, facts)
 
-    def place(self, reference: tuple[str, int]) -> str:
+    def location(self, reference: tuple[str, int]) -> str:
         """Split and row."""
         return f"split {reference[0]!r}, row {reference[1]}"
 
@@ -144,22 +144,22 @@ def load_hub(
         facts = opened().facts if local is None else local.facts(lambda: opened().facts)
         wanted = choose_splits(path, facts.splits, asked, drawn is not None)
 
-        def make_listing(room: Path, report: LoadReport) -> FileList:
-            listing = _listing(path, opened(), wanted, drawn, class_sort, report)
+        def list_files(tmp_dir: Path, report: LoadReport) -> FileList:
+            file_list = _listing(path, opened(), wanted, drawn, class_sort, report)
             if wanted.get("test") != asked.get("test") and SPLIT_NAMES[wanted["test"].casefold()] == "validation":
                 remark = f"of the split {wanted['test']!r}, used as the test split, since there is no other"
-                report.remarks[remark] += len(listing.test)
-            return listing
+                report.remarks[remark] += len(file_list.test)
+            return file_list
 
         prints = {name: facts.prints[name] for name in wanted.values() if name in facts.prints}
         further = f"{prints} {facts.images} {facts.labels} {drawn} {class_sort} {wanted}"
         if local is None:
-            return stored(f"huggingface:{Path(path).name}", further, make_listing, options)
+            return open_or_build_store(f"huggingface:{Path(path).name}", further, list_files, options)
         outside = local.outside_files(facts)
-        return stored(
+        return open_or_build_store(
             f"huggingface:{local.root.name}",
             f"{local.files.digest} {outside.digest} {further}",
-            make_listing,
+            list_files,
             options,
             lambda: local.files.unchanged() and outside.unchanged(),
         )
@@ -212,7 +212,7 @@ def _listing(
 
 def _listed_rows(
     path: str, splits: dict[str, Any], column: str, class_sort: str, report: LoadReport
-) -> tuple[tuple[str, ...], dict[str, tuple[Row, ...]]]:
+) -> tuple[tuple[str, ...], dict[str, tuple[ImageRef, ...]]]:
     """The names of the classes, and the rows of each split. Names are in Unicode's composed form.
 
     Raises:
@@ -237,7 +237,7 @@ def _listed_rows(
     ]
     report.refuse(missing, "Give these rows a label")
     rows = {
-        name: tuple(Row((name, row), label_of[label]) for row, label in enumerate(labels) if label in label_of)
+        name: tuple(ImageRef((name, row), label_of[label]) for row, label in enumerate(labels) if label in label_of)
         for name, labels in values.items()
     }
     return names, rows

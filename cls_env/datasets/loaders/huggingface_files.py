@@ -60,8 +60,8 @@ class LocalSet:
         Args:
             find: Reads the set with the library.
         """
-        place = json.dumps([str(self.root.resolve()), *self.columns]).encode()
-        record = cache_root() / "digests" / f"huggingface-{sha256(place).hexdigest()[:32]}.json"
+        key = json.dumps([str(self.root.resolve()), *self.columns]).encode()
+        record = cache_root() / "digests" / f"huggingface-{sha256(key).hexdigest()[:32]}.json"
         facts = _remembered(record, self.files.digest)
         if facts is None:
             facts = find()

@@ -34,11 +34,11 @@ def asked_splits(train: str, test: str | None, validation: str | None, drawn: bo
     return asked
 
 
-def choose_splits(place: str, known: Sequence[str], asked: Mapping[str, str], drawn: bool) -> dict[str, str]:
+def choose_splits(path: str, known: Sequence[str], asked: Mapping[str, str], drawn: bool) -> dict[str, str]:
     """The split for each use: the given name, or a split with a usual name that no other use takes.
 
     Args:
-        place: Of the set, for messages.
+        path: Of the set, for messages.
         known: Names of all splits that there are.
         asked: As `asked_splits` gives it.
         drawn: Whether the test split is drawn; then no split is used that is not asked for.
@@ -57,7 +57,7 @@ def choose_splits(place: str, known: Sequence[str], asked: Mapping[str, str], dr
     for kind, name in asked.items():
         if name not in known:
             hint = "; without a test split give test_fraction" if kind == "test" else f"; name one by {kind}_split"
-            raise ValueError(f"{place} has no split {name!r}, only {', '.join(known)}{hint}")
+            raise ValueError(f"{path} has no split {name!r}, only {', '.join(known)}{hint}")
     chosen = dict(asked)
 
     def take(kind: str, usual: str) -> None:
@@ -70,7 +70,7 @@ def choose_splits(place: str, known: Sequence[str], asked: Mapping[str, str], dr
             take("test", usual)
         if "test" not in chosen:
             raise ValueError(
-                f"{place} has no split left for testing, only {', '.join(known)}; name one by test_split, or give "
+                f"{path} has no split left for testing, only {', '.join(known)}; name one by test_split, or give "
                 "test_fraction"
             )
         take("validation", "validation")

@@ -13,7 +13,7 @@ from cls_env.datasets.files.load_report import LoadReport
 from cls_env.datasets.paths import data_folder
 from cls_env.datasets.splits import check_fraction
 from cls_env.datasets.storage.downloads import first_existing
-from cls_env.datasets.storage.store import StoredDataset, stored
+from cls_env.datasets.storage.store import StoredDataset, open_or_build_store
 from cls_env.datasets.storage.store_build import StoreOptions
 
 
@@ -24,7 +24,7 @@ class PublishedSet:
     Attributes:
         name: Of the set.
         wanted: Files or folders of which the first that is there is read, relative to `root`.
-        listing: Lists that place, given a folder for temporary files and a report of what is left out; all rows in the
+        listing: Lists that path, given a folder for temporary files and a report of what is left out; all rows in the
             training split where the set was published without one.
         download: Fetches the set into a folder, or None where nobody may.
         beside: Further files that the listing reads if they are there, relative to `root`.
@@ -63,7 +63,7 @@ class PublishedSet:
             root: The folder that holds it, or the archive; by default `$CLS_ENV_DATA/<name>`, or in the user's data
                 folder.
             image_size: Side of the square images in the store, in pixels; by default the set's own.
-            test_fraction: Hold out this share of each class, in (0, 1), by the seed, in place of the published split;
+            test_fraction: Hold out this share of each class, in (0, 1), by the seed, in path of the published split;
                 where there is none, this is the default.
             seed: Fixes which.
             download: Fetch what is missing.
@@ -85,19 +85,19 @@ class PublishedSet:
         folder = data_folder(self.name, root)
         if truth_value("download", download):
             self.fetch(folder)
-        place = first_existing(self.name, folder, self.wanted, self.advice)
+        path = first_existing(self.name, folder, self.wanted, self.advice)
 
-        def make_listing(room: Path, report: LoadReport) -> FileList:
-            listing = self.listing(place, room, report)
-            if share is None and listing.test:
-                return listing
-            rows = (*listing.train, *listing.test)
+        def list_files(tmp_dir: Path, report: LoadReport) -> FileList:
+            file_list = self.list_files(path, tmp_dir, report)
+            if share is None and file_list.test:
+                return file_list
+            rows = (*file_list.train, *file_list.test)
             held_out = self.test_fraction if share is None else share
-            return split_by_seed(listing.reader, rows, listing.class_names, held_out, number)
+            return split_by_seed(file_list.reader, rows, file_list.class_names, held_out, number)
 
-        files = SourceFiles((place, *(place.parent / name for name in self.beside)))
+        files = SourceFiles((path, *(path.parent / name for name in self.beside)))
         drawn = "" if self.splits and share is None else f"{share} {number}"
-        return stored(self.name, f"{files.digest} {drawn}", make_listing, options, files.unchanged)
+        return open_or_build_store(self.name, f"{files.digest} {drawn}", list_files, options, files.unchanged)
 
     def fetch(self, folder: Path) -> None:
         """Download the set into a folder, unless it is there and whole.

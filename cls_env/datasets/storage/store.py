@@ -30,7 +30,7 @@ from cls_env.datasets.storage.store_build import FORMAT, ON_ERROR, StoreOptions,
 from cls_env.datasets.storage.temporary_folders import remove_abandoned
 
 MOST_NAME_BYTES = 80
-MakeListing = Callable[[Path, LoadReport], FileList]
+ListFiles = Callable[[Path, LoadReport], FileList]
 
 
 class StoredDataset(ImageDataset):
@@ -58,10 +58,10 @@ def cache_folder() -> Path:
     return cache_root() / "stores"
 
 
-def stored(
+def open_or_build_store(
     name: str,
     source: str,
-    make_listing: MakeListing,
+    list_files: ListFiles,
     options: StoreOptions,
     unchanged: Callable[[], bool] = lambda: True,
 ) -> StoredDataset:
@@ -74,7 +74,7 @@ def stored(
         name: Of the set.
         source: What identifies the images and their split, such as `SourceFiles.digest`; another source is another
             store.
-        make_listing: Called for a build only; may use the folder it is given for temporary files, and counts in the
+        list_files: Called for a build only; may use the folder it is given for temporary files, and counts in the
             report what it leaves out.
         options: How to decode.
         unchanged: Whether the source is still, at the end of a build, what it was at its beginning.
@@ -86,22 +86,22 @@ def stored(
     key = sha256(json.dumps([FORMAT, source, options.identity]).encode()).hexdigest()[:16]
     plain = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
     plain = plain.encode()[:MOST_NAME_BYTES].decode(errors="ignore")
-    place = cache_folder() / f"{plain}-{options.image_size}px-{key}"
-    if not place.exists():
-        make_cache(place.parent)
-        with FileLock(place.with_name(f".{place.name}.lock")):
-            if not place.exists():
-                for left in place.parent.glob(f".{place.name}.building-*"):
+    path = cache_folder() / f"{plain}-{options.image_size}px-{key}"
+    if not path.exists():
+        make_cache(path.parent)
+        with FileLock(path.with_name(f".{path.name}.lock")):
+            if not path.exists():
+                for left in path.parent.glob(f".{path.name}.building-*"):
                     shutil.rmtree(left, ignore_errors=True)  # of a build that was killed: we hold the lock
-                with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.building-") as room:
+                with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.building-") as tmp_dir:
                     report = LoadReport(skip=ON_ERROR[options.on_error])
-                    listing = make_listing(Path(room), report)
-                    built = build_store(Path(room), name, listing, options, report)
+                    file_list = list_files(Path(tmp_dir), report)
+                    built = build_store(Path(tmp_dir), name, file_list, options, report)
                     close_archives()
                     if not unchanged():
                         raise ValueError(f"{name}: files changed while they were read; load it again")
-                    built.rename(place)
-    dataset = open_store(place)
+                    built.rename(path)
+    dataset = open_store(path)
     object.__setattr__(dataset, "name", name)  # a set of equal contents and another name may have built it
     return dataset
 
@@ -169,9 +169,9 @@ def clear_stores(name: str | None = None) -> list[StoreEntry]:
         What was removed.
     """
     gone = [entry for entry in list_stores() if name is None or name in (entry.name, entry.path.name)]
-    for place in (entry.path for entry in gone):
-        aside = place.with_name(f".{place.name}.building-removed-{os.getpid()}")
-        place.rename(aside)  # at once, so that no process finds half a store
+    for path in (entry.path for entry in gone):
+        aside = path.with_name(f".{path.name}.building-removed-{os.getpid()}")
+        path.rename(aside)  # at once, so that no process finds half a store
         shutil.rmtree(aside)
     if name is None:
         shutil.rmtree(cache_root() / "digests", ignore_errors=True)

@@ -31,7 +31,7 @@ from cls_env.datasets.files.decoding import (
     check_background,
     read_square,
 )
-from cls_env.datasets.files.listing import FileList, Row
+from cls_env.datasets.files.listing import FileList, ImageRef
 from cls_env.datasets.files.load_report import LoadReport, report_lines
 from cls_env.datasets.paths import CACHE_VARIABLE
 from cls_env.specification import lookup
@@ -95,7 +95,7 @@ class Decoded(NamedTuple):
     """A chunk of decoded rows: images and rows kept, what went wrong with the others, and facts about the images."""
 
     images: list[NDArray[np.uint8]]
-    kept: list[Row]
+    kept: list[ImageRef]
     failures: list[str]
     facts: Facts
 
@@ -112,13 +112,13 @@ class _Build:
     facts: Facts = field(default_factory=Counter)
 
 
-def build_store(room: Path, name: str, listing: FileList, options: StoreOptions, report: LoadReport) -> Path:
-    """Decode the images of a listing into a store, in a folder of `room`.
+def build_store(tmp_dir: Path, name: str, file_list: FileList, options: StoreOptions, report: LoadReport) -> Path:
+    """Decode the images of a listing into a store, in a folder of `tmp_dir`.
 
     Validation images are the last rows of the training arrays; `store.json` says how many there are.
 
     Args:
-        room: A folder for the store.
+        tmp_dir: A folder for the store.
         name: Of the set.
         listing: Its images.
         options: How to decode them.
@@ -131,18 +131,18 @@ def build_store(room: Path, name: str, listing: FileList, options: StoreOptions,
         ValueError: An image can't be decoded, or none of a class is left in a split.
         OSError: The disk has no room, or can't be written.
     """
-    _check_labels(name, listing)
-    total = len(listing.train) + len(listing.validation) + len(listing.test)
-    _check_disk(room, total, options.image_size)
-    folder = room / "store"
+    _check_labels(name, file_list)
+    total = len(file_list.train) + len(file_list.validation) + len(file_list.test)
+    _check_disk(tmp_dir, total, options.image_size)
+    folder = tmp_dir / "store"
     folder.mkdir()
     with tqdm(desc=f"decoding {name}", total=total, unit=" images") as bar:
-        build = _Build(listing.reader, options, bar)
-        train, validation = _write_split(folder, "train", (listing.train, listing.validation), build)
-        (test,) = _write_split(folder, "test", (listing.test,), build)
-    for split, rows, kept in (("train", listing.train, train), ("test", listing.test, test)):
+        build = _Build(file_list.reader, options, bar)
+        train, validation = _write_split(folder, "train", (file_list.train, file_list.validation), build)
+        (test,) = _write_split(folder, "test", (file_list.test,), build)
+    for split, rows, kept in (("train", file_list.train, train), ("test", file_list.test, test)):
         if lost := {row.label for row in rows} - {row.label for row in kept}:
-            lost_class = listing.class_names[min(lost)]
+            lost_class = file_list.class_names[min(lost)]
             raise ValueError(f"{name}: the {split} split has no image of class {lost_class!r} that can be decoded")
     report.leave_out(UNDECODABLE, len(build.failures))
     report.skipped += build.failures
@@ -158,8 +158,8 @@ def build_store(room: Path, name: str, listing: FileList, options: StoreOptions,
         "skipped": report.skipped,
         "left_out": dict(report.left_out),
         "remarks": dict(report.remarks),
-        "class_names": listing.class_names,
-        "domain_names": listing.domain_names,
+        "class_names": file_list.class_names,
+        "domain_names": file_list.domain_names,
         "images_sha256": build.digest.hexdigest(),
     }
     (folder / "store.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
@@ -171,7 +171,7 @@ def build_store(room: Path, name: str, listing: FileList, options: StoreOptions,
     return folder
 
 
-def _write_split(folder: Path, split: str, parts: Sequence[Sequence[Row]], build: _Build) -> list[list[Row]]:
+def _write_split(folder: Path, split: str, parts: Sequence[Sequence[ImageRef]], build: _Build) -> list[list[ImageRef]]:
     """Decode the parts of a split into its files, one after the other; the rows kept of each."""
     side = build.options.image_size
     with (folder / f"{split}_images.npy").open("wb") as out:
@@ -185,9 +185,9 @@ def _write_split(folder: Path, split: str, parts: Sequence[Sequence[Row]], build
     return kept
 
 
-def _write_images(out: Any, rows: Sequence[Row], build: _Build) -> list[Row]:
+def _write_images(out: Any, rows: Sequence[ImageRef], build: _Build) -> list[ImageRef]:
     """Decode rows and append their pixels; the rows kept."""
-    kept: list[Row] = []
+    kept: list[ImageRef] = []
     for decoded in _decoded(build.reader, rows, build.options):
         for image in decoded.images:
             out.write(image.data)
@@ -204,7 +204,7 @@ def _write_header(out: Any, count: int, side: int) -> None:
     npy.write_array_header_1_0(out, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
-def _decoded(reader: ImageReader, rows: Sequence[Row], options: StoreOptions) -> Iterator[Decoded]:
+def _decoded(reader: ImageReader, rows: Sequence[ImageRef], options: StoreOptions) -> Iterator[Decoded]:
     """Chunks of decoded rows, in order."""
     chunks = (rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK))
     workers = 1 if len(rows) < FEW_IMAGES else options.workers or os.cpu_count() or 1
@@ -213,7 +213,7 @@ def _decoded(reader: ImageReader, rows: Sequence[Row], options: StoreOptions) ->
     return results
 
 
-def _decode_chunk(reader: ImageReader, rows: Sequence[Row], options: StoreOptions, builder: int) -> Decoded:
+def _decode_chunk(reader: ImageReader, rows: Sequence[ImageRef], options: StoreOptions, builder: int) -> Decoded:
     if os.getpid() != builder:
         end_with(builder)
     decoded = Decoded([], [], [], Counter())
@@ -240,19 +240,19 @@ def _decode_chunk(reader: ImageReader, rows: Sequence[Row], options: StoreOption
     return decoded
 
 
-def _check_labels(name: str, listing: FileList) -> None:
-    classes = len(listing.class_names)
-    for split, rows in (("train", listing.train), ("test", listing.test), ("validation", listing.validation)):
+def _check_labels(name: str, file_list: FileList) -> None:
+    classes = len(file_list.class_names)
+    for split, rows in (("train", file_list.train), ("test", file_list.test), ("validation", file_list.validation)):
         if not rows and split != "validation":
             raise ValueError(f"{name}: the {split} split has no images")
         if wrong := [row.label for row in rows if not 0 <= row.label < classes]:
             raise ValueError(f"{name}: the {split} split has a label {wrong[0]}, but there are {classes} classes")
 
 
-def _check_disk(room: Path, count: int, side: int) -> None:
-    wanted, free = count * side * side * 3, shutil.disk_usage(room).free
+def _check_disk(tmp_dir: Path, count: int, side: int) -> None:
+    wanted, free = count * side * side * 3, shutil.disk_usage(tmp_dir).free
     if wanted > free:
         raise OSError(
-            f"the decoded images take {wanted / 2**30:.1f} GiB, but {room.parent} has {free / 2**30:.1f} GiB left: "
+            f"the decoded images take {wanted / 2**30:.1f} GiB, but {tmp_dir.parent} has {free / 2**30:.1f} GiB left: "
             f"make room, choose a smaller image size, or set {CACHE_VARIABLE} to another folder"
         )
