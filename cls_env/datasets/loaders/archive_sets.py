@@ -1,4 +1,4 @@
-"""Sets that torchvision does not know, read from their archives or folders as their authors publish them."""
+"""Datasets that torchvision does not offer, read from the archives or folders of their authors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _list_imagenet_r(path: Path, tmp_dir: Path, report: LoadReport) -> FileList:
     if not (train.exists() or test.exists()):
         return FileList(TreeReader(tree), tuple(rows), (), names)
     if not (train.exists() and test.exists()):
-        raise FileNotFoundError(f"of {train} and {test} one is missing: get it, or remove the other")
+        raise FileNotFoundError(f"one of {train} and {test} is missing: add it, or remove the other")
     lists = read_lines(train), read_lines(test)
     return split_by_lists(TreeReader(tree), rows, names, lists, f"{train} and {test.name}", report)
 
@@ -35,7 +35,7 @@ def _list_cub200(path: Path, tmp_dir: Path, report: LoadReport) -> FileList:
         (str(PurePosixPath(name).parent) for name in tree.contents.files if name.endswith("train_test_split.txt")), None
     )
     if top is None:
-        raise ValueError(f"{path} has no train_test_split.txt, which says which images are for training")
+        raise ValueError(f"{path} has no train_test_split.txt, which lists the training images")
     rows, names = list_whole_tree(tree, report, str(PurePosixPath(top) / "images"))
     files = dict(_pairs(tree, top, "images.txt"))
     lists: dict[str, list[str]] = {"1": [], "0": []}
@@ -88,18 +88,18 @@ load_imagenet_r = PublishedSet(
     ("imagenet-r", "imagenet-r.tar"),
     _list_imagenet_r,
     _download_imagenet_r,
-    beside=IMAGENET_R_LISTS,
+    extra_files=IMAGENET_R_LISTS,
 )
 load_cub200 = PublishedSet(
     "cub200",
     ("CUB_200_2011", "CUB_200_2011.tgz"),
     _list_cub200,
     _download_cub200,
-    splits=True,
+    has_split=True,
 )
 load_clrs25 = PublishedSet(
     "clrs25",
     ("CLRS", "CLRS.zip"),
     _list_clrs25,
-    advice="fetch it by hand from https://github.com/lehaifeng/CLRS and put its folder CLRS, or CLRS.zip, there",
+    advice="download it from https://github.com/lehaifeng/CLRS and put its folder CLRS, or CLRS.zip, there",
 )

@@ -1,4 +1,4 @@
-"""Sets that torchvision knows: it downloads and checks them, and we read what it leaves on disk."""
+"""Datasets that torchvision offers. It downloads and checks them, and their files are read from disk."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _torchvision(name: str) -> Any:
 
 @dataclass(frozen=True)
 class ArrayReader:
-    """Gives images of an array by row."""
+    """Reads images of an array by row."""
 
     images: NDArray[np.uint8]
     name: str
@@ -50,14 +50,14 @@ class ArrayReader:
 
 
 def _cifar(name: str) -> tuple[Any, Any]:
-    """How CIFAR-10 or -100 is listed and fetched; torchvision checks the files' sums before it unpickles them."""
+    """Functions that list and download CIFAR-10 or CIFAR-100. torchvision checks the checksums before it unpickles."""
 
     def list_files(path: Path, tmp_dir: Path, report: LoadReport) -> FileList:
         try:
             train, test = (_torchvision(name)(str(path.parent), train=train) for train in (True, False))
         except RuntimeError as error:
             raise ValueError(
-                f"{path} is not {name} as published, or damaged ({error}); remove it, download it again"
+                f"{path} is not {name} as published, or damaged ({error}); remove it and download it again"
             ) from error
         rows = [ImageRef(index, label) for index, label in enumerate([*train.targets, *test.targets])]
         reader = ArrayReader(np.concatenate([train.data, test.data]), str(path))
@@ -89,13 +89,13 @@ def _list_caltech101(path: Path, tmp_dir: Path, report: LoadReport) -> FileList:
 
 
 def _list_omniglot(path: Path, tmp_dir: Path, report: LoadReport) -> FileList:
-    """Both of its parts together, a class being a character of an alphabet."""
+    """List both parts together. A class is a character of an alphabet."""
     tree = FolderTree(path)
     rows: list[ImageRef] = []
     classes: list[str] = []
     for part in ("images_background", "images_evaluation"):
         if part not in tree.contents.folders:
-            raise ValueError(f"{path} lacks the folder {part}; remove it, and download it again")
+            raise ValueError(f"{path} lacks the folder {part}; remove it and download it again")
         found, names = list_whole_tree(tree, report, part, level=2)
         rows += [ImageRef(row.reference, row.label + len(classes)) for row in found]
         classes += names
@@ -107,14 +107,14 @@ def _download_omniglot(folder: Path) -> None:
         _torchvision("Omniglot")(str(folder), background=background, download=True)
 
 
-load_cifar10 = PublishedSet("cifar10", ("cifar-10-batches-py",), *_cifar("CIFAR10"), splits=True, image_size=32)
-load_cifar100 = PublishedSet("cifar100", ("cifar-100-python",), *_cifar("CIFAR100"), splits=True, image_size=32)
+load_cifar10 = PublishedSet("cifar10", ("cifar-10-batches-py",), *_cifar("CIFAR10"), has_split=True, image_size=32)
+load_cifar100 = PublishedSet("cifar100", ("cifar-100-python",), *_cifar("CIFAR100"), has_split=True, image_size=32)
 load_food101 = PublishedSet(
     "food101",
     ("food-101",),
     _list_food101,
     lambda folder: _torchvision("Food101")(str(folder), download=True),
-    splits=True,
+    has_split=True,
 )
 load_caltech101 = PublishedSet(
     "caltech101",
