@@ -1,4 +1,4 @@
-"""The command line of image sets and environments: `cls-env datasets | download | cache`."""
+"""The command line of datasets and environments: `cls-env datasets | download | cache`."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:  # imports within, since they take time, in which one may press Ctrl-C
         from cls_env.command_line.errors import answer
 
-        return answer(_carry_out, arguments)
+        return answer(_run, arguments)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
 
 
-def _carry_out(words: list[str]) -> None:
-    from cls_env.commands.datasets import carry_out_words
+def _run(words: list[str]) -> None:
+    from cls_env.commands.datasets import run_command
 
-    carry_out_words(words)
+    run_command(words)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What the command lines share: one-line errors, and worker processes that end with their parent."""
+"""Shared parts of the command lines: one-line errors, and worker processes that end with their parent."""

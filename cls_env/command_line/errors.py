@@ -1,4 +1,4 @@
-"""What the command lines share: an error is one line, `--debug` shows its traceback, and any terminal is printed to."""
+"""Errors on the command line: one line each, with a traceback after `--debug`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 DEBUG = "--debug"
 DEBUG_HELP = f"{DEBUG}, anywhere on the line, shows the traceback of an error"
 INPUT_ERRORS: tuple[type[Exception], ...] = (ValueError, OSError, ModuleNotFoundError)
-"""Errors whose message says what was wrong with the input; all others are faults of the program or its libraries."""
+"""Errors about the input, whose message is sufficient. All others are errors of the program or its libraries."""
 LONGEST_MESSAGE = 1_000
-"""Characters of a message that are shown; libraries print whole tensors."""
+"""Maximum number of characters of a message: some libraries print whole tensors."""
 
 
 def answer(
@@ -22,19 +22,18 @@ def answer(
     arguments: Sequence[str] | None = None,
     expected: tuple[type[Exception], ...] = INPUT_ERRORS,
 ) -> int:
-    """Run a command, and turn whatever goes wrong into one line on standard error.
+    """Run a command, and print an error as one line on standard error.
 
     Args:
-        run: Carries the command out, given its words without `--debug`. What needs much time to import is best
-            imported within it.
-        arguments: The words; by default those of the process.
-        expected: Errors whose message alone is shown; of another error the type is shown too.
+        run: Runs the command, given its arguments without `--debug`. It should import slow modules itself.
+        arguments: The arguments. Defaults to those of the process.
+        expected: Errors of which only the message is printed. Other errors are printed with their type.
 
     Returns:
-        The exit code: 0 when it went well, 2 for an expected error, 1 for another, or where nobody reads the output.
+        The exit code: 0 for success, 2 for an expected error, 1 for another error or a closed output.
 
     Raises:
-        KeyboardInterrupt: It was interrupted; the caller knows what to say.
+        KeyboardInterrupt: The command was interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = DEBUG in words
@@ -63,7 +62,7 @@ def answer(
 
 
 def one_line(error: BaseException) -> str:
-    r"""The message of an error in one line; its type where it has no message.
+    r"""The message of an error in one line, or its type if it has no message.
 
     >>> one_line(ValueError("two\n  lines"))
     'two lines'
@@ -85,9 +84,9 @@ def described(error: BaseException) -> str:
 
 @contextmanager
 def _without_windows() -> Iterator[None]:
-    """Let matplotlib draw to files alone, in this process and in those it starts.
+    """Let matplotlib draw to files only, in this process and its child processes.
 
-    A notebook or a shell may name a backend that is not installed here, and matplotlib refuses to be imported then.
+    A notebook or a shell may set a backend that is not installed, with which the import of matplotlib fails.
     """
     before = os.environ.get("MPLBACKEND")
     os.environ["MPLBACKEND"] = "agg"
@@ -101,11 +100,11 @@ def _without_windows() -> Iterator[None]:
 
 
 def _flush_output() -> None:
-    if sys.stdout is not None:  # it is closed, as by `... >&-`
+    if sys.stdout is not None:  # None if closed, as by `... >&-`
         sys.stdout.flush()
 
 
 def _forget_output() -> None:
-    """Let the interpreter's last flush go nowhere, so that it says nothing of the closed pipe."""
-    with suppress(OSError, ValueError):  # a stream without a file
+    """Redirect the interpreter's last flush, so that it prints no error about the closed pipe."""
+    with suppress(OSError, ValueError):  # the stream has no file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

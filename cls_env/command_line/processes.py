@@ -1,4 +1,4 @@
-"""Worker processes that end when the process that started them ends, however that happens."""
+"""Worker processes that end with their parent process, even if it is killed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import time
 from functools import lru_cache
 from threading import Thread
 
-SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_CHECKS = 0.5
 
 
 @lru_cache(maxsize=1)
 def end_with(parent: int) -> None:
-    """Let this process end soon after its parent, also where that was killed.
+    """Let this process end soon after its parent, even if the parent is killed.
 
     Args:
         parent: Process id of the process that started this one.
@@ -22,10 +22,10 @@ def end_with(parent: int) -> None:
     def watch() -> None:
         known = multiprocessing.parent_process()
         if known is not None and known.pid == parent:
-            known.join()  # on every system
+            known.join()  # on every operating system
         else:
             while os.getppid() == parent:
-                time.sleep(SECONDS_BETWEEN_LOOKS)
+                time.sleep(SECONDS_BETWEEN_CHECKS)
         os._exit(1)
 
     Thread(target=watch, daemon=True).start()

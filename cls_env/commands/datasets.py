@@ -1,4 +1,4 @@
-"""The commands of `cls-env`."""
+"""The commands `cls-env datasets | download | cache`."""
 
 from __future__ import annotations
 
@@ -13,41 +13,44 @@ from cls_env.datasets.storage.store import StoreEntry, cache_folder, clear_store
 from cls_env.specification import lookup
 
 
-def carry_out_words(words: list[str]) -> None:
-    """Carry out the command that the words of a command line name."""
-    chosen = _parser().parse_args(words)
-    chosen.run(chosen)
+def run_command(words: list[str]) -> None:
+    """Parse the arguments of a command line and run its command."""
+    arguments = _parser().parse_args(words)
+    arguments.run(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cls-env",
-        description="The command line of image sets and environments.",
+        description="The command line of datasets and environments.",
         epilog=f"{DEBUG_HELP}.",
     )
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    datasets = commands.add_parser("datasets", help="list the known image sets")
+    datasets = commands.add_parser("datasets", help="list the known datasets")
     datasets.set_defaults(run=_show_datasets)
 
-    download = commands.add_parser("download", help="fetch an image set and check it")
+    download = commands.add_parser("download", help="download a dataset and check it")
     download.add_argument("name", help="one of `cls-env datasets`")
     download.add_argument(
-        "--root", help=f"folder to put it into; by default ${DATA_VARIABLE}/<name>, or the user's data"
+        "--root",
+        help=f"folder for its files; by default ${DATA_VARIABLE}/<name>, or a folder in the user's data folder",
     )
     download.set_defaults(run=_download)
 
-    cache = commands.add_parser("cache", help=f"the stores of decoded images, in ${CACHE_VARIABLE} or the user's cache")
+    cache = commands.add_parser(
+        "cache", help=f"stores of decoded images, in ${CACHE_VARIABLE} or the user's cache folder"
+    )
     actions = cache.add_subparsers(required=True, metavar="action")
     listing = actions.add_parser("list", help="show the stores and their sizes")
-    listing.set_defaults(run=lambda chosen: _show_stores(list_stores()))
-    clear = actions.add_parser("clear", help="remove stores; they are built anew when needed")
-    clear.add_argument("name", nargs="?", help="a set, or a store as `cache list` names it; by default all")
+    listing.set_defaults(run=lambda arguments: _show_stores(list_stores()))
+    clear = actions.add_parser("clear", help="remove stores; they are rebuilt when needed")
+    clear.add_argument("name", nargs="?", help="a dataset, or the name of a store in `cache list`; by default all")
     clear.set_defaults(run=_clear)
     return parser
 
 
-def _show_datasets(chosen: argparse.Namespace) -> None:
+def _show_datasets(arguments: argparse.Namespace) -> None:
     for card in DATASETS.values():
         size = (
             f"{card.classes:,} classes, {sum(card.images):,} images" if card.classes and card.images else "your images"
@@ -58,13 +61,13 @@ def _show_datasets(chosen: argparse.Namespace) -> None:
         print(f"{'':12} {card.source}\n{'':12} {card.citation}; licence: {card.licence}")
 
 
-def _download(chosen: argparse.Namespace) -> None:
-    loader = lookup("dataset", chosen.name, DATASETS).load_function()
+def _download(arguments: argparse.Namespace) -> None:
+    loader = lookup("dataset", arguments.name, DATASETS).load_function()
     if not isinstance(loader, PublishedSet):
-        raise ValueError(f"{chosen.name} needs no download here: {DATASETS[chosen.name].source}")
-    folder = data_folder(chosen.name, chosen.root)
+        raise ValueError(f"{arguments.name} has no download: {DATASETS[arguments.name].source}")
+    folder = data_folder(arguments.name, arguments.root)
     loader.fetch(folder)
-    print(f"{chosen.name} is in {folder}")
+    print(f"{arguments.name} is in {folder}")
 
 
 def _show_stores(entries: Sequence[StoreEntry]) -> None:
@@ -75,10 +78,10 @@ def _show_stores(entries: Sequence[StoreEntry]) -> None:
     print(f"{len(entries)} stores, {total / 2**20:,.0f} MiB, in {cache_folder()}")
 
 
-def _clear(chosen: argparse.Namespace) -> None:
-    removed = clear_stores(chosen.name)
-    if chosen.name and not removed:
+def _clear(arguments: argparse.Namespace) -> None:
+    removed = clear_stores(arguments.name)
+    if arguments.name and not removed:
         known = ", ".join(sorted({entry.name for entry in list_stores()})) or "none"
-        raise ValueError(f"no store of {chosen.name!r} in {cache_folder()}; there are stores of: {known}")
+        raise ValueError(f"no store of {arguments.name!r} in {cache_folder()}; there are stores of: {known}")
     print("removed")
     _show_stores(removed)

@@ -1,4 +1,4 @@
-"""Any image set in several domains: rotated, blurred, noisy ... computed when an image is drawn, not stored."""
+"""Domain shifts of any dataset, such as rotation, blur and noise, computed when an image is read."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _gaussian_noise(deviation: float) -> Shift:
 
 
 def _gaussian_blur(radius: float) -> Shift:
-    """Of a radius in 32nds of the image's side."""
+    """Gaussian blur. The radius is in units of 1/32 of the image's side."""
 
     def shift(image: Picture, generator: np.random.Generator) -> Picture:
         from PIL import Image, ImageFilter
@@ -85,18 +85,18 @@ SHIFTS: dict[str, Shift] = {
     "grey": _enhance("Color", 0.0),
     **_severities("jpeg", _jpeg, (25, 18, 15, 10, 7)),
 }
-"""Named shifts of an image, of severity 1 to 5 where they have one. Noise, contrast and JPEG follow the strengths of
-Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions, ICLR 2019."""
+"""Shifts by name, some with a severity of 1 to 5. Noise, contrast and JPEG have the strengths of Hendrycks and
+Dietterich, "Benchmarking neural network robustness to common corruptions", ICLR 2019 (https://arxiv.org/abs/1903.12261)."""
 
 
 @dataclass(frozen=True, eq=False)
 class ShiftedImages:
-    """Every image once per shift: row d N + i is image i under shift d. Computed anew whenever it is asked for.
+    """Every image under each shift, computed on access. Row d N + i is image i under shift d.
 
     Attributes:
         images: N images.
         shifts: Names of the shifts.
-        seed: Fixes the noise of each row, so that a row always looks the same.
+        seed: Seed of the noise, which is the same at each access of a row.
     """
 
     images: Images
@@ -122,39 +122,39 @@ class ShiftedImages:
         return len(self.shifts) * len(self.images)
 
     def __getitem__(self, rows: Any, /) -> Any:
-        """The images of some rows: of an integer, a slice, or an array of integers."""
+        """The images of an integer, a slice, or an array of integers."""
         chosen = rows if isinstance(rows, np.ndarray) else np.arange(len(self))[rows]
-        drawn = np.atleast_1d(chosen)
-        batch = self._read(drawn % len(self.images)).copy()
-        for place, row in enumerate(drawn.tolist()):
+        rows = np.atleast_1d(chosen)
+        batch = self._read(rows % len(self.images)).copy()
+        for index, row in enumerate(rows.tolist()):
             shift = SHIFTS[self.shifts[row // len(self.images)]]
-            batch[place] = shift(batch[place].copy(), np.random.default_rng([*self.seed, row]))
+            batch[index] = shift(batch[index].copy(), np.random.default_rng([*self.seed, row]))
         return batch if np.ndim(chosen) else batch[0]
 
 
 class ShiftedDataset(ImageDataset):
-    """An image set under several shifts; a pickle of it holds the original and the shifts' names."""
+    """A dataset under several shifts. A pickle of it contains the original dataset and the names of the shifts."""
 
     recipe: tuple[ImageDataset, tuple[str, ...], int]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Other processes make it anew."""
+        """Let other processes compute the shifts themselves."""
         return shift_domains, self.recipe
 
 
 def shift_domains(dataset: ImageDataset, shifts: Sequence[str], seed: int) -> ShiftedDataset:
-    """A set in which every image occurs once per shift, which is its domain.
+    """Make a dataset that contains every image once per shift. Each shift is a domain.
 
     Args:
-        dataset: Of square images.
-        shifts: Keys of `SHIFTS`, all different.
-        seed: Fixes the noise.
+        dataset: A dataset of square images without domains.
+        shifts: Keys of `SHIFTS`, all distinct.
+        seed: Seed of the noise.
 
     Raises:
-        ValueError: A shift is unknown or named twice, there is none, or the set has domains already.
+        ValueError: A shift is unknown or occurs twice, there is none, or the dataset has domains already.
     """
     if dataset.domain_names:
-        raise ValueError(f"{dataset.name} has domains of its own: {', '.join(dataset.domain_names[:5])}")
+        raise ValueError(f"{dataset.name} already has domains: {', '.join(dataset.domain_names[:5])}")
     if not shifts or isinstance(shifts, str):
         raise ValueError(f"domains must be a list of shifts such as ('identity', 'rotate-90'), not {shifts!r}")
     for name in shifts:
@@ -182,15 +182,15 @@ def shift_domains(dataset: ImageDataset, shifts: Sequence[str], seed: int) -> Sh
         dataset.left_out,
         dataset.remarks,
     )
-    # What the pixels are computed from tells them apart as well as the pixels, and need not be computed.
-    told_apart = json.dumps([dataset.images_sha256, list(shifts), int(seed)])
+    # The inputs identify the pixels, so that the hash needs no pixels.
+    inputs = json.dumps([dataset.images_sha256, list(shifts), int(seed)])
     object.__setattr__(shifted, "recipe", (dataset, tuple(shifts), seed))
-    object.__setattr__(shifted, "images_sha256", sha256(told_apart.encode()).hexdigest())
+    object.__setattr__(shifted, "images_sha256", sha256(inputs.encode()).hexdigest())
     return shifted
 
 
 def _in_each_domain(dataset: ImageDataset, domains: int) -> Indices | None:
-    """The rows held out for validation, where all training images come again in each domain."""
+    """Validation rows, repeated for each domain."""
     if dataset.validation_rows is None:
         return None
     offsets = np.arange(domains)[:, None] * len(dataset.train_labels)

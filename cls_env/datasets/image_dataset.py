@@ -1,4 +1,4 @@
-"""What every loader returns: labelled train and test images."""
+"""`ImageDataset`, the labeled training and test images that every loader returns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HASHED_AT_ONCE = 256
 
 
 class Images(Protocol):
-    """Images by row: a NumPy array, a memory-mapped one, or one whose rows are computed when asked for."""
+    """Images by row: a NumPy array, a memory-mapped array, or one whose rows are computed on access."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -31,27 +31,27 @@ class Images(Protocol):
         """N."""
 
     def __getitem__(self, rows: Any, /) -> Any:
-        """The images of some rows, as a NumPy array."""
+        """The images of these rows, as a NumPy array."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
-    """Labelled images, immutable.
+    """Labeled training and test images. Immutable.
 
     Attributes:
-        name: For messages and records.
+        name: Name of the dataset, for messages and records.
         train_images: uint8 of shape (N, H, W, 3).
         train_labels: int64 of shape (N,), indices into `class_names`.
         test_images: uint8 of shape (M, H, W, 3), of the same height and width.
         test_labels: int64 of shape (M,).
-        class_names: One name for each class, all different.
-        train_domains: int64 of shape (N,), indices into `domain_names`; None where the set knows no domains.
-        test_domains: The same of shape (M,).
-        domain_names: One name for each domain.
-        validation_rows: Rows of the training images that the set itself holds out for validation, int64, ascending;
-            None where it has no validation split.
-        left_out: How many files or folders loading left out, by kind.
-        remarks: Remarks of the loader, such as transparent images, each with the number of images.
+        class_names: Names of the classes, all distinct.
+        train_domains: int64 of shape (N,), indices into `domain_names`. None if the dataset has no domains.
+        test_domains: The same for the test images, of shape (M,).
+        domain_names: Names of the domains, all distinct.
+        validation_rows: Rows of the training images that form the dataset's own validation split, int64, ascending.
+            None if it has none.
+        left_out: Number of files or folders that loading left out, by kind.
+        remarks: Remarks of the loader, for example on transparent images, each with the number of images.
 
     Raises:
         ValueError: Shapes, dtypes, labels or names do not fit together.
@@ -73,9 +73,9 @@ class ImageDataset:
     def __post_init__(self) -> None:
         for kind, names in (("class", self.class_names), ("domain", self.domain_names)):
             if twice := [name for name, count in Counter(names).items() if count > 1]:
-                places = [index for index, name in enumerate(names) if name == twice[0]]
+                indices = [index for index, name in enumerate(names) if name == twice[0]]
                 raise ValueError(
-                    f"{self.name}: {kind} name {twice[0]!r} is given to {kind} {places}: names must differ"
+                    f"{self.name}: {kind} name {twice[0]!r} is the name of {kind} {indices}: names must differ"
                 )
         for split in ("train", "test"):
             images = getattr(self, f"{split}_images")
@@ -97,7 +97,7 @@ class ImageDataset:
                 )
         if self.train_images.shape[1:] != self.test_images.shape[1:]:
             raise ValueError(
-                f"{self.name}: train and test images must have one size, "
+                f"{self.name}: train and test images must have the same size, "
                 f"not {self.train_images.shape[1:]} and {self.test_images.shape[1:]}"
             )
 
@@ -116,12 +116,12 @@ class ImageDataset:
         array = getattr(self, name)
         if isinstance(array, np.ndarray):
             view = array.view()
-            view.flags.writeable = False  # of the view alone: the caller's own array stays as it is
+            view.flags.writeable = False  # of the view only: the caller's array stays writable
             object.__setattr__(self, name, view)
 
     @cached_property
     def images_sha256(self) -> str:
-        """SHA-256 of the pixels, training images first; equal where two people have the same images."""
+        """SHA-256 of the pixels, training images first."""
         digest = hashlib.sha256()
         for images in (self.train_images, self.test_images):
             for first in range(0, len(images), HASHED_AT_ONCE):
@@ -129,11 +129,11 @@ class ImageDataset:
         return digest.hexdigest()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ImageDataset:
-        """The dataset itself: it is immutable, and Gymnasium deep-copies the arguments of an environment."""
+        """Return the dataset itself: it is immutable, and Gymnasium deep-copies the arguments of an environment."""
         return self
 
     def __repr__(self) -> str:
-        """A line with the sizes, not the pixels."""
+        """One line with the name and the sizes."""
         height, width = self.train_images.shape[1:3]
         domains = f"{len(self.domain_names)} domains, " if self.domain_names else ""
         return (

@@ -1,4 +1,4 @@
-"""Where image sets and decoded images are kept."""
+"""Folders of datasets and of decoded images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DATA_VARIABLE = "CLS_ENV_DATA"
 
 
 def cache_root() -> Path:
-    """Where decoded images are kept: `$CLS_ENV_CACHE`, or the user's cache folder.
+    """The folder of decoded images: `$CLS_ENV_CACHE`, or the user's cache folder.
 
     Raises:
         OSError: The user has no home folder, and the variable is not set.
@@ -22,10 +22,10 @@ def cache_root() -> Path:
 
 
 def data_folder(name: str, root: str | Path | None) -> Path:
-    """The folder of a published set: `root` if given, else `$CLS_ENV_DATA/<name>`, else in the user's data folder.
+    """The folder of a published dataset: `root`, else `$CLS_ENV_DATA/<name>`, else one in the user's data folder.
 
     Raises:
-        OSError: The user has no home folder, and neither is given.
+        OSError: The user has no home folder, and neither `root` nor the variable is given.
     """
     return _folder(DATA_VARIABLE, user_data_path) / name if root is None else expanded(root)
 
@@ -34,8 +34,8 @@ def expanded(path: str | Path, name: str = "a path") -> Path:
     """A path with `~` replaced by the home folder.
 
     Args:
-        path: As it was given.
-        name: Of the argument, for the message.
+        path: The path.
+        name: Name of the argument, for messages.
 
     Raises:
         ValueError: It is not a path.
@@ -48,7 +48,7 @@ def expanded(path: str | Path, name: str = "a path") -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise OSError(f"{path} can't be found, since this user has no home folder: give the whole path") from error
+        raise OSError(f"{path} can't be expanded, since this user has no home folder: give the full path") from error
 
 
 def _folder(variable: str, find: Callable[[str], Path]) -> Path:
@@ -58,4 +58,4 @@ def _folder(variable: str, find: Callable[[str], Path]) -> Path:
     try:
         return find("cls-env")
     except RuntimeError as error:
-        raise OSError(f"this user has no home folder: set {variable} to a folder that can be written") from error
+        raise OSError(f"this user has no home folder: set {variable} to a writable folder") from error

@@ -1,1 +1,1 @@
-"""The environments: one image is one episode."""
+"""Environments: one image is one episode."""

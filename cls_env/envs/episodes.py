@@ -1,4 +1,4 @@
-"""Episodes of one image each, drawn from the current tasks of a stream: the part that both environments share."""
+"""The MDP that both environments share: episodes of one image each, their rewards and their info."""
 
 from __future__ import annotations
 
@@ -26,52 +26,52 @@ FEEDBACKS = {"full": True, "bandit": False}
 
 
 class Episodes(NamedTuple):
-    """A batch of images shown to the agent.
+    """A batch of episodes: the images shown to the agent, and what belongs to them.
 
     Attributes:
         images: uint8 of shape (N, H, W, 3).
-        labels: int64 of shape (N,), as the learner sees them.
-        tasks: The task each image belongs to, int64 of shape (N,).
-        rows: The row of each image in its split, int64 of shape (N,).
-        numbers: The images since the stream began, counted on: int64 of shape (N,).
-        action_rewards: What each action pays, float32 of shape (N, A).
-        padding: True for images that only fill up the last batch of a pass, bool of shape (N,).
+        labels: Labels with label noise, int64 of shape (N,).
+        tasks: Task id of each image, int64 of shape (N,).
+        rows: Row of each image in its split, int64 of shape (N,).
+        steps: Step number of each image, counted from the last seed, int64 of shape (N,).
+        action_rewards: Reward of each action, float32 of shape (N, A).
+        padding: True for images that only fill the last batch of an epoch, bool of shape (N,).
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     tasks: NDArray[np.int64]
     rows: NDArray[np.int64]
-    numbers: NDArray[np.int64]
+    steps: NDArray[np.int64]
     action_rewards: Rewards
     padding: NDArray[np.bool_]
 
 
 class EpisodeSource:
-    """Hands out a stream's images: training in a seeded shuffle without replacement, else in order, each once a pass.
+    """Samples images of a stream, pays rewards, and describes both for `info`.
 
-    Passes over the current tasks follow on one another. In an online stream a pass of training images is the only one:
-    the next task follows, and after the last the first again. With a schedule each task has its number of episodes.
+    Training images come in random order, others in a fixed order, both without replacement within an epoch.
 
     Args:
-        stream: Where images and labels come from.
+        stream: The stream of tasks.
         split: `"train"`, `"validation"` or `"test"`.
-        task: The task drawn from, or several.
-        feedback: `"full"` puts label and rewards of all actions into `info`, `"bandit"` neither.
-        reward_matrix: R[label, action] of shape (K, K), or a function of the class names that returns it; by default 1
-            on the diagonal, else 0.
+        task: The first task, or tasks.
+        feedback: `"full"` puts the label and the rewards of all actions into `info`. `"bandit"` omits them.
+        reward_matrix: R[label, action] of shape (K, K), or a function of the class names that returns it. Defaults to
+            1 on the diagonal, else 0.
         reward_noise: A specification of `REWARD_NOISES`, or None.
-        abstain_reward: What an additional action pays whatever the label; None for no such action.
-        task_schedule: Training episodes of each task, or one number for all; by default the stream stays where it is.
-        task_blur: In [0, 1]: how far neighbouring tasks of a schedule run into each other.
+        abstain_reward: Reward of an additional action, abstaining. With None there is no such action.
+        task_schedule: Training episodes per task, or one number for all tasks. With None only `begin` sets the task.
+        task_blur: In [0, 1]: how much the boundaries of the schedule are blurred.
 
     Attributes:
-        evaluates: Whether the split is for evaluation: validation or test.
-        num_episodes: Episodes finished since construction, without those that only filled up a batch.
-        total_regret: The sum of their regrets.
+        evaluates: Whether the split is `"validation"` or `"test"`.
+        share: `(index, count)`: the share of the images that is shown.
+        num_episodes: Number of episodes finished since construction, without padding.
+        total_regret: Sum of their regrets.
 
     Raises:
-        ValueError: An argument is unknown, out of range, or of another shape, or two don't go together.
+        ValueError: An argument is unknown, out of range, or of the wrong shape, or two arguments can't be combined.
     """
 
     def __init__(
@@ -104,9 +104,9 @@ class EpisodeSource:
         for member in stream.tasks:
             self._task_of[member.indices(split)] = member.index
             action_masks[member.index, member.classes] = 1
-        self._order = make_sampler(stream, split, task, task_schedule, task_blur, action_masks)
-        self._shown = 0
-        self._answered = 0
+        self._sampler = make_sampler(stream, split, task, task_schedule, task_blur, action_masks)
+        self._num_sampled = 0
+        self._num_answered = 0
         self.share = 0, 1
         self._noise_generator: np.random.Generator | None = None
         self.num_episodes = 0
@@ -114,88 +114,93 @@ class EpisodeSource:
 
     @property
     def epoch_length(self) -> int:
-        """The images of the current tasks, shared out or not."""
-        return int(self._order.info(np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))["epoch_length"][0])
+        """Number of images of the current tasks, in all shares."""
+        first = np.zeros(1, dtype=np.int64)
+        return int(self._sampler.info(first, first)["epoch_length"][0])
 
     @property
     def image_selection(self) -> tuple[object, ...]:
-        """Stream fingerprint, split and current tasks: equal where two sources show the same images."""
-        return self.stream.fingerprint, self._split, self._order.tasks
+        """Stream fingerprint, split and current tasks. Equal if two sources show the same images."""
+        return self.stream.fingerprint, self._split, self._sampler.tasks
 
-    def share_out(self, index: int, count: int) -> int:
-        """Show only one of several shares of an evaluation split; how many images all shares have together.
+    def set_share(self, index: int, count: int) -> int:
+        """Show only share `index` of `count` shares of an evaluation split.
+
+        Returns:
+            The number of images in all shares.
 
         Raises:
-            ValueError: There is no such share, or the split is for training.
+            ValueError: The index is out of range, or the split is for training.
         """
         total = whole_number("count", count, 1)
         if whole_number("index", index, 0) >= total:
             raise ValueError(f"index must be in 0 ... {total - 1}, not {index}")
         before = self.share
-        images = self._order.share_out(int(index), total)
+        images = self._sampler.set_share(int(index), total)
         self.share = int(index), total
         if self.share != before:
-            self._answered = 0
+            self._num_answered = 0
         return images
 
     @property
     def action_names(self) -> tuple[str, ...]:
-        """The classes in order of arrival and, where abstaining is a choice, that too."""
+        """Name of each action: the classes in class order and, with `abstain_reward`, `"abstain"`."""
         return (*self.stream.class_names, "abstain")[: self._rewards.num_actions]
 
     def begin(self, seed: object, options: dict[str, Any] | None) -> None:
-        """Apply what was passed to an environment's `reset`: a seed begins anew, an option `task` moves on.
+        """Apply the arguments of an environment's `reset`: the option `task` sets the task, a seed restarts.
 
         Raises:
-            ValueError: An option does not exist, or a task is out of range or not to be chosen.
+            ValueError: An option is unknown, or the task is out of range or set by a schedule.
         """
         if options is not None and not isinstance(options, Mapping):
             raise ValueError(f"options must be a dict such as {{'task': 1}}, not {options!r}")
         if unknown := set(options or {}) - {"task"}:
             raise ValueError(f"unknown reset option {', '.join(sorted(unknown))}; the only one is 'task'")
         if options:
-            self._order.move_to(options["task"])
-            self._answered = 0
+            self._sampler.set_tasks(options["task"])
+            self._num_answered = 0
         if seed is not None:
-            self.begin_pass()
-            self._shown = 0
+            self.begin_epoch()
+            self._num_sampled = 0
             self._noise_generator = None
 
-    def begin_pass(self) -> None:
-        """Begin a new pass over the current tasks with the next image."""
-        self._order.rewind()
-        self._answered = 0
+    def begin_epoch(self) -> None:
+        """Start a new epoch of the current tasks with the next image."""
+        self._sampler.reset()
+        self._num_answered = 0
 
     def warn_of_early_end(self, spare: int = 0) -> None:
-        """Warn where an evaluation begins and the previous one did not cover all images.
+        """Warn if the previous evaluation did not cover all images.
 
         Args:
-            spare: How many answers beyond the last pass mean nothing: where environments of unequal shares step
-                together, some step once more than is counted.
+            spare: Number of episodes after the last epoch to ignore: of environments with unequal shares that step
+                together, some take one step that is not counted.
         """
-        if spare < self._answered < self._order.pass_length:
+        length = self._sampler.own_epoch_length
+        if spare < self._num_answered < length:
             gym.logger.warn(
-                f"the previous evaluation covered only {self._answered} of {self._order.pass_length} {self._split} "
+                f"the previous evaluation covered only {self._num_answered} of {length} {self._split} "
                 "images; evaluate_policy covers each image once with "
                 "n_eval_episodes=cls_env.evaluation_episodes(env)"
             )
-            self._answered = 0
+            self._num_answered = 0
 
-    def draw(self, count: int, generator: np.random.Generator) -> Episodes:
-        """The next images; passes, and tasks that move on by themselves, follow on one another within a batch."""
-        numbers = np.arange(self._shown, self._shown + count)
-        rows, padding = self._order.take(numbers, generator)
-        self._shown += count
+    def sample(self, count: int, generator: np.random.Generator) -> Episodes:
+        """Return the next episodes. A batch may contain the end of an epoch or a change of task."""
+        steps = np.arange(self._num_sampled, self._num_sampled + count)
+        rows, padding = self._sampler.next_indices(steps, generator)
+        self._num_sampled += count
         labels = self._labels[rows]
-        # Noise is drawn from a generator of its own: with it and without, the same images come.
+        # Reward noise has its own generator, so that it does not change which images come.
         if self._noise_generator is None and self._rewards.is_noisy:
             (self._noise_generator,) = generator.spawn(1)
         action_rewards = self._rewards.draw(labels, self._noise_generator or generator)
-        return Episodes(self._read(rows), labels, self._task_of[rows], rows, numbers, action_rewards, padding)
+        return Episodes(self._read(rows), labels, self._task_of[rows], rows, steps, action_rewards, padding)
 
     def observation_info(self, episodes: Episodes) -> dict[str, Any]:
-        """What `info` says of images on display, as arrays with a row for each."""
-        info: dict[str, Any] = {"task": episodes.tasks} | self._order.info(episodes.numbers, episodes.tasks)
+        """Entries of `info` for the images of episodes, as arrays of N rows."""
+        info: dict[str, Any] = {"task": episodes.tasks} | self._sampler.info(episodes.steps, episodes.tasks)
         if self.evaluates:
             info["padding"] = episodes.padding.copy()
         if self._full_feedback:
@@ -206,19 +211,19 @@ class EpisodeSource:
 
     def action_masks(self, episodes: Episodes) -> NDArray[np.bool_]:
         """The `action_mask` of `observation_info`, bool of shape (N, A)."""
-        return self._order.info(episodes.numbers, episodes.tasks)["action_mask"].astype(np.bool_)
+        return self._sampler.info(episodes.steps, episodes.tasks)["action_mask"].astype(np.bool_)
 
-    def finish(self, episodes: Episodes, actions: NDArray[np.int64]) -> tuple[Rewards, dict[str, Any]]:
-        """End episodes.
+    def rewards(self, episodes: Episodes, actions: NDArray[np.int64]) -> Rewards:
+        """Rewards R(x, a) of the chosen actions, float32 of shape (N,)."""
+        return reward(episodes.action_rewards, actions)
 
-        Returns:
-            What each pays, float32 of shape (N,); and what `info` says of them, as arrays with a row for each.
-        """
+    def end(self, episodes: Episodes, actions: NDArray[np.int64]) -> dict[str, Any]:
+        """Count episodes and their regret, and return the entries of `info` for their ends, as arrays of N rows."""
         correct, regret = actions == episodes.labels, self._rewards.regret(episodes.labels, actions)
         counted = ~episodes.padding
         self.num_episodes += int(counted.sum())
         self.total_regret += float(regret[counted].sum(dtype=np.float64))
-        self._answered = (self._answered + int(counted.sum())) % max(self._order.pass_length, 1)
+        self._num_answered = (self._num_answered + int(counted.sum())) % max(self._sampler.own_epoch_length, 1)
         outcome: dict[str, Any] = {"action": actions}
         info: dict[str, Any] = {"outcome": outcome}
         if self._full_feedback:
@@ -227,13 +232,24 @@ class EpisodeSource:
             outcome["is_success"] = info["is_success"] = correct
         if self._full_feedback or self._rewards.reward_reveals_regret:
             outcome["regret"] = regret
-        return reward(episodes.action_rewards, actions), info
+        return info
+
+
+def first_row(info: dict[str, Any]) -> dict[str, Any]:
+    """Entries of `info` for the first episode of a batch: Python's int and bool, NumPy's float32, copies of arrays."""
+    return {key: first_row(value) if isinstance(value, dict) else _first(value[0]) for key, value in info.items()}
+
+
+def _first(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    return value if isinstance(value, np.floating) else value.item()
 
 
 def copy_environment(env: Any, memo: dict[int, Any]) -> Any:
-    """A copy of an environment that goes on where it is, for its `__deepcopy__`.
+    """Copy an environment with its full state, for its `__deepcopy__`.
 
-    The stream and the arguments of the constructor are shared, since nothing changes them.
+    The copy shares the stream and the constructor's arguments, which are immutable.
     """
     twin: Any = object.__new__(type(env))
     memo[id(env)] = twin
@@ -243,11 +259,11 @@ def copy_environment(env: Any, memo: dict[int, Any]) -> Any:
 
 
 def make_source(dataset: Dataset | TaskStream, **arguments: Any) -> EpisodeSource:
-    """A source over a stream, or over one made of a data set.
+    """Make an `EpisodeSource` over a stream, or over a stream made of a dataset.
 
     Args:
-        dataset: A complete stream, or images by name or as arrays.
-        **arguments: `EpisodeSource`'s, and `TaskStream`'s where `dataset` is not a stream already.
+        dataset: A complete stream, or a dataset, its name or its arrays.
+        **arguments: Arguments of `EpisodeSource` and, if `dataset` is not a stream, of `TaskStream`.
 
     Raises:
         ValueError: An argument does not fit.

@@ -1,4 +1,4 @@
-"""One frame: the image large enough to see, with the true and the chosen class under it."""
+"""Rendering: the enlarged image, with the true and the chosen class below it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def render_frame(image: NDArray[np.uint8], true_class: str, chosen_class: str | 
     Args:
         image: uint8 of shape (H, W, 3).
         true_class: Name of the label.
-        chosen_class: Name of the action, None before it is taken; green when right, red when wrong.
+        chosen_class: Name of the action, or None before the step. Green if correct, red if wrong.
 
     Returns:
-        uint8 of shape (256 * H / W + 48, 256, 3), both sides even as video codecs want them.
+        uint8 of shape (256 * H / W + 48, 256, 3). Both sides are even, as video codecs require.
     """
     from PIL import Image, ImageDraw
 
@@ -37,16 +37,16 @@ def render_frame(image: NDArray[np.uint8], true_class: str, chosen_class: str | 
     lines = [(f"true: {true_class}", _INK)]
     if chosen_class is not None:
         lines.append((f"chosen: {chosen_class}", _RIGHT if chosen_class == true_class else _WRONG))
-    for number, (text, colour) in enumerate(lines):
-        pen.text((4, height + 4 + number * _LINE_HEIGHT), _shortened(text), fill=colour, font=_font())
+    for line, (text, color) in enumerate(lines):
+        pen.text((4, height + 4 + line * _LINE_HEIGHT), _shortened(text), fill=color, font=_font())
     return np.asarray(frame)
 
 
 def checked_render_mode(render_mode: str | None, metadata: dict[str, Any]) -> str | None:
-    """The mode, if an environment of this metadata has it.
+    """Return the render mode if the metadata contains it.
 
     Raises:
-        ValueError: It has not.
+        ValueError: The mode is unknown.
     """
     if render_mode is not None and render_mode not in metadata["render_modes"]:
         raise ValueError(f"unknown render_mode {render_mode!r}; known: {', '.join(metadata['render_modes'])}")
@@ -54,7 +54,7 @@ def checked_render_mode(render_mode: str | None, metadata: dict[str, Any]) -> st
 
 
 class HumanWindow:
-    """A pygame window that shows frames; opened with the first one."""
+    """A pygame window that shows frames. It opens with the first frame."""
 
     def __init__(self, frames_per_second: int) -> None:
         try:
@@ -69,11 +69,11 @@ class HumanWindow:
         self._screen: pygame.Surface | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> HumanWindow:
-        """A window of its own for the copy of an environment."""
+        """A new window for the copy of an environment."""
         return HumanWindow(self._frames_per_second)
 
     def show(self, frame: NDArray[np.uint8]) -> None:
-        """Draw a frame of shape (H, W, 3) and wait until it is due."""
+        """Show a frame of shape (H, W, 3), at most `frames_per_second` frames per second."""
         pygame = self._pygame
         if self._screen is None:
             pygame.display.init()
@@ -92,17 +92,17 @@ class HumanWindow:
 
 
 @cache
-def _font():  # type: ignore[no-untyped-def]  # PIL is imported when first needed
+def _font():  # type: ignore[no-untyped-def]  # PIL is imported lazily
     from PIL import ImageFont
 
-    found = find_spec("matplotlib")  # not imported, since it refuses to be where its backend is missing
+    found = find_spec("matplotlib")  # not imported: importing fails if its backend is missing
     assert found is not None and found.origin is not None
     fonts = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
     return ImageFont.truetype(str(fonts / "DejaVuSans.ttf"), 13)
 
 
 def _shortened(text: str) -> str:
-    """Cut in the middle what would not fit: glyph names differ at both ends."""
+    """Shorten text that is too wide, in the middle because glyph names differ at both ends."""
     while _font().getlength(text) > FRAME_WIDTH - 8:
         middle = len(text) // 2
         text = text[: middle - 2] + "…" + text[middle + 1 :]

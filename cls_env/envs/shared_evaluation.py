@@ -1,30 +1,32 @@
-"""Evaluation on one split by several environments: each image is counted once."""
+"""Evaluation on one split by several environments, such that each image is counted once."""
 
 from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import gymnasium as gym
 
+from cls_env.envs.base import StreamEnv
+
 
 def evaluation_episodes(envs: Any) -> int:
-    """Split the evaluation images among the environments, and return how many episodes see each image once.
+    """Split the evaluation images among the environments, and return how many episodes show each image once.
 
         accuracy, _ = evaluate_policy(model, envs, n_eval_episodes=evaluation_episodes(envs))
 
     Without it, each of several single environments iterates over all images. This function gives each of them its
-    share, so that the episodes that `evaluate_policy` counts contain each image once. It works for stable-baselines3's
+    share, so that the episodes that `evaluate_policy` counts contain each image once. It supports stable-baselines3's
     `DummyVecEnv` and `SubprocVecEnv` and for Gymnasium's `SyncVectorEnv` and `AsyncVectorEnv`. The native vector
     environment needs no shares. Each environment keeps its share; `env.unwrapped.share_images(0, 1)` shows all images
     again. If options set by stable-baselines3's `set_options` are pending, this function resets the environments to
     apply them.
 
     Args:
-        envs: An environment of this package over a validation or test split, wrapped or not; several of them in one of
-            the classes above; or the native vector environment, also as `agents.GymnasiumVecEnv`.
+        envs: An environment of this package over a validation or test split, wrapped or not, several of them in one of
+            the classes above, or the native vector environment, also as `agents.GymnasiumVecEnv`.
 
     Returns:
         The number of images of the current tasks.
@@ -44,17 +46,17 @@ def evaluation_episodes(envs: Any) -> int:
 
 def _share_in_sb3(envs: Any) -> int:
     base = envs.unwrapped
-    options_wait = any(base._options)
+    options_pending = any(base._options)
     native = getattr(base, "venv", None)
     if isinstance(native, gym.vector.VectorEnv):
-        if options_wait:
+        if options_pending:
             envs.reset()
         return evaluation_episodes(native)
     if not envs.has_attr("share_images"):
         raise _not_ours(envs)
     for index in range(envs.num_envs):
         envs.env_method("share_images", index, envs.num_envs, indices=[index])
-    if options_wait:
+    if options_pending:
         envs.reset()
     _check_alike(envs.get_attr("image_selection"))
     return int(envs.get_attr("epoch_length")[0])
@@ -74,7 +76,7 @@ def _not_ours(envs: Any) -> ValueError:
 
 
 def _check_alike(selections: Sequence[tuple[object, ...]]) -> None:
-    """Check that all environments show the images of the same tasks of one stream."""
+    """Raise ValueError unless all environments show the images of the same tasks of one stream."""
     for name, values in zip(("streams", "splits", "tasks"), zip(*selections, strict=True), strict=True):
         if len(set(values)) > 1:
             shown = ", ".join(str(value)[:12] for value in dict.fromkeys(values))
@@ -83,36 +85,19 @@ def _check_alike(selections: Sequence[tuple[object, ...]]) -> None:
             )
 
 
-class EvaluationEnv(Protocol):
-    """What `EvaluationWatch` reads of an environment."""
-
-    @property
-    def image_selection(self) -> tuple[object, ...]:
-        """Stream fingerprint, split and current tasks."""
-
-    @property
-    def images_sha256(self) -> str:
-        """SHA-256 of the pixels."""
-
-    @property
-    def num_episodes(self) -> int:
-        """The episodes finished since construction."""
-
-
 class EvaluationWatch:
-    """Notices several single environments that step through one validation or test split side by side.
+    """Detects several single environments that each iterate over one validation or test split at the same time.
 
-    Each iterates over all of the images. An evaluation that counts the episodes of all environments then counts some
-    images several times and misses others. Environments in different worker processes do not know of one another, so
-    each one warns.
+    An evaluation that counts the episodes of all environments then counts some images several times and misses others.
+    Environments in different worker processes cannot see each other, so each one warns.
     """
 
     def __init__(self) -> None:
         self._episodes_at_reset: WeakKeyDictionary[Any, WeakKeyDictionary[Any, int]] = WeakKeyDictionary()
         self._warned: set[tuple[object, ...]] = set()
 
-    def note_reset(self, env: EvaluationEnv) -> None:
-        """Note how far each environment is when this one, which iterates over all images, is reset."""
+    def note_reset(self, env: StreamEnv) -> None:
+        """Record how many episodes each environment has finished when this one is reset."""
         self._episodes_at_reset.setdefault(env, WeakKeyDictionary())
         others = WeakKeyDictionary({other: other.num_episodes for other in self._episodes_at_reset})
         self._episodes_at_reset[env] = others
@@ -124,11 +109,11 @@ class EvaluationWatch:
                 "n_eval_episodes=cls_env.evaluation_episodes(envs)"
             )
 
-    def check_step(self, env: EvaluationEnv) -> None:
-        """Refuse to step an environment side by side with another one.
+    def check_step(self, env: StreamEnv) -> None:
+        """Raise ValueError if another environment evaluates at the same time.
 
         Raises:
-            ValueError: Another environment has stepped exactly once, over the same images, since this one was reset.
+            ValueError: Another environment on the same images has stepped exactly once since this one was reset.
         """
         before: Mapping[Any, int] = self._episodes_at_reset.get(env, {})
         for other in self._episodes_at_reset:
@@ -146,9 +131,50 @@ class EvaluationWatch:
                     "each"
                 )
 
-    def forget(self, env: EvaluationEnv) -> None:
-        """Stop watching an environment, because it has a share now or is closed."""
+    def forget(self, env: StreamEnv) -> None:
+        """Stop watching an environment that has a share or is closed."""
         self._episodes_at_reset.pop(env, None)
 
 
 WATCH = EvaluationWatch()
+
+
+class WatchedEnv(StreamEnv):
+    """Mixin of a single environment, whose evaluation is checked by `EvaluationWatch` unless it has a share."""
+
+    _image_share: tuple[int, int] | None = None
+
+    def share_images(self, index: int, count: int) -> int:
+        """Show only one of `count` shares of the images; see `StreamEnv.share_images`."""
+        total = super().share_images(index, count)
+        self._image_share = self._source.share
+        WATCH.forget(self)
+        return total
+
+    @property
+    def image_share(self) -> tuple[int, int] | None:
+        """`(index, count)` of `share_images`, or None. Gymnasium's vector environments set it."""
+        return self._image_share
+
+    @image_share.setter
+    def image_share(self, share: tuple[int, int]) -> None:
+        self.share_images(*share)
+
+    def _watch_step(self) -> None:
+        if self._source.evaluates and self._image_share is None:
+            WATCH.check_step(self)
+
+    def _watch_reset(self, unfinished: bool) -> None:
+        """Check a reset.
+
+        Args:
+            unfinished: Whether the current image was not classified, so that a new evaluation starts.
+        """
+        if not self._source.evaluates:
+            return
+        if self._image_share is None:
+            WATCH.note_reset(self)
+        if unfinished:
+            self._source.warn_of_early_end(spare=0 if self._image_share is None else 1)
+            if self._image_share is not None:
+                self._source.begin_epoch()

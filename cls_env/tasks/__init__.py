@@ -1,4 +1,4 @@
-"""Streams of tasks over an image set: what arrives when, for whom, and with which labels."""
+"""Streams of tasks: the classes, images and labels of each task, and when the task changes."""
 
 from cls_env.tasks.scenarios import SCENARIOS, Scenario
 from cls_env.tasks.schedule import TaskSchedule

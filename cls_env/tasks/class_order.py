@@ -1,4 +1,4 @@
-"""What arrives when: the order of classes and domains, and how many classes each task brings."""
+"""The order of classes and domains in a stream, and the number of classes per task."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Indices = NDArray[np.int64]
 
 
 def order_classes(given: str | Sequence[int] | None, num_classes: int, generator: np.random.Generator) -> Indices:
-    """The original classes in order of arrival.
+    """Return the class order of a stream.
 
     Args:
-        given: `"natural"` for 0 ... K - 1, a list, or None to draw one.
+        given: A list of all original classes, `"natural"` for 0 ... K - 1, or None for a random order.
         num_classes: K.
-        generator: Draws the order, where none is given.
+        generator: Draws the random order.
 
     Returns:
-        int64 of shape (K,).
+        The original class of each label, int64 of shape (K,).
 
     Raises:
-        ValueError: The list does not name each class once, or the word is unknown.
+        ValueError: The list does not contain each class once, or the text is unknown.
     """
     if given is None:
         return generator.permutation(num_classes)
@@ -40,12 +40,12 @@ def order_classes(given: str | Sequence[int] | None, num_classes: int, generator
 
 
 def order_domains(given: Sequence[str] | None, names: Sequence[str], generator: np.random.Generator) -> Indices:
-    """The domains of a stream in order of arrival.
+    """Return the domain order of a stream.
 
     Args:
-        given: Names of some or all domains, or None to draw an order of all.
+        given: Names of some or all domains, or None for all in random order.
         names: The domains of the dataset.
-        generator: Draws the order, where none is given.
+        generator: Draws the random order.
 
     Returns:
         Indices into `names`, int64 of shape (D,).
@@ -62,10 +62,10 @@ def order_domains(given: Sequence[str] | None, names: Sequence[str], generator: 
 def as_sizes(
     num_tasks: Any, init_classes: Any, increment: Any
 ) -> tuple[int | list[int] | None, int | None, int | None]:
-    """The arguments that split classes into tasks, with Python's numbers.
+    """Convert the arguments that split classes into tasks to Python's integers.
 
     Raises:
-        ValueError: One is neither None nor a whole number, nor, for `num_tasks`, a list of them.
+        ValueError: An argument is neither None nor an integer. `num_tasks` may be a list of integers.
     """
     single = {"num_tasks": num_tasks, "init_classes": init_classes, "increment": increment}
     first, *others = (
@@ -75,7 +75,7 @@ def as_sizes(
     for name, value in zip(("init_classes", "increment"), others, strict=True):
         if isinstance(value, list):
             raise ValueError(f"{name} must be a whole number, not {value}")
-    return first, *others  # type: ignore[return-value]  # lists have been refused
+    return first, *others  # type: ignore[return-value]  # lists were rejected above
 
 
 def _whole_numbers(name: str, values: Any) -> list[int]:
@@ -85,17 +85,17 @@ def _whole_numbers(name: str, values: Any) -> list[int]:
 def task_sizes(
     num_classes: int, num_tasks: int | Sequence[int] | None, init_classes: int | None, increment: int | None
 ) -> list[int]:
-    """How many classes each task brings.
+    """Number of classes in each task.
 
     Args:
         num_classes: K.
-        num_tasks: So many tasks, as equal as can be: where the classes don't divide, the first have one more. A list
-            holds the sizes themselves.
-        init_classes: In place of `num_tasks`: classes of the first task, by default `increment`.
-        increment: Classes of every later task, of which the last may have fewer.
+        num_tasks: Number of tasks of equal size. If K is not divisible, the first tasks have one class more. A list
+            contains the sizes of the tasks.
+        init_classes: Alternative to `num_tasks`: classes in the first task. Defaults to `increment`.
+        increment: Classes in each later task. The last task may have fewer.
 
     Raises:
-        ValueError: Both ways or neither are given, or the sizes can't be made of the classes.
+        ValueError: `num_tasks` is combined with the other arguments, all are missing, or the sizes don't sum to K.
 
     >>> task_sizes(10, 4, None, None)
     [3, 3, 2, 2]
@@ -110,8 +110,8 @@ def task_sizes(
         return _equal_sizes(num_classes, num_tasks)
     if sum(num_tasks) != num_classes or min(num_tasks, default=0) < 1:
         raise ValueError(
-            f"num_tasks={list(num_tasks)} sums to {sum(num_tasks)}; a list holds the number of classes of each task, "
-            f"at least 1 each and {num_classes} in all"
+            f"num_tasks={list(num_tasks)} sums to {sum(num_tasks)}; a list contains the number of classes per task, "
+            f"at least 1 each and {num_classes} in total"
         )
     return list(num_tasks)
 
@@ -127,11 +127,11 @@ def _equal_sizes(num_classes: int, num_tasks: int) -> list[int]:
 
 def _growing_sizes(num_classes: int, init_classes: int | None, increment: int | None) -> list[int]:
     if increment is None:
-        raise ValueError(f"init_classes={init_classes} needs increment, the number of classes of every later task")
+        raise ValueError(f"init_classes={init_classes} needs increment, the number of classes in each later task")
     first = increment if init_classes is None else init_classes
     if increment < 1 or not 1 <= first <= num_classes:
         raise ValueError(
-            f"a first task of {first} classes, and {increment} in each that follows, can't be made of "
+            f"a first task of {first} classes and later tasks of {increment} can't be made of "
             f"{num_classes} classes: init_classes must be in 1 ... {num_classes}, increment at least 1"
         )
     return [first, *(min(increment, num_classes - start) for start in range(first, num_classes, increment))]

@@ -1,4 +1,4 @@
-"""A stream of tasks: which classes arrive when, which images belong to them, and which training labels are wrong."""
+"""A stream of tasks over a dataset: their classes, images and labels."""
 
 from __future__ import annotations
 
@@ -23,49 +23,51 @@ from cls_env.tasks.task import Candidates, Task, make_task
 
 Indices = NDArray[np.int64]
 
-# Each source of randomness has a stream of its own, so that changing one leaves the others as they are.
+# Each source of randomness has its own generator, so that changing one does not change the others.
 _CLASS_ORDER, _LABEL_NOISE, _DOMAIN_ORDER, _VALIDATION, _CAP, _LONG_TAIL, _VALIDATION_NOISE = range(7)
 
 
 class TaskStream:
-    """A stream of tasks over an image set.
+    """A stream of tasks over a dataset.
 
-    Labels count positions in the class order: task 0 holds the labels 0, 1, ..., task 1 the next ones. With
-    `num_tasks=1` the stream is joint training. In a domain-incremental stream every task holds all classes, in a
-    domain of its own.
+    Labels are positions in the class order: task 0 contains the labels 0, 1, ..., task 1 the next ones. With
+    `num_tasks=1` the stream is joint training. In a domain-incremental stream every task is a domain that contains all
+    classes.
 
-    A task's images come about in this order: its rows of the image set; a part held out for validation; at most
-    `max_per_class` of each class; the long tail; label noise on the training rows that remain and, with
-    `noisy_validation`, on the validation rows. Test labels are always true.
+    The images of a task are selected in this order: validation split, cap of `max_per_class`, long tail, and label
+    noise on the remaining training rows (with `noisy_validation` also on the validation rows). Test labels are always
+    true.
 
     Args:
-        dataset: The images, the name of an image set, or arrays: (images, labels), of which the seed holds out a
-            test split, or (train images, train labels, test images, test labels).
-        num_tasks: Into how many tasks the classes are split (where they don't divide, the first tasks have one more),
-            or a list of the tasks' sizes; by default the number that is customary for the set. In a
-            domain-incremental stream it is the number of domains and need not be given.
+        dataset: A dataset, its name, or arrays: (images, labels), from which a test split is held out by the seed, or
+            (train images, train labels, test images, test labels).
+        num_tasks: Number of tasks of equal size (if K is not divisible, the first tasks have one class more), or a list
+            of the tasks' sizes. Defaults to the usual number for the dataset. A domain-incremental stream has one task
+            per domain.
         scenario: A key of `SCENARIOS`: `"class-incremental"`, `"task-incremental"`, `"domain-incremental"` or
             `"online"`.
-        init_classes: In place of `num_tasks`: the classes of the first task; by default `increment`.
-        increment: The classes of every later task; the last may have fewer.
-        seed: Fixes everything that is drawn, by a random stream each.
-        class_order: The original classes in order of arrival, or `"natural"` for 0 ... K - 1; by default drawn.
-        domains: For a domain-incremental stream. Where the set has domains of its own: those to use, in order; by
-            default all, in a drawn order. Where it has none: shifts that `shift_domains` makes domains of, in order.
-        validation_fraction: Share of each class's training images, in each task, that is held out, in [0, 1); rounded,
-            but never all of a class. An image set with a validation split of its own has that one.
-        max_per_class: The most training images of each class in each task; which ones is drawn.
-        imbalance_factor: At least 1. Above, training images have a long tail: original class k of K keeps about
-            n_max * imbalance_factor**(-k / (K - 1)), where n_max is the size of the largest class (of the domain).
-            Source: Cui et al., CVPR 2019.
-        label_noise: Share of each task's training labels that are replaced by another class of the same task, in
-            [0, 1), exact up to rounding; or a matrix of shape (K, K) whose entry [i, j] is the share of original class
-            i's training images that are labelled j. Source of the matrix: Patrini et al., CVPR 2017.
-        noise_type: Which class replaces the true one, where `label_noise` is a share: `"symmetric"`, any other of the
-            task with the same chance; `"pair-flip"`, the next one of the task. Source: Han et al., NeurIPS 2018.
-        noisy_validation: Let the labels of the validation images be as noisy, as they are where a user holds out some
-            of the images that were labelled for training. By default they are true.
-        dataset_options: The loader's arguments, where `dataset` is a name.
+        init_classes: Alternative to `num_tasks`: classes in the first task. Defaults to `increment`.
+        increment: Classes in each later task. The last task may have fewer.
+        seed: Seeds all random choices, each with its own generator.
+        class_order: List of the original classes, or `"natural"` for 0 ... K - 1. Random by default.
+        domains: For a domain-incremental stream, in order. If the dataset has domains: the domains to use, by default
+            all in random order. If it has none: the shifts from which `shift_domains` makes domains.
+        validation_fraction: Fraction of each class's training images to hold out in each task, in [0, 1), rounded, but
+            never a whole class. A dataset with its own validation split uses that split.
+        max_per_class: Maximum number of training images per class and task, chosen at random.
+        imbalance_factor: At least 1. If greater, training images have a long tail: original class k of K keeps about
+            n_max * imbalance_factor**(-k / (K - 1)) images, where n_max is the size of the largest class (of the
+            domain). Source: Cui et al., CVPR 2019 (https://arxiv.org/abs/1901.05555).
+        label_noise: Fraction of each task's training labels that are replaced by another class of the same task, in
+            [0, 1), exact up to rounding. Or a transition matrix of shape (K, K): entry [i, j] is the fraction of
+            original class i's training images that are labeled j. Source of the matrix: Patrini et al., CVPR 2017
+            (https://arxiv.org/abs/1609.03683).
+        noise_type: Which class replaces the true one if `label_noise` is a number: `"symmetric"` for any other class of
+            the task, uniformly at random, or `"pair-flip"` for the next class of the task. Source: Han et al.,
+            NeurIPS 2018 (https://arxiv.org/abs/1804.06872).
+        noisy_validation: Whether the validation labels have the same noise, as they do for a user who holds out some
+            of the training images. By default they are true.
+        dataset_options: Arguments of the loader if `dataset` is a name.
 
     Attributes:
         dataset: The `ImageDataset`.
@@ -73,12 +75,12 @@ class TaskStream:
         tasks: Tuple of `Task`.
         class_order: Original class of each label, int64 of shape (K,).
         class_names: Name of each label.
-        train_labels: Labels as the learner sees them, int64, a row for each training image, held out or not.
+        train_labels: Labels of all training images, including those held out, with label noise, int64.
         clean_train_labels: The same without noise.
-        test_labels: int64, a row for each test image.
+        test_labels: Labels of all test images, int64.
 
     Raises:
-        ValueError: An argument is unknown, out of range, or does not fit the image set.
+        ValueError: An argument is unknown, out of range, or does not fit the dataset.
     """
 
     def __init__(
@@ -102,7 +104,7 @@ class TaskStream:
     ) -> None:
         self.scenario = lookup("scenario", scenario, SCENARIOS)
         if domains is not None and not self.scenario.by_domain:
-            raise ValueError(f"domains belong to scenario='domain-incremental', not to {scenario!r}")
+            raise ValueError(f"domains need scenario='domain-incremental', not {scenario!r}")
         self.seed = whole_number("seed", seed, 0)
         self.validation_fraction = number("validation_fraction", validation_fraction)
         self.max_per_class = None if max_per_class is None else whole_number("max_per_class", max_per_class)
@@ -110,21 +112,20 @@ class TaskStream:
         self.label_noise = as_noise(label_noise)
         self.noise_type = noise_type
         self.noisy_validation = truth_value("noisy_validation", noisy_validation)
-        num_tasks, init_classes, increment = as_sizes(num_tasks, init_classes, increment)
+        sizes = as_sizes(num_tasks, init_classes, increment)
         self.dataset = as_dataset(dataset, dataset_options, self.seed)
         self._shifted = self.scenario.by_domain and not self.dataset.domain_names
         num_classes, num_pictures = len(self.dataset.class_names), len(self.dataset.train_labels)
         if self.scenario.by_domain:
             self.dataset = with_domains(self.dataset, domains, self.seed)
-            arrival = order_domains(domains, self.dataset.domain_names, self._generator(_DOMAIN_ORDER))
-            _check_whole_domains(len(arrival), num_tasks, init_classes, increment)
-            contents = [(np.arange(num_classes), int(domain)) for domain in arrival]
+            domain_order = order_domains(domains, self.dataset.domain_names, self._generator(_DOMAIN_ORDER))
+            _check_domain_count(len(domain_order), *sizes)
+            contents = [(np.arange(num_classes), int(domain)) for domain in domain_order]
         else:
-            if (num_tasks, init_classes, increment) == (None, None, None):
-                num_tasks = task_count(dataset if isinstance(dataset, str) else self.dataset.name)
-            ends = np.cumsum(task_sizes(num_classes, num_tasks, init_classes, increment))
+            if sizes == (None, None, None):
+                sizes = task_count(dataset if isinstance(dataset, str) else self.dataset.name), None, None
+            ends = np.cumsum(task_sizes(num_classes, *sizes))
             contents = [(classes, 0) for classes in np.split(np.arange(num_classes), ends[:-1])]
-
         self.class_order = order_classes(class_order, num_classes, self._generator(_CLASS_ORDER))
         self.class_names = tuple(self.dataset.class_names[original] for original in self.class_order)
         label_of = np.argsort(self.class_order)
@@ -135,24 +136,24 @@ class TaskStream:
 
     @property
     def num_classes(self) -> int:
-        """K, the classes of all tasks together."""
+        """K, the number of classes in all tasks."""
         return len(self.class_order)
 
     @property
     def has_validation(self) -> bool:
-        """Whether images are held out for validation: a share of the training images, or the set's own split."""
+        """Whether images are held out for validation, by `validation_fraction` or by the dataset itself."""
         return self.validation_fraction > 0 or self.dataset.validation_rows is not None
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of class order, tasks, index lists and labels; equal where two people run the same stream."""
+        """SHA-256 of class order, tasks, index lists and labels. Equal streams have equal fingerprints."""
         arrays = [
             self.class_order,
             *(part for task in self.tasks for part in (task.classes, task.train_indices, task.test_indices)),
             self.train_labels,
             self.test_labels,
         ]
-        # What not every stream has enters where it is used alone: fingerprints in published results stay valid.
+        # Optional parts are hashed only if they are used, so that fingerprints of published results stay valid.
         if self.has_validation:
             arrays += [task.validation_indices for task in self.tasks]
         digest = hashlib.sha256()
@@ -166,18 +167,18 @@ class TaskStream:
         return digest.hexdigest()
 
     def images(self, split: str) -> Images:
-        """All images of a split, uint8 of shape (N, H, W, 3); `"validation"` is rows of the training images."""
+        """All images of a split, uint8 of shape (N, H, W, 3). Validation images are rows of the training images."""
         train = self.dataset.train_images
         return lookup("split", split, {"train": train, "validation": train, "test": self.dataset.test_images})
 
     def labels(self, split: str) -> Indices:
-        """The labels of a split, int64 of shape (N,): with the noise, where the split has it."""
+        """The labels of a split, with label noise if it has any, int64 of shape (N,)."""
         held_out = self.train_labels if self.noisy_validation else self.clean_train_labels
         known = {"train": self.train_labels, "validation": held_out, "test": self.test_labels}
         return lookup("split", split, known)
 
     def describe(self) -> dict[str, Any]:
-        """What the stream is, ready for JSON: its arguments, and classes, domain and image counts of each task."""
+        """The arguments of the stream, and the classes, domain and image counts of each task, for JSON."""
         share, natural = isinstance(self.label_noise, float), np.arange(self.num_classes)
         wrong = self.train_labels != self.clean_train_labels
         return {
@@ -213,11 +214,11 @@ class TaskStream:
         }
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TaskStream:
-        """The stream itself: it is immutable, and Gymnasium deep-copies the arguments of an environment."""
+        """Return the stream itself: it is immutable, and Gymnasium deep-copies the arguments of an environment."""
         return self
 
     def __repr__(self) -> str:
-        """A line that tells streams apart."""
+        """One line that identifies the stream."""
         noise = self.label_noise if isinstance(self.label_noise, float) else "matrix"
         return (
             f"TaskStream({self.dataset.name!r}, {self.scenario.name}, {len(self.tasks)} tasks, "
@@ -228,7 +229,7 @@ class TaskStream:
         return np.random.default_rng([self.seed, *stream])
 
     def _make_tasks(self, contents: Sequence[tuple[Indices, int]], num_pictures: int) -> Iterator[Task]:
-        """A task for each of (classes, domain); where tasks differ in their classes, all images are of domain 0."""
+        """Make a task of each (classes, domain). If tasks differ in their classes, all images have domain 0."""
         names = self.dataset.domain_names if self.scenario.by_domain else ()
         train_domains, test_domains = self.dataset.train_domains, self.dataset.test_domains
         if not names or train_domains is None or test_domains is None:
@@ -264,13 +265,13 @@ class TaskStream:
         return labels
 
 
-def _check_whole_domains(
+def _check_domain_count(
     num_domains: int, num_tasks: int | Sequence[int] | None, init_classes: int | None, increment: int | None
 ) -> None:
     if init_classes is not None or increment is not None:
-        raise ValueError("in a domain-incremental stream every task holds all classes: drop init_classes and increment")
+        raise ValueError("in a domain-incremental stream every task has all classes: remove init_classes and increment")
     if num_tasks not in (None, num_domains):
         raise ValueError(
-            f"a domain-incremental stream has a task for each of its {num_domains} domains: "
-            f"drop num_tasks={num_tasks}, or choose other domains"
+            f"a domain-incremental stream has one task for each of its {num_domains} domains: "
+            f"remove num_tasks={num_tasks}, or choose other domains"
         )

@@ -1,4 +1,4 @@
-"""A task of a stream, and how it comes by its images."""
+"""A task of a stream, and the selection of its images."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Classes that arrive together, or a domain, and their images.
+    """The classes of a task, or its domain, and its images.
 
     Attributes:
-        index: Position in the stream, from 0.
-        classes: The labels of the task, int64, ascending and contiguous.
+        index: Task id: position in the stream, from 0.
+        classes: Labels of the task, int64, ascending and contiguous.
         train_indices: Rows of the dataset's training images, int64.
         test_indices: Rows of the dataset's test images, int64.
-        validation_indices: Rows of the dataset's training images that are held out of training, int64.
-        domain: Name of the task's domain; None where tasks differ in their classes.
+        validation_indices: Rows of the dataset's training images that are held out for validation, int64.
+        domain: Name of the task's domain, or None if tasks differ in their classes.
     """
 
     index: int
@@ -35,18 +35,18 @@ class Task:
     domain: str | None = None
 
     def indices(self, split: str) -> Indices:
-        """The rows of one split, `"train"`, `"validation"` or `"test"`."""
+        """Rows of a split, `"train"`, `"validation"` or `"test"`."""
         rows = {"train": self.train_indices, "validation": self.validation_indices, "test": self.test_indices}
         return lookup("split", split, rows)
 
 
 class Candidates(NamedTuple):
-    """The images of a split before tasks take theirs.
+    """The images of a split, before they are distributed over the tasks.
 
     Attributes:
-        rows: Those of the split, int64, ascending.
-        labels: The true label of every image there is, whether in `rows` or not, int64.
-        domains: Its domain, int64.
+        rows: Rows of the split, int64, ascending.
+        labels: True labels of all images, including those not in `rows`, int64.
+        domains: Domain indices of all images, int64.
     """
 
     rows: NDArray[np.int64]
@@ -54,9 +54,9 @@ class Candidates(NamedTuple):
     domains: NDArray[np.int64]
 
     def of(self, classes: Indices, domain: int) -> Indices:
-        """The rows of some classes in a domain."""
-        mine = np.isin(self.labels[self.rows], classes) & (self.domains[self.rows] == domain)
-        return self.rows[mine]
+        """Rows of these classes in this domain."""
+        selected = np.isin(self.labels[self.rows], classes) & (self.domains[self.rows] == domain)
+        return self.rows[selected]
 
 
 def make_task(
@@ -67,25 +67,25 @@ def make_task(
     class_names: Sequence[str],
     domain_names: Sequence[str],
 ) -> Task:
-    """Give a task its images.
+    """Make a task from its classes and its domain.
 
     Args:
-        index: Position in the stream.
+        index: Task id.
         classes: Labels of the task.
-        domain: Index of its domain; 0 where tasks differ in their classes.
-        splits: The images there are for training, for test and, unless nothing is held out, for validation.
+        domain: Index of its domain, or 0 if tasks differ in their classes.
+        splits: Images of `"training"`, `"test"` and, if images are held out, `"validation"`.
         class_names: Name of each label.
-        domain_names: Name of each domain; empty where tasks differ in their classes.
+        domain_names: Name of each domain. Empty if tasks differ in their classes.
 
     Raises:
-        ValueError: A split has no images for the task.
+        ValueError: A split has no images of the task.
     """
     own = {split: candidates.of(classes, domain) for split, candidates in splits.items()}
     for split, rows in own.items():
         if len(rows) == 0:
             names = ", ".join(class_names[label] for label in classes[:5])
             task = f"domain {domain_names[domain]!r}" if domain_names else f"task {index} (classes {names})"
-            fewer = "leave it out of domains" if domain_names else "use fewer tasks"
+            fewer = "remove it from domains" if domain_names else "use fewer tasks"
             remedy = (
                 "raise validation_fraction, or add images to the validation folder"
                 if split == "validation"

@@ -103,7 +103,7 @@ def run_owned(
 def validation_accuracies(model: EPG, stream: TaskStream) -> dict[str, float]:
     """Accuracy on the images held out of training, a mean over all tasks: by their labels, and by their true ones."""
     env = held_out(stream)
-    tests = evaluate_tasks(model.policy, env, range(len(stream.tasks)), stream.scenario.task_named_at_test)
+    tests = evaluate_tasks(model.policy, env, range(len(stream.tasks)), stream.scenario.task_id_given)
     true = [stream.clean_train_labels[task.validation_indices] for task in stream.tasks]
     return {
         "validation_accuracy": float(np.mean([test.accuracy for test in tests])),
@@ -125,7 +125,7 @@ def early_stopping(model: EPG, stream: TaskStream, task: int) -> KeepBestPass:
     with the old ones.
     """
     env, tasks = held_out(stream), model.policy.method.training_tasks(task)
-    named = stream.scenario.task_named_at_test
+    named = stream.scenario.task_id_given
 
     def accuracy() -> float:
         return float(np.mean([test.accuracy for test in evaluate_tasks(model.policy, env, tasks, named)]))
@@ -167,7 +167,7 @@ def _learn(
     env.set_options({"task": model.policy.method.training_tasks(task)})
     model.set_logger(Logger(str(folder.steps), [step_log(folder.steps, f"_task{task}")]))
     images = task_images(config, stream, task)
-    named = stream.scenario.task_named_at_test
+    named = stream.scenario.task_id_given
     watcher = _EvaluateBeforeTask(
         lambda: folder.write_predictions(f"before_task_{task}", evaluate_tasks(model.policy, test_env, [task], named)),
         on_images,
@@ -187,7 +187,7 @@ def _test(
     model: EPG, stream: TaskStream, task: int, folder: RunFolder, env: gym.vector.VectorEnv[Any, Any, Any]
 ) -> Matrix:
     """Test on all tasks up to one, keep the answers, and return the row of the accuracy matrix."""
-    tests = evaluate_tasks(model.policy, env, range(task + 1), stream.scenario.task_named_at_test)
+    tests = evaluate_tasks(model.policy, env, range(task + 1), stream.scenario.task_id_given)
     folder.write_predictions(f"after_task_{task}", tests)
     row = np.full(len(stream.tasks), np.nan)
     row[: task + 1] = [test.accuracy for test in tests]

@@ -1,4 +1,4 @@
-"""Zip and tar files whose members are read in place."""
+"""Zip and tar archives whose members are read without unpacking."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ Version = tuple[int, ...]
 
 @dataclass(frozen=True)
 class ZipTree:
-    """A zip; each process opens it once."""
+    """A zip archive. Each process opens it once."""
 
     root: Path
 
     @property
     def contents(self) -> Contents:
-        """What is in it."""
+        """Its files and folders."""
         return _opened_zip(self.root, _version(self.root)).contents
 
     def open(self, name: str) -> IO[bytes]:
-        """A file's contents."""
+        """Open a file."""
         archive = _opened_zip(self.root, _version(self.root))
         stream: IO[bytes] = archive.handle.open(archive.members[name])
         return stream
 
-    def for_random_access(self, room: Path) -> ZipTree:
-        """Itself."""
+    def for_random_access(self, tmp_dir: Path) -> ZipTree:
+        """The tree itself."""
         return self
 
 
 @dataclass(frozen=True)
 class TarTree:
-    """A tar; each process opens it once.
+    """A tar archive. Each process opens it once.
 
     Attributes:
         root: The archive, for messages.
-        file: Where it is read; another than `root` once it has been uncompressed.
+        file: The archive or its uncompressed copy, which is read.
     """
 
     root: Path
@@ -65,27 +65,27 @@ class TarTree:
 
     @property
     def contents(self) -> Contents:
-        """What is in it."""
+        """Its files and folders."""
         return _opened_tar(self.file, _version(self.file)).contents
 
     def open(self, name: str) -> IO[bytes]:
-        """A file's contents; in a compressed tar it is reached by reading up to it."""
+        """A file's contents. A compressed archive is read up to the file."""
         archive = _opened_tar(self.file, _version(self.file))
         stream = archive.handle.extractfile(archive.members[name])
         assert stream is not None  # only files are among the members
         return stream
 
-    def for_random_access(self, room: Path) -> TarTree:
-        """Itself, or an uncompressed copy.
+    def for_random_access(self, tmp_dir: Path) -> TarTree:
+        """The archive itself, or an uncompressed copy.
 
         Raises:
             ValueError: The archive is damaged.
         """
         with _naming(self.root), tarfile.open(self.file) as archive:
             stream: Any = archive.fileobj
-            if isinstance(stream, io.BufferedReader):  # the file itself: it is not compressed
+            if isinstance(stream, io.BufferedReader):  # not compressed
                 return self
-            plain = room / f"{self.root.stem}.tar"
+            plain = tmp_dir / f"{self.root.stem}.tar"
             stream.seek(0)
             about = f"uncompressing {self.root.name}"
             with plain.open("wb") as out, tqdm.wrapattr(out, "write", desc=about, unit="B") as watched:
@@ -94,14 +94,14 @@ class TarTree:
 
 
 def close_archives() -> None:
-    """Close what this process has open, so that temporary copies give their disk space back."""
+    """Close the archives that this process has open, so that temporary copies free their disk space."""
     for opened in (_opened_zip, _opened_tar):
         opened.cache_clear()
 
 
 @dataclass(frozen=True)
 class _Archive:
-    """An open archive: its files by their plain names, and what is in it."""
+    """An open archive: its members by their normalized names, and its contents."""
 
     handle: Any
     members: dict[str, Any]
@@ -117,15 +117,15 @@ class _Archive:
         problems: dict[str, str],
         replaced: list[str],
     ) -> _Archive:
-        """List an archive. A link to a file in it is that file; any other link is a problem.
+        """List an archive. A link to a file in it stands for that file. Any other link is a problem.
 
         Args:
-            handle: Of the archive.
-            files: Members by their plain names.
-            folders: Plain names.
-            links: Plain names, and the plain names that they lead to.
+            handle: The open archive.
+            files: Members by their normalized names.
+            folders: Normalized names.
+            links: Normalized names of links and of their targets.
             problems: As in `Contents`.
-            replaced: Earlier members, by their names and places, of which a later one has the same name.
+            replaced: Earlier members, by their names and positions, of which a later one has the same name.
         """
         known = set(folders) | {str(parent) for name in files for parent in PurePosixPath(name).parents}
         linked = {name: _followed(name, links) for name in links}
@@ -139,22 +139,22 @@ class _Archive:
                 problems[name] = f"it links to {links[name]!r}, which is not in the archive"
         members = files | {name: files[target] for name, target in linked.items() if target in files}
         contents = list_names(members, folders, problems)
-        contents.passed_over.update(dict.fromkeys(replaced, REPLACED))
+        contents.ignored.update(dict.fromkeys(replaced, REPLACED))
         return cls(handle, members, contents)
 
 
 def _followed(name: str, links: Mapping[str, str]) -> str:
-    """Where a link leads at the end of a chain of links; for a circle, one of its links."""
-    met = {name}
-    while (name := links[name]) in links and name not in met:
-        met.add(name)
+    """The target at the end of a chain of links, or one link of a circle."""
+    visited = {name}
+    while (name := links[name]) in links and name not in visited:
+        visited.add(name)
     return name
 
 
 def _replaced(names: list[str]) -> list[str]:
-    """Names that come again, each with its place: only the last member of a name is read."""
-    last = {name: place for place, name in enumerate(names)}
-    return [f"{name} ({place})" for place, name in enumerate(names) if last[name] != place]
+    """Names that occur again later, each with its position. Only the last member of a name is read."""
+    last = {name: index for index, name in enumerate(names)}
+    return [f"{name} ({index})" for index, name in enumerate(names) if last[name] != index]
 
 
 def _plain(name: str) -> str:
@@ -162,25 +162,25 @@ def _plain(name: str) -> str:
 
 
 def _target(name: str, link: str) -> str:
-    """The plain name that a symbolic link in an archive leads to."""
+    """The normalized name of a symbolic link's target in an archive."""
     return posixpath.normpath(posixpath.join(posixpath.dirname(name), link))
 
 
 def _version(file: Path) -> Version:
-    """Changes when the file does, so that no handle of an old one is used."""
+    """Version of a file, so that no handle of an earlier version is used."""
     about = file.stat()
     return about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino
 
 
 @contextmanager
 def _naming(file: Path) -> Iterator[None]:
-    """Turns the many errors of a damaged archive into one that names it."""
+    """Turn the errors of a damaged archive into one that names it."""
     try:
         yield
     except FileNotFoundError:
         raise
     except ARCHIVE_ERRORS as error:
-        raise ValueError(f"{file} is damaged or incomplete ({error}); fetch or pack it again") from error
+        raise ValueError(f"{file} is damaged or incomplete ({error}); download or pack it again") from error
 
 
 @lru_cache(maxsize=2)
@@ -189,12 +189,12 @@ def _opened_zip(file: Path, version: Version) -> _Archive:
         archive = zipfile.ZipFile(file)
     entries = archive.infolist()
     if any(entry.flag_bits & 1 for entry in entries):
-        raise ValueError(f"{file} is encrypted; unpack it, and give the folder")
+        raise ValueError(f"{file} is encrypted; unpack it and give the folder")
     separator = "/" if any("/" in entry.filename for entry in entries) else "\\"
     named = {str(PurePosixPath(*entry.filename.split(separator))): entry for entry in entries}
     links: dict[str, str] = {}
     for name, entry in list(named.items()):
-        if stat.S_ISLNK(entry.external_attr >> 16):  # as `zip --symlinks` writes it: the content is the target
+        if stat.S_ISLNK(entry.external_attr >> 16):  # of `zip --symlinks`, whose content is the target
             del named[name]
             with _naming(file), archive.open(entry) as stream:
                 links[name] = _target(name, stream.read(LONGEST_LINK).decode(errors="surrogateescape"))
@@ -207,7 +207,7 @@ def _opened_zip(file: Path, version: Version) -> _Archive:
 @lru_cache(maxsize=2)
 def _opened_tar(file: Path, version: Version) -> _Archive:
     with _naming(file):
-        archive = tarfile.open(file)  # noqa: SIM115  # stays open for the process: it is read file by file
+        archive = tarfile.open(file)  # noqa: SIM115  # stays open until close_archives
         named = {_plain(member.name): member for member in archive.getmembers()}
         replaced = _replaced([_plain(member.name) for member in archive.getmembers() if member.isfile()])
         stream: Any = archive.fileobj

@@ -1,4 +1,4 @@
-"""Which folders of a tree are classes, and which files in them are images."""
+"""Finding the class folders of a tree, and the images in them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from cls_env.specification import lookup
 Group = tuple[str, ...]
 Groups = dict[Group, list[str]]
 LEAF = 0
-"""In place of a level: each folder that holds images itself is a class."""
+"""Instead of a level: each folder that contains images is a class."""
 
 CLASS_SORTS = {"numeric": True, "text": False}
-"""How classes are put in order: by their names as text, or, where all are whole numbers, by their values."""
+"""How classes are sorted: `"text"` by name, `"numeric"` by value if all names are integers."""
 
 
 def sort_names(names: Iterable[str], class_sort: str = "numeric") -> list[str]:
-    """Names of classes, or of domains, in order.
+    """Sort the names of classes or domains.
 
     Args:
-        names: All different.
+        names: Distinct names.
         class_sort: A key of `CLASS_SORTS`.
 
     >>> sort_names(["10", "9", "1"]), sort_names(["10", "9", "1"], "text"), sort_names(["b10", "b9"])
@@ -38,12 +38,12 @@ def sort_names(names: Iterable[str], class_sort: str = "numeric") -> list[str]:
 
 
 def report_tree(tree: Tree, report: LoadReport) -> None:
-    """Report what a tree's listing passes over, and refuse what it can't read or follow; once more changes nothing.
+    """Report the files that a tree ignores, and those that it can't read or follow. Repeated calls change nothing.
 
     Raises:
-        ValueError: Something can't be read or followed, and is not to be skipped.
+        ValueError: A file, folder or link can't be read or followed, and problems are not skipped.
     """
-    for kind, count in sorted(Counter(tree.contents.passed_over.values()).items()):
+    for kind, count in sorted(Counter(tree.contents.ignored.values()).items()):
         report.left_out[kind] = count
     problems = [
         Problem("files, folders and links that can't be read", str(tree.root / name), reason)
@@ -54,22 +54,22 @@ def report_tree(tree: Tree, report: LoadReport) -> None:
 
 
 def class_groups(
-    tree: Tree, top: str, level: int, place: str, report: LoadReport, excluded: Sequence[str] = ()
+    tree: Tree, top: str, level: int, shown: str, report: LoadReport, excluded: Sequence[str] = ()
 ) -> Groups:
-    """The classes below a folder, each with the folders above it, and their image files, both sorted.
+    """Find the classes below a folder and their image files, both sorted.
 
-    Images may lie deeper than the folder of their class; how many do is remarked. Names are in Unicode's composed form.
+    Images in subfolders of a class are counted in a remark. Names are in Unicode's composed form.
 
     Args:
         tree: The files.
         top: The folder.
-        level: Folders that make up the name of a group: 1 for `<class>`, 2 for `<domain>/<class>`; or `LEAF`.
-        place: Of the folder, for messages.
+        level: Number of folder levels in the name of a group: 1 for `<class>`, 2 for `<domain>/<class>`, or `LEAF`.
+        shown: The folder's path in messages.
         report: Counts what is left out.
-        excluded: Folders that are no classes.
+        excluded: Folders that are not classes.
 
     Raises:
-        ValueError: There are no classes, a class is empty, or an image has a format that is not read.
+        ValueError: There are no classes, a class is empty, or an image has an unsupported format.
     """
     base = PurePosixPath(top)
     below = [path.relative_to(base) for path in map(PurePosixPath, tree.contents.files) if path.is_relative_to(base)]
@@ -89,22 +89,22 @@ def class_groups(
         report.leave_out(f"files that are not images ({suffix})", count)
     images = [path for path in inside if path.suffix.lower() in IMAGE_SUFFIXES]
     if level == LEAF:
-        groups = _leaves(images, place, report)
+        groups = _leaves(images, shown, report)
     else:
-        groups = _folders(tree, base, level, place, excluded)
+        groups = _folders(tree, base, level, shown, excluded)
         _sort_into(groups, images, level, report)
     if not groups:
-        raise ValueError(f"{place} holds no class folders: the layout is <class>/<image>")
+        raise ValueError(f"{shown} contains no class folders: the layout is <class>/<image>")
     for name, files in groups.items():
         if not files:
-            raise ValueError(f"{place}: class {'/'.join(name)!r} holds no images; add some or remove the folder")
+            raise ValueError(f"{shown}: class {'/'.join(name)!r} contains no images; add some or remove the folder")
     return {name: [str(base / file) for file in files] for name, files in sorted(groups.items())}
 
 
 def _sort_into(
     groups: Mapping[Group, list[PurePosixPath]], images: Sequence[PurePosixPath], level: int, report: LoadReport
 ) -> None:
-    """Give each class its images."""
+    """Assign the images to the classes."""
     outside = deeper = 0
     for path in images:
         name = _composed(path.parts[:level])
@@ -117,46 +117,46 @@ def _sort_into(
     if deeper:
         report.remarks[
             "in subfolders of a class folder, whose names are not used (leaf_classes=True makes each folder that "
-            "holds images a class)"
+            "contains images a class)"
         ] += deeper
 
 
-def _leaves(images: Sequence[PurePosixPath], place: str, report: LoadReport) -> dict[Group, list[PurePosixPath]]:
-    """Each folder that holds images, by its path."""
+def _leaves(images: Sequence[PurePosixPath], shown: str, report: LoadReport) -> dict[Group, list[PurePosixPath]]:
+    """The images of each folder that contains any, by its path."""
     groups: dict[Group, list[PurePosixPath]] = {}
     written: dict[Group, Group] = {}
     for path in images:
         if len(path.parts) > 1:
-            _note_spelling(written, path.parts[:-1], place)
+            _note_spelling(written, path.parts[:-1], shown)
             groups.setdefault(("/".join(_composed(path.parts[:-1])),), []).append(path)
     report.leave_out("images outside of the class folders", sum(len(path.parts) == 1 for path in images))
     return groups
 
 
 def _folders(
-    tree: Tree, base: PurePosixPath, level: int, place: str, excluded: Sequence[str]
+    tree: Tree, base: PurePosixPath, level: int, shown: str, excluded: Sequence[str]
 ) -> dict[Group, list[PurePosixPath]]:
-    """The folders some levels below `base`, still without images."""
+    """The folders `level` levels below `base`, without images."""
     written: dict[Group, Group] = {}
     for folder in map(PurePosixPath, tree.contents.folders):
         inner = folder.relative_to(base).parts if folder.is_relative_to(base) else ()
         if len(inner) == level and inner[0] not in excluded:
-            _note_spelling(written, inner, place)
+            _note_spelling(written, inner, shown)
     return {name: [] for name in written}
 
 
-def _note_spelling(written: dict[Group, Group], parts: Group, place: str) -> None:
-    """Remember how a folder's name is written.
+def _note_spelling(written: dict[Group, Group], parts: Group, shown: str) -> None:
+    """Record the spelling of a folder's name.
 
     Raises:
-        ValueError: It is not UTF-8, or another folder has the same name in another Unicode spelling.
+        ValueError: The name is not UTF-8, or another folder has the same name in another Unicode form.
     """
     name = _composed(parts)
     if any("\udc80" <= letter <= "\udcff" for part in name for letter in part):
-        raise ValueError(f"{place}: the folder name {'/'.join(parts)!a} is not UTF-8; rename it")
+        raise ValueError(f"{shown}: the folder name {'/'.join(parts)!a} is not UTF-8; rename it")
     if written.setdefault(name, parts) != parts:
         raise ValueError(
-            f"{place}: two folders are named {'/'.join(name)!r}, in two Unicode spellings ({written[name]!a} and "
+            f"{shown}: two folders are named {'/'.join(name)!r}, in two Unicode forms ({written[name]!a} and "
             f"{parts!a}); merge them"
         )
 

@@ -1,7 +1,7 @@
-"""What identifies the files of an image set: their names and contents, digested again only where they may have changed.
+"""Digest of the names and contents of a dataset's files.
 
-The digest of contents is remembered in the cache, beside what the file system says of each file: size, time of change,
-inode. Where all of that is as it was, and can be trusted, no file is read again.
+The digest is cached on disk together with a fingerprint of the files' sizes, times of change and inodes. If the
+fingerprint is unchanged and reliable, no file is read again.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from cls_env.datasets.paths import cache_root
 
 READ_AT_ONCE = 2**20
 RECENT_NANOSECONDS = 2 * 10**9
-"""A file that changed less than this before it was looked at could change again without a new time: some file systems
-count in steps of two seconds."""
+"""A file that changed more recently than this could change again without a new time: the times of some file systems have
+a resolution of two seconds."""
 SECONDS_WITHOUT_BAR = 2
 
 
 class FileState(NamedTuple):
-    """What the file system says of a file: any change of its content changes this, where it can be trusted."""
+    """State of a file in the file system. It changes with the content, where it is reliable."""
 
     name: str
     size: int
@@ -41,77 +41,77 @@ class FileState(NamedTuple):
 
 @dataclass(frozen=True)
 class SourceFiles:
-    """The files and folders from which an image set is decoded.
+    """The files and folders from which a dataset is decoded.
 
     Attributes:
-        roots: Files, archives or folders; those that don't exist count as such.
+        roots: Files, archives or folders. Missing ones are part of the digest.
     """
 
     roots: tuple[Path, ...]
 
     @cached_property
-    def _looked_at(self) -> tuple[list[str], list[FileState]]:
-        """Other facts than files (folders, links that lead nowhere ...), and the files; as they were at first."""
+    def _listing(self) -> tuple[list[str], list[FileState]]:
+        """Folders, problems and missing roots, and the states of all files, at the first access."""
         facts: list[str] = []
         states: list[FileState] = []
-        for place, root in enumerate(self.roots):
+        for index, root in enumerate(self.roots):
             if root.is_dir():
                 contents = list_folder(root)
-                facts += [f"{place} folder {name}" for name in contents.folders]
-                facts += [f"{place} problem {name}" for name in sorted(contents.problems)]
-                states += [_state(root / name, f"{place}/{name}") for name in contents.files]
+                facts += [f"{index} folder {name}" for name in contents.folders]
+                facts += [f"{index} problem {name}" for name in sorted(contents.problems)]
+                states += [_state(root / name, f"{index}/{name}") for name in contents.files]
             elif root.exists():
-                states.append(_state(root, str(place)))
+                states.append(_state(root, str(index)))
             else:
-                facts.append(f"{place} is missing")
+                facts.append(f"{index} is missing")
         return facts, states
 
     @property
-    def stamp(self) -> str:
-        """A digest of what the file system said of every file when it was first asked."""
-        facts, states = self._looked_at
+    def fingerprint(self) -> str:
+        """Digest of the states of all files at the first access."""
+        facts, states = self._listing
         return _digest([*facts, *(repr(tuple(state)) for state in states)])
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of names and contents: equal for equal files, wherever they are and whatever their times."""
+        """SHA-256 of names and contents, independent of location and times."""
         started = time.time_ns()
-        stamp, record = self.stamp, self._record
+        fingerprint, record = self.fingerprint, self._record
         known = _remembered(record)
-        if known.get("stamp") == stamp:
+        if known.get("stamp") == fingerprint:
             return known["digest"]
-        facts, states = self._looked_at
+        facts, states = self._listing
         digest = _digest([*facts, *_contents(self.roots, states)])
         if _can_be_trusted(states, started):
-            remember(record, {"stamp": stamp, "digest": digest})
+            remember(record, {"stamp": fingerprint, "digest": digest})
         return digest
 
     def unchanged(self) -> bool:
-        """Whether the files are still as they were when they were first looked at."""
-        return SourceFiles(self.roots).stamp == self.stamp
+        """Whether the files have not changed since the first access."""
+        return SourceFiles(self.roots).fingerprint == self.fingerprint
 
     @property
     def _record(self) -> Path:
-        places = "\0".join(str(root.resolve()) for root in self.roots)
-        name = sha256(places.encode(errors="surrogateescape")).hexdigest()[:32]
+        paths = "\0".join(str(root.resolve()) for root in self.roots)
+        name = sha256(paths.encode(errors="surrogateescape")).hexdigest()[:32]
         return cache_root() / "digests" / f"{name}.json"
 
 
 def _state(file: Path, name: str) -> FileState:
     try:
         about = file.stat()
-    except OSError:  # it went away since it was listed
+    except OSError:  # it was removed after listing
         return FileState(name, -1, -1, -1, -1)
     return FileState(name, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)
 
 
-def _can_be_trusted(states: Iterable[FileState], looked_at: int) -> bool:
-    """Whether the same states mean the same contents.
+def _can_be_trusted(states: Iterable[FileState], time_listed: int) -> bool:
+    """Whether equal states imply equal contents.
 
-    Not on Windows, where the time of change is that of creation; not without inodes; and not where a file has changed
-    so lately that a further change might leave no trace.
+    False on Windows, where the time of change is that of creation, without inodes, and if a file changed so recently
+    that another change might not be visible.
     """
-    recent = looked_at - RECENT_NANOSECONDS
+    recent = time_listed - RECENT_NANOSECONDS
     return os.name != "nt" and all(state.inode and max(state.modified, state.changed) < recent for state in states)
 
 
@@ -122,8 +122,8 @@ def _contents(roots: tuple[Path, ...], states: list[FileState]) -> Iterator[str]
     )
     with bar:
         for state in states:
-            place, _, inside = state.name.partition("/")
-            yield f"{state.name} {_file_digest(roots[int(place)] / inside, bar)}"
+            index, _, inside = state.name.partition("/")
+            yield f"{state.name} {_file_digest(roots[int(index)] / inside, bar)}"
 
 
 def _file_digest(file: Path, bar: tqdm[Any]) -> str:
@@ -133,7 +133,7 @@ def _file_digest(file: Path, bar: tqdm[Any]) -> str:
             while part := stream.read(READ_AT_ONCE):
                 digest.update(part)
                 bar.update(len(part))
-    except OSError as error:  # whoever decodes it says which file it is
+    except OSError as error:  # decoding reports the file
         return f"can't be read ({error.strerror})"
     return digest.hexdigest()
 
@@ -154,7 +154,7 @@ def _remembered(record: Path) -> dict[str, str]:
 
 
 def remember(record: Path, known: dict[str, Any]) -> None:
-    """Write a record; best effort, since without it the files are read again next time."""
+    """Write a record if possible. Without it the files are read again next time."""
     aside = record.with_name(f".{record.name}.{os.getpid()}.tmp")
     try:
         record.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What is in a folder or an archive: files, folders, what is passed over, and what can't be read or followed."""
+"""The contents of a folder or an archive: files, folders, ignored files, and problems."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ LOOPS = "links to a parent folder"
 
 @dataclass(frozen=True)
 class Contents:
-    """Everything below one root, by its path relative to it, with slashes.
+    """Everything in one root, by its path relative to it, with slashes.
 
     Attributes:
         files: Sorted.
-        folders: Sorted, empty ones too.
-        passed_over: What is not listed because of its name, and links that lead back; each with its kind. A folder
-            counts once, whatever is in it.
-        problems: What can't be listed, read or followed; each with the reason.
+        folders: Sorted, including empty ones.
+        ignored: Files and folders that are ignored because of their name, and links to a parent folder, each with its
+            kind. A folder counts once, whatever it contains.
+        problems: Files, folders and links that can't be listed, read or followed, each with the reason.
     """
 
     files: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
-    passed_over: dict[str, str] = field(default_factory=dict)
+    ignored: dict[str, str] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
 
 
-def kind_passed_over(name: str) -> str | None:
-    """Why a file or folder of this name, without its path, is passed over; None where it is not."""
+def ignored_kind(name: str) -> str | None:
+    """Why a file or folder with this name, without its path, is ignored. None if it is not."""
     if name.startswith(HIDDEN_PREFIXES):
         return HIDDEN
     return SYSTEM if name.casefold() in SYSTEM_NAMES else None
 
 
 def list_folder(root: Path) -> Contents:
-    """List a folder on disk. Links are followed, except those to a folder that holds them.
+    """List a folder on disk. Links are followed, except links to a folder that contains them.
 
-    Errors don't stop the listing: they are among the problems.
+    Errors don't stop the listing. They are recorded as problems.
     """
     contents = Contents()
     waiting = [(".", frozenset[tuple[int, int]]())]
@@ -73,8 +73,8 @@ def list_folder(root: Path) -> Contents:
         within = around | {(about.st_dev, about.st_ino)}
         for entry in entries:
             name = entry.name if inside == "." else f"{inside}/{entry.name}"
-            if kind := kind_passed_over(entry.name):
-                contents.passed_over[name] = kind
+            if kind := ignored_kind(entry.name):
+                contents.ignored[name] = kind
             elif _sort_in(contents, entry, name, within):
                 waiting.append((name, within))
     contents.files.sort()
@@ -83,7 +83,7 @@ def list_folder(root: Path) -> Contents:
 
 
 def _sort_in(contents: Contents, entry: os.DirEntry[str], name: str, within: frozenset[tuple[int, int]]) -> bool:
-    """Put an entry where it belongs; True for a folder that is to be listed."""
+    """Record an entry. Returns True for a folder that must be listed."""
     try:
         if not entry.is_symlink() and entry.is_file(follow_symlinks=False):
             contents.files.append(name)
@@ -98,7 +98,7 @@ def _sort_in(contents: Contents, entry: os.DirEntry[str], name: str, within: fro
     elif not stat.S_ISDIR(about.st_mode):
         contents.problems[name] = "it is neither a file nor a folder"
     elif entry.is_symlink() and (about.st_dev, about.st_ino) in within:
-        contents.passed_over[name] = LOOPS
+        contents.ignored[name] = LOOPS
     else:
         contents.folders.append(name)
         return True
@@ -110,25 +110,25 @@ def _reason(error: OSError) -> str:
 
 
 def list_names(files: Iterable[str], folders: Iterable[str], problems: dict[str, str]) -> Contents:
-    """The contents of an archive, whose members are known by their names.
+    """The contents of an archive, from the names of its members.
 
     Args:
         files: Paths of the files.
-        folders: Paths of folders; those that only show in a file's path are added.
+        folders: Paths of folders. The parents of files are added.
         problems: As in `Contents`.
     """
-    passed_over: dict[str, str] = {}
+    ignored: dict[str, str] = {}
 
     def shown(paths: Iterable[PurePosixPath]) -> Iterator[PurePosixPath]:
         for path in paths:
-            kinds = [kind_passed_over(part) for part in path.parts]
-            first = next((place for place, kind in enumerate(kinds) if kind), None)
+            kinds = [ignored_kind(part) for part in path.parts]
+            first = next((index for index, kind in enumerate(kinds) if kind), None)
             if first is not None:
-                passed_over[str(PurePosixPath(*path.parts[: first + 1]))] = str(kinds[first])
+                ignored[str(PurePosixPath(*path.parts[: first + 1]))] = str(kinds[first])
             elif path.parts:
                 yield path
 
     named = {PurePosixPath(name) for name in files}
     outer = {PurePosixPath(name) for name in folders} | {parent for name in named for parent in name.parents}
     broken = {str(path): problems[str(path)] for path in shown(map(PurePosixPath, problems))}
-    return Contents(sorted(map(str, shown(named))), sorted(map(str, shown(outer))), passed_over, broken)
+    return Contents(sorted(map(str, shown(named))), sorted(map(str, shown(outer))), ignored, broken)

@@ -1,4 +1,4 @@
-"""Any image file as square RGB pixels."""
+"""Decoding of image files to square RGB images."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _NOT_READ = (
     "psb psd raf raw rw2 sgi sr2 srw svg svgz wbmp wdp wmf xbm xcf xpm"
 )
 IMAGE_SUFFIXES = frozenset(f".{suffix}" for suffix in _TAKEN.split())
-"""What is taken for an image; a file of another format under such a name is an error."""
+"""Suffixes of image files. A file with such a suffix in another format is an error."""
 OTHER_IMAGE_SUFFIXES = frozenset(f".{suffix}" for suffix in _NOT_READ.split())
-"""Images too, but of formats that are not read here."""
+"""Suffixes of image formats that are not supported."""
 MOST_PIXELS = 178_956_970
-"""Pillow's own limit, beyond which it takes a file for an attack."""
+"""Pillow's limit, beyond which it treats a file as a decompression bomb."""
 DEPTH = 16
 FEW_BITS = 14
-"""16-bit images that use no more bits than this come out dark; cameras and scanners give 10, 12 or 14."""
+"""16-bit images that use at most this many bits are dark. Cameras and scanners use 10, 12 or 14."""
 Side = tuple[int, int]
 Facts = Counter[str]
 
@@ -36,7 +36,7 @@ TRANSPARENT = "transparent"
 FIRST_FRAME = "first frame"
 UNREADABLE_METADATA = "unreadable metadata"
 BITS = "bits "
-"""Facts about decoded images; BITS is followed by how many bits of 16 an image uses."""
+"""Facts about decoded images. BITS is followed by the number of used bits of 16."""
 
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -71,25 +71,24 @@ RESIZE_RULES: dict[str, Callable[[Image.Image, Side, Image.Resampling], Image.Im
     "squash": _squash,
     "pad": _pad,
 }
-"""How an image becomes a square: `"crop"` scales the shorter side and keeps the centre, `"squash"` scales both sides,
-`"pad"` scales the longer side and fills with black."""
+"""Functions that make an image square, see `StoreOptions`."""
 INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
-"""Pillow's filters, which antialias."""
+"""Pillow's filters, with antialiasing."""
 
 
 class ImageReader(Protocol):
-    """Gives images by reference, in any process."""
+    """Reads images by reference, in any process."""
 
     def read(self, reference: Any, facts: Facts) -> Image.Image:
-        """An image, not necessarily decoded yet; what is remarkable about it is counted in `facts`."""
+        """Return an image, which may not be decoded yet, and count facts about it in `facts`."""
 
-    def place(self, reference: Any) -> str:
-        """Where the image is, for messages."""
+    def location(self, reference: Any) -> str:
+        """Location of the image, for messages."""
 
 
 @dataclass(frozen=True)
 class TreeReader:
-    """Reads image files of a tree by name."""
+    """Reads image files of a tree by their names."""
 
     tree: Tree
 
@@ -98,16 +97,16 @@ class TreeReader:
         with closing(self.tree.open(reference)) as stream, Image.open(stream) as image:
             return upright(image, facts)
 
-    def place(self, reference: str) -> str:
+    def location(self, reference: str) -> str:
         """The path of the file."""
         return f"{self.tree.root}/{reference}"
 
 
 def upright(image: Image.Image, facts: Facts) -> Image.Image:
-    """A decoded copy of the first frame, turned as its EXIF tag says.
+    """A decoded copy of the first frame, rotated as its EXIF tag says.
 
-    16-bit grey that Pillow calls 32-bit is called so again. Where the EXIF block can't be read, the image is taken as
-    it is.
+    16-bit gray images that Pillow opens as 32-bit are converted back. If the EXIF block can't be read, the image is not
+    rotated.
     """
     if image.format in ("AVIF", "GIF", "PNG", "TIFF", "WEBP") and getattr(image, "n_frames", 1) > 1:
         facts[FIRST_FRAME] += 1
@@ -118,7 +117,7 @@ def upright(image: Image.Image, facts: Facts) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # as "Corrupt EXIF data"
             orientation = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # Pillow's parsing runs into errors of any kind
+    except Exception:  # Pillow's parser raises errors of many kinds
         facts[UNREADABLE_METADATA] = 1
         orientation = 1
     turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
@@ -137,70 +136,74 @@ def read_square(
     max_pixels: int = MOST_PIXELS,
     facts: Facts | None = None,
 ) -> NDArray[np.uint8]:
-    """One image, upright as its EXIF tag says, as square RGB.
+    """Read an image as square RGB, rotated as its EXIF tag says.
 
-    Palette, grey and CMYK images are converted as Pillow does. Transparent ones are laid on a background. 16-bit grey
-    is scaled to 8 bits.
+    Palette, gray and CMYK images are converted by Pillow. 16-bit gray images are scaled to 8 bits.
 
     Args:
-        reader: Which gives the image.
-        reference: Its name for the reader.
-        image_size: Side in pixels.
-        resize: A key of `RESIZE_RULES`.
-        interpolation: A key of `INTERPOLATIONS`.
-        background: Colour under transparent pixels, as Pillow's `ImageColor` reads it: `"white"`, `"#202020"`.
-        bit_depth: How many bits of 16-bit grey are in use, 8 to 16: with 12, the value 4095 is white.
-        max_pixels: Of the image in its file.
-        facts: Counts what is remarkable: transparency, further frames, bits in use, metadata that can't be read.
+        reader: Reads the image.
+        reference: Reference of the image for the reader.
+        image_size: This and the arguments up to `max_pixels` are as in `StoreOptions`.
+        resize: Defaults to `"crop"`.
+        interpolation: Defaults to `"bicubic"`.
+        background: Defaults to `"white"`.
+        bit_depth: Defaults to 16.
+        max_pixels: Defaults to Pillow's limit.
+        facts: Counts transparency, multiple frames, used bits, and unreadable metadata.
 
     Returns:
         uint8 of shape (image_size, image_size, 3).
 
     Raises:
-        ValueError: The file can't be decoded; the message names it.
+        ValueError: The file can't be decoded. The message names it.
     """
     found: Facts = Counter()
     try:
-        with _at_most(max_pixels), warnings.catch_warnings(record=True) as warned:
-            warnings.simplefilter("always")
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # below max_pixels there is no danger
-            image = reader.read(reference, found)
-        if warned:  # of metadata; what is wrong with pixels is an error
-            found[UNREADABLE_METADATA] = 1
+        image = _read(reader, reference, max_pixels, found)
         image = _on_background(_eight_bits(image, bit_depth, found), background, found)
         side = (image_size, image_size)
         pixels = np.asarray(RESIZE_RULES[resize](image, side, INTERPOLATIONS[interpolation]))
     except Image.DecompressionBombError as error:
-        place = reader.place(reference)
-        raise ValueError(f"{place} has more than {max_pixels:,} pixels: raise max_pixels, or remove it") from error
-    except Exception as error:  # Pillow's plugins raise whatever their parsing of a malformed file runs into
-        place, reason = reader.place(reference), str(error) or type(error).__name__
-        raise ValueError(f"{place} can't be decoded as an image ({reason}); replace or remove it") from error
+        location = reader.location(reference)
+        raise ValueError(f"{location} has more than {max_pixels:,} pixels: raise max_pixels, or remove it") from error
+    except Exception as error:  # Pillow's plugins raise errors of many kinds for malformed files
+        location, reason = reader.location(reference), str(error) or type(error).__name__
+        raise ValueError(f"{location} can't be decoded as an image ({reason}); replace or remove it") from error
     if facts is not None:
         facts.update(found)
     return pixels
 
 
 def check_background(background: str) -> str:
-    """A colour that Pillow knows.
+    """Return the background if Pillow knows this color.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not an opaque color.
     """
     try:
         channels = len(ImageColor.getrgb(background))
     except (ValueError, AttributeError, TypeError) as error:
-        raise ValueError(f"background must be a colour such as 'white' or '#202020', not {background!r}") from error
+        raise ValueError(f"background must be a color such as 'white' or '#202020', not {background!r}") from error
     if channels != 3:
-        raise ValueError(f"background must be an opaque colour such as '#202020', not {background!r}")
+        raise ValueError(f"background must be an opaque color such as '#202020', not {background!r}")
     return background
+
+
+def _read(reader: ImageReader, reference: Any, max_pixels: int, facts: Facts) -> Image.Image:
+    with _at_most(max_pixels), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # max_pixels is the limit
+        image = reader.read(reference, facts)
+    if warned:  # about metadata: problems with pixels raise errors
+        facts[UNREADABLE_METADATA] = 1
+    return image
 
 
 @contextmanager
 def _at_most(max_pixels: int) -> Iterator[None]:
-    """Let Pillow open images of so many pixels."""
+    """Let Pillow open images of up to `max_pixels` pixels."""
     usual = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = max_pixels / 2  # type: ignore[assignment]  # Pillow refuses beyond twice this
+    Image.MAX_IMAGE_PIXELS = max_pixels / 2  # type: ignore[assignment]  # Pillow raises an error beyond twice this
     try:
         yield
     finally:
@@ -208,23 +211,23 @@ def _at_most(max_pixels: int) -> Iterator[None]:
 
 
 def _eight_bits(image: Image.Image, bit_depth: int, facts: Facts) -> Image.Image:
-    """16-bit grey as 8-bit; other images as they are."""
+    """Convert 16-bit gray images to 8 bits. Other images are unchanged."""
     if image.mode in ("I", "F"):
         raise ValueError("32-bit pixels have no agreed range; save the image with 8 or 16 bits")
     if not image.mode.startswith("I;16"):
         return image
     values = np.asarray(image)
     facts[f"{BITS}{int(values.max()).bit_length()}"] += 1
-    grey = (values >> (bit_depth - 8)).clip(max=255).astype(np.uint8)
-    clear = image.info.get("transparency")
-    if not isinstance(clear, int):
-        return Image.fromarray(grey)
-    alpha = np.where(values == clear, 0, 255).astype(np.uint8)
-    return Image.merge("LA", [Image.fromarray(grey), Image.fromarray(alpha)])
+    gray = (values >> (bit_depth - 8)).clip(max=255).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    if not isinstance(transparent, int):
+        return Image.fromarray(gray)
+    alpha = np.where(values == transparent, 0, 255).astype(np.uint8)
+    return Image.merge("LA", [Image.fromarray(gray), Image.fromarray(alpha)])
 
 
 def _on_background(image: Image.Image, background: str, facts: Facts) -> Image.Image:
-    """As RGB; transparent pixels are laid on the background."""
+    """Convert to RGB, with transparent pixels on the background."""
     if not image.has_transparency_data:
         return image.convert("RGB")
     layers = image.convert("RGBA")

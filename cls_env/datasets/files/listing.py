@@ -1,4 +1,4 @@
-"""Which images belong to a set, before any of them is decoded."""
+"""Lists of the images of a dataset, before they are decoded."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from cls_env.datasets.files.trees import Tree
 from cls_env.datasets.splits import stratified_split
 
 
-class Row(NamedTuple):
-    """One image: its reference for the reader, its class and its domain."""
+class ImageRef(NamedTuple):
+    """Reference to an image: its reference for the reader, its label and its domain."""
 
     reference: Any
     label: int
@@ -33,14 +33,14 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class FileList:
-    """The rows of each split, in order, and who reads them."""
+    """The images of each split, in order, and their reader."""
 
     reader: ImageReader
-    train: tuple[Row, ...]
-    test: tuple[Row, ...]
+    train: tuple[ImageRef, ...]
+    test: tuple[ImageRef, ...]
     class_names: tuple[str, ...]
     domain_names: tuple[str, ...] = ()
-    validation: tuple[Row, ...] = ()
+    validation: tuple[ImageRef, ...] = ()
 
 
 def list_split_tree(
@@ -51,21 +51,21 @@ def list_split_tree(
     leaf_classes: bool = False,
     class_sort: str = "numeric",
 ) -> FileList:
-    """`train/<class>/<image>` and `test/<class>/<image>`, or with a level `<domain>` above the classes.
+    """List the layout `train/<class>/<image>` and `test/<class>/<image>`, with or without a `<domain>` level above.
 
-    The folders of the splits may have any of `SPLIT_NAMES`, in any case. A validation folder beside both is the
-    validation split; without a test folder it is the test split. A single folder that holds all is entered.
+    Split folders may have any of `SPLIT_NAMES`, in any case. A validation folder in addition to both is the validation
+    split. Without a test folder it is the test split. If the tree contains a single folder, that folder is used.
 
     Args:
         tree: The files.
         report: Counts what is left out.
-        with_domains: Whether a level of domains lies above the classes.
-        leaf_classes: Whether each folder that holds images is a class, and not each folder of a split.
+        with_domains: Whether there is a level of domains above the classes.
+        leaf_classes: Whether each folder that contains images is a class. Otherwise each top folder of a split is.
         class_sort: A key of `CLASS_SORTS`.
 
     Raises:
         FileNotFoundError: The folder of a split is missing.
-        ValueError: There are no images, a class is empty, only one split has it, or something can't be read.
+        ValueError: There are no images, a class is empty or in one split only, or a file can't be read.
     """
     report_tree(tree, report)
     top, folders = split_folders(tree, report)
@@ -79,10 +79,10 @@ def list_split_tree(
         groups = {split: _under_domains(found) for split, found in groups.items()}
     classes = sort_names({group[-1] for group in groups["train"]}, class_sort)
     for split, found in groups.items():
-        if strangers := sorted({group[-1] for group in found} - set(classes)):
+        if unknown := sorted({group[-1] for group in found} - set(classes)):
             raise ValueError(
-                f"{tree.root}: {folders[split]} has classes that {folders['train']} lacks: {', '.join(strangers[:5])}"
-                f"{' ...' if len(strangers) > 5 else ''}; remove them or add training images"
+                f"{tree.root}: {folders[split]} has classes that {folders['train']} lacks: {', '.join(unknown[:5])}"
+                f"{' ...' if len(unknown) > 5 else ''}; remove them or add training images"
             )
     all_groups = {group for found in groups.values() for group in found}
     domains = sort_names({group[0] for group in all_groups}, class_sort) if with_domains else []
@@ -99,19 +99,22 @@ def list_whole_tree(
     level: int = 1,
     excluded: Sequence[str] = (),
     class_sort: str = "numeric",
-) -> tuple[list[Row], tuple[str, ...]]:
-    """The rows of one tree of classes, `<class>/<image>`, that a split is to divide.
+) -> tuple[list[ImageRef], tuple[str, ...]]:
+    """List the layout `<class>/<image>`, without splits.
 
     Args:
         tree: The files.
         report: Counts what is left out.
-        top: The folder in it that holds the classes, or holds a single folder that does.
-        level: Folders that make up a class name: 2 for `<alphabet>/<character>`; or `LEAF`.
-        excluded: Folders that are no classes.
+        top: The folder that contains the classes, or contains a single folder that does.
+        level: Number of folder levels in a class name, such as 2 for `<alphabet>/<character>`, or `LEAF`.
+        excluded: Folders that are not classes.
         class_sort: A key of `CLASS_SORTS`.
 
+    Returns:
+        The images, by class, and the class names.
+
     Raises:
-        ValueError: There are no images, a class is empty, the tree is split already, or something can't be read.
+        ValueError: There are no images, a class is empty, the tree has split folders, or a file can't be read.
     """
     report_tree(tree, report)
     entered = entered_folder(tree, top, level or 1)
@@ -121,16 +124,16 @@ def list_whole_tree(
         report_outside(tree, [entered], report)
     by_name = {"/".join(group): files for group, files in groups.items()}
     names = sort_names(by_name, class_sort)
-    return [Row(file, label) for label, name in enumerate(names) for file in by_name[name]], tuple(names)
+    return [ImageRef(file, label) for label, name in enumerate(names) for file in by_name[name]], tuple(names)
 
 
 def split_by_seed(
-    reader: ImageReader, rows: Sequence[Row], names: tuple[str, ...], share: float, seed: int
+    reader: ImageReader, rows: Sequence[ImageRef], names: tuple[str, ...], share: float, seed: int
 ) -> FileList:
-    """Hold out a share of each class for testing, drawn by the seed.
+    """Hold out a random fraction of each class for testing.
 
     Raises:
-        ValueError: The share is out of (0, 1), or a class has a single image.
+        ValueError: The fraction is not in (0, 1), or a class has only one image.
     """
     test = stratified_split(np.array([row.label for row in rows], dtype=np.int64), share, seed, names)
     parts = ([row for row, held in zip(rows, test, strict=True) if held == wanted] for wanted in (False, True))
@@ -140,46 +143,47 @@ def split_by_seed(
 
 def split_by_lists(
     reader: ImageReader,
-    rows: Sequence[Row],
+    rows: Sequence[ImageRef],
     names: tuple[str, ...],
     lists: tuple[Sequence[str], Sequence[str]],
     where: str,
     report: LoadReport,
 ) -> FileList:
-    """Divide by lists of files; images that no list names are left out and counted.
+    """Split by two lists of files. Images in no list are left out and counted.
 
-    A line names the file whose path ends as its own: lists are often written from another folder. See `listed_files`.
+    A line matches the file whose path ends like it, because lists are often written in another folder. See
+    `listed_files`.
 
     Raises:
-        ValueError: A line names no image, several, or one that was named before, or a class has no training image; the
-            message says which, and `where` the lists are.
+        ValueError: A line matches no image, several, or one that is listed already, or a class has no training image.
+            The message says which, and `where` the lists are.
     """
     known = by_ending({row.reference: row for row in rows})
     taken: set[Any] = set()
 
-    def listed(lines: Sequence[str], split: str) -> tuple[Row, ...]:
+    def listed(lines: Sequence[str], split: str) -> tuple[ImageRef, ...]:
         found = []
         for line, row in listed_files(lines, known):
             if row is None:
                 raise ValueError(f"{where}: the {split} list contains {line!r}, which matches no image or several")
             if row.reference in taken:
-                raise ValueError(f"{where}: {row.reference!r} is named twice, the second time in the {split} list")
+                raise ValueError(f"{where}: {row.reference!r} is listed twice, the second time in the {split} list")
             taken.add(row.reference)
             found.append(row)
         if not found:
-            raise ValueError(f"{where}: the {split} list names no image")
+            raise ValueError(f"{where}: the {split} list contains no image")
         return tuple(found)
 
     train, test = listed(lists[0], "train"), listed(lists[1], "test")
     if missing := {row.label for row in test} - {row.label for row in train}:
-        raise ValueError(f"{where}: the train list names no image of class {names[min(missing)]!r}")
-    report.leave_out("images that no list names", len(rows) - len(taken))
-    report.leave_out("classes that no list names", len({row.label for row in rows} - {row.label for row in train}))
+        raise ValueError(f"{where}: the train list contains no image of class {names[min(missing)]!r}")
+    report.leave_out("images in no list", len(rows) - len(taken))
+    report.leave_out("classes in no list", len({row.label for row in rows} - {row.label for row in train}))
     return FileList(reader, train, test, names)
 
 
-def _rows(groups: Groups, classes: Sequence[str], domains: Sequence[str]) -> tuple[Row, ...]:
-    """The images of a split, by domain, then by class."""
+def _rows(groups: Groups, classes: Sequence[str], domains: Sequence[str]) -> tuple[ImageRef, ...]:
+    """The images of a split, sorted by domain, then by class."""
     label = {name: index for index, name in enumerate(classes)}
     domain = {name: index for index, name in enumerate(domains)}
 
@@ -187,22 +191,22 @@ def _rows(groups: Groups, classes: Sequence[str], domains: Sequence[str]) -> tup
         return domain.get(group[0], 0), label[group[-1]]
 
     return tuple(
-        Row(file, label[group[-1]], domain.get(group[0], 0) if domains else 0)
+        ImageRef(file, label[group[-1]], domain.get(group[0], 0) if domains else 0)
         for group in sorted(groups, key=order if domains else lambda group: (0, label[group[-1]]))
         for file in groups[group]
     )
 
 
 def _under_domains(groups: Groups) -> Groups:
-    """Leaf folders `<domain>/<class>` apart into domain and class.
+    """Split the names `<domain>/<class>` of leaf folders into domain and class.
 
     Raises:
-        ValueError: A folder lies above the level of the classes.
+        ValueError: A folder with images is not below a domain.
     """
-    apart: Groups = {}
+    split: Groups = {}
     for (name,), files in groups.items():
         domain, slash, rest = name.partition("/")
         if not slash:
-            raise ValueError(f"images lie in the domain's own folder {name!r}; put them into a class folder in it")
-        apart[domain, rest] = files
-    return apart
+            raise ValueError(f"the domain folder {name!r} contains images itself; move them into a class folder in it")
+        split[domain, rest] = files
+    return split

@@ -1,4 +1,4 @@
-"""What loading an image set leaves out, and what its user should know of the images it takes."""
+"""Report of loading a dataset: what was left out, and remarks on the images."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ MOST_NAMED = 3
 
 
 class Problem(NamedTuple):
-    """Something that can't be listed, read or followed."""
+    """A file, folder or link that can't be listed, read or followed."""
 
     kind: str
-    place: str
+    path: str
     reason: str
 
     def __str__(self) -> str:
-        """One line."""
-        return f"{self.place}: {self.reason}"
+        """Path and reason in one line."""
+        return f"{self.path}: {self.reason}"
 
 
 @dataclass
 class LoadReport:
-    """Counts what is left out, by kind, and refuses it where that was asked for.
+    """Counts what is left out, by kind, and raises errors unless problems are skipped.
 
     Attributes:
-        skip: Whether problems are left out and counted; otherwise each is an error.
-        left_out: How many files or folders are left out, by kind.
-        skipped: A line for each problem that was left out.
-        remarks: How many images a remark concerns, by the remark.
+        skip: Whether problems are left out and counted. Otherwise they raise an error.
+        left_out: Number of files or folders that are left out, by kind.
+        skipped: One line for each problem that was skipped.
+        remarks: Number of images for each remark.
     """
 
     skip: bool
@@ -41,19 +41,19 @@ class LoadReport:
     remarks: Counter[str] = field(default_factory=Counter)
 
     def leave_out(self, kind: str, count: int = 1) -> None:
-        """Count what is left out on purpose."""
+        """Count files or folders that are left out on purpose."""
         if count:
             self.left_out[kind] += count
 
     def refuse(self, problems: list[Problem], remedy: str) -> None:
-        """Answer problems: an error that names the first ones, or, with `skip`, a line and a count for each.
+        """Raise an error that names the first problems or, with `skip`, record and count each.
 
         Args:
-            problems: What can't be listed, read or followed.
-            remedy: What to do about them.
+            problems: The problems.
+            remedy: What the user can do about them.
 
         Raises:
-            ValueError: There are problems, and `skip` is off.
+            ValueError: There are problems, and `skip` is False.
         """
         if not problems:
             return
@@ -69,9 +69,9 @@ class LoadReport:
         """Turn facts about decoded images into remarks.
 
         Args:
-            facts: As `read_square` counts them.
-            background: Under transparent pixels.
-            bit_depth: Of 16-bit images, as was asked for.
+            facts: The counts of `read_square`.
+            background: As in `StoreOptions`.
+            bit_depth: As in `StoreOptions`.
         """
         for fact, remark in (
             (TRANSPARENT, f"transparent, shown on the background {background}"),
@@ -90,7 +90,7 @@ class LoadReport:
 
 
 def report_lines(left_out: Mapping[str, int], remarks: Mapping[str, int]) -> list[str]:
-    """What is left out and what is remarkable, a line for each kind.
+    """One line for each kind of left-out files and for each remark.
 
     >>> report_lines({"hidden files and folders": 2}, {"several frames, of which the first was taken": 1})
     ['left out: 2 hidden files and folders', '1 image: several frames, of which the first was taken']

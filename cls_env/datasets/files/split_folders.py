@@ -1,4 +1,4 @@
-"""Which folders of a tree hold its splits, whatever they are called."""
+"""Finding the folders of a tree that contain its splits."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ SPLIT_NAMES = {
     "eval": "test",
     "evaluation": "test",
 }
-"""Usual names of the folders that hold a split, in small letters, and which split it is."""
+"""Usual names of split folders, in lower case, and the split they contain."""
 _ORDER = ("train", "validation", "test")
 
 
 def split_folders(tree: Tree, report: LoadReport) -> tuple[str, dict[str, str]]:
-    """The folder that holds the splits, the root or a single folder in it, and the folder of each.
+    """Find the folder that contains the splits, the root or a single folder in it, and the folder of each split.
 
     Args:
         tree: The files.
-        report: Takes a remark where a validation folder is the test split, since there is no test folder.
+        report: Gets a remark if a validation folder is used as the test split.
 
     Returns:
-        The path of the folder; and for train, test and perhaps validation the name of a folder in it.
+        The path of the folder, and the names of the folders in it for train, test and possibly validation.
 
     Raises:
-        FileNotFoundError: Training or test images are missing.
-        ValueError: Two folders are the same split.
+        FileNotFoundError: The training or test folder is missing.
+        ValueError: Two folders are for the same split.
     """
     top = _top(tree)
     inner = _inner(tree, top)
@@ -51,10 +51,10 @@ def split_folders(tree: Tree, report: LoadReport) -> tuple[str, dict[str, str]]:
             )
     if {"train", "validation"} == set(folders):
         folders["test"] = folders.pop("validation")
-        place = PurePosixPath(top) / folders["test"]
+        test_folder = PurePosixPath(top) / folders["test"]
         images = (path for path in map(PurePosixPath, tree.contents.files) if path.suffix.lower() in IMAGE_SUFFIXES)
         remark = f"of the folder {folders['test']!r}, used as the test split, since there is no other"
-        report.remarks[remark] += sum(path.is_relative_to(place) for path in images)
+        report.remarks[remark] += sum(path.is_relative_to(test_folder) for path in images)
     for split in ("train", "test"):
         if split not in folders:
             raise FileNotFoundError(
@@ -65,57 +65,57 @@ def split_folders(tree: Tree, report: LoadReport) -> tuple[str, dict[str, str]]:
 
 
 def report_outside(tree: Tree, used: Iterable[str], report: LoadReport) -> None:
-    """Count the files that lie in none of the folders that are read.
+    """Count the files outside of the folders that are used.
 
     Args:
         tree: The files.
-        used: Paths of the folders.
-        report: Counts.
+        used: Paths of the used folders.
+        report: Counts the files.
     """
-    places = [PurePosixPath(folder) for folder in used]
-    base = places[0].parent
+    roots = [PurePosixPath(folder) for folder in used]
+    base = roots[0].parent
     for path in map(PurePosixPath, tree.contents.files):
-        if any(path.is_relative_to(place) for place in places):
+        if any(path.is_relative_to(root) for root in roots):
             continue
         inner = path.relative_to(base).parts if path.is_relative_to(base) else path.parts
         suffix = path.suffix.lower()
         if suffix not in IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES:
             report.leave_out(f"files that are not images ({suffix or 'no suffix'})")
         elif len(inner) > 1:
-            report.leave_out(f"images in the folder {inner[0]!r}, which is no split")
+            report.leave_out(f"images in the folder {inner[0]!r}, which is not a split")
         else:
             report.leave_out("images outside of the class folders")
 
 
 def refuse_split_folders(tree: Tree, top: str) -> None:
-    """Check that what would be classes are not the folders of splits.
+    """Raise ValueError if the class folders look like split folders.
 
     Raises:
-        ValueError: Folders are named as splits are, and most of their images lie in folders of their own.
+        ValueError: Folders are named like splits, and most of their images are in subfolders.
     """
     splits = {name: SPLIT_NAMES[name.casefold()] for name in _inner(tree, top) if name.casefold() in SPLIT_NAMES}
     images = [path for path in map(PurePosixPath, tree.contents.files) if path.suffix.lower() in IMAGE_SUFFIXES]
     holding = [name for name in splits if _holds_folders(images, PurePosixPath(top) / name)]
     if not holding:
-        return  # classes that happen to be named so
+        return  # classes with such names
     names = sorted(holding, key=lambda name: _ORDER.index(splits[name]))
     if len(names) > 1:
         named = f"{', '.join(names[:-1])} and {names[-1]}"
         raise ValueError(f"{tree.root} already has split folders, {named}: remove test_fraction or the lists of files")
     raise ValueError(
-        f"{tree.root}: the folder {names[0]!r} is named as a split is, and its images lie in folders of their own: "
+        f"{tree.root}: the folder {names[0]!r} is named like a split, and its images are in subfolders: "
         f"give {names[0]!r} as root, or rename it if it is a class"
     )
 
 
 def _holds_folders(images: Iterable[PurePosixPath], folder: PurePosixPath) -> bool:
-    """Whether more images lie in folders of a folder than in it."""
+    """Whether more images are in subfolders of a folder than directly in it."""
     depths = [len(path.relative_to(folder).parts) for path in images if path.is_relative_to(folder)]
     return sum(depth > 1 for depth in depths) > sum(depth == 1 for depth in depths)
 
 
 def entered_folder(tree: Tree, top: str, level: int) -> str:
-    """`top`, or the single folder in it if the classes, some levels deep, lie below that."""
+    """`top`, or the single folder in it if that contains the classes, `level` levels deep."""
     inner = _inner(tree, top)
     if len(inner) != 1:
         return top
@@ -126,7 +126,7 @@ def entered_folder(tree: Tree, top: str, level: int) -> str:
 
 
 def _top(tree: Tree) -> str:
-    """The folder that holds the splits: the root, or a folder that is the only one in the root, or in such a folder."""
+    """The folder that contains the splits: the root, or the only folder in the root, recursively."""
     top = "."
     while len(inner := _inner(tree, top)) == 1 and inner[0].casefold() not in SPLIT_NAMES:
         top = str(PurePosixPath(top) / inner[0])
@@ -141,5 +141,5 @@ def _inner(tree: Tree, top: str) -> list[str]:
 
 def _listed(names: list[str]) -> str:
     if not names:
-        return "it holds no folders"
-    return f"it holds {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
+        return "it contains no folders"
+    return f"it contains {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"

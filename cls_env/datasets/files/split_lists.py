@@ -1,4 +1,4 @@
-"""Lists of files that say which images are for training and which for testing, as people and programs write them."""
+"""Lists of files that define the training and test split, in the usual formats."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _MARKS = (
 
 
 def read_lines(file: Path) -> list[str]:
-    """The lines of a text file that any system wrote.
+    """Read the lines of a text file from any operating system.
 
-    UTF-8 and UTF-16 with or without their marks, else Windows-1252; lines end as on any system.
+    The encoding is UTF-8, UTF-16 or UTF-32 with a byte order mark, UTF-8 or UTF-16 without one, else Windows-1252.
 
     Raises:
-        ValueError: It is text in none of these.
+        ValueError: The text does not match its byte order mark.
     """
     content = file.read_bytes()
     return re.split(r"\r\n|\n|\r", _decoded(content, file))
@@ -35,7 +35,7 @@ def read_lines(file: Path) -> list[str]:
 
 def _decoded(content: bytes, file: Path) -> str:
     encoding = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), None)
-    if encoding is None and b"\0" in content:  # PowerShell may leave the mark out
+    if encoding is None and b"\0" in content:  # PowerShell may omit the mark
         encoding = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
     try:
         return content.decode(encoding or "utf-8")
@@ -46,18 +46,18 @@ def _decoded(content: bytes, file: Path) -> str:
 
 
 def listed_files(lines: Sequence[str], known: Mapping[tuple[str, ...], Value]) -> Iterator[tuple[str, Value | None]]:
-    """What the lines of a list name.
+    """Match the lines of a list with paths.
 
-    A line is a path, possibly in quotes, with a label before or after it, which is passed over; tab, comma, semicolon
-    or blanks separate. Slashes may be backslashes. Empty lines are passed over, and so is a first line that is a
-    heading: it names no image, and nothing in it looks like a path or a file.
+    A line contains a path, possibly in quotes. A label before or after it is ignored, separated by a tab, comma,
+    semicolon or spaces. Backslashes count as slashes. Empty lines are ignored, and so is a heading: a first line that
+    contains no path and no file name.
 
     Args:
-        lines: Of the list.
+        lines: The lines of the list.
         known: Values by every ending of their path, as a tuple of its parts; see `by_ending`.
 
     Yields:
-        Each line, with the value of the longest ending that it names; with None where there is none, or several.
+        Each line with the value of the longest matching ending, or with None if no path or several match.
     """
     heading = True
     for line in filter(None, (normalize("NFC", line.strip()) for line in lines)):
@@ -67,7 +67,7 @@ def listed_files(lines: Sequence[str], known: Mapping[tuple[str, ...], Value]) -
 
 
 def _named(known: Mapping[tuple[str, ...], Value | None], line: str) -> Value | None:
-    """What a line names; None where that is nothing, or several things."""
+    """The value that a line matches, or None if it matches none or several."""
     whole = _longest(known, line)
     if whole is not None:
         return whole
@@ -81,7 +81,7 @@ def _named(known: Mapping[tuple[str, ...], Value | None], line: str) -> Value | 
 
 
 def by_ending(paths: Mapping[str, Value]) -> dict[tuple[str, ...], Value | None]:
-    """Values by every ending of their path; None where several paths share it."""
+    """Values by every ending of their path, or None if several paths share the ending."""
     known: dict[tuple[str, ...], Value | None] = {}
     for path, value in paths.items():
         parts = PurePosixPath(normalize("NFC", path)).parts
@@ -91,13 +91,13 @@ def by_ending(paths: Mapping[str, Value]) -> dict[tuple[str, ...], Value | None]
 
 
 def _fields(line: str) -> Iterator[str]:
-    """What may be the path in a line: all of it, or the part before or after a separator."""
+    """Parts of a line that may be the path: the whole line, or the part before or after a separator."""
     yield line
     for separator in ("\t", ",", ";", " "):
         if separator in line:
             yield line.rpartition(separator)[0]
             yield line.partition(separator)[0]
-            if separator != " ":  # "apple pie/0.png" does not name pie/0.png
+            if separator != " ":  # "apple pie/0.png" does not mean pie/0.png
                 yield line.partition(separator)[2]
 
 
@@ -106,7 +106,7 @@ def _parts(field: str) -> tuple[str, ...]:
 
 
 def _longest(known: Mapping[tuple[str, ...], Value | None], field: str) -> Value | None:
-    """The value whose path has the longest ending in common with a field, of two parts at least if it has two."""
+    """The value whose path has the longest common ending with a field: two parts or more, if the field has two."""
     for parts in dict.fromkeys((PurePosixPath(field).parts, _parts(field))):
         for start in range(max(len(parts) - 1, 1)):
             if parts[start:] in known:

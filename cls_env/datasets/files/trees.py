@@ -1,4 +1,4 @@
-"""Files below a folder, or inside a zip or tar of one, read in place."""
+"""Files in a folder, or in a zip or tar archive of one."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from cls_env.datasets.paths import expanded
 
 
 class Tree(Protocol):
-    """Files and folders under one root, by their path relative to it, with slashes.
+    """Files and folders in one root, by their path relative to it, with slashes.
 
-    It is picklable, so that several processes can read from it.
+    A tree is picklable, so that several processes can read from it.
     """
 
     @property
@@ -26,13 +26,13 @@ class Tree(Protocol):
 
     @property
     def contents(self) -> Contents:
-        """What is in it."""
+        """Its files and folders."""
 
     def open(self, name: str) -> IO[bytes]:
-        """A file's contents, to be closed after use."""
+        """Open a file. The caller closes it."""
 
-    def for_random_access(self, room: Path) -> Tree:
-        """The same tree where files can be reached in any order; what must be unpacked for it goes into `room`."""
+    def for_random_access(self, tmp_dir: Path) -> Tree:
+        """The same tree with fast access to files in any order. Files unpacked for this go into `tmp_dir`."""
 
 
 @dataclass(frozen=True)
@@ -42,40 +42,40 @@ class FolderTree:
     root: Path
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Without what has been listed: each process lists for itself, if it must."""
+        """Pickle without the contents: each process lists them itself if needed."""
         return type(self), (self.root,)
 
     @cached_property
     def contents(self) -> Contents:
-        """What is in it; listed once."""
+        """Its files and folders, listed once."""
         return list_folder(self.root)
 
     def open(self, name: str) -> IO[bytes]:
-        """A file's contents."""
+        """Open a file."""
         return (self.root / name).open("rb")
 
-    def for_random_access(self, room: Path) -> FolderTree:
-        """Itself."""
+    def for_random_access(self, tmp_dir: Path) -> FolderTree:
+        """The tree itself."""
         return self
 
 
 def open_tree(root: str | Path) -> Tree:
-    """A folder, zip or tar as a tree.
+    """Open a folder, zip or tar archive as a tree.
 
     Raises:
-        FileNotFoundError: There is nothing at `root`.
-        ValueError: It is a file of another kind, or a damaged archive.
+        FileNotFoundError: `root` does not exist.
+        ValueError: It is another kind of file, or a damaged archive.
     """
-    place = expanded(root, "root").absolute()
-    if place.is_dir():
-        return FolderTree(place)
-    if not place.exists():
-        raise FileNotFoundError(f"{place} does not exist; give a folder of images, or a zip or tar of one")
-    if zipfile.is_zipfile(place):
-        return ZipTree(place)
-    if tarfile.is_tarfile(place):
-        return TarTree(place, place)
-    raise ValueError(f"{place} is neither a folder nor a zip or tar file, or it is damaged")
+    path = expanded(root, "root").absolute()
+    if path.is_dir():
+        return FolderTree(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; give a folder of images, or a zip or tar of one")
+    if zipfile.is_zipfile(path):
+        return ZipTree(path)
+    if tarfile.is_tarfile(path):
+        return TarTree(path, path)
+    raise ValueError(f"{path} is neither a folder nor a zip or tar file, or it is damaged")
 
 
 def plain_name(root: Path) -> str:

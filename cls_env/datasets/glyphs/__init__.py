@@ -1,4 +1,4 @@
-"""An embedded image set, drawn and not downloaded: a class is a written character, an image one drawing of it."""
+"""Glyphs, an embedded dataset that needs no download: each class is a character, each image a drawing of it."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def load_glyphs(
     hard_strength: float = 3.0,
     seed: int = 0,
 ) -> ImageDataset:
-    """Draw a glyph set of 32 x 32 RGB images.
+    """Draw a glyph dataset of 32 x 32 RGB images.
 
-    The characters come from the stream pool, which shares none with the pretraining pool of the embedded backbone.
+    The characters come from the stream pool, which is disjoint from the pretraining pool of the embedded backbone.
 
     Args:
-        num_classes: How many characters, drawn from the pool by the seed.
-        train_per_class: Training images of each.
-        test_per_class: Test images of each.
-        hard_fraction: Share of hard images in either split, in [0, 1]; exact up to rounding over the whole split.
-        hard_strength: Factor on the warp, texture and noise of a hard image, at least 0; at 3 some can't be read.
-        seed: Fixes characters and pixels, to the byte on every machine.
+        num_classes: Number of characters, chosen at random from the pool.
+        train_per_class: Training images per class.
+        test_per_class: Test images per class.
+        hard_fraction: Fraction of hard images in each split, in [0, 1], exact up to rounding over the whole split.
+        hard_strength: Factor on the warp, texture and noise of a hard image, at least 0. At 3 some are unreadable.
+        seed: Seed of characters and pixels, which are identical on every machine.
 
     Returns:
         The images, ordered by class.
@@ -47,7 +47,9 @@ def load_glyphs(
     if not 1 <= num_classes <= len(pool):
         raise ValueError(f"glyphs: num_classes must be in 1 ... {len(pool)}, not {num_classes}")
     if train_per_class < 1 or test_per_class < 1:
-        raise ValueError(f"glyphs: every class needs train and test images, not {train_per_class} and {test_per_class}")
+        raise ValueError(
+            f"glyphs: every class needs training and test images, not {train_per_class} and {test_per_class}"
+        )
     if not 0 <= hard_fraction <= 1 or not 0 <= hard_strength < np.inf:
         raise ValueError(
             f"hard_fraction must be in [0, 1] and hard_strength at least 0, not {hard_fraction}, {hard_strength}"

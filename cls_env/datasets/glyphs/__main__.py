@@ -1,4 +1,4 @@
-"""`python -m cls_env.datasets.glyphs` writes the frozen pools of characters anew."""
+"""`python -m cls_env.datasets.glyphs` writes the file of the character pools."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cls_env.datasets.glyphs.characters import CHARACTERS_FILE, select_character
 
 if __name__ == "__main__":
     pools = {name: "".join(pool) for name, pool in select_characters().items()}
-    aside = CHARACTERS_FILE.with_suffix(".tmp")
-    aside.write_text(json.dumps(pools, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
-    aside.replace(CHARACTERS_FILE)
+    temporary = CHARACTERS_FILE.with_suffix(".tmp")
+    temporary.write_text(json.dumps(pools, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
+    temporary.replace(CHARACTERS_FILE)
     print({name: len(pool) for name, pool in pools.items()})

@@ -1,7 +1,7 @@
-"""Which characters are classes: one pool for pretraining, one for streams, with no look-alikes within or between them.
+"""The pools of characters: one for pretraining, one for streams, without similar characters within or between them.
 
-The pools are frozen in `characters.json`, so that a class list never changes under a user's feet;
-`python -m cls_env.datasets.glyphs` writes that file from the rule below.
+The pools are stored in `characters.json`, so that the classes never change. `python -m cls_env.datasets.glyphs` writes
+this file with `select_characters`.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ STREAM_BLOCKS: tuple[tuple[int, int], ...] = (
 
 @cache
 def characters() -> dict[str, tuple[str, ...]]:
-    """The frozen pools.
+    """Read the stored pools.
 
     Returns:
-        `{"pretraining": ..., "stream": ...}`, each a tuple of single characters; the two share none.
+        `{"pretraining": ..., "stream": ...}`, two disjoint tuples of characters.
     """
     pools = json.loads(CHARACTERS_FILE.read_text(encoding="utf-8"))
     return {name: tuple(pool) for name, pool in pools.items()}
@@ -61,7 +61,7 @@ def class_name(character: str) -> str:
 
 
 def silhouette(character: str) -> NDArray[np.float64]:
-    """The first font's mask at 16 x 16, centred and of unit norm, flat: the dot product of two is their correlation."""
+    """The first font's mask at 16 x 16, centered, with unit norm, and flat. The dot product of two is their correlation."""
     block = MASK_SIZE // _SIMILARITY_SIZE
     small = masks(character)[0].reshape(_SIMILARITY_SIZE, block, _SIMILARITY_SIZE, block).mean(axis=(1, 3)).ravel()
     centred = small - small.mean()
@@ -69,10 +69,10 @@ def silhouette(character: str) -> NDArray[np.float64]:
 
 
 def select_characters() -> dict[str, list[str]]:
-    """Walk through the blocks in order and keep a character unless it looks like one already kept.
+    """Select characters in the order of the blocks, unless they are similar to one selected before.
 
-    Left out are combining marks, characters that Unicode composes from others, and those whose silhouette correlates
-    above 0.8 with a kept one, of either pool.
+    Combining marks and characters composed of others are excluded, and so are characters whose silhouette has a
+    correlation above 0.8 with a selected one of either pool.
     """
     kept: list[NDArray[np.float64]] = []
     pools: dict[str, list[str]] = {}

@@ -1,8 +1,8 @@
-"""From masks to photographs of sorts: warped, coloured, textured and noisy 32 x 32 RGB images.
+"""Drawing of masks as warped, colored, textured and noisy 32 x 32 RGB images.
 
-The same seed gives the same bytes on every machine. For that, random numbers come from `PCG64.random_raw`, whose
-stream NumPy guarantees (its distributions it does not), and images from elementwise additions, multiplications,
-divisions and roundings in float32, which IEEE 754 fixes; there is no matrix product, sum or transcendental function.
+The same seed gives the same bytes on every machine. Random numbers come from `PCG64.random_raw`, whose stream NumPy
+guarantees, unlike its distributions. Images are computed with elementwise additions, multiplications, divisions and
+roundings in float32, which IEEE 754 defines, without matrix products, sums or transcendental functions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from cls_env.datasets.glyphs.masks import MASK_SIZE, masks
 
 IMAGE_SIZE = 32
-_BATCH = 256  # images drawn at once: a few MB of intermediates
+_BATCH = 256  # images drawn at once, with a few MB of intermediate results
 
 _TAN_HALF_ROTATION = 0.1763  # tan(10 degrees): rotations within 20 degrees
 _SCALE = (0.8, 1.25)
@@ -23,7 +23,7 @@ _ANISOTROPY = 0.15
 _SHEAR = 0.2
 _SHIFT = 3.5  # mask pixels
 _WARP = 2.0  # mask pixels
-_SMOOTH_TEXTURE = 45.0  # grey levels
+_SMOOTH_TEXTURE = 45.0  # gray levels
 _COARSE_TEXTURE = 26.0
 _NOISE = 15.0
 
@@ -31,7 +31,7 @@ Float = NDArray[np.float32]
 
 
 class RandomStream:
-    """Random numbers by integer arithmetic on PCG64's raw output; the same on every platform and NumPy version."""
+    """Random numbers from PCG64's raw output, identical on every platform and NumPy version."""
 
     def __init__(self, seed: int | Sequence[int]) -> None:
         self._bits = np.random.PCG64(np.random.SeedSequence(seed))
@@ -42,17 +42,17 @@ class RandomStream:
         return np.float32(low) + unit * np.float32(high - low)
 
     def gaussian(self, *shape: int) -> Float:
-        """Near-normal of mean 0 and standard deviation 1: the sum of four 16-bit uniforms, float32."""
+        """Approximately normal numbers with mean 0 and standard deviation 1, the sum of four 16-bit uniforms, float32."""
         parts = self._raw(*shape).astype("<u8")[..., None].view("<u2").astype(np.int32)
         total = parts[..., 0] + parts[..., 1] + parts[..., 2] + parts[..., 3]
         return (total - 131070).astype(np.float32) / np.float32(37837.0)
 
     def permutation(self, length: int) -> NDArray[np.int64]:
-        """A random order of `range(length)`."""
+        """A random permutation of `range(length)`."""
         return np.argsort(self._raw(length), kind="stable").astype(np.int64)
 
     def choice(self, counts: ArrayLike) -> NDArray[np.int64]:
-        """One index below each of the given counts."""
+        """A random index below each of the counts."""
         limits = np.asarray(counts, dtype=np.uint64)
         return (self._raw(*limits.shape) % limits).astype(np.int64)
 
@@ -61,11 +61,11 @@ class RandomStream:
 
 
 class GlyphPainter:
-    """Draws images of given characters.
+    """Draws images of characters.
 
     Args:
-        characters: The classes, in order; label i is `characters[i]`.
-        seed: Fixes every image that follows.
+        characters: The classes. Label i is `characters[i]`.
+        seed: Seed of all images.
     """
 
     def __init__(self, characters: Sequence[str], seed: int | Sequence[int]) -> None:
@@ -82,7 +82,7 @@ class GlyphPainter:
 
         Args:
             labels: Class indices, int64 of shape (N,).
-            strength: Factor on warp, texture and noise, one number or shape (N,); 1 is easy, 3 near the readable limit.
+            strength: Factor on warp, texture and noise, a number or of shape (N,). 1 is easy, 3 is nearly unreadable.
 
         Returns:
             Images, uint8 of shape (N, 32, 32, 3).
@@ -100,16 +100,16 @@ class GlyphPainter:
         x, y = self._sampling_positions(len(labels), force)
         ink = _sample_bilinear(self._masks, variant, x, y)[..., None]
 
-        ground, glyph = self._colours(len(labels))
+        ground, glyph = self._colors(len(labels))
         smooth = _upsample(self._random.uniform(-1, 1, len(labels), 4, 4, 3)) * np.float32(_SMOOTH_TEXTURE)
         coarse = _upsample(self._random.uniform(-1, 1, len(labels), 12, 12, 3)) * np.float32(_COARSE_TEXTURE)
         noise = self._random.gaussian(len(labels), IMAGE_SIZE, IMAGE_SIZE, 3) * np.float32(_NOISE)
-        texture = (smooth + coarse) * (np.float32(1) - np.float32(0.6) * ink)  # less on the glyph than on the ground
+        texture = (smooth + coarse) * (np.float32(1) - np.float32(0.6) * ink)  # weaker on the glyph than on the ground
         image = ground + ink * (glyph - ground) + force[..., None] * (texture + noise)
         return np.round(np.clip(image, 0, 255)).astype(np.uint8)
 
     def _sampling_positions(self, count: int, force: Float) -> tuple[Float, Float]:
-        """Where in the mask each output pixel is read: rotation, scale, shear, shift, then a smooth warp."""
+        """Position in the mask of each output pixel: rotation, scale, shear, shift, then a smooth warp."""
         random, one = self._random, np.float32(1)
         tangent = random.uniform(-_TAN_HALF_ROTATION, _TAN_HALF_ROTATION, count, 1, 1)
         cosine = (one - tangent * tangent) / (one + tangent * tangent)
@@ -128,15 +128,15 @@ class GlyphPainter:
         y = sine * sheared + cosine * row + shift[:, 1] + warp[..., 1] + centre
         return x, y
 
-    def _colours(self, count: int) -> tuple[Float, Float]:
-        """A dark ground and a brighter glyph, with the polarity fixed: with both, small models stay at chance."""
+    def _colors(self, count: int) -> tuple[Float, Float]:
+        """A dark ground and a brighter glyph. With both polarities, small models stay at chance."""
         ground = self._random.uniform(0, 110, count, 1, 1, 3)
         lift = self._random.uniform(60, 185, count, 1, 1, 3)
         return ground, np.minimum(ground + lift, np.float32(255))
 
 
 def _sample_bilinear(masks: Float, index: NDArray[np.int64], x: Float, y: Float) -> Float:
-    """Read masks[index] at fractional positions x, y of shape (N, H, W); outside is 0."""
+    """Interpolate masks[index] at fractional positions x, y of shape (N, H, W), with 0 outside."""
     padded = np.zeros((len(index), MASK_SIZE + 2, MASK_SIZE + 2), dtype=np.float32)
     padded[:, 1:-1, 1:-1] = masks[index]
     x = np.clip(x + np.float32(1), 0, np.float32(MASK_SIZE + 0.99))
@@ -153,7 +153,7 @@ def _sample_bilinear(masks: Float, index: NDArray[np.int64], x: Float, y: Float)
 
 
 def _upsample(grid: Float) -> Float:
-    """Bilinear (N, h, w, C) -> (N, 32, 32, C), the corners of both at the same place."""
+    """Bilinear interpolation (N, h, w, C) -> (N, 32, 32, C), with aligned corners."""
     rows = _interpolate(grid, axis=1)
     return _interpolate(rows, axis=2)
 

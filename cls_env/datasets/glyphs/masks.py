@@ -1,7 +1,7 @@
-"""Characters as 48 x 48 coverage masks, from the outlines of the fonts that ship with matplotlib.
+"""Characters as 48 x 48 coverage masks, from the outlines of the fonts that come with matplotlib.
 
-fontTools reads the outlines in font units, plain integers of the font files, so that no version of FreeType has a say;
-their points are put on a 1/256 pixel grid before matplotlib's Agg fills them.
+fontTools reads the outlines in font units, which are integers, so that the version of FreeType does not matter. Their
+points are rounded to a 1/256 pixel grid before matplotlib's Agg fills them.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 @contextmanager
 def _any_backend() -> Iterator[None]:
-    """Import matplotlib without the backend that the environment names.
+    """Import matplotlib without the backend of the environment variable.
 
-    matplotlib refuses to be imported where that one is not installed, and masks need none. Where it is, it becomes
-    matplotlib's backend afterwards, as it would have without this.
+    The import fails if that backend is not installed, and masks need none. If it is installed, it becomes matplotlib's
+    backend afterwards.
     """
     first, wanted = "matplotlib" not in sys.modules, os.environ.pop("MPLBACKEND", None)
     try:
@@ -44,7 +44,7 @@ with _any_backend():
     from matplotlib.transforms import IdentityTransform
 
 MASK_SIZE = 48
-GLYPH_EXTENT = 34.0  # pixels along the longer side of a glyph's bounding box
+GLYPH_EXTENT = 34.0  # pixels, longer side of a glyph's bounding box
 _SUBPIXELS = 256.0
 _MOVE, _LINE, _CURVE, _CLOSE = map(int, (Outline.MOVETO, Outline.LINETO, Outline.CURVE3, Outline.CLOSEPOLY))
 
@@ -69,7 +69,7 @@ FONTS: tuple[str, ...] = (
 
 
 class _OutlinePen(BasePen):
-    """Collects an outline's vertices and their codes, as matplotlib's Path wants them."""
+    """Collects an outline's vertices and codes for matplotlib's Path."""
 
     def __init__(self, font: TTFont) -> None:
         super().__init__(font.getGlyphSet())
@@ -106,20 +106,20 @@ def _glyph_names(font: str) -> dict[int, str]:
 
 @cache
 def font_characters(font: str) -> frozenset[str]:
-    """The characters for which a font has a glyph."""
+    """The characters that a font has a glyph for."""
     return frozenset(map(chr, _glyph_names(font)))
 
 
 @cache
 def mask(character: str, font: str) -> NDArray[np.uint8] | None:
-    """Draw one character, centred and scaled to a common extent.
+    """Draw one character, centered and scaled to a common extent.
 
     Args:
         character: A single Unicode character that the font has.
         font: One of `FONTS`.
 
     Returns:
-        Coverage in 0 ... 255, uint8 of shape (48, 48), read-only; None where the glyph has no outline (a space, say).
+        Coverage in 0 ... 255, uint8 of shape (48, 48), read-only. None if the glyph has no outline, like a space.
     """
     pen = _OutlinePen(_font(font))
     pen.glyphSet[_glyph_names(font)[ord(character)]].draw(pen)
@@ -132,7 +132,7 @@ def mask(character: str, font: str) -> NDArray[np.uint8] | None:
     renderer = RendererAgg(MASK_SIZE, MASK_SIZE, 72)
     context = renderer.new_gc()
     context.set_linewidth(0)
-    context.set_snap(False)  # the default moves rectangular outlines to whole pixels
+    context.set_snap(False)  # the default rounds rectangular outlines to whole pixels
     renderer.draw_path(context, Outline(pixels, pen.codes), IdentityTransform(), (1.0, 1.0, 1.0))
     coverage = np.asarray(renderer.buffer_rgba())[..., 3].copy()
     coverage.flags.writeable = False
@@ -140,7 +140,7 @@ def mask(character: str, font: str) -> NDArray[np.uint8] | None:
 
 
 def masks(character: str) -> list[NDArray[np.uint8]]:
-    """Every font's mask of a character, in the order of `FONTS`, without repetitions."""
+    """The distinct masks of a character, in the order of `FONTS`."""
     distinct: dict[bytes, NDArray[np.uint8]] = {}
     for font in FONTS:
         if character in font_characters(font) and (drawn := mask(character, font)) is not None:

@@ -1,4 +1,4 @@
-"""Sets that torchvision does not know, read from their archives or folders as their authors publish them."""
+"""Datasets that torchvision does not offer, read from the archives or folders of their authors."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ IMAGENET_R_LISTS = ("train_list.txt", "val_list.txt")
 CUB200 = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
 
 
-def _list_imagenet_r(place: Path, room: Path, report: LoadReport) -> FileList:
-    tree = open_tree(place).for_random_access(room)
+def _list_imagenet_r(path: Path, tmp_dir: Path, report: LoadReport) -> FileList:
+    tree = open_tree(path).for_random_access(tmp_dir)
     rows, names = list_whole_tree(tree, report)
-    train, test = (place.parent / name for name in IMAGENET_R_LISTS)
+    train, test = (path.parent / name for name in IMAGENET_R_LISTS)
     if not (train.exists() or test.exists()):
         return FileList(TreeReader(tree), tuple(rows), (), names)
     if not (train.exists() and test.exists()):
-        raise FileNotFoundError(f"of {train} and {test} one is missing: get it, or remove the other")
+        raise FileNotFoundError(f"one of {train} and {test} is missing: add it, or remove the other")
     lists = read_lines(train), read_lines(test)
     return split_by_lists(TreeReader(tree), rows, names, lists, f"{train} and {test.name}", report)
 
 
-def _list_cub200(place: Path, room: Path, report: LoadReport) -> FileList:
-    tree = open_tree(place).for_random_access(room)
+def _list_cub200(path: Path, tmp_dir: Path, report: LoadReport) -> FileList:
+    tree = open_tree(path).for_random_access(tmp_dir)
     top = next(
         (str(PurePosixPath(name).parent) for name in tree.contents.files if name.endswith("train_test_split.txt")), None
     )
     if top is None:
-        raise ValueError(f"{place} has no train_test_split.txt, which says which images are for training")
+        raise ValueError(f"{path} has no train_test_split.txt, which lists the training images")
     rows, names = list_whole_tree(tree, report, str(PurePosixPath(top) / "images"))
     files = dict(_pairs(tree, top, "images.txt"))
     lists: dict[str, list[str]] = {"1": [], "0": []}
     for identifier, is_training in _pairs(tree, top, "train_test_split.txt"):
         if is_training not in lists or identifier not in files:
             raise ValueError(
-                f"{place}, train_test_split.txt: {identifier} {is_training} is not an image's number and 0 or 1"
+                f"{path}, train_test_split.txt: {identifier} {is_training} is not an image's number and 0 or 1"
             )
         lists[is_training].append(files[identifier])
     return split_by_lists(
-        TreeReader(tree), rows, names, (lists["1"], lists["0"]), f"{place}, train_test_split.txt", report
+        TreeReader(tree), rows, names, (lists["1"], lists["0"]), f"{path}, train_test_split.txt", report
     )
 
 
@@ -59,8 +59,8 @@ def _pairs(tree: Tree, top: str, name: str) -> list[tuple[str, str]]:
         raise ValueError(f"{tree.root}/{top}/{name}: every line must hold two words ({error})") from error
 
 
-def _list_clrs25(place: Path, room: Path, report: LoadReport) -> FileList:
-    tree = open_tree(place).for_random_access(room)
+def _list_clrs25(path: Path, tmp_dir: Path, report: LoadReport) -> FileList:
+    tree = open_tree(path).for_random_access(tmp_dir)
     rows, names = list_whole_tree(tree, report)
     return FileList(TreeReader(tree), tuple(rows), (), names)
 
@@ -88,18 +88,18 @@ load_imagenet_r = PublishedSet(
     ("imagenet-r", "imagenet-r.tar"),
     _list_imagenet_r,
     _download_imagenet_r,
-    beside=IMAGENET_R_LISTS,
+    extra_files=IMAGENET_R_LISTS,
 )
 load_cub200 = PublishedSet(
     "cub200",
     ("CUB_200_2011", "CUB_200_2011.tgz"),
     _list_cub200,
     _download_cub200,
-    splits=True,
+    has_split=True,
 )
 load_clrs25 = PublishedSet(
     "clrs25",
     ("CLRS", "CLRS.zip"),
     _list_clrs25,
-    advice="fetch it by hand from https://github.com/lehaifeng/CLRS and put its folder CLRS, or CLRS.zip, there",
+    advice="download it from https://github.com/lehaifeng/CLRS and put its folder CLRS, or CLRS.zip, there",
 )

@@ -1,4 +1,4 @@
-"""Real scans of handwritten digits that ship with scikit-learn: nothing to download."""
+"""Scans of handwritten digits that come with scikit-learn, without a download."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from cls_env.datasets.splits import from_arrays
 
 @lru_cache(maxsize=4)
 def load_digits(image_size: int = 32, test_fraction: float = 0.2, seed: int = 0) -> ImageDataset:
-    """1,797 scans of the digits 0 to 9, 8 x 8 pixels of 17 grey levels, enlarged.
+    """Load 1,797 scans of the digits 0 to 9, 8 x 8 pixels of 17 gray levels, enlarged.
 
     Args:
-        image_size: Side of the square images, in pixels, at least 8; enlarged bicubically.
-        test_fraction: Share of each class held out for testing, in (0, 1).
-        seed: Fixes which.
+        image_size: Side of the square images, in pixels, at least 8. Enlarged bicubically.
+        test_fraction: Fraction of each class to hold out for testing, in (0, 1).
+        seed: Seed of the split.
 
     Raises:
         ModuleNotFoundError: scikit-learn is not installed.

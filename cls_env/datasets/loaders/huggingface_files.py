@@ -1,4 +1,4 @@
-"""Local files that the `datasets` library reads: which they are, what identifies them, and the classes they name."""
+"""Local files that the `datasets` library reads: their names, their digest and their classes."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ MOST_SHOWN = 8
 
 
 @dataclass(frozen=True)
-class SetFacts:
-    """What must be known of a set to say which store is its own.
+class DatasetFacts:
+    """Facts about a dataset that identify its store.
 
     Attributes:
         splits: Names of all splits.
-        images: The column of images.
-        labels: The column of classes.
-        outside: Files that the set refers to and that are not in its folder; relative ones as they are written.
-        prints: The library's fingerprints of the splits, by name, where not all data are local files.
+        images: Name of the image column.
+        labels: Name of the label column.
+        outside: Files outside of its folder that the dataset refers to, with relative paths unchanged.
+        prints: The library's fingerprints of the splits, by name, unless all data are local files.
     """
 
     splits: tuple[str, ...]
@@ -38,12 +38,12 @@ class SetFacts:
 
 
 @dataclass(frozen=True)
-class LocalSet:
-    """A folder in one of the library's formats, with the files outside of it that it refers to.
+class LocalDataset:
+    """A local folder in one of the library's formats, and the files outside of it that it refers to.
 
     Attributes:
         root: The folder.
-        columns: Those of images and of classes, where they are named; they decide on the facts.
+        columns: Names of the image and label column, if given.
     """
 
     root: Path
@@ -54,14 +54,14 @@ class LocalSet:
         """All files in the folder."""
         return SourceFiles((self.root,))
 
-    def facts(self, find: Callable[[], SetFacts]) -> SetFacts:
-        """What is known of the set; found once for the same contents of the folder, then remembered in the cache.
+    def facts(self, find: Callable[[], DatasetFacts]) -> DatasetFacts:
+        """The facts about the dataset, cached on disk for the same contents of the folder.
 
         Args:
-            find: Reads the set with the library.
+            find: Reads the facts with the library.
         """
-        place = json.dumps([str(self.root.resolve()), *self.columns]).encode()
-        record = cache_root() / "digests" / f"huggingface-{sha256(place).hexdigest()[:32]}.json"
+        key = json.dumps([str(self.root.resolve()), *self.columns]).encode()
+        record = cache_root() / "digests" / f"huggingface-{sha256(key).hexdigest()[:32]}.json"
         facts = _remembered(record, self.files.digest)
         if facts is None:
             facts = find()
@@ -69,16 +69,16 @@ class LocalSet:
                 remember(record, {"digest": self.files.digest, **asdict(facts)})
         return facts
 
-    def outside_files(self, facts: SetFacts) -> SourceFiles:
+    def outside_files(self, facts: DatasetFacts) -> SourceFiles:
         """The files outside of the folder."""
         return SourceFiles(tuple(Path(file).absolute() for file in facts.outside))
 
     def outside(self, files: Iterable[str], scratch: Path) -> tuple[str, ...]:
-        """Those of some files that the folder's digest does not cover.
+        """Select the files that the folder's digest does not cover.
 
         Args:
             files: Paths.
-            scratch: A folder of files that were made from others, such as unpacked archives.
+            scratch: A folder with derived files, such as unpacked archives, which are not selected.
         """
         base = self.root.resolve()
         covered = {base / name for name in list_folder(self.root).files}
@@ -89,12 +89,12 @@ class LocalSet:
 
 
 def is_local(file: str) -> bool:
-    """Whether a path is one of this machine, and no address."""
+    """Whether a path is a local file, not a URL."""
     return "://" not in file
 
 
 def referred_files(splits: Iterable[Any], column: str) -> set[str]:
-    """The paths of images whose contents are not in the table itself."""
+    """Paths of images whose contents are not stored in the table."""
     paths: set[str] = set()
     for split in splits:
         images = split.with_format("arrow")[:].column(column)
@@ -104,14 +104,14 @@ def referred_files(splits: Iterable[Any], column: str) -> set[str]:
 
 
 def check_class_names(files: Iterable[Path], column: str) -> None:
-    """Check that all files mean the same classes by the same numbers; the library takes the names of the first.
+    """Raise ValueError unless all files number the classes alike. The library uses the names of the first file.
 
     Args:
-        files: That hold tables; what is no parquet or Arrow file, or names no classes, is passed over.
-        column: Of the classes.
+        files: Files of tables. Files that are not parquet or Arrow files, or without class names, are ignored.
+        column: The label column.
 
     Raises:
-        ValueError: Two files name other classes, or in another order.
+        ValueError: Two files have different class names, or a different order of them.
     """
     named: dict[Path, list[str]] = {}
     for file in files:
@@ -123,12 +123,12 @@ def check_class_names(files: Iterable[Path], column: str) -> None:
             start = _first_difference(named[first], names)
             raise ValueError(
                 f"{first} and {file} number the classes of {column!r} differently, {_shown(named[first], start)} and "
-                f"{_shown(names, start)}: write both with one ClassLabel, or with names in place of numbers"
+                f"{_shown(names, start)}: write both with one ClassLabel, or with names instead of numbers"
             )
 
 
 def _class_names(file: Path, column: str) -> list[str]:
-    """The names that a file gives to the numbers of a column, composed; empty where it gives none."""
+    """Class names of a column in a file, in Unicode's composed form; empty if it has none."""
     try:
         about = json.loads((_schema(file).metadata or {})[b"huggingface"])
         return [normalize("NFC", name) for name in about["info"]["features"][column]["names"]]
@@ -140,7 +140,7 @@ def _schema(file: Path) -> Any:
     """The schema of a table.
 
     Raises:
-        ValueError: It is no parquet or Arrow file.
+        ValueError: It is not a parquet or Arrow file.
     """
     import pyarrow as arrow  # type: ignore[import-untyped]
     from pyarrow import parquet
@@ -148,16 +148,16 @@ def _schema(file: Path) -> Any:
     if file.suffix.lower() == ".parquet":
         return parquet.read_schema(file)
     if file.suffix.lower() != ".arrow":
-        raise ValueError(f"{file} is no table")
+        raise ValueError(f"{file} is not a table")
     with file.open("rb") as stream:
         try:
             return arrow.ipc.open_stream(stream).schema
-        except arrow.ArrowInvalid:  # the other of the two formats
+        except arrow.ArrowInvalid:  # Arrow has two formats
             return arrow.ipc.open_file(stream).schema
 
 
 def _first_difference(one: Sequence[str], other: Sequence[str]) -> int:
-    """The first class that must be shown: 0 where all can be, else the first that differs."""
+    """Index of the first class to show: 0 if all can be shown, else that of the first difference."""
     if max(len(one), len(other)) <= MOST_SHOWN:
         return 0
     return next((at for at, pair in enumerate(zip(one, other, strict=False)) if len(set(pair)) > 1), len(one))
@@ -168,12 +168,12 @@ def _shown(names: Sequence[str], start: int) -> str:
     return f"({before}{', '.join(names[start : start + MOST_SHOWN])}{after})"
 
 
-def _remembered(record: Path, digest: str) -> SetFacts | None:
+def _remembered(record: Path, digest: str) -> DatasetFacts | None:
     try:
         known = json.loads(record.read_text(encoding="utf-8"))
         if known["digest"] != digest:
             return None
-        return SetFacts(
+        return DatasetFacts(
             tuple(known["splits"]), str(known["images"]), str(known["labels"]), tuple(map(str, known["outside"]))
         )
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""A set as the `datasets` library opens it: its splits, and which columns hold images and classes."""
+"""Opening a dataset with the `datasets` library: its splits, and its image and label columns."""
 
 from __future__ import annotations
 
@@ -8,52 +8,58 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cls_env.command_line.errors import one_line
-from cls_env.datasets.loaders.huggingface_files import LocalSet, SetFacts, check_class_names, is_local, referred_files
+from cls_env.datasets.loaders.huggingface_files import (
+    DatasetFacts,
+    LocalDataset,
+    check_class_names,
+    is_local,
+    referred_files,
+)
 from cls_env.specification import lookup
 
 LABEL_NAMES = ("label", "labels", "class", "category", "target")
-"""Names of a column of classes, in order, where its type does not tell."""
+"""Usual names of a label column, in order of preference, if its type does not identify it."""
 Columns = tuple[str | None, str | None]
-"""The columns of images and of classes, where they are named."""
+"""Names of the image and label column, if given."""
 
 
-class OpenSet(NamedTuple):
-    """All splits of a set, with undecoded images, and what is known of it."""
+class OpenDataset(NamedTuple):
+    """All splits of a dataset, with undecoded images, and the facts about it."""
 
     splits: dict[str, Any]
-    facts: SetFacts
+    facts: DatasetFacts
 
 
-def open_published(datasets: Any, path: str, revision: str | None, columns: Columns) -> OpenSet:
-    """Let the library fetch a set of the hub.
+def open_published(datasets: Any, path: str, revision: str | None, columns: Columns) -> OpenDataset:
+    """Download a dataset of the hub with the library.
 
     Args:
         datasets: The library.
-        path: The name of the set.
+        path: Name of the dataset.
         revision: Branch, tag or commit.
-        columns: Those that are named.
+        columns: Names of the image and label column, if given.
 
     Raises:
-        ValueError: The set can't be fetched, or has no such columns.
+        ValueError: The dataset can't be downloaded, or has no such columns.
     """
     found = _given(path, partial(datasets.load_dataset, path, revision=revision))
     images, labels = _columns(datasets, path, found, columns)
     splits = _undecoded(datasets, path, found, images)
-    return OpenSet(splits, SetFacts(tuple(splits), images, labels, prints=_prints(splits)))
+    return OpenDataset(splits, DatasetFacts(tuple(splits), images, labels, prints=_prints(splits)))
 
 
-def open_local(datasets: Any, path: str, local: LocalSet, scratch: Path) -> OpenSet:
-    """Let the library read a local folder.
+def open_local(datasets: Any, path: str, local: LocalDataset, scratch: Path) -> OpenDataset:
+    """Read a local folder with the library.
 
     Args:
         datasets: The library.
-        path: The folder, as messages are to name it.
+        path: Path of the folder, for messages.
         local: The folder.
-        scratch: For the library's own copy of the tables, which is of no further use once the set is stored: it knows
-            files by their times, not by their contents.
+        scratch: Folder for the library's copy of the tables. It is not kept, because the library identifies files by
+            their times, not by their contents.
 
     Raises:
-        ValueError: The library can't read it, it has no such columns, or its files name different classes.
+        ValueError: The library can't read it, it has no such columns, or its files number the classes differently.
     """
     builder = _given(path, partial(datasets.load_dataset_builder, str(local.root), cache_dir=str(scratch)))
     _given(path, builder.download_and_prepare)
@@ -64,7 +70,7 @@ def open_local(datasets: Any, path: str, local: LocalSet, scratch: Path) -> Open
     splits = _undecoded(datasets, path, found, images)
     outside = local.outside(filter(is_local, {*files, *referred_files(splits.values(), images)}), scratch)
     prints = {} if all(map(is_local, files)) else _prints(splits)
-    return OpenSet(splits, SetFacts(tuple(splits), images, labels, outside, prints))
+    return OpenDataset(splits, DatasetFacts(tuple(splits), images, labels, outside, prints))
 
 
 def _prints(splits: dict[str, Any]) -> dict[str, str]:
@@ -72,10 +78,10 @@ def _prints(splits: dict[str, Any]) -> dict[str, str]:
 
 
 def _given(path: str, ask: Callable[[], Any]) -> Any:
-    """What the library answers.
+    """Call the library and return its result.
 
     Raises:
-        ValueError: It fails.
+        ValueError: The call fails.
     """
     try:
         return ask()
@@ -85,22 +91,22 @@ def _given(path: str, ask: Callable[[], Any]) -> Any:
 
 
 def _undecoded(datasets: Any, path: str, found: Any, images: str) -> dict[str, Any]:
-    """The splits by name, their images as bytes or paths.
+    """The splits by name, with images as bytes or paths.
 
     Raises:
-        ValueError: The column holds no images.
+        ValueError: The column does not contain images.
     """
     try:
         return {str(name): split.cast_column(images, datasets.Image(decode=False)) for name, split in found.items()}
-    except Exception as error:  # another schema in a split, a column that holds no images, ...
+    except Exception as error:  # another schema in a split, a column without images, ...
         raise ValueError(f"{path}: column {images!r} can't be read as images: {one_line(error)}") from error
 
 
 def _columns(datasets: Any, path: str, found: Any, named: Columns) -> tuple[str, str]:
-    """The columns of images and of classes.
+    """Names of the image and label column.
 
     Raises:
-        ValueError: There are none, or several, or what is named holds no classes.
+        ValueError: There is no such column, there are several, or the named one does not contain classes.
     """
     features = next(iter(found.values())).features
     images = named[0] or _only(path, features, datasets.Image, "image")
@@ -115,7 +121,7 @@ def _columns(datasets: Any, path: str, found: Any, named: Columns) -> tuple[str,
 
 
 def _label_column(path: str, features: Any, datasets: Any) -> str:
-    """The column of classes.
+    """Name of the label column.
 
     Raises:
         ValueError: There is none, or there are several.
@@ -129,20 +135,20 @@ def _label_column(path: str, features: Any, datasets: Any) -> str:
     if len(plain) == 1:
         return plain[0]
     raise ValueError(
-        f"{path} has no column of kind ClassLabel, and none of its columns of numbers or words "
+        f"{path} has no column of kind ClassLabel, and none of its columns of integers or text "
         f"({', '.join(plain) or 'none'}) is called {', '.join(LABEL_NAMES[:-1])} or {LABEL_NAMES[-1]}: name one by "
         "label_column"
     )
 
 
 def _is_plain(feature: Any) -> bool:
-    """Whether a column holds whole numbers, words or truth values."""
+    """Whether a column contains integers, text or booleans."""
     dtype = str(getattr(feature, "dtype", ""))
     return type(feature).__name__ == "Value" and dtype.startswith(("int", "uint", "string", "large_string", "bool"))
 
 
 def _only(path: str, features: Any, kind: type, what: str) -> str:
-    """The one column of a kind.
+    """Name of the only column of a kind.
 
     Raises:
         ValueError: There is none, or there are several.

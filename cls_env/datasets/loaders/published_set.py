@@ -1,4 +1,4 @@
-"""The one way in which every published set is found, fetched, split, decoded and stored."""
+"""Loader of published datasets: finds, downloads, splits, decodes and stores them."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from cls_env.datasets.files.load_report import LoadReport
 from cls_env.datasets.paths import data_folder
 from cls_env.datasets.splits import check_fraction
 from cls_env.datasets.storage.downloads import first_existing
-from cls_env.datasets.storage.store import StoredDataset, stored
+from cls_env.datasets.storage.store import StoredDataset, open_or_build_store
 from cls_env.datasets.storage.store_build import StoreOptions
 
 
 @dataclass(frozen=True)
 class PublishedSet:
-    """The loader of a published set.
+    """The loader of a published dataset.
 
     Attributes:
-        name: Of the set.
-        wanted: Files or folders of which the first that is there is read, relative to `root`.
-        listing: Lists that place, given a folder for temporary files and a report of what is left out; all rows in the
-            training split where the set was published without one.
-        download: Fetches the set into a folder, or None where nobody may.
-        beside: Further files that the listing reads if they are there, relative to `root`.
-        advice: What to do where there is no download.
-        splits: Whether it was published with a split of its own.
-        image_size: Side of the images in the store by default, in pixels.
-        test_fraction: The share held out by default, where the set was published without a split.
+        name: Name of the dataset.
+        candidates: Files or folders relative to `root`. The first that exists is read.
+        list_files: Lists the images of this path, given a folder for temporary files and a report of what is left out.
+            If the dataset was published without a split, all images are in the training split.
+        download: Downloads the dataset into a folder, or None if it can't be downloaded by a program.
+        extra_files: Further files that `list_files` reads if they exist, relative to `root`.
+        advice: How to get the dataset if there is no download.
+        has_split: Whether it was published with a split.
+        image_size: Default side of the images in the store, in pixels.
+        test_fraction: Default fraction to hold out if the dataset was published without a split.
     """
 
     name: str
-    wanted: tuple[str, ...]
-    listing: Callable[[Path, Path, LoadReport], FileList]
+    candidates: tuple[str, ...]
+    list_files: Callable[[Path, Path, LoadReport], FileList]
     download: Callable[[Path], None] | None = None
-    beside: tuple[str, ...] = ()
+    extra_files: tuple[str, ...] = ()
     advice: str = ""
-    splits: bool = False
+    has_split: bool = False
     image_size: int = 256
     test_fraction: float = 0.2
 
@@ -57,53 +57,49 @@ class PublishedSet:
         on_error: str = "raise",
         workers: int | None = None,
     ) -> StoredDataset:
-        """Load the set.
+        """Load the dataset.
 
         Args:
-            root: The folder that holds it, or the archive; by default `$CLS_ENV_DATA/<name>`, or in the user's data
-                folder.
-            image_size: Side of the square images in the store, in pixels; by default the set's own.
-            test_fraction: Hold out this share of each class, in (0, 1), by the seed, in place of the published split;
-                where there is none, this is the default.
-            seed: Fixes which.
-            download: Fetch what is missing.
-            resize: `"crop"`, `"squash"` or `"pad"`, see `RESIZE_RULES`.
-            interpolation: `"bicubic"` or `"bilinear"`, with antialiasing.
-            on_error: `"raise"`, or `"skip"` to leave out files that can't be decoded.
-            workers: Decoding processes; by default one for each core.
+            root: Its folder or archive. Defaults to `$CLS_ENV_DATA/<name>`, else to the user's data folder.
+            image_size: Side of the square images in the store, in pixels. Defaults to that of the dataset.
+            test_fraction: Fraction of each class to hold out for testing, in (0, 1), instead of the published split.
+            seed: Seed of the held-out test split.
+            download: Whether to download missing files.
+            resize: As in `StoreOptions`.
+            interpolation: As in `StoreOptions`.
+            on_error: As in `StoreOptions`.
+            workers: As in `StoreOptions`.
 
         Raises:
-            FileNotFoundError: It is not there; the message says what is wanted, where, and how to get it.
+            FileNotFoundError: The files are missing. The message says which, where, and how to get them.
             ValueError: An argument is out of range, or the files are damaged.
         """
         side = self.image_size if image_size is None else image_size
-        options = StoreOptions(
-            image_size=side, resize=resize, interpolation=interpolation, on_error=on_error, workers=workers
-        )
+        options = StoreOptions(side, resize, interpolation, on_error, workers)
         share = None if test_fraction is None else check_fraction(test_fraction)
-        number = whole_number("seed", seed, 0)
+        seed_number = whole_number("seed", seed, 0)
         folder = data_folder(self.name, root)
         if truth_value("download", download):
             self.fetch(folder)
-        place = first_existing(self.name, folder, self.wanted, self.advice)
+        path = first_existing(self.name, folder, self.candidates, self.advice)
 
-        def make_listing(room: Path, report: LoadReport) -> FileList:
-            listing = self.listing(place, room, report)
-            if share is None and listing.test:
-                return listing
-            rows = (*listing.train, *listing.test)
+        def list_files(tmp_dir: Path, report: LoadReport) -> FileList:
+            file_list = self.list_files(path, tmp_dir, report)
+            if share is None and file_list.test:
+                return file_list
+            rows = (*file_list.train, *file_list.test)
             held_out = self.test_fraction if share is None else share
-            return split_by_seed(listing.reader, rows, listing.class_names, held_out, number)
+            return split_by_seed(file_list.reader, rows, file_list.class_names, held_out, seed_number)
 
-        files = SourceFiles((place, *(place.parent / name for name in self.beside)))
-        drawn = "" if self.splits and share is None else f"{share} {number}"
-        return stored(self.name, f"{files.digest} {drawn}", make_listing, options, files.unchanged)
+        files = SourceFiles((path, *(path.parent / name for name in self.extra_files)))
+        split = "" if self.has_split and share is None else f"{share} {seed_number}"
+        return open_or_build_store(self.name, f"{files.digest} {split}", list_files, options, files.unchanged)
 
     def fetch(self, folder: Path) -> None:
-        """Download the set into a folder, unless it is there and whole.
+        """Download the dataset into a folder, unless it is complete already.
 
         Raises:
-            ValueError: No program may, or it failed.
+            ValueError: The dataset can't be downloaded by a program, or the download failed.
         """
         if self.download is None:
             raise ValueError(f"{self.name} can't be downloaded by a program: {self.advice}")

@@ -1,4 +1,4 @@
-"""Sets that torchvision knows: it downloads and checks them, and we read what it leaves on disk."""
+"""Datasets that torchvision offers. It downloads and checks them, and their files are read from disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cls_env.datasets.files.decoding import Facts, TreeReader
-from cls_env.datasets.files.listing import FileList, Row, list_whole_tree, split_by_lists
+from cls_env.datasets.files.listing import FileList, ImageRef, list_whole_tree, split_by_lists
 from cls_env.datasets.files.load_report import LoadReport
 from cls_env.datasets.files.trees import FolderTree
 from cls_env.datasets.loaders.published_set import PublishedSet
@@ -35,7 +35,7 @@ def _torchvision(name: str) -> Any:
 
 @dataclass(frozen=True)
 class ArrayReader:
-    """Gives images of an array by row."""
+    """Reads images of an array by row."""
 
     images: NDArray[np.uint8]
     name: str
@@ -44,23 +44,23 @@ class ArrayReader:
         """The image of a row."""
         return Image.fromarray(self.images[reference])
 
-    def place(self, reference: int) -> str:
+    def location(self, reference: int) -> str:
         """Name and row."""
         return f"{self.name}, row {reference}"
 
 
 def _cifar(name: str) -> tuple[Any, Any]:
-    """How CIFAR-10 or -100 is listed and fetched; torchvision checks the files' sums before it unpickles them."""
+    """Functions that list and download CIFAR-10 or CIFAR-100. torchvision checks the checksums before it unpickles."""
 
-    def listing(place: Path, room: Path, report: LoadReport) -> FileList:
+    def list_files(path: Path, tmp_dir: Path, report: LoadReport) -> FileList:
         try:
-            train, test = (_torchvision(name)(str(place.parent), train=train) for train in (True, False))
+            train, test = (_torchvision(name)(str(path.parent), train=train) for train in (True, False))
         except RuntimeError as error:
             raise ValueError(
-                f"{place} is not {name} as published, or damaged ({error}); remove it, download it again"
+                f"{path} is not {name} as published, or damaged ({error}); remove it and download it again"
             ) from error
-        rows = [Row(index, label) for index, label in enumerate([*train.targets, *test.targets])]
-        reader = ArrayReader(np.concatenate([train.data, test.data]), str(place))
+        rows = [ImageRef(index, label) for index, label in enumerate([*train.targets, *test.targets])]
+        reader = ArrayReader(np.concatenate([train.data, test.data]), str(path))
         count = len(train.targets)
         return FileList(reader, tuple(rows[:count]), tuple(rows[count:]), tuple(train.classes))
 
@@ -68,36 +68,36 @@ def _cifar(name: str) -> tuple[Any, Any]:
         for train in (True, False):
             _torchvision(name)(str(folder), train=train, download=True)
 
-    return listing, download
+    return list_files, download
 
 
-def _list_food101(place: Path, room: Path, report: LoadReport) -> FileList:
-    tree = FolderTree(place)
+def _list_food101(path: Path, tmp_dir: Path, report: LoadReport) -> FileList:
+    tree = FolderTree(path)
     rows, names = list_whole_tree(tree, report, "images")
 
     def listed(split: str) -> list[str]:
-        by_class = json.loads((place / "meta" / f"{split}.json").read_text(encoding="utf-8"))
+        by_class = json.loads((path / "meta" / f"{split}.json").read_text(encoding="utf-8"))
         return [f"{name}.jpg" for files in by_class.values() for name in files]
 
-    return split_by_lists(TreeReader(tree), rows, names, (listed("train"), listed("test")), str(place / "meta"), report)
+    return split_by_lists(TreeReader(tree), rows, names, (listed("train"), listed("test")), str(path / "meta"), report)
 
 
-def _list_caltech101(place: Path, room: Path, report: LoadReport) -> FileList:
-    tree = FolderTree(place)
+def _list_caltech101(path: Path, tmp_dir: Path, report: LoadReport) -> FileList:
+    tree = FolderTree(path)
     rows, names = list_whole_tree(tree, report, excluded=("BACKGROUND_Google",))
     return FileList(TreeReader(tree), tuple(rows), (), names)
 
 
-def _list_omniglot(place: Path, room: Path, report: LoadReport) -> FileList:
-    """Both of its parts together, a class being a character of an alphabet."""
-    tree = FolderTree(place)
-    rows: list[Row] = []
+def _list_omniglot(path: Path, tmp_dir: Path, report: LoadReport) -> FileList:
+    """List both parts together. A class is a character of an alphabet."""
+    tree = FolderTree(path)
+    rows: list[ImageRef] = []
     classes: list[str] = []
     for part in ("images_background", "images_evaluation"):
         if part not in tree.contents.folders:
-            raise ValueError(f"{place} lacks the folder {part}; remove it, and download it again")
+            raise ValueError(f"{path} lacks the folder {part}; remove it and download it again")
         found, names = list_whole_tree(tree, report, part, level=2)
-        rows += [Row(row.reference, row.label + len(classes)) for row in found]
+        rows += [ImageRef(row.reference, row.label + len(classes)) for row in found]
         classes += names
     return FileList(TreeReader(tree), tuple(rows), (), tuple(classes))
 
@@ -107,14 +107,14 @@ def _download_omniglot(folder: Path) -> None:
         _torchvision("Omniglot")(str(folder), background=background, download=True)
 
 
-load_cifar10 = PublishedSet("cifar10", ("cifar-10-batches-py",), *_cifar("CIFAR10"), splits=True, image_size=32)
-load_cifar100 = PublishedSet("cifar100", ("cifar-100-python",), *_cifar("CIFAR100"), splits=True, image_size=32)
+load_cifar10 = PublishedSet("cifar10", ("cifar-10-batches-py",), *_cifar("CIFAR10"), has_split=True, image_size=32)
+load_cifar100 = PublishedSet("cifar100", ("cifar-100-python",), *_cifar("CIFAR100"), has_split=True, image_size=32)
 load_food101 = PublishedSet(
     "food101",
     ("food-101",),
     _list_food101,
     lambda folder: _torchvision("Food101")(str(folder), download=True),
-    splits=True,
+    has_split=True,
 )
 load_caltech101 = PublishedSet(
     "caltech101",

@@ -1,1 +1,1 @@
-"""Downloads, and decoded images in a cache on disk."""
+"""Stores of decoded images in a cache on disk, and the location of downloads."""

@@ -1,4 +1,4 @@
-"""Reading rows of images fast, and so that a memory-mapped set does not fill the memory."""
+"""Fast reading of image rows, such that a memory-mapped dataset does not fill the memory."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MOST_BUFFERS = 4
 class RowReader:
     """Copies rows of images.
 
-    Of a memory-mapped array the pages read are handed back after every 128 MiB: they stay in the system's file cache,
-    but do not count as this process's memory, so that a pass over a large set needs little more than a batch.
+    The pages read from a memory-mapped array are released after every 128 MiB. They stay in the system's file cache but
+    do not count as memory of this process, so an epoch over a large dataset needs little more than a batch.
 
-    A batch is written where an earlier one was, if nothing refers to that any more: new memory would have to be mapped
-    page by page, which takes about as long as the copy. Whoever keeps a batch, or a view of it, keeps it unchanged.
+    A batch reuses the memory of an earlier batch that nothing refers to anymore, because mapping new memory takes about
+    as long as the copy. A batch, or a view of it, that is kept does not change.
 
     Args:
-        images: A NumPy array, a memory-mapped one, or one whose rows are computed.
+        images: A NumPy array, a memory-mapped array, or one whose rows are computed.
     """
 
     def __init__(self, images: Images) -> None:
@@ -38,11 +38,11 @@ class RowReader:
         self._buffers: list[NDArray[np.uint8]] = []
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """A copy of some rows, uint8 of shape (n, H, W, 3); the rows must exist."""
+        """A copy of some rows, uint8 of shape (N, H, W, 3). The rows must exist."""
         if not isinstance(self._images, np.ndarray):
             return self._images[rows]
         batch = self._unused_buffer((len(rows), *self._images.shape[1:]))
-        np.take(self._images, rows, axis=0, out=batch, mode="clip")  # the other modes write to a buffer of their own
+        np.take(self._images, rows, axis=0, out=batch, mode="clip")  # other modes need a second buffer
         self._read += batch.nbytes
         if self._mapping is not None and self._read > KEPT_BYTES:
             self._mapping.madvise(mmap.MADV_DONTNEED)
@@ -50,7 +50,7 @@ class RowReader:
         return batch
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RowReader:
-        """A reader of the same images, which are not copied."""
+        """A reader of the same images, without a copy of them."""
         return RowReader(self._images)
 
     def _unused_buffer(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -1,10 +1,10 @@
-"""Decoded images on disk: written once, aside, moved into place when whole, and memory-mapped ever after.
+"""Stores of decoded images on disk: written once, then memory-mapped.
 
 A store is a folder of plain NumPy files under the user's cache directory:
 
 train_images.npy, test_images.npy     uint8 of shape (N, side, side, 3)
-train_labels.npy, test_labels.npy     int64 of shape (N,), and *_domains.npy where the set has domains
-store.json                            what it was made of, the names, what was left out, the hash of the pixels
+train_labels.npy, test_labels.npy     int64 of shape (N,), and *_domains.npy for domains
+store.json                            decoding options, names, what was left out, and the hash of the pixels
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from cls_env.datasets.storage.store_build import FORMAT, ON_ERROR, StoreOptions,
 from cls_env.datasets.storage.temporary_folders import remove_abandoned
 
 MOST_NAME_BYTES = 80
-MakeListing = Callable[[Path, LoadReport], FileList]
+ListFiles = Callable[[Path, LoadReport], FileList]
 
 
 class StoredDataset(ImageDataset):
-    """An image set whose pixels stay on disk; a pickle of it holds the store's path alone."""
+    """A dataset whose pixels stay on disk. A pickle of it contains only the store's path."""
 
     path: Path
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Other processes map the same files."""
+        """Let other processes map the same files."""
         return open_store, (self.path,)
 
 
 class StoreEntry(NamedTuple):
-    """One line of the cache's list."""
+    """A store in the cache: its path, dataset name, number of images and left-out files, and size in bytes."""
 
     path: Path
     name: str
@@ -58,59 +58,59 @@ def cache_folder() -> Path:
     return cache_root() / "stores"
 
 
-def stored(
+def open_or_build_store(
     name: str,
     source: str,
-    make_listing: MakeListing,
+    list_files: ListFiles,
     options: StoreOptions,
     unchanged: Callable[[], bool] = lambda: True,
 ) -> StoredDataset:
-    """Open the store of a set, building it first if there is none.
+    """Open the store of a dataset, after building it if there is none.
 
-    Processes that ask for one store at the same time build it once. A build that is killed leaves nothing that a later
-    one would trust.
+    Processes that need the same store at the same time build it once. A killed build leaves nothing that a later build
+    would use.
 
     Args:
-        name: Of the set.
-        source: What identifies the images and their split, such as `SourceFiles.digest`; another source is another
+        name: Name of the dataset.
+        source: Identifies the images and their split, for example by `SourceFiles.digest`. Each source has its own
             store.
-        make_listing: Called for a build only; may use the folder it is given for temporary files, and counts in the
-            report what it leaves out.
-        options: How to decode.
-        unchanged: Whether the source is still, at the end of a build, what it was at its beginning.
+        list_files: Lists the images for a build, given a folder for temporary files and a report that counts what is
+            left out.
+        options: Decoding options.
+        unchanged: Returns whether the source has not changed during a build.
 
     Raises:
-        ValueError: An image can't be decoded, none is left in a split, or files changed while they were read.
-        OSError: The disk has no room, or can't be written.
+        ValueError: An image can't be decoded, a split has no images left, or files changed while they were read.
+        OSError: The disk is full or can't be written.
     """
     key = sha256(json.dumps([FORMAT, source, options.identity]).encode()).hexdigest()[:16]
     plain = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
     plain = plain.encode()[:MOST_NAME_BYTES].decode(errors="ignore")
-    place = cache_folder() / f"{plain}-{options.image_size}px-{key}"
-    if not place.exists():
-        make_cache(place.parent)
-        with FileLock(place.with_name(f".{place.name}.lock")):
-            if not place.exists():
-                for left in place.parent.glob(f".{place.name}.building-*"):
-                    shutil.rmtree(left, ignore_errors=True)  # of a build that was killed: we hold the lock
-                with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.building-") as room:
+    path = cache_folder() / f"{plain}-{options.image_size}px-{key}"
+    if not path.exists():
+        make_cache(path.parent)
+        with FileLock(path.with_name(f".{path.name}.lock")):
+            if not path.exists():
+                for left in path.parent.glob(f".{path.name}.building-*"):
+                    shutil.rmtree(left, ignore_errors=True)  # left by a killed build: this process holds the lock
+                with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.building-") as tmp_dir:
                     report = LoadReport(skip=ON_ERROR[options.on_error])
-                    listing = make_listing(Path(room), report)
-                    built = build_store(Path(room), name, listing, options, report)
+                    file_list = list_files(Path(tmp_dir), report)
+                    built = build_store(Path(tmp_dir), name, file_list, options, report)
                     close_archives()
                     if not unchanged():
                         raise ValueError(f"{name}: files changed while they were read; load it again")
-                    built.rename(place)
-    dataset = open_store(place)
-    object.__setattr__(dataset, "name", name)  # a set of equal contents and another name may have built it
+                    built.rename(path)
+    dataset = open_store(path)
+    object.__setattr__(dataset, "name", name)  # the store may have been built under another name
     return dataset
 
 
 def open_store(path: Path) -> StoredDataset:
-    """Map the files of a store; no pixel is read, nor held against the recorded hash.
+    """Map the files of a store, without reading pixels or checking their hash.
 
     Raises:
-        ValueError: It is not a whole store of this version.
+        ValueError: It is not a complete store of this version.
     """
     try:
         card = json.loads((path / "store.json").read_text(encoding="utf-8"))
@@ -119,10 +119,10 @@ def open_store(path: Path) -> StoredDataset:
             np.load(path / f"{split}_{part}.npy") for part in ("labels", "domains") for split in ("train", "test")
         )
         if card["format"] != FORMAT:
-            raise ValueError(f"it is of format {card['format']}, not {FORMAT}")
+            raise ValueError(f"it has format {card['format']}, not {FORMAT}")
         for images in (train, test):
             if Path(images.filename).stat().st_size != images.offset + images.nbytes:
-                raise ValueError(f"{Path(images.filename).name} is of another length than it says")
+                raise ValueError(f"{Path(images.filename).name} has another length than its header says")
         images_sha256 = card["images_sha256"]
         domain_names = tuple(card["domain_names"])
         held_out = int(card.get("validation_images", 0))
@@ -142,7 +142,7 @@ def open_store(path: Path) -> StoredDataset:
         )
     except (OSError, KeyError, ValueError, TypeError, EOFError) as error:
         raise ValueError(
-            f"the store {path} is damaged ({error}); `cls-env cache clear {path.name}` removes it, to be built anew"
+            f"the store {path} is damaged ({error}); `cls-env cache clear {path.name}` removes it for a new build"
         ) from error
     object.__setattr__(dataset, "path", path)
     object.__setattr__(dataset, "images_sha256", images_sha256)
@@ -150,7 +150,7 @@ def open_store(path: Path) -> StoredDataset:
 
 
 def list_stores() -> list[StoreEntry]:
-    """All stores in the cache, by name; of a damaged one only the size is known."""
+    """All stores in the cache, by name. Of a damaged store only the size is known."""
     entries = []
     for folder in sorted(path for path in cache_folder().glob("[!.]*") if path.is_dir()):
         size = sum(file.stat().st_size for file in folder.iterdir())
@@ -163,15 +163,15 @@ def list_stores() -> list[StoreEntry]:
 
 
 def clear_stores(name: str | None = None) -> list[StoreEntry]:
-    """Remove the stores of a set, one store by its folder's name, or all; and what killed builds left.
+    """Remove all stores, those of one dataset, or one store by its folder's name. Also remove unfinished builds.
 
     Returns:
-        What was removed.
+        The removed stores.
     """
     gone = [entry for entry in list_stores() if name is None or name in (entry.name, entry.path.name)]
-    for place in (entry.path for entry in gone):
-        aside = place.with_name(f".{place.name}.building-removed-{os.getpid()}")
-        place.rename(aside)  # at once, so that no process finds half a store
+    for path in (entry.path for entry in gone):
+        aside = path.with_name(f".{path.name}.building-removed-{os.getpid()}")
+        path.rename(aside)  # atomic, so that no process finds a partial store
         shutil.rmtree(aside)
     if name is None:
         shutil.rmtree(cache_root() / "digests", ignore_errors=True)
@@ -180,7 +180,7 @@ def clear_stores(name: str | None = None) -> list[StoreEntry]:
 
 
 def make_cache(folder: Path) -> None:
-    """Make a folder of the cache, if it is not there.
+    """Make a folder of the cache if it does not exist.
 
     Raises:
         OSError: It can't be written.

@@ -1,4 +1,4 @@
-"""Folders in the cache that are needed for a while only, and what processes that were killed left of them."""
+"""Temporary folders in the cache, and the removal of those left by killed processes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 
 MARK = ".building-"
-"""Within the name of a folder that is needed for a while; what stands before it names the lock that guards it."""
+"""Part of the name of a temporary folder. The part before it is the name of the folder's lock."""
 
 
 @contextmanager
 def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
-    """A folder of a name of its own, removed in the end.
+    """Make a folder with a unique name, and remove it at the end.
 
     Args:
-        parent: Where it is made; folders there with the same `name` are removed if no process uses them.
-        name: The beginning of its name.
+        parent: The folder to make it in. Unused folders with the same `name` are removed from it.
+        name: Prefix of its name.
     """
     remove_abandoned(parent, f".{name}-*{MARK}*")
     mark = f".{name}-{uuid4().hex[:16]}"
@@ -37,15 +37,15 @@ def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
 
 
 def remove_abandoned(parent: Path, pattern: str = f".*{MARK}*") -> None:
-    """Remove folders that no process uses any more.
+    """Remove folders that no process uses anymore.
 
     Args:
-        parent: Where they are.
-        pattern: Of their names.
+        parent: The folder that contains them.
+        pattern: Pattern of their names.
     """
     for left in parent.glob(pattern):
         try:
             with FileLock(left.with_name(f"{left.name.partition(MARK)[0]}.lock"), timeout=0):
                 shutil.rmtree(left, ignore_errors=True)
-        except Timeout:  # it is in use at this moment
+        except Timeout:  # it is in use
             continue

@@ -349,7 +349,7 @@ def test_splits_of_a_task_and_a_stream() -> None:
 
 
 def test_scenarios_say_what_changes_and_what_is_told() -> None:
-    table = {name: (rule.by_domain, rule.task_named_at_test, rule.one_pass) for name, rule in SCENARIOS.items()}
+    table = {name: (rule.by_domain, rule.task_id_given, rule.one_pass) for name, rule in SCENARIOS.items()}
     assert table == {
         "class-incremental": (False, False, False),
         "task-incremental": (False, True, False),
