@@ -43,6 +43,7 @@ class ViTPolicy(BasePolicy):
         config: What it is made of; the further arguments replace its entries.
         optimizer_class: `torch.optim.Adam` by default.
         optimizer_kwargs: Its arguments beside the learning rate.
+        made_method: The method of `config`, made and checked before, for this policy alone; by default it is made here.
         **overrides: Entries of `PolicyConfig`, such as `model="vit_base_patch16_224.augreg_in21k"`.
 
     Attributes:
@@ -72,6 +73,7 @@ class ViTPolicy(BasePolicy):
         config: PolicyConfig | None = None,
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
+        made_method: Method | None = None,
         **overrides: Any,
     ) -> None:
         optimizer_kwargs = None if optimizer_kwargs is None else as_plain(optimizer_kwargs)
@@ -94,8 +96,9 @@ class ViTPolicy(BasePolicy):
         self.lr_schedule = lr_schedule
         self.tasks_begun = 0
 
-        method = make_method(self.config.method)
-        method.check_peft(self.config.peft)
+        method = make_method(self.config.method) if made_method is None else made_method
+        if made_method is None:
+            method.check_peft(self.config.peft)
         adapted = adapt_backbone(self.config, observation_space)
         self.central_view, self.normalize = adapted.central_view, adapted.normalize
         self.backbone_hash = adapted.weights_sha256

@@ -14,7 +14,7 @@ from agents.networks.micro_vit import MICRO_VIT
 from agents.networks.model_names import timm_name
 from agents.networks.views import INTERPOLATIONS
 from cls_env.arguments import number, truth_value, whole_number, word
-from cls_env.specification import lookup, parse_specification
+from cls_env.specification import lookup
 
 LARGEST_SEED = 2**63 - 1
 """The largest number that PyTorch's generators take."""
@@ -57,14 +57,6 @@ class PolicyConfig:
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
             object.__setattr__(self, name, check(name, getattr(self, name)))
-
-
-def _specification(name: str, value: Any) -> str:
-    try:
-        parse_specification(value)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
-    return str(value)
 
 
 def _file(name: str, value: Any) -> str | None:
@@ -120,9 +112,9 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "input_size": _side,
     "crop_fraction": _share_of_side,
     "interpolation": _interpolation,
-    "peft": _specification,
+    "peft": word,
     "blocks": _indices,
-    "method": _specification,
+    "method": word,
     "backbone_seed": _seed,
     "peft_seed": _seed,
     "head_seed": _seed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import signature
+from typing import Any
 
 from peft import LoraConfig, PeftConfig
 from torch import nn
@@ -50,10 +51,13 @@ CONFIGS: dict[str, Callable[[], type[PeftConfig]]] = {
 """Where the further arguments of a module are those of a config of peft, that config."""
 
 
-def check_peft_module(specification: str) -> None:
+def check_peft_module(specification: str) -> tuple[str, dict[str, Any]]:
     """Check that a specification names a module and arguments that it takes.
 
     Which values fit the backbone, only `add_peft_module` can tell.
+
+    Returns:
+        Both.
 
     Raises:
         ValueError: It does not, the module is one of peft's that does not fit a ViT, or this version of peft lacks it.
@@ -67,6 +71,7 @@ def check_peft_module(specification: str) -> None:
         own = signature(builder).parameters
         rest = {argument: value for argument, value in arguments.items() if argument not in own}
         check_config_arguments(name, CONFIGS[name](), rest)
+    return name, arguments
 
 
 def add_peft_module(specification: str, backbone: nn.Module, blocks: Sequence[int], seed: int) -> nn.Module:
@@ -84,8 +89,7 @@ def add_peft_module(specification: str, backbone: nn.Module, blocks: Sequence[in
     Raises:
         ValueError: The name or an argument is unknown, or does not fit the backbone.
     """
-    check_peft_module(specification)
-    name, arguments = parse_specification(specification)
+    name, arguments = check_peft_module(specification)
     try:
         return PEFT_MODULES[name](backbone, blocks, seed, **arguments)
     except Exception as error:  # peft's, of values that it does not check

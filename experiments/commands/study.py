@@ -1,4 +1,4 @@
-"""`python -m experiments study`: the list, and a study carried out step by step."""
+"""`python -m experiments study`: the list, and one study, step by step."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from cls_env.specification import lookup
 from experiments.comparisons.compare import (
     OutputPaths,
     check_comparison,
@@ -20,7 +21,7 @@ from experiments.comparisons.compare import (
     save_and_list_figures,
     show_plan,
 )
-from experiments.comparisons.unused_options import refuse_idle
+from experiments.comparisons.unused_options import refuse_unused
 from experiments.console import say, show, titled
 from experiments.files import replace_file, write_text
 from experiments.reports.tables import latex, legend, markdown, rich_tables
@@ -31,7 +32,7 @@ from experiments.studies.study import Study, with_settings
 RUNS = Path("results/studies/runs")
 
 
-def list_studies() -> None:
+def studies_command() -> None:
     """List the studies; `study NAME` carries one out, and `study NAME --help` shows what can be changed."""
     for study in STUDIES.values():
         count = len(study.entries(study.config))
@@ -40,8 +41,13 @@ def list_studies() -> None:
         say(f"    {study.question}", highlight=False)
 
 
-def study_command(study: Study[Any]) -> Callable[..., None]:
-    """The command that carries out a study, with its settings as defaults."""
+def study_command(name: str) -> Callable[..., None]:
+    """The command that runs a study, with its settings as defaults.
+
+    Raises:
+        ValueError: The study is unknown.
+    """
+    study: Study[Any] = lookup("study", name, STUDIES)
 
     def command(
         config: Any = study.config,
@@ -51,7 +57,7 @@ def study_command(study: Study[Any]) -> Callable[..., None]:
         dry_run: bool = False,
     ) -> None:
         entries = study.entries(config)
-        refuse_idle(config, study.config, entries)
+        refuse_unused(config, study.config, entries)
         _introduce(study)
         if dry_run:
             check_comparison(entries, study.baseline, workers)
@@ -61,7 +67,7 @@ def study_command(study: Study[Any]) -> Callable[..., None]:
             return
         places = OutputPaths(tables=out or Path("results/studies") / study.name, runs=runs, workers=workers)
         with owned(places.tables):
-            _carry_out_all(study, config, places)
+            _run_steps(study, config, places)
 
     command.__annotations__["config"] = type(study.config)
     command.__doc__ = f"""{study.title}.
@@ -74,19 +80,19 @@ def study_command(study: Study[Any]) -> Callable[..., None]:
         config: What to compare.
         out: The folder of tables and figures; by default results/studies/<study>.
         runs: The folder of the runs, which studies share; finished runs in it are reused.
-        workers: Runs at once; by default as many as fit the cores, one on a GPU.
+        workers: Runs at once; by default as many as fit the cores, one on a GPU. 0 runs all in this process.
         dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
     """
     return command
 
 
-def _carry_out_all(study: Study[Any], config: Any, first: OutputPaths) -> None:
-    """A study, and those that its runs lead to."""
-    finished = _carry_out(study, config, first)
+def _run_steps(study: Study[Any], config: Any, first: OutputPaths) -> None:
+    """Run a study, and those that its results lead to."""
+    finished = _run_step(study, config, first)
     while study.then is not None:
         study = study.then(config, finished)
         _introduce(study)
-        finished = _carry_out(study, config, replace(first, tables=first.tables / study.name))
+        finished = _run_step(study, config, replace(first, tables=first.tables / study.name))
 
 
 def _introduce(study: Study[Any]) -> None:
@@ -94,8 +100,8 @@ def _introduce(study: Study[Any]) -> None:
     say(f"{study.question}\npublished: {study.published}", highlight=False)
 
 
-def _carry_out(study: Study[Any], config: Any, places: OutputPaths) -> pd.DataFrame:
-    """One step: its runs, tables and figures."""
+def _run_step(study: Study[Any], config: Any, places: OutputPaths) -> pd.DataFrame:
+    """Run one step of a study, and write its tables and figures."""
     entries = study.entries(config)
     introduction = f"# {study.title}\n\n{study.question}\n\nPublished: {study.published}"
     runs = run_and_report(entries, study.baseline, places, study.measures, introduction)
@@ -107,7 +113,7 @@ def _carry_out(study: Study[Any], config: Any, places: OutputPaths) -> pd.DataFr
 
 
 def _write_table(table: pd.DataFrame, place: Path) -> None:
-    """As Markdown, LaTeX and CSV, and on the terminal."""
+    """Write a table as Markdown, LaTeX and CSV, and print it."""
     command = f"python -m experiments {shlex.join(sys.argv[1:])}"
     explained = f"{legend(table)} " if "contender" in table else ""
     write_text(place.with_suffix(".md"), f"{markdown(table)}\n\n{explained}Made by `{command}`.\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.comparisons.entries import CompareConfig
+from experiments.config.settings import CompareConfig
 from experiments.presets.preset import Preset
 
 SOURCE = "gqk/LAE, config/base and the transforms of its code"

@@ -16,10 +16,9 @@ from agents.algorithms.one_step import OneStepAlgorithm
 from agents.networks.config import AgentSeeds
 from agents.sb3.features import ENTRIES
 from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
-from cls_env import TaskStream
 from cls_env.command_line.errors import one_line
 from cls_env.specification import check_arguments, lookup, parse_specification
-from experiments.config.builders import policy_entries
+from experiments.config.resolved import ResolvedRun
 from experiments.rl.config import AlgorithmRun
 
 SET_ALIKE = ("policy", "env", "learning_rate", "batch_size", "policy_kwargs", "seed", "device")
@@ -52,9 +51,9 @@ class Algorithm:
 
 
 def _one_step(
-    run: AlgorithmRun, algorithm: Algorithm, env: GymnasiumVecEnv, arguments: dict[str, Any]
+    resolved: ResolvedRun, algorithm: Algorithm, env: GymnasiumVecEnv, arguments: dict[str, Any]
 ) -> BaseAlgorithm:
-    entries = policy_entries(run)
+    run, entries = resolved.config, resolved.policy
     if algorithm.kind is LinearBandit:
         entries["peft"] = "none"
     return algorithm.kind(
@@ -70,9 +69,12 @@ def _one_step(
     )
 
 
-def _of_sb3(run: AlgorithmRun, algorithm: Algorithm, env: GymnasiumVecEnv, arguments: dict[str, Any]) -> BaseAlgorithm:
+def _of_sb3(
+    resolved: ResolvedRun, algorithm: Algorithm, env: GymnasiumVecEnv, arguments: dict[str, Any]
+) -> BaseAlgorithm:
+    run = resolved.config
     seeds = AgentSeeds.of(run.seeds.agent)
-    entries = {name: value for name, value in policy_entries(run).items() if name in ENTRIES}
+    entries = {name: value for name, value in resolved.policy.items() if name in ENTRIES}
     features = entries | {"backbone_seed": seeds.backbone, "peft_seed": seeds.peft}
     return algorithm.kind(
         ViTQPolicy if algorithm.kind is DQN else ViTActorCriticPolicy,
@@ -135,18 +137,20 @@ def find_algorithm(specification: str) -> tuple[Algorithm, dict[str, Any]]:
     return algorithm, algorithm.arguments | given
 
 
-def make_algorithm(run: AlgorithmRun, stream: TaskStream) -> BaseAlgorithm:
-    """An untrained agent on the stream's training images.
+def make_algorithm(resolved: ResolvedRun) -> BaseAlgorithm:
+    """An untrained agent on the stream's training images, for a resolved `AlgorithmRun`.
 
     Raises:
         ValueError: The specification is impossible.
     """
+    run = resolved.config
+    assert isinstance(run, AlgorithmRun)
     algorithm, arguments = find_algorithm(run.algorithm)
     env = gym.make_vec(
-        "cls_env/ClassIncremental-v0", num_envs=run.batch_size, dataset=stream, feedback=algorithm.feedback
+        "cls_env/ClassIncremental-v0", num_envs=run.batch_size, dataset=resolved.stream, feedback=algorithm.feedback
     )
     make = _one_step if algorithm.one_step else _of_sb3
     try:
-        return make(run, algorithm, GymnasiumVecEnv(env), arguments)
+        return make(resolved, algorithm, GymnasiumVecEnv(env), arguments)
     except (AssertionError, TypeError) as error:  # of stable-baselines3, of values that it does not take
         raise ValueError(f"algorithm {run.algorithm!r}: {one_line(error)}") from error
