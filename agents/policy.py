@@ -13,7 +13,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
 
-from agents.methods import TaskInfo, make_method
+from agents.methods import Method, TaskInfo, make_method
 from agents.networks.config import PolicyConfig
 from agents.networks.network import Network
 from agents.networks.rollback import undone_on_failure
@@ -35,6 +35,7 @@ class ViTPolicy(BasePolicy):
         config: Describes network and method; the further arguments replace its entries.
         optimizer_class: `torch.optim.Adam` by default.
         optimizer_kwargs: Its arguments in addition to the learning rate.
+        made_method: The method of `config`, made and checked before, for this policy alone; by default it is made here.
         **overrides: Entries of `PolicyConfig`, such as `model="vit_base_patch16_224.augreg_in21k"`.
 
     Attributes:
@@ -59,6 +60,7 @@ class ViTPolicy(BasePolicy):
         config: PolicyConfig | None = None,
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
+        made_method: Method | None = None,
         **overrides: Any,
     ) -> None:
         optimizer_kwargs = None if optimizer_kwargs is None else as_plain(optimizer_kwargs)
@@ -74,8 +76,9 @@ class ViTPolicy(BasePolicy):
         self.config = _configured(config, overrides)
         check_optimizer(optimizer_class, optimizer_kwargs or {}, lr_schedule)
         self.lr_schedule = lr_schedule
-        method = make_method(self.config.method)
-        method.check_peft(self.config.peft)
+        method = make_method(self.config.method) if made_method is None else made_method
+        if made_method is None:
+            method.check_peft(self.config.peft)
         self.network = Network(self.config, observation_space, int(action_space.n))
         method.attach(self.network, self.config.method_seed)
         self.method = method

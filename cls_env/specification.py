@@ -62,13 +62,14 @@ def parse_specification(specification: str) -> tuple[str, dict[str, Any]]:
     pairs = [part.partition("=") for part in re.split(r",(?![^\[{]*[\]}])", rest) if part]
     if (colon and not pairs) or not all(key and equals for key, equals, _ in pairs):
         raise ValueError(f"arguments are given as name:key=value,key=value, not {specification!r}")
-    arguments = {key: _value(text) for key, _, text in pairs}
+    arguments = {key: parse_value(text) for key, _, text in pairs}
     if len(arguments) < len(pairs):
         raise ValueError(f"an argument is given twice in {specification!r}")
     return name, arguments
 
 
-def _value(text: str) -> Any:
+def parse_value(text: str) -> Any:
+    """Text as JSON reads it; what is not JSON stays text."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:

@@ -10,7 +10,7 @@ from stable_baselines3.common.type_aliases import Schedule
 
 from agents.checkpoint.parameters import check_parameters
 from agents.checkpoint.saved_agent import CheckpointedAlgorithm, constructor_arguments
-from agents.methods import check_method
+from agents.methods import check_objective
 from agents.networks.feature_cache import FeatureCache
 from agents.networks.views import TrainView
 from agents.objectives import Objective
@@ -58,7 +58,7 @@ class AgentArguments(CheckpointedAlgorithm):
         """
         self._take_arguments()
         self._check_batches(self.n_envs)
-        check_method(self.policy.config.method, self.policy.config.peft, self.objective)
+        check_objective(self.policy.config.method, self.policy.method, self.objective)
         if self._scheduled != self.learning_rate:
             self._setup_lr_schedule()
         self.policy.lr_schedule = self.lr_schedule

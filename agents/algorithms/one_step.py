@@ -220,7 +220,8 @@ class OneStepAlgorithm(AgentArguments, ABC):
         kwargs = {"config": config} | self.policy_kwargs
         given = kwargs["config"] if isinstance(kwargs["config"], PolicyConfig) else config
         given = replace(given, **{name: kwargs[name] for name in ("method", "peft") if name in kwargs})
-        self._check_config(given)
+        if kwargs.get("made_method") is None:
+            self._check_config(given)
         make_policy = cast(type[ViTPolicy], self.policy_class)
         policy = make_policy(self.observation_space, self.action_space, self.lr_schedule, **kwargs)
         self.policy = policy.to(self.device)

@@ -34,6 +34,7 @@ __all__ = [
     "PeftRequirement",
     "TaskInfo",
     "check_method",
+    "check_objective",
     "make_method",
     "register_method",
 ]
@@ -114,8 +115,17 @@ def check_method(specification: str, peft: str, objective: object) -> Method:
     """
     method = make_method(specification)
     method.check_peft(peft)
+    check_objective(specification, method, objective)
+    return method
+
+
+def check_objective(specification: str, method: Method, objective: object) -> None:
+    """Check that a method that was made from a specification goes with an objective.
+
+    Raises:
+        ValueError: It learns without gradients and the objective is not `NO_OBJECTIVE`, or the reverse.
+    """
     if not method.learns_by_gradient and objective != NO_OBJECTIVE:
         raise ValueError(f"{specification} learns without gradients: it goes with objective 'none', not {objective!r}")
     if method.learns_by_gradient and objective == NO_OBJECTIVE:
         raise ValueError(f"{specification} learns by gradients: name an objective, not 'none'")
-    return method

@@ -86,18 +86,17 @@ def register_peft_module(name: str) -> Callable[[Definition], Definition]:
     return register
 
 
-def check_peft_module(specification: str) -> None:
+def check_peft_module(specification: str) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
     """Check that a specification names a module and arguments that it takes.
 
     Whether their values fit a backbone, only `add_peft_module` checks.
 
+    Returns:
+        The function that adds the module to a backbone, and its arguments.
+
     Raises:
         ValueError: It does not, the module is one of peft's that does not fit a ViT, or this version of peft lacks it.
     """
-    _checked(specification)
-
-
-def _checked(specification: str) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
     name = parse_specification(specification)[0]
     if name in UNFIT and name not in PEFT_MODULES:
         raise ValueError(f"peft's {name} does not fit a ViT: {UNFIT[name]}")
@@ -124,7 +123,7 @@ def add_peft_module(specification: str, backbone: nn.Module, blocks: Sequence[in
     Raises:
         ValueError: The name or an option is unknown, or does not fit the backbone.
     """
-    builder, arguments = _checked(specification)
+    builder, arguments = check_peft_module(specification)
     try:
         return builder(backbone, blocks, seed, **arguments)
     except Exception as error:  # peft's, of values that it does not check

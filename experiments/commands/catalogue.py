@@ -1,4 +1,4 @@
-"""What can be named on the command line: objectives, PEFT modules and methods, with their arguments."""
+"""`python -m experiments objectives`, `modules` and `methods`: what the command line takes by name."""
 
 from __future__ import annotations
 
@@ -14,8 +14,27 @@ from rich.table import Table
 from agents.methods import METHODS, NO_OBJECTIVE
 from agents.objectives import OBJECTIVES
 from agents.peft_modules import PEFT_MODULES, library
+from experiments.console import say, show
 
 _INPUTS = ("logits", "action_rewards", "progress", "backbone", "blocks", "seed", "name", "config")
+
+
+def objectives_command() -> None:
+    """List the objectives with their arguments, for --objective focal:gamma=2."""
+    show(objectives_table())
+
+
+def modules_command() -> None:
+    """List the PEFT modules with their arguments, for --peft prefix:length=20, and those of peft that do not fit."""
+    show(modules_table())
+    say("\nof peft, but not for a ViT:", highlight=False)
+    for line in unfit_lines():
+        say(f"  {line}", highlight=False)
+
+
+def methods_command() -> None:
+    """List the continual-learning methods with their arguments, for --method lae:decay=0.999."""
+    show(methods_table())
 
 
 def objectives_table() -> Table:

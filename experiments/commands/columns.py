@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from experiments.config.builders import import_modules
+from experiments.config.validation import import_modules
 from experiments.runs.measure import Measure, find_measures
 from experiments.runs.measures import MEASURES
 

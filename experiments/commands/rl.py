@@ -9,9 +9,7 @@ from rich.table import Table
 
 from experiments.commands.columns import chosen_columns
 from experiments.comparisons.compare import OutputPaths, check_comparison, run_and_report, save_and_list_figures
-from experiments.comparisons.entries import Entry
-from experiments.comparisons.unused_options import refuse_idle
-from experiments.config.builders import check
+from experiments.comparisons.unused_options import refuse_unused
 from experiments.console import say, show
 from experiments.files import reading, replace_file
 from experiments.rl.algorithms import ALGORITHMS, find_algorithm
@@ -20,6 +18,7 @@ from experiments.rl.figures import algorithm_figures
 from experiments.rl.measures import ALGORITHM_COLUMNS, ALGORITHM_MEASURES
 from experiments.rl.runner import RUNNING
 from experiments.rl.variance import VARIANCES, gradient_variance
+from experiments.runs.job import Entry
 from experiments.runs.ownership import owned
 from experiments.runs.run_folder import place_of
 
@@ -36,14 +35,14 @@ def rl_command(
     Args:
         config: What to compare.
         out: The comparison's folder; by default results/rl/<images>. Finished runs in it are reused.
-        workers: Runs at once; by default as many as fit the cores, one on a GPU.
+        workers: Runs at once; by default as many as fit the cores, one on a GPU. 0 runs all in this process.
         dry_run: Show what would run, and write nothing.
         measures: Columns of the table, such as final_accuracy gradient_steps; CSV files have all measures.
     """
     shown = chosen_columns(measures, config.imports, ALGORITHM_MEASURES)
     entries = algorithm_entries(config)
     baseline = (*config.algorithms, "")[0]
-    refuse_idle(config, RlConfig(), entries)
+    refuse_unused(config, RlConfig(), entries)
     if dry_run:
         check_comparison(entries, baseline, workers)
         _show(entries)
@@ -76,9 +75,8 @@ def _variance(entries: list[Entry], draws: int, folder: Path) -> pd.DataFrame:
 
 
 def _show(entries: list[Entry]) -> None:
-    for entry in entries:
-        check(entry.config)
-    say(entries[0].config)
+    first, *_ = [entry.checked for entry in entries]
+    say(first.config)
     table = Table("algorithm", "what it is", "feedback", "arguments", title=f"{len(entries)} runs")
     for name in dict.fromkeys(entry.contender for entry in entries):
         algorithm, arguments = find_algorithm(name)

@@ -1,4 +1,4 @@
-"""`python -m experiments study`: the list, and a study carried out step by step."""
+"""`python -m experiments study`: the list, and one study, step by step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from experiments.comparisons.compare import (
     save_and_list_figures,
     show_plan,
 )
-from experiments.comparisons.unused_options import refuse_idle
+from experiments.comparisons.unused_options import refuse_unused
 from experiments.console import say, show, titled
 from experiments.files import replace_file, write_text
 from experiments.reports.tables import latex, legend, markdown, rich_tables, with_display_names
@@ -33,7 +33,7 @@ from experiments.studies.study import Study, with_settings
 RUNS = Path("results/studies/runs")
 
 
-def list_studies() -> None:
+def studies_command() -> None:
     """List the studies; `study NAME` carries one out, and `study NAME --help` shows what can be changed."""
     for study in STUDIES.values():
         count = len(study.entries(study.config))
@@ -42,8 +42,13 @@ def list_studies() -> None:
         say(f"    {study.question}", highlight=False)
 
 
-def study_command(study: Study[Any]) -> Callable[..., None]:
-    """The command that carries out a study, with its settings as defaults."""
+def study_command(name: str) -> Callable[..., None]:
+    """The command that runs a study, with its settings as defaults.
+
+    Raises:
+        ValueError: The study is unknown.
+    """
+    study: Study[Any] = STUDIES.lookup(name)
 
     def command(
         config: Any = study.config,
@@ -55,7 +60,7 @@ def study_command(study: Study[Any]) -> Callable[..., None]:
     ) -> None:
         shown = chosen_columns(measures, config.imports)
         entries = study.entries(config)
-        refuse_idle(config, study.config, entries)
+        refuse_unused(config, study.config, entries)
         _introduce(study)
         if dry_run:
             check_comparison(entries, study.baseline, workers)
@@ -65,7 +70,7 @@ def study_command(study: Study[Any]) -> Callable[..., None]:
             return
         places = OutputPaths(tables=out or Path("results/studies") / study.name, runs=runs, workers=workers)
         with owned(places.tables):
-            _carry_out_all(study, config, places, shown)
+            _run_steps(study, config, places, shown)
 
     command.__annotations__["config"] = type(study.config)
     command.__doc__ = f"""{study.title}.
@@ -78,20 +83,20 @@ def study_command(study: Study[Any]) -> Callable[..., None]:
         config: What to compare.
         out: The folder of tables and figures; by default results/studies/<study>.
         runs: The folder of the runs, which studies share; finished runs in it are reused.
-        workers: Runs at once; by default as many as fit the cores, one on a GPU.
+        workers: Runs at once; by default as many as fit the cores, one on a GPU. 0 runs all in this process.
         dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
         measures: Columns of the table, such as final_accuracy nll; CSV files have all measures.
     """
     return command
 
 
-def _carry_out_all(study: Study[Any], config: Any, first: OutputPaths, shown: tuple[Measure, ...]) -> None:
-    """A study and its follow-ups."""
-    finished = _carry_out(study, config, first, shown)
+def _run_steps(study: Study[Any], config: Any, first: OutputPaths, shown: tuple[Measure, ...]) -> None:
+    """Run a study, and those that its results lead to."""
+    finished = _run_step(study, config, first, shown)
     while study.follow_up is not None:
         study = study.follow_up(config, finished)
         _introduce(study)
-        finished = _carry_out(study, config, replace(first, tables=first.tables / study.name), shown)
+        finished = _run_step(study, config, replace(first, tables=first.tables / study.name), shown)
 
 
 def _introduce(study: Study[Any]) -> None:
@@ -99,8 +104,8 @@ def _introduce(study: Study[Any]) -> None:
     say(f"{study.question}\npublished: {study.published}", highlight=False)
 
 
-def _carry_out(study: Study[Any], config: Any, places: OutputPaths, shown: tuple[Measure, ...]) -> pd.DataFrame:
-    """One step: its runs, tables and figures."""
+def _run_step(study: Study[Any], config: Any, places: OutputPaths, shown: tuple[Measure, ...]) -> pd.DataFrame:
+    """Run one step of a study, and write its tables and figures."""
     entries = study.entries(config)
     introduction = f"# {study.title}\n\n{study.question}\n\nPublished: {study.published}"
     runs = run_and_report(entries, study.baseline, places, study.measures, introduction, shown=shown)
@@ -112,7 +117,7 @@ def _carry_out(study: Study[Any], config: Any, places: OutputPaths, shown: tuple
 
 
 def _write_table(table: pd.DataFrame, place: Path) -> None:
-    """As Markdown, LaTeX and CSV, and on the terminal."""
+    """Write a table as Markdown, LaTeX and CSV, and print it."""
     command = f"python -m experiments {shlex.join(sys.argv[1:])}"
     explained = f"{legend(table)} " if "contender" in table else ""
     named = with_display_names(table)

@@ -1,4 +1,4 @@
-"""Carrying out a comparison and showing what comes of it; or, beforehand, what it would do."""
+"""Runs a comparison and reports its results, or shows beforehand what it would do."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from agents.methods import NO_OBJECTIVE
 from experiments.comparisons.dry_run import make_plan
-from experiments.comparisons.entries import Entry, Job, check_different, check_workers, kinds, run_all
 from experiments.comparisons.native_size import size_warning
-from experiments.config.builders import check
+from experiments.config.settings import RunConfig
 from experiments.console import say, show
+from experiments.execution.processes import check_different, check_workers, run_all
 from experiments.reports.figures import save_figures
 from experiments.reports.tables import DEFAULT_COLUMNS, rich_tables, write_report
 from experiments.reports.terminal import compute, plan_lines
+from experiments.runs.job import LEARNING, Entry, Job
 from experiments.runs.measure import Measure
+from experiments.runs.plan import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class OutputPaths:
     Attributes:
         tables: The folder of tables and figures.
         runs: The folder of the runs' folders; comparisons may share it.
-        workers: Runs at once; by default as many as fit the cores, and one on a GPU.
+        workers: Worker processes, see `run_all`; 0 for none.
     """
 
     tables: Path
@@ -45,7 +46,7 @@ def run_and_report(
     places: OutputPaths,
     measures: Sequence[Measure] = DEFAULT_COLUMNS,
     introduction: str = "",
-    job: Job | None = None,
+    job: Job = LEARNING,
     shown: Sequence[Measure] = (),
 ) -> pd.DataFrame:
     """Run what is not finished yet, write the tables and print them.
@@ -56,7 +57,7 @@ def run_and_report(
         places: Where the results go.
         measures: Columns of `summary.csv`.
         introduction: Markdown above the table in `table.md`.
-        job: What is run; by default an objective on a stream.
+        job: What is done with an entry; by default an agent is trained on a stream.
         shown: Columns of the printed, Markdown and LaTeX tables; by default `measures`.
 
     Returns:
@@ -84,17 +85,17 @@ def check_comparison(entries: Sequence[Entry], baseline: str, workers: int | Non
     Args:
         entries: The runs.
         baseline: The contender from which the others are subtracted.
-        workers: Runs at once; None for as many as fit.
+        workers: Worker processes; None for as many as fit.
 
     Raises:
-        ValueError: There are no runs, two are equal, the baseline is missing, or `workers` is below 1.
+        ValueError: There are no runs, two are equal, the baseline is missing, or `workers` is negative.
     """
     check_workers(workers)
     if not entries:
         raise ValueError("nothing to compare: give at least one objective, one seed, and one value of all that varies")
     contenders = list(dict.fromkeys(entry.contender for entry in entries))
     if baseline not in contenders:
-        raise ValueError(f"differences are taken to {baseline!r}: name it too, beside {', '.join(contenders)}")
+        raise ValueError(f"differences are taken to {baseline!r}: name it too, in addition to {', '.join(contenders)}")
     check_different(entries)
 
 
@@ -105,26 +106,33 @@ def save_and_list_figures(figures: dict[str, Figure], folder: Path) -> None:
 
 
 def show_plan(entries: Sequence[Entry]) -> None:
-    """The resolved configuration, the tasks, what learns, and an estimate of compute and memory, without training."""
-    for entry in entries:
-        check(entry.config)
-    first = entries[0].config
-    shapes = [
-        kind if kind.objective == NO_OBJECTIVE else replace(kind, objective="ce")  # their losses cost nothing
-        for entry in entries
-        for kind in kinds([entry])
-    ]
-    plans = {shape: make_plan(shape) for shape in dict.fromkeys(shapes)}
+    """Print the configuration, the tasks, the parameters, and an estimate of compute and memory, without training.
+
+    Raises:
+        ValueError: An entry is impossible.
+        FileNotFoundError: The images are not here, and their dataset's card does not say how many there are.
+    """
+    runs = [entry.checked for entry in entries]
+    first = runs[0].config
+    costs = [_cost(run.config) for run in runs]
+    plans: dict[RunConfig, Plan] = {}
+    for run, cost in zip(runs, costs, strict=True):
+        if cost not in plans:
+            plans[cost] = make_plan(run)
     say(first)
-    seen = dict.fromkeys((entry.config.model, entry.config.input_size) for entry in entries)
+    seen = dict.fromkeys((run.config.model, run.config.input_size) for run in runs)
     for warning in filter(None, (size_warning(*view) for view in seen)):
         say(warning)
-    for line in plan_lines(next(iter(plans.values())), first.precision):
+    for line in plan_lines(plans[costs[0]], first.precision):
         show(line) if isinstance(line, Table) else say(line)
     if len(entries) > 1:
-        total = sum(plans[shape].total_flops for shape in shapes)
-        runs = Table("condition", "contender", "seed", "run", title=f"{len(entries)} runs")
+        table = Table("condition", "contender", "seed", "run", title=f"{len(entries)} runs")
         for entry in entries:
-            runs.add_row(entry.condition, entry.contender, str(entry.config.seed), entry.config.name)
-        show(runs)
-        say(f"all runs: {compute(total, first.precision)}")
+            table.add_row(entry.condition, entry.contender, str(entry.config.seed), entry.config.name)
+        show(table)
+        say(f"all runs: {compute(sum(plans[cost].total_flops for cost in costs), first.precision)}")
+
+
+def _cost(config: RunConfig) -> RunConfig:
+    """The same for runs that cost the same: they differ in objective, seed, label noise and learning rate alone."""
+    return replace(config, objective="", seed=0, label_noise=0.0, learning_rate=1.0)

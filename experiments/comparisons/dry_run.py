@@ -1,7 +1,8 @@
-"""What a run would do, before it does it: its tasks, what learns, and an estimate of compute and memory."""
+"""Plans a run without training it."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,118 +15,83 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from agents.methods import Batch, TaskInfo
 from agents.policy import ViTPolicy, parameter_counts
-from cls_env import DATASETS, ImageDataset, TaskStream
+from cls_env import DATASETS, ImageDataset
 from cls_env.datasets import DatasetCard
-from experiments.config.builders import augments, make_stream, policy_entries, stored_size, task_images
-from experiments.config.settings import RunConfig
+from experiments.config.builders import stored_size
+from experiments.config.resolved import ResolvedRun, resolve
+from experiments.config.validation import CheckedRun
+from experiments.runs.plan import Plan, PlannedTask
 
-ASSUMED_RATES = {"bfloat16": 100e12, "float32": 10e12}
-"""Floating-point operations a second for which hours are given: a third to a half of an A100's peak."""
 ADAM_STATES, SGD_STATES = 2, 1
 BYTES = 4
 
 
-@dataclass(frozen=True)
-class PlannedTask:
-    """One line of the task table; images are counted, or, of a set that is not here, divided evenly."""
+def make_plan(run: CheckedRun) -> Plan:
+    """Plan a run without training and without network access; the backbone's weights are random.
 
-    classes: int
-    content: str
-    train_images: int
-    validation_images: int
-    test_images: int
-    learned_images: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run would do.
-
-    Attributes:
-        images: Where the images are, or what is missing.
-        fingerprint: Of the stream; None where the images are not here.
-        tasks: A line for each.
-        parameters: Scalars in the frozen backbone, in PEFT modules of it, in the method, and in the head at the end.
-        head_flops: Floating-point operations for one image while only the head learns.
-        step_flops: The same for a whole step, forward and backward.
-        total_flops: Of the run with its tests.
-        memory: Bytes of weights, gradients, optimizer states and activations of a step.
-    """
-
-    images: str
-    fingerprint: str | None
-    tasks: tuple[PlannedTask, ...]
-    parameters: dict[str, int]
-    head_flops: float
-    step_flops: float
-    total_flops: float
-    memory: int
-
-
-def make_plan(config: RunConfig) -> Plan:
-    """Plan a run without training, and without touching the network: the backbone's weights are random.
-
-    Images that are at hand are decoded, if that was not done before; those that are not are taken from their card, as
-    many of each class.
+    Images that are here are decoded if that was not done before. The number of those that are not here is taken from
+    the dataset's card, and divided evenly over the classes.
 
     Raises:
         ValueError: The configuration is impossible.
         FileNotFoundError: The images are not here, and their card does not say how many there are.
     """
-    config = replace(config, options=tuple(option for option in config.options if not option.startswith("download=")))
-    card = DATASETS[config.dataset]
-    try:
-        stream = make_stream(config)
-        images, fingerprint = repr(stream.dataset), stream.fingerprint
-    except FileNotFoundError as missing:
-        if card.classes is None or card.images is None:
-            raise
-        stream = make_stream(config, _placeholder(card, stored_size(config, card)))
-        images, fingerprint = f"not here, so taken to be as many of each class: {missing}", None
-    tasks = _tasks_of(stream, config)
-    side, classes = stream.dataset.train_images.shape[1], stream.num_classes
-    policy = _random_policy(config, side, classes)
+    resolved, missing = _resolve_offline(run)
+    tasks = _planned_tasks(resolved)
+    side, classes = resolved.stream.dataset.train_images.shape[1], resolved.stream.num_classes
+    policy = _random_policy(resolved, side, classes)
     for index, task in enumerate(tasks[:2]):  # some methods do more from the second task on
-        known = range(index * tasks[0].classes, index * tasks[0].classes + task.classes)
-        actions = [action % classes for action in known]
-        looked_at = TaskInfo(index, actions, len(tasks), images=lambda: iter([_black_batch(policy, side)]))
-        policy.begin_task(actions, freeze_peft=False, task=looked_at)
+        seen = range(index * tasks[0].classes, index * tasks[0].classes + task.classes)
+        actions = [action % classes for action in seen]
+        about = TaskInfo(index, actions, len(tasks), images=lambda: iter([_black_batch(policy, side)]))
+        policy.begin_task(actions, freeze_peft=False, task=about)
     learns = policy.method.learns_by_gradient
     head, step = _flops(policy, side, backward=False), _flops(policy, side, backward=learns)
-    activations = _activation_bytes(policy, side, config.precision) * config.batch_size if learns else 0
-    trainable = sum(tensor.numel() for tensor in policy.trainable_parameters)
-    states = ADAM_STATES if config.optimizer == "adam" else SGD_STATES
-    weights = sum(tensor.numel() for tensor in policy.parameters())
+    memory = _training_bytes(resolved, policy, side)
     policy.network.head.grow(range(classes))
+    absent = f"not here, so taken to be as many of each class: {missing}"
     return Plan(
-        images,
-        fingerprint,
+        repr(resolved.stream.dataset) if missing is None else absent,
+        resolved.stream.fingerprint if missing is None else None,
         tasks,
         parameter_counts(policy),
         head,
         step,
-        _total_flops(config, tasks, head, step),
-        BYTES * (weights + (1 + states) * trainable) + activations,
+        _total_flops(resolved, tasks, head, step),
+        memory,
     )
+
+
+def _resolve_offline(run: CheckedRun) -> tuple[ResolvedRun, FileNotFoundError | None]:
+    """The resolved run without a download, and the error if its images are not here."""
+    options = tuple(option for option in run.config.options if not option.startswith("download="))
+    run = replace(run, config=replace(run.config, options=options))
+    try:
+        return resolve(run), None
+    except FileNotFoundError as missing:
+        card = DATASETS[run.config.dataset]
+        if card.classes is None or card.images is None:
+            raise
+        return resolve(run, _placeholder(card, stored_size(run))), missing
 
 
 @dataclass(frozen=True)
 class AbsentImages:
-    """The shape of images that are not here."""
+    """Images that are not here; only their shape is known."""
 
     shape: tuple[int, ...]
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """uint8."""
+        """Type of the pixels, uint8."""
         return np.dtype(np.uint8)
 
     def __len__(self) -> int:
-        """How many there would be."""
+        """Number of images."""
         return self.shape[0]
 
     def __getitem__(self, rows: Any, /) -> Any:
-        """There are none.
+        """Fail: there are no pixels.
 
         Raises:
             FileNotFoundError: Always.
@@ -134,7 +100,7 @@ class AbsentImages:
 
 
 def _placeholder(card: DatasetCard, side: int) -> ImageDataset:
-    """The images of a card, as many of each class, without pixels."""
+    """A dataset without pixels of the card's size, with equally many images of each class."""
     assert card.classes is not None and card.images is not None
     images = [AbsentImages((count, side, side, 3)) for count in card.images]
     labels = [np.arange(count) % card.classes for count in card.images]
@@ -144,7 +110,8 @@ def _placeholder(card: DatasetCard, side: int) -> ImageDataset:
     return dataset
 
 
-def _tasks_of(stream: TaskStream, config: RunConfig) -> tuple[PlannedTask, ...]:
+def _planned_tasks(run: ResolvedRun) -> tuple[PlannedTask, ...]:
+    stream = run.stream
     return tuple(
         PlannedTask(
             len(task.classes),
@@ -152,20 +119,21 @@ def _tasks_of(stream: TaskStream, config: RunConfig) -> tuple[PlannedTask, ...]:
             len(task.train_indices),
             len(task.validation_indices),
             len(task.test_indices),
-            task_images(config, stream, task.index),
+            run.images_per_task[task.index],
         )
         for task in stream.tasks
     )
 
 
-def _random_policy(config: RunConfig, side: int, classes: int) -> ViTPolicy:
-    entries = policy_entries(replace(config, pretrained=False, weights=None))
-    images = gym.spaces.Box(0, 255, (side, side, 3), np.uint8)
-    return ViTPolicy(images, gym.spaces.Discrete(classes), lambda _: config.learning_rate, **entries)
+def _random_policy(run: ResolvedRun, side: int, classes: int) -> ViTPolicy:
+    entries = run.policy | {"pretrained": False, "weights": None}
+    images, actions = gym.spaces.Box(0, 255, (side, side, 3), np.uint8), gym.spaces.Discrete(classes)
+    method = copy.deepcopy(run.method)
+    return ViTPolicy(images, actions, lambda _: run.config.learning_rate, made_method=method, **entries)
 
 
 def _pass(policy: ViTPolicy, side: int, backward: bool) -> None:
-    """Two images through the policy, since batch norm needs more than one."""
+    """Pass two images through the policy; batch norm needs more than one."""
     batch = _black_batch(policy, side)
     policy.set_training_mode(backward)
     with torch.set_grad_enabled(backward):
@@ -187,7 +155,7 @@ def _flops(policy: ViTPolicy, side: int, backward: bool) -> float:
 
 
 def _activation_bytes(policy: ViTPolicy, side: int, precision: str) -> int:
-    """Bytes that autograd keeps of one image for the backward pass."""
+    """Bytes that autograd keeps for the backward pass, for one image."""
     weights = {tensor.untyped_storage().data_ptr() for tensor in policy.parameters()}
     kept: dict[int, int] = {}
 
@@ -204,13 +172,24 @@ def _activation_bytes(policy: ViTPolicy, side: int, precision: str) -> int:
     return sum(kept.values()) // 2
 
 
-def _total_flops(config: RunConfig, tasks: tuple[PlannedTask, ...], head: float, step: float) -> float:
-    """Learning, and a test of the task before it and of all tasks so far after it."""
+def _training_bytes(run: ResolvedRun, policy: ViTPolicy, side: int) -> int:
+    """Bytes of weights, gradients, optimizer states and the activations of a batch."""
+    config = run.config
+    weights = sum(tensor.numel() for tensor in policy.parameters())
+    trainable = sum(tensor.numel() for tensor in policy.trainable_parameters)
+    states = ADAM_STATES if config.optimizer == "adam" else SGD_STATES
+    activations = 0
+    if policy.method.learns_by_gradient:
+        activations = _activation_bytes(policy, side, config.precision) * config.batch_size
+    return BYTES * (weights + (1 + states) * trainable) + activations
+
+
+def _total_flops(run: ResolvedRun, tasks: tuple[PlannedTask, ...], head: float, step: float) -> float:
+    """Operations of training, of a test of each task before it, and of a test of all tasks so far after it."""
     total, seen = 0.0, 0
     for index, task in enumerate(tasks):
-        frozen = round(config.freeze_fraction * task.learned_images) if index else 0
-        cached = config.cache_features and not augments(config)
-        forwards = min(frozen, task.train_images) if cached else frozen
+        frozen = round(run.config.freeze_fraction * task.learned_images) if index else 0
+        forwards = min(frozen, task.train_images) if run.learner["cache_features"] else frozen
         seen += task.test_images
         total += forwards * head + (task.learned_images - frozen) * step + (seen + task.test_images) * head
     return total

@@ -1,4 +1,4 @@
-"""Options that have no effect are refused: whoever gives one expects an effect."""
+"""Refuses options that have no effect."""
 
 from __future__ import annotations
 
@@ -6,51 +6,53 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-from agents.methods import METHODS
 from agents.objectives import anneals
 from cls_env import DATASETS
-from cls_env.specification import lookup, parse_specification
-from experiments.comparisons.entries import Entry
-from experiments.config.builders import augments, check
-from experiments.config.settings import RunConfig, Settings
+from experiments.config.settings import Settings
+from experiments.config.validation import CheckedRun
+from experiments.runs.job import Entry
 
 METHODS_IN_BLOCKS = ("coda-prompt", "dualprompt")
-"""Methods of this package that put something into the blocks themselves."""
+"""Methods of this package that add parameters to the blocks themselves."""
 
 
 class Use(NamedTuple):
-    """Where a setting changes what is computed.
+    """When a setting has an effect on a run.
 
     Attributes:
-        applies_to: Whether it does so in a run.
-        condition: What such a run has, in words.
+        applies_to: Whether the setting has an effect on a run.
+        condition: What such a run has, for the message.
     """
 
-    applies_to: Callable[[RunConfig], bool]
+    applies_to: Callable[[CheckedRun], bool]
     condition: str
 
 
-def _learns(run: RunConfig) -> bool:
-    return lookup("method", parse_specification(run.method)[0], METHODS).learns_by_gradient
+def _learns(run: CheckedRun) -> bool:
+    return run.method.learns_by_gradient
 
 
-def _has_module(run: RunConfig) -> bool:
-    return parse_specification(run.peft)[0] != "none"
+def _has_module(run: CheckedRun) -> bool:
+    return run.peft_name != "none"
 
 
-def _has_head_only_steps(run: RunConfig) -> bool:
-    return _learns(run) and _has_module(run) and run.num_tasks != 1
+def _has_head_only_steps(run: CheckedRun) -> bool:
+    return _learns(run) and _has_module(run) and run.config.num_tasks != 1
 
 
-def _has_frozen_steps(run: RunConfig) -> bool:
+def _has_frozen_steps(run: CheckedRun) -> bool:
     """Whether features of a frozen backbone are used: by the head, or to look up prompts."""
-    return (_learns(run) and not _has_module(run)) or (_has_head_only_steps(run) and run.freeze_fraction > 0)
+    return (_learns(run) and not _has_module(run)) or (_has_head_only_steps(run) and run.config.freeze_fraction > 0)
 
 
-def _has_parts_in_blocks(run: RunConfig) -> bool:
-    name = parse_specification(run.method)[0]
-    own = not METHODS[name].__module__.startswith("agents.")  # a method of the user's may do anything
-    return parse_specification(run.peft)[0] not in ("none", "full") or name in METHODS_IN_BLOCKS or own
+def _has_parts_in_blocks(run: CheckedRun) -> bool:
+    own = not type(run.method).__module__.startswith("agents.")  # a method of the user's may do anything
+    return run.peft_name not in ("none", "full") or run.method_name in METHODS_IN_BLOCKS or own
+
+
+def _anneals(run: CheckedRun) -> bool:
+    partly_frozen = _has_head_only_steps(run) and 0 < run.config.freeze_fraction < 1
+    return partly_frozen and run.objective is not None and anneals(run.objective)
 
 
 _LEARNING = Use(_learns, "methods that learn by gradients")
@@ -58,45 +60,45 @@ _LEARNING = Use(_learns, "methods that learn by gradients")
 USES: dict[str, Use] = {
     **dict.fromkeys(("optimizer", "learning_rate", "rate_milestones", "weight_decay"), _LEARNING),
     "augment": _LEARNING,
-    "epochs": Use(lambda run: _learns(run) or run.scenario == "online", "methods that learn by gradients"),
+    "epochs": Use(lambda run: _learns(run) or run.config.scenario == "online", "methods that learn by gradients"),
     "freeze_fraction": Use(_has_head_only_steps, "several tasks, and a PEFT module that learns by gradients"),
     "anneal": Use(
-        lambda run: _has_head_only_steps(run) and 0 < run.freeze_fraction < 1 and anneals(run.objective),
+        _anneals,
         "an annealed objective, and tasks that begin with a frozen module which then learns",
     ),
     "early_stopping": Use(
-        lambda run: _learns(run) and run.epochs > 1, "methods that learn by gradients, and several epochs"
+        lambda run: _learns(run) and run.config.epochs > 1, "methods that learn by gradients, and several epochs"
     ),
     "cache_features": Use(
-        lambda run: _has_frozen_steps(run) and not augments(run),
+        lambda run: _has_frozen_steps(run) and not run.augments,
         "steps in which the head alone learns, on images that are not augmented",
     ),
-    "momentum": Use(lambda run: _learns(run) and run.optimizer == "sgd", "--optimizer sgd"),
-    "adam_betas": Use(lambda run: _learns(run) and run.optimizer == "adam", "--optimizer adam"),
+    "momentum": Use(lambda run: _learns(run) and run.config.optimizer == "sgd", "--optimizer sgd"),
+    "adam_betas": Use(lambda run: _learns(run) and run.config.optimizer == "adam", "--optimizer adam"),
     **dict.fromkeys(
         ("crop_fraction", "interpolation"),
         Use(
-            lambda run: DATASETS[run.dataset].augment or run.image_size is not None,
+            lambda run: DATASETS[run.config.dataset].augment or run.config.image_size is not None,
             "photographs, or images of an --image-size of their own",
         ),
     ),
-    "crop_scale": Use(lambda run: _learns(run) and augments(run), "--augment yes, or auto on photographs"),
-    "noise_type": Use(lambda run: run.label_noise > 0, "--label-noise above 0"),
+    "crop_scale": Use(lambda run: _learns(run) and run.augments, "--augment yes, or auto on photographs"),
+    "noise_type": Use(lambda run: run.config.label_noise > 0, "--label-noise above 0"),
     "blocks": Use(_has_parts_in_blocks, "a PEFT module, or a method with prompts, in the blocks"),
 }
-"""Settings that not every run makes use of; the others change every run."""
+"""Settings that not every run uses; the others have an effect on every run."""
 
 
-def refuse_idle(config: Settings, default: Settings, entries: Sequence[Entry]) -> None:
-    """Check that each setting that was changed changes at least one run.
+def refuse_unused(config: Settings, default: Settings, entries: Sequence[Entry]) -> None:
+    """Check that each option that was given has an effect on at least one run.
 
     Args:
         config: The settings of a command.
-        default: Those it has when nothing is given.
+        default: The command's defaults.
         entries: Its runs.
 
     Raises:
-        ValueError: A setting changes none; or a name is unknown.
+        ValueError: An option has no effect, or a run that it concerns is impossible.
     """
     noise = getattr(config, "label_noise", None)
     if isinstance(noise, tuple) and config.noise_matrix is not None and noise != getattr(default, "label_noise", None):
@@ -105,19 +107,18 @@ def refuse_idle(config: Settings, default: Settings, entries: Sequence[Entry]) -
         value = getattr(config, name)
         if _same(value, getattr(default, name)) or not entries:
             continue
-        runs = [entry.config for entry in entries if _same(getattr(entry.config, name), value)]
-        if not runs:
+        concerned = [entry for entry in entries if _same(getattr(entry.config, name), value)]
+        if not concerned:
             raise ValueError(f"{_option(name, value)} has no effect: this command sets it for each run")
         if name not in USES:
             continue
-        for run in runs:
-            check(run)  # from here on all names are known
+        runs = [entry.checked for entry in concerned]
         if not any(USES[name].applies_to(run) for run in runs):
             raise ValueError(f"{_option(name, value)} has no effect: it is used only with {USES[name].condition}")
 
 
 def _same(first: Any, second: Any) -> bool:
-    """Whether two settings are one; also where they are no number, so that whoever checks ranges can say so."""
+    """Whether two settings are equal; NaN equals NaN, so that the check of ranges can refuse it."""
     return repr(first) == repr(second)
 
 

@@ -8,15 +8,19 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+import tyro
 
 from cls_env.datasets.files.trees import plain_name
+from cls_env.specification import parse_value
 from experiments.config.fields import settle
 
 PATHS = ("root", "weights", "noise_matrix")
 """Entries that name files: they are made absolute, so that one place has one name."""
+RENAMED = {"normalisation": "normalization"}
+"""Entries of configurations that earlier versions kept, and their names now."""
 MOST_NAME_BYTES = 200
 """Of a run's folder; file systems allow 255."""
 
@@ -73,7 +77,7 @@ class PolicySettings:
     """Load the backbone's weights; otherwise they are random."""
     weights: str | None = None
     """A local file of weights for the model: .npz, .safetensors, .pth; nothing is fetched then."""
-    normalization: str = "checkpoint"
+    normalization: Annotated[str, tyro.conf.arg(aliases=["--normalisation"])] = "checkpoint"
     """Of the pixels: checkpoint (as the model's weights expect), imagenet, half, clip, or none."""
     input_size: int | None = None
     """Side in pixels of what the model sees; by default the size its weights were made for."""
@@ -175,6 +179,32 @@ class RunConfig(Settings):
         return content
 
 
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig(Settings):
+    """Objectives x label noise x seeds: the main job."""
+
+    objectives: tuple[str, ...] = ("ce", "epg", "aepg")
+    """Contenders; the first is the baseline of the paired differences."""
+    label_noise: tuple[float, ...] = (0.0, 0.2)
+    """Shares of flipped training labels."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Every contender runs on each of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundsConfig(Settings):
+    """Compare a sequential learner with its bounds: a frozen random backbone, and joint training.
+
+    Labels are clean. A_T weighs tasks equally, and joint training is one task. Where tasks differ much in size, the
+    table therefore has the accuracy over images of all three.
+    """
+
+    objective: str = "aepg"
+    """The objective of all three."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Every contender runs on each of them."""
+
+
 @dataclass(frozen=True)
 class Seeds:
     """One seed for each source of randomness, so that contenders differ in one thing alone."""
@@ -209,6 +239,7 @@ def canonical(kind: type[RunConfig], content: Any) -> dict[str, Any]:
     """
     if not isinstance(content, dict):
         raise ValueError("it holds no configuration")
+    content = {RENAMED.get(name, name): value for name, value in content.items()}
     known = {field.name: content[field.name] for field in fields(kind) if field.name in content}
     try:
         spelled = kind(**known).as_json()
@@ -226,10 +257,7 @@ def parse_option(option: str) -> tuple[str, Any]:
     name, equals, value = option.partition("=")
     if not equals:
         raise ValueError(f"--options are of the form name=value, not {option!r}")
-    try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
-        return name, value
+    return name, parse_value(value)
 
 
 def _canonical_option(option: str) -> str:

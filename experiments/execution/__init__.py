@@ -1,1 +1,1 @@
-"""Processes in which runs are carried out."""
+"""Execution of many runs."""

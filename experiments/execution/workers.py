@@ -1,23 +1,38 @@
-"""Processes that runs are carried out in: started from one that has imported what they need, where that is possible."""
+"""Worker processes, each of which executes one run at a time."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing.context import BaseContext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from cls_env.command_line.errors import described
 from cls_env.command_line.processes import end_with
+from experiments.runs.errors import RunFailedError
+from experiments.runs.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import Queue
+
+    from experiments.runs.runner import Listener
 
 PRELOADED = ["experiments.runs.runner"]
+IMAGES_PER_REPORT = 500
+"""A run reports its progress each time it has processed this many images."""
+
+_reports: list[Queue[int]] = []
+"""In a worker: where it reports. A queue can be given to a process only when it starts."""
 
 
 def worker_context() -> BaseContext:
-    """A context whose processes start from a server that has imported the runner, once for all; or anew on Windows.
+    """A context that forks workers from a server process that has imported the runner; on Windows it spawns them.
 
-    Importing PyTorch and peft takes several seconds, which each process would spend again. The server has computed
-    nothing and used no GPU, so that copies of it begin as a new process does.
+    Importing PyTorch and peft takes several seconds, which each worker would spend again. The server has computed
+    nothing and used no GPU, so a worker starts in the same state as a new process.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -26,14 +41,49 @@ def worker_context() -> BaseContext:
     return context
 
 
-def begin_worker(parent: int, environment: Mapping[str, str]) -> None:
-    """Prepare a process for runs: it ends with its parent, and at Ctrl-C without a traceback.
+def begin_worker(parent: int, environment: Mapping[str, str], images: Queue[int]) -> None:
+    """Prepare a worker. It ends with its parent, and at Ctrl-C without a traceback.
 
     Args:
         parent: Process id.
         environment: The parent's variables, which may have changed since the server started.
+        images: Receives the numbers of processed images.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     end_with(parent)
     os.environ.clear()
     os.environ.update(environment)
+    _reports.append(images)
+
+
+def work(run: Callable[[Any, RunFolder, Listener], Any], config: Any, path: Path) -> None:
+    """Execute one run in a worker, and report its images to the parent."""
+    execute(run, config, path, _reports[0].put)
+
+
+def execute(run: Callable[[Any, RunFolder, Listener], Any], config: Any, path: Path, on_images: Listener) -> None:
+    """Execute one run, and report its images a few hundred at a time.
+
+    Args:
+        run: The function of a `Job`.
+        config: Its configuration.
+        path: The folder of the run.
+        on_images: Receives numbers of processed images.
+
+    Raises:
+        RunFailedError: The run raised an error; the message describes it. Not every error can be pickled.
+    """
+    waiting = 0
+
+    def report(count: int) -> None:
+        nonlocal waiting
+        waiting += count
+        if waiting >= IMAGES_PER_REPORT:
+            on_images(waiting)
+            waiting = 0
+
+    try:
+        run(config, RunFolder(path), report)
+    except Exception as error:
+        raise RunFailedError(described(error)) from error
+    on_images(waiting)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from experiments.comparisons.entries import CompareConfig
+from experiments.config.settings import CompareConfig
 from experiments.presets.preset import Preset
 from experiments.reports.display_names import display_name
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.comparisons.entries import CompareConfig
+from experiments.config.settings import CompareConfig
 
 SOURCE = "arXiv 2602.14078"
 BACKBONE = "vit_base_patch16_224.augreg_in21k_ft_in1k"

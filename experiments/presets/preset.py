@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from experiments.comparisons.entries import CompareConfig
+from experiments.config.settings import CompareConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.comparisons.entries import CompareConfig
+from experiments.config.settings import CompareConfig
 from experiments.presets.paper import FIVE_SEEDS, SOURCE
 from experiments.presets.preset import Preset
 

@@ -8,8 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from cls_env import TaskStream
-from experiments.comparisons.dry_run import ASSUMED_RATES, Plan
 from experiments.console import printable
+from experiments.runs.plan import ASSUMED_RATES, Plan
 
 
 def stream_table(stream: TaskStream, classes_named: int | None = None) -> Table:

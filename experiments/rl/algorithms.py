@@ -17,12 +17,11 @@ from agents.algorithms.one_step import OneStepAlgorithm
 from agents.networks.config import AgentSeeds
 from agents.sb3.features import ENTRIES
 from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
-from cls_env import TaskStream
 from cls_env.arguments import one_of
 from cls_env.command_line.errors import one_line
 from cls_env.registry import Registry
 from cls_env.specification import check_arguments, parse_specification
-from experiments.config.builders import policy_entries
+from experiments.config.resolved import ResolvedRun
 from experiments.rl.config import AlgorithmRun
 
 SET_ALIKE = ("policy", "env", "learning_rate", "batch_size", "policy_kwargs", "seed", "device")
@@ -62,18 +61,19 @@ class Algorithm:
         return cast(type[OneStepAlgorithm], self.kind) if ours else None
 
 
-def _one_step_arguments(run: AlgorithmRun, algorithm: Algorithm) -> dict[str, Any]:
+def _one_step_arguments(resolved: ResolvedRun, algorithm: Algorithm) -> dict[str, Any]:
+    run = resolved.config
     return {
         "policy": "ViTPolicy",
         "freeze_fraction": run.freeze_fraction,
-        "policy_kwargs": policy_entries(run) | algorithm.policy_arguments,
+        "policy_kwargs": resolved.policy | algorithm.policy_arguments,
         "seed": run.seeds.agent,
     }
 
 
-def _sb3_arguments(run: AlgorithmRun, algorithm: Algorithm) -> dict[str, Any]:
-    seeds = AgentSeeds.of(run.seeds.agent)
-    entries = {name: value for name, value in policy_entries(run).items() if name in ENTRIES}
+def _sb3_arguments(resolved: ResolvedRun, algorithm: Algorithm) -> dict[str, Any]:
+    seeds = AgentSeeds.of(resolved.config.seeds.agent)
+    entries = {name: value for name, value in resolved.policy.items() if name in ENTRIES}
     return {
         "policy": algorithm.policy,
         "policy_kwargs": {
@@ -143,17 +143,19 @@ def find_algorithm(specification: str) -> tuple[Algorithm, dict[str, Any]]:
     return algorithm, algorithm.arguments | given
 
 
-def make_algorithm(run: AlgorithmRun, stream: TaskStream) -> BaseAlgorithm:
-    """An untrained agent on the stream's training images.
+def make_algorithm(resolved: ResolvedRun) -> BaseAlgorithm:
+    """An untrained agent on the stream's training images, for a resolved `AlgorithmRun`.
 
     Raises:
         ValueError: The specification is impossible.
     """
+    run = resolved.config
+    assert isinstance(run, AlgorithmRun)
     algorithm, arguments = find_algorithm(run.algorithm)
     env = gym.make_vec(
-        "cls_env/ClassIncremental-v0", num_envs=run.batch_size, dataset=stream, feedback=algorithm.feedback
+        "cls_env/ClassIncremental-v0", num_envs=run.batch_size, dataset=resolved.stream, feedback=algorithm.feedback
     )
-    own = _one_step_arguments(run, algorithm) if algorithm.one_step else _sb3_arguments(run, algorithm)
+    own = (_one_step_arguments if algorithm.one_step else _sb3_arguments)(resolved, algorithm)
     size = {"batch_size": run.batch_size} if algorithm.takes_batch_size else {}
     try:
         return algorithm.kind(

@@ -18,16 +18,16 @@ from agents.evaluation import Classifier, evaluate_tasks
 from agents.networks.backbone import create_backbone, weights_hash
 from agents.networks.config import AgentSeeds
 from agents.sb3.task_by_task import TaskByTask
-from cls_env import TaskStream
-from experiments.comparisons.entries import LEARNING, Entry, Job
-from experiments.config.builders import check, input_size, make_stream, task_images
+from experiments.config.resolved import ResolvedRun, resolve
+from experiments.config.validation import check
 from experiments.files import replace_file, write_json
 from experiments.rl.algorithms import find_algorithm, make_algorithm
 from experiments.rl.config import AlgorithmRun
 from experiments.rl.curve import CURVE, EvaluationCallback
 from experiments.rl.measures import ALGORITHM_MEASURES, FinishedAlgorithm, measure_algorithm
+from experiments.runs.job import Entry, Job
 from experiments.runs.measure import refuse_absurd
-from experiments.runs.protocol import circumstances
+from experiments.runs.protocol import runtime_info
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import TEST_BATCH, Listener
 
@@ -51,20 +51,21 @@ def run_algorithm(config: AlgorithmRun, folder: RunFolder, on_images: Listener =
         FileExistsError: The folder holds another run, or one on other images or weights.
         FolderInUseError: Another process carries it out.
     """
-    check(config)
+    checked = check(config)
     with folder.owned():
-        return _run_owned(config, folder, on_images)
+        return _run_owned(resolve(checked), folder, on_images)
 
 
-def _run_owned(config: AlgorithmRun, folder: RunFolder, on_images: Listener) -> dict[str, Any]:
+def _run_owned(run: ResolvedRun, folder: RunFolder, on_images: Listener) -> dict[str, Any]:
+    config, stream = run.config, run.stream
+    assert isinstance(config, AlgorithmRun)
     torch.set_num_threads(config.threads)
-    stream = make_stream(config)
-    model = make_algorithm(config, stream)
+    model = make_algorithm(run)
     folder.claim(config)
-    card = _card(config, stream, model)
+    card = _card(run, config, model)
     folder.record_protocol(card)
     if folder.finished:
-        on_images(LEARNING.images(config))
+        on_images(sum(run.images_per_task))
         return folder.metrics()
     write_json(folder.path / "protocol.json", card)  # the run starts again, perhaps with other versions of libraries
     test_env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="test")
@@ -74,7 +75,7 @@ def _run_owned(config: AlgorithmRun, folder: RunFolder, on_images: Listener) -> 
     )
     matrix = np.full((len(stream.tasks), len(stream.tasks)), np.nan)
     for task in range(len(stream.tasks)):
-        _learn(config, model, task, task_images(config, stream, task), evaluation)
+        _learn(config, model, task, run.images_per_task[task], evaluation)
         matrix[task, : task + 1] = [test.accuracy for test in evaluation.last]
     curve = pd.DataFrame(map(asdict, evaluation.points))
     replace_file(folder.path / CURVE, lambda aside: curve.to_csv(aside, index=False, float_format="%.9g"))
@@ -113,41 +114,44 @@ def _learn(config: AlgorithmRun, model: BaseAlgorithm, task: int, images: int, e
         ) from error
 
 
-def _card(config: AlgorithmRun, stream: TaskStream, model: BaseAlgorithm) -> dict[str, Any]:
+def _card(run: ResolvedRun, config: AlgorithmRun, model: BaseAlgorithm) -> dict[str, Any]:
     _, arguments = find_algorithm(config.algorithm)
     named = {key: getattr(value, "__name__", value) for key, value in arguments.items()}
     learned = sum(tensor.numel() for tensor in model.policy.parameters() if tensor.requires_grad)
-    about = circumstances(config, stream, model.device)
+    about = runtime_info(run, model.device)
     definitions = {name: measure.definition for name, measure in ALGORITHM_MEASURES.items()}
     return {
         "config": config.as_json(),
         "seeds": asdict(config.seeds),
         "algorithm": {"class": type(model).__name__, **named},
         "parameters": {"learned": learned},
-        "weights": {"model": config.model, "pretrained": config.pretrained, "sha256": _weights_sha256(config, model)},
+        "weights": {"model": config.model, "pretrained": config.pretrained, "sha256": _weights_sha256(run, model)},
         **about,
         "metrics": about["metrics"] | definitions,
     }
 
 
-def _weights_sha256(config: AlgorithmRun, model: BaseAlgorithm) -> str:
+def _weights_sha256(run: ResolvedRun, model: BaseAlgorithm) -> str:
     """Hash of the backbone's first weights, which the policies of SB3's algorithms do not keep."""
     if isinstance(model, OneStepAlgorithm):
         return model.policy.backbone_hash
-    side = input_size(config)
+    config, side = run.config, run.view.size
     seed = AgentSeeds.of(config.seeds.agent).backbone
     return weights_hash(create_backbone(config.model, config.pretrained, (side, side), seed, config.weights))
 
 
-def _dry_build(entries: Sequence[Entry]) -> None:
-    """Build each algorithm once, so that an impossible one is refused before any work."""
-    tried = set()
-    for entry in entries:
-        check(entry.config)
-        assert isinstance(entry.config, AlgorithmRun)
-        if entry.config.algorithm not in tried:
-            make_algorithm(entry.config, make_stream(entry.config))
-            tried.add(entry.config.algorithm)
+def _prepare(entries: Sequence[Entry]) -> list[int]:
+    """Check all entries, build each algorithm once, and count the images of each run."""
+    runs = [entry.checked for entry in entries]
+    tried, images = set(), []
+    for checked in runs:
+        resolved = resolve(checked)
+        images.append(sum(resolved.images_per_task))
+        assert isinstance(checked.config, AlgorithmRun)
+        if checked.config.algorithm not in tried:
+            make_algorithm(resolved)
+            tried.add(checked.config.algorithm)
+    return images
 
 
-RUNNING = Job(run_algorithm, LEARNING.images, _dry_build)
+RUNNING = Job(run_algorithm, _prepare)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from agents import EPG, ViTPolicy
 from agents.objectives import expected_policy_gradient_loss, mask_logits, reinforce_loss
-from experiments.config.builders import make_stream, policy_entries
+from experiments.config.resolved import resolve
 from experiments.rl.config import AlgorithmRun
 
 SAMPLES = (1, 4, 16, 64)
@@ -70,7 +70,8 @@ def gradient_variance(run: AlgorithmRun, moments: Sequence[float] = (0.0, 0.25, 
         (over actions given the images), both by the squared norm of EPG's gradient over all images of the task.
     """
     torch.set_num_threads(run.threads)
-    stream = make_stream(run)
+    resolved = resolve(run)
+    stream = resolved.stream
     env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=run.batch_size, dataset=stream)
     agent = EPG(
         "ViTPolicy",
@@ -78,7 +79,7 @@ def gradient_variance(run: AlgorithmRun, moments: Sequence[float] = (0.0, 0.25, 
         "epg",
         learning_rate=run.learning_rate,
         batch_size=run.batch_size,
-        policy_kwargs=policy_entries(run),
+        policy_kwargs=resolved.policy,
         seed=run.seeds.agent,
         device=run.device,
     )

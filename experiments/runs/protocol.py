@@ -1,4 +1,4 @@
-"""The protocol card: everything another person needs to tell whether they ran the same thing."""
+"""The protocol card: what another person needs to know in order to run the same thing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ import torch
 import cls_env
 from agents import EPG
 from agents.policy import parameter_counts
-from cls_env import TaskStream
 from experiments.config.builders import loader_arguments
-from experiments.config.settings import RunConfig
+from experiments.config.resolved import ResolvedRun
 from experiments.runs.measures import definitions
 
 LIBRARIES = (
@@ -32,9 +31,9 @@ LIBRARIES = (
 )
 
 
-def protocol_card(config: RunConfig, stream: TaskStream, model: EPG) -> dict[str, Any]:
+def protocol_card(run: ResolvedRun, model: EPG) -> dict[str, Any]:
     """Weights, normalization, stream, seeds, hyperparameters, versions, hardware and definitions, as JSON."""
-    policy = model.policy
+    config, stream, policy = run.config, run.stream, model.policy
     return {
         "config": config.as_json(),
         "seeds": asdict(config.seeds),
@@ -61,14 +60,15 @@ def protocol_card(config: RunConfig, stream: TaskStream, model: EPG) -> dict[str
         },
         "parameters": parameter_counts(policy)
         | {"head": stream.num_classes * (policy.network.head.weight.shape[1] + 1)},
-        **circumstances(config, stream, model.device),
+        **runtime_info(run, model.device),
     }
 
 
-def circumstances(config: RunConfig, stream: TaskStream, device: torch.device) -> dict[str, Any]:
-    """Of the card, what concerns images, stream, definitions, versions and hardware."""
+def runtime_info(run: ResolvedRun, device: torch.device) -> dict[str, Any]:
+    """The card's entries on images, stream, definitions, versions and hardware."""
+    stream = run.stream
     return {
-        "loader": loader_arguments(config),
+        "loader": loader_arguments(run),
         "stream": {
             "images": repr(stream.dataset),
             "images_sha256": stream.dataset.images_sha256,

@@ -1,4 +1,4 @@
-"""One run: a stream, learned task by task, tested after each; resumed at a task's start if it was interrupted."""
+"""One run: an agent is trained on a stream, and evaluated after each task."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from stable_baselines3.common.logger import Logger
 from agents import EPG, KeepBestPass
 from agents.evaluation import evaluate_tasks
 from cls_env import TaskStream
-from experiments.config.builders import check, learning_rate, make_agent, make_stream, task_images
+from experiments.config.resolved import ResolvedRun, make_agent, resolve
 from experiments.config.settings import RunConfig
+from experiments.config.validation import check
 from experiments.files import reading, write_json
 from experiments.runs.finished_run import FinishedRun
 from experiments.runs.label_fit import LabelFit, label_fit
@@ -35,12 +36,12 @@ Listener = Callable[[int], None]
 
 
 def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count: None) -> dict[str, Any]:
-    """Carry out a run, or what is left of it; a finished one is only read.
+    """Execute a run, or what is left of it. The results of a finished run are read.
 
     Args:
         config: What to run.
         folder: Where its results go.
-        on_images: Told of every batch how many images it had, and of those of earlier at once.
+        on_images: Receives the number of images of every batch, and of all earlier batches of a resumed run at once.
 
     Returns:
         The contents of `metrics.json`.
@@ -49,35 +50,34 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
         ValueError: The configuration names something unknown or impossible, and nothing has been written; or the
             folder holds a part of a run whose files lack what the measures need.
         FileExistsError: The folder holds another run.
-        FolderInUseError: Another process carries it out.
+        FolderInUseError: Another process executes it.
     """
-    check(config)
+    checked = check(config)
     with folder.owned():
-        return run_owned(config, make_stream(config), folder, on_images)
+        return run_owned(resolve(checked), folder, on_images)
 
 
-def run_owned(
-    config: RunConfig, stream: TaskStream, folder: RunFolder, on_images: Listener = lambda count: None
-) -> dict[str, Any]:
-    """As `run`, for a caller that owns the folder and has made the configuration's stream."""
+def run_owned(run: ResolvedRun, folder: RunFolder, on_images: Listener = lambda count: None) -> dict[str, Any]:
+    """As `run`, for a caller that owns the folder and has resolved the configuration."""
+    config, stream = run.config, run.stream
     torch.set_num_threads(config.threads)
-    model = make_agent(config, stream)
+    model = make_agent(run)
     folder.claim(config)
-    folder.record_protocol(protocol_card(config, stream, model))
+    folder.record_protocol(protocol_card(run, model))
     if folder.finished:
-        on_images(sum(task_images(config, stream, task.index) for task in stream.tasks))
+        on_images(sum(run.images_per_task))
         return folder.metrics()
 
     initial = initial_values(model.policy)
-    model, matrix, fits = _resume(config, folder, stream, model)
+    model, matrix, fits = _resume(run, folder, model)
     if len(matrix):
-        on_images(sum(task_images(config, stream, task) for task in range(len(matrix))))
+        on_images(sum(run.images_per_task[: len(matrix)]))
     test_env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="test")
     reset_peak(model.device)
     started = time.perf_counter()
     trained = 0
     for task in range(len(matrix), len(stream.tasks)):
-        trained += _learn(config, model, stream, task, folder, test_env, on_images)
+        trained += _learn(run, model, task, folder, test_env, on_images)
         matrix = np.vstack([matrix, _test(model, stream, task, folder, test_env)])
         fits.append(label_fit(model.policy, stream, task))
         folder.write_label_fits(fits)
@@ -114,12 +114,12 @@ def validation_accuracies(model: EPG, stream: TaskStream) -> dict[str, float]:
 
 
 def held_out(stream: TaskStream) -> gym.vector.VectorEnv[Any, Any, Any]:
-    """The images held out of training, as an environment to test on."""
+    """An environment of the images that are held out of training."""
     return gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="validation")
 
 
 def early_stopping(model: EPG, stream: TaskStream, task: int) -> KeepBestPass:
-    """Keep the pass that is best on the task's held-out images, tested as all tests are, among all classes seen.
+    """Keep the epoch with the best accuracy on the task's held-out images, among all seen classes.
 
     If the task were given, early passes would look as good as later ones, although they still confuse the new classes
     with the old ones.
@@ -133,40 +133,40 @@ def early_stopping(model: EPG, stream: TaskStream, task: int) -> KeepBestPass:
     return KeepBestPass(accuracy, sum(len(stream.tasks[visited].train_indices) for visited in tasks))
 
 
-def _resume(config: RunConfig, folder: RunFolder, stream: TaskStream, fresh: EPG) -> tuple[EPG, Matrix, list[LabelFit]]:
+def _resume(run: ResolvedRun, folder: RunFolder, fresh: EPG) -> tuple[EPG, Matrix, list[LabelFit]]:
     """The agent after the last finished task, and the accuracy matrix and label fits up to it."""
+    num_tasks, rate = len(run.stream.tasks), run.learner["learning_rate"]
     if not folder.model.exists():
-        return fresh, np.empty((0, len(stream.tasks))), []
+        return fresh, np.empty((0, num_tasks)), []
     with reading(folder.model, f"remove the folder {folder.path}, and the same command runs it anew"):
-        model = EPG.load(folder.model, fresh.get_env(), device=config.device, learning_rate=learning_rate(config))
+        model = EPG.load(folder.model, fresh.get_env(), device=run.config.device, learning_rate=rate)
     done = model.policy.network.tasks_begun
     matrix, fits = folder.read_matrix()[:done], folder.read_label_fits()[:done]
-    if matrix.shape != (done, len(stream.tasks)) or len(fits) != done:
+    if matrix.shape != (done, num_tasks) or len(fits) != done:
         raise ValueError(
             f"{folder.path} holds an agent of {done} tasks and results of {min(len(matrix), len(fits))}: remove it, "
             "and the same command runs it anew"
         )
-    if wrong := damage(matrix, [folder.read_step_log(task) for task in range(done)], config.early_stopping):
+    if wrong := damage(matrix, [folder.read_step_log(task) for task in range(done)], run.config.early_stopping):
         raise ValueError(f"{folder.path} is damaged: {wrong}; remove the folder, and the same command runs it anew")
     return model, matrix, fits
 
 
 def _learn(
-    config: RunConfig,
+    run: ResolvedRun,
     model: EPG,
-    stream: TaskStream,
     task: int,
     folder: RunFolder,
     test_env: gym.vector.VectorEnv[Any, Any, Any],
     on_images: Listener,
 ) -> int:
     """Train on one task, and return on how many images."""
+    config, stream, images = run.config, run.stream, run.images_per_task[task]
     env = model.get_env()
     assert env is not None
     env.seed((config.seeds.batch_order + task) % 2**31)
     env.set_options({"task": model.policy.method.training_tasks(task)})
     model.set_logger(Logger(str(folder.steps), [step_log(folder.steps, f"_task{task}")]))
-    images = task_images(config, stream, task)
     named = stream.scenario.task_id_given
     watcher = _EvaluateBeforeTask(
         lambda: folder.write_predictions(f"before_task_{task}", evaluate_tasks(model.policy, test_env, [task], named)),
@@ -186,7 +186,7 @@ def _learn(
 def _test(
     model: EPG, stream: TaskStream, task: int, folder: RunFolder, env: gym.vector.VectorEnv[Any, Any, Any]
 ) -> Matrix:
-    """Test on all tasks up to one, keep the answers, and return the row of the accuracy matrix."""
+    """Test on all tasks up to one, save the predictions, and return the row of the accuracy matrix."""
     tests = evaluate_tasks(model.policy, env, range(task + 1), stream.scenario.task_id_given)
     folder.write_predictions(f"after_task_{task}", tests)
     row = np.full(len(stream.tasks), np.nan)
@@ -195,7 +195,7 @@ def _test(
 
 
 class _EvaluateBeforeTask(BaseCallback):
-    """Tests the policy when the head has grown and nothing is learned yet, and reports images as they go by."""
+    """Tests the policy when the head has grown and nothing is trained yet, and reports the images of each step."""
 
     def __init__(self, before: Callable[[], object], on_images: Listener) -> None:
         super().__init__()

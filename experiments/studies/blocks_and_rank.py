@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from agents.networks.backbone import create_backbone
 from cls_env.specification import parse_specification
 from experiments.comparisons.entries import Entry
-from experiments.config.builders import input_size
+from experiments.config.validation import configured_view
 from experiments.reports.figures import UNCORRECTED
 from experiments.studies.figures import minus_baseline, plot_data, plot_lines
 from experiments.studies.study import Study, StudyConfig, by_objective, grid
@@ -47,7 +47,7 @@ def depth(config: StudyConfig) -> int:
         ValueError: The model has none.
     """
     with torch.device("meta"):
-        backbone = create_backbone(config.model, False, (side := input_size(config), side), seed=0)
+        backbone = create_backbone(config.model, False, (side := configured_view(config).size, side), seed=0)
     blocks = getattr(backbone, "blocks", None)
     if blocks is None:
         raise ValueError(f"{config.model} has no transformer blocks to choose from")

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from experiments.__main__ import main
-from experiments.commands import table
-from experiments.comparisons.entries import CompareConfig, objective_entries, run_all
-from experiments.config.settings import RunConfig
+from experiments.commands import catalogue
+from experiments.comparisons.entries import objective_entries
+from experiments.config.settings import CompareConfig, RunConfig
+from experiments.execution.processes import run_all
 from experiments.rl.config import RlConfig, algorithm_entries
 from experiments.rl.runner import run_algorithm
 from experiments.runs.errors import RunFailedError
@@ -81,7 +82,7 @@ def test_any_error_is_one_line_and_debug_shows_where_it_comes_from(
         """Fail."""
         raise error
 
-    monkeypatch.setitem(table.COMMANDS, "methods", fail)
+    monkeypatch.setattr(catalogue, "methods_command", fail)
     found = answer_of(["methods"], capsys)
     assert found == (code, f"{line}{' (--debug shows the traceback)' if code == 1 else ''}\n")
     assert main(["--debug", "methods"]) == main(["methods", "--debug"]) == code
@@ -96,17 +97,17 @@ def test_debug_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 class _Interrupt:
-    """Presses Ctrl-C while the commands are imported."""
+    """Presses Ctrl-C while a command is imported."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name == "experiments.commands.table":
+        if name == "experiments.commands.stream":
             raise KeyboardInterrupt
 
 
 def test_interrupted_imports_leave_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delitem(sys.modules, "experiments.commands.table")
+    monkeypatch.delitem(sys.modules, "experiments.commands.stream", raising=False)
     monkeypatch.setattr(sys, "meta_path", [_Interrupt(), *sys.meta_path])
     assert main(["stream"]) == 130
     assert capsys.readouterr().err == "interrupted; if the command saves its progress, running it again resumes it\n"
@@ -117,7 +118,7 @@ import sys
 from pathlib import Path
 import experiments.__main__ as program
 
-run_and_report = program._carry_out
+run_command_line = program.run_command_line
 
 def draw_first(words):
     from experiments.reports.figures import save_figures  # imports matplotlib as every command does
@@ -126,9 +127,9 @@ def draw_first(words):
     figure = Figure()
     figure.subplots().plot([0, 1])
     save_figures({"line": figure}, Path("figures"))
-    run_and_report(words)
+    run_command_line(words)
 
-program._carry_out = draw_first
+program.run_command_line = draw_first
 sys.exit(program.main(["methods"]))
 """
 

@@ -12,19 +12,11 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from cls_env import DATASETS
-from experiments.comparisons.entries import BoundsConfig, CompareConfig, bounds_entries, objective_entries
-from experiments.config.builders import (
-    augments,
-    learning_rate,
-    loader_options,
-    make_agent,
-    make_stream,
-    policy_entries,
-    stored_size,
-    task_images,
-)
-from experiments.config.settings import RunConfig, shared_settings
+from experiments.comparisons.entries import bounds_entries, objective_entries
+from experiments.config.builders import images_per_task, loader_options, stored_size
+from experiments.config.resolved import learning_rate, make_agent, resolve
+from experiments.config.settings import BoundsConfig, CompareConfig, RunConfig, shared_settings
+from experiments.config.validation import CheckedRun, augments, check, configured_view
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import run, validation_accuracies
 
@@ -36,6 +28,11 @@ def config(image_zip: Path) -> RunConfig:
     return RunConfig(
         dataset="folder", root=str(image_zip), num_tasks=2, epochs=1, batch_size=4, device="cpu", freeze_fraction=0.5
     )
+
+
+def unchecked(config: RunConfig) -> CheckedRun:
+    """A configuration with its view, whose weights and images need not exist."""
+    return replace(check(RunConfig()), config=config, view=configured_view(config))
 
 
 @pytest.mark.parametrize(
@@ -57,8 +54,7 @@ def config(image_zip: Path) -> RunConfig:
     ],
 )
 def test_images_are_stored_with_room_for_crops(changes: dict[str, object], stored: int) -> None:
-    config = replace(RunConfig(), **changes)
-    assert stored_size(config, DATASETS[config.dataset]) == stored
+    assert stored_size(unchecked(replace(RunConfig(), **changes))) == stored
 
 
 def test_photographs_are_augmented_and_characters_are_not() -> None:
@@ -70,11 +66,11 @@ def test_photographs_are_augmented_and_characters_are_not() -> None:
 def test_a_stored_photograph_needs_no_resizing_at_test_and_a_character_loses_no_margin(config: RunConfig) -> None:
     for fraction, seen in ((0.875, slice(2, 34)), (None, slice(0, 32))):
         photographs = replace(config, crop_fraction=fraction)
-        agent = make_agent(photographs, stream := make_stream(photographs))
-        images = torch.from_numpy(stream.dataset.test_images[:3].copy()).permute(0, 3, 1, 2)
+        agent = make_agent(run := resolve(photographs))
+        images = torch.from_numpy(run.stream.dataset.test_images[:3].copy()).permute(0, 3, 1, 2)
         assert torch.equal(agent.policy.network.preprocessing.view(images), images[:, :, seen, seen] / 255)
     characters = replace(RunConfig(), input_size=48, model="vit_micro_patch8_32", device="cpu")
-    agent = make_agent(characters, make_stream(characters))
+    agent = make_agent(resolve(characters))
     assert agent.policy.network.preprocessing.view.crop_fraction == 1.0
 
 
@@ -85,11 +81,12 @@ def test_images_are_resized_as_the_checkpoint_was_tested(config: RunConfig) -> N
         (bilinear, "bilinear"),
         (replace(bilinear, interpolation="bicubic"), "bicubic"),
     ):
-        assert loader_options(run_config)["interpolation"] == policy_entries(run_config)["interpolation"] == expected
-    assert "interpolation" not in loader_options(replace(RunConfig(), interpolation="bilinear"))
-    assert loader_options(replace(config, options=("interpolation=bilinear",)))["interpolation"] == "bilinear"
+        checked = check(run_config)
+        assert loader_options(checked)["interpolation"] == resolve(checked).policy["interpolation"] == expected
+    assert "interpolation" not in loader_options(check(replace(RunConfig(), interpolation="bilinear")))
+    assert loader_options(check(replace(config, options=("interpolation=bilinear",))))["interpolation"] == "bilinear"
     with pytest.raises(ValueError, match="interpolation is given twice: as --interpolation and among --options"):
-        loader_options(replace(config, options=("interpolation=bilinear",), interpolation="bilinear"))
+        loader_options(check(replace(config, options=("interpolation=bilinear",), interpolation="bilinear")))
 
 
 def test_rate_falls_at_its_milestones() -> None:
@@ -102,13 +99,13 @@ def test_settings_reach_the_agent(config: RunConfig) -> None:
     config = replace(
         config, optimizer="sgd", momentum=0.8, weight_decay=0.01, normalization="none", crop_scale=(0.3, 0.9)
     )
-    agent = make_agent(config, make_stream(config))
+    agent = make_agent(resolve(config))
     assert agent.crop_scale == (0.3, 0.9) and not agent.cache_features
     assert agent.policy.config.normalization == "none" and agent.policy.network.preprocessing.view.size == (32, 32)
     agent.learn(4)
     (group,) = agent.policy.optimizer.param_groups
     assert (group["momentum"], group["weight_decay"]) == (0.8, 0.01)
-    plain = make_agent(replace(config, augment="no"), make_stream(config))
+    plain = make_agent(resolve(replace(config, augment="no")))
     assert plain.crop_scale is None and plain.cache_features
 
 
@@ -116,26 +113,25 @@ def test_loader_options_are_read_from_words(image_tree: Path) -> None:
     config = RunConfig(
         dataset="folder", root=str(image_tree / "train"), options=("test_fraction=0.5", "resize=pad"), num_tasks=2
     )
-    assert len(make_stream(config).dataset.test_images) == 12
+    assert len(resolve(config).stream.dataset.test_images) == 12
 
 
 def test_noise_matrix_is_read_from_a_file(config: RunConfig, tmp_path: Path) -> None:
     matrix = np.eye(4)
     matrix[0, :2] = 0.5
     np.savetxt(tmp_path / "noise.csv", matrix, delimiter=",")
-    stream = make_stream(
-        replace(config, noise_matrix=str(tmp_path / "noise.csv"), class_order=(0, 1, 2, 3), num_tasks=(2, 2))
-    )
+    noisy = replace(config, noise_matrix=str(tmp_path / "noise.csv"), class_order=(0, 1, 2, 3), num_tasks=(2, 2))
+    stream = resolve(noisy).stream
     wrong = stream.train_labels != stream.clean_train_labels
     assert wrong.sum() == 3 and set(stream.train_labels[wrong]) == {1}
 
 
 def test_online_learns_whole_batches_of_one_pass(config: RunConfig) -> None:
     online = replace(config, scenario="online", batch_size=5)
-    stream = make_stream(online)
-    assert task_images(online, stream, 0) == 10  # of 12 images
+    run = resolve(online)
+    assert run.images_per_task == (10, 10)  # of 12 images each
     with pytest.raises(ValueError, match="12 images, less than a batch of 16; online none repeats"):
-        task_images(replace(online, batch_size=16), stream, 0)
+        images_per_task(check(replace(online, batch_size=16)), run.stream)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +151,7 @@ def test_every_kind_of_run_ends_in_metrics(config: RunConfig, tmp_path: Path, ch
     metrics = run(config, RunFolder(tmp_path / "run"))
     assert 0 <= metrics["final_accuracy"] <= 1
     assert ("validation_accuracy" in metrics) == bool(config.validation_fraction)
-    assert RunFolder(tmp_path / "run").read_matrix().shape[0] == len(make_stream(config).tasks)
+    assert RunFolder(tmp_path / "run").read_matrix().shape[0] == len(resolve(config).stream.tasks)
 
 
 def test_where_the_task_is_named_choices_stay_within_it(config: RunConfig, tmp_path: Path) -> None:
@@ -169,8 +165,8 @@ def test_where_the_task_is_named_choices_stay_within_it(config: RunConfig, tmp_p
 
 def test_validation_accuracy_is_that_of_the_images_held_out(config: RunConfig) -> None:
     config = replace(config, validation_fraction=0.5, num_tasks=1, label_noise=0.25)
-    stream = make_stream(config)
-    agent = make_agent(config, stream).learn(12)
+    stream = (resolved := resolve(config)).stream
+    agent = make_agent(resolved).learn(12)
     rows = stream.tasks[0].validation_indices
     chosen, _ = agent.predict(stream.dataset.train_images[rows], deterministic=True)
     expected = {
@@ -183,7 +179,7 @@ def test_validation_accuracy_is_that_of_the_images_held_out(config: RunConfig) -
 
 def test_early_stopping_needs_held_out_images(config: RunConfig) -> None:
     with pytest.raises(ValueError, match=r"--early-stopping .* held-out images: give --validation-fraction"):
-        make_stream(replace(config, early_stopping=True))
+        resolve(replace(config, early_stopping=True))
 
 
 def test_bounds_differ_in_their_weights_and_tasks(config: RunConfig, tmp_path: Path) -> None:
@@ -192,11 +188,11 @@ def test_bounds_differ_in_their_weights_and_tasks(config: RunConfig, tmp_path: P
     save_file({name: 2 * tensor for name, tensor in backbone.state_dict().items()}, weights)
     settings = shared_settings(replace(config, weights=str(weights), num_tasks=None, init_classes=2, increment=1))
     entries = bounds_entries(BoundsConfig(seeds=(0,), **settings))
-    agents = {entry.contender: make_agent(entry.config, make_stream(entry.config)) for entry in entries}
+    runs = {entry.contender: resolve(entry.checked) for entry in entries}
+    agents = {name: make_agent(run) for name, run in runs.items()}
     hashes = {name: agent.policy.backbone_hash for name, agent in agents.items()}
     assert hashes["sequential"] == hashes["joint"] != hashes["frozen random"]
-    tasks = [len(make_stream(entry.config).tasks) for entry in entries]
-    assert tasks == [3, 1, 3]
+    assert [len(run.stream.tasks) for run in runs.values()] == [3, 1, 3]
 
 
 @pytest.mark.parametrize("changes", [{"scenario": "online", "epochs": 1}, {"num_tasks": 1}, {"noise_matrix": "m.csv"}])

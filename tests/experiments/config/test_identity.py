@@ -14,10 +14,11 @@ import pytest
 from agents.methods import METHODS, Method
 from experiments.__main__ import main
 from experiments.commands.rl import _variance
-from experiments.comparisons.entries import CompareConfig, Entry, objective_entries
-from experiments.comparisons.unused_options import refuse_idle
-from experiments.config.builders import check, loader_options
-from experiments.config.settings import RunConfig
+from experiments.comparisons.entries import Entry, objective_entries
+from experiments.comparisons.unused_options import refuse_unused
+from experiments.config.builders import loader_options
+from experiments.config.settings import CompareConfig, RunConfig
+from experiments.config.validation import check
 from experiments.pretrain import PretrainConfig, pretrain
 from experiments.rl.config import RlConfig, algorithm_entries
 from experiments.rl.runner import run_algorithm
@@ -53,7 +54,7 @@ def test_spellings_of_one_path_are_one_configuration(root: str, here: Path) -> N
     other = replace(config, root=root.format(here=here), options=("workers=1", "test_fraction=0.250"))
     assert other == config and other.name == config.name and other.root == str(here / "photos")
     given = {"root": other.root, "test_fraction": 0.25, "workers": 1}
-    assert loader_options(other) == given | {"image_size": 32, "interpolation": "bicubic"}
+    assert loader_options(check(other)) == given | {"image_size": 32, "interpolation": "bicubic"}
     assert replace(config, root="s3://bucket/x", weights="w.pth").root == "s3://bucket/x"
     assert RunConfig(weights="w.pth", noise_matrix="m.csv").weights == str(here / "w.pth")
 
@@ -66,6 +67,7 @@ def test_a_run_goes_on_in_a_folder_that_an_earlier_version_wrote(
     place = runs / "named-by-its-spelling"
     run(config, RunFolder(place))
     old = config.as_json() | {"root": "photos", "options": ["workers=1", "test_fraction=0.250"]}
+    old["normalisation"] = old.pop("normalization")
     (place / "config.json").write_text(json.dumps(old))
     assert places_of([config, replace(config, seed=1)], runs) == [place, runs / replace(config, seed=1).name]
     words = "run --dataset folder --root ./photos --options workers=1 test_fraction=0.25 --num-tasks 2 --epochs 1"
@@ -75,6 +77,11 @@ def test_a_run_goes_on_in_a_folder_that_an_earlier_version_wrote(
     )
     assert f"results in {place}\n" in capsys.readouterr().out
     assert list(runs.iterdir()) == [place]
+
+
+def test_the_former_spelling_of_an_option_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stream", "--normalisation", "half", "--model", "nothing"]) == 2
+    assert "unknown model 'nothing'" in capsys.readouterr().err
 
 
 def test_a_refusal_says_what_differs(here: Path) -> None:
@@ -101,7 +108,7 @@ def test_a_refusal_says_what_differs(here: Path) -> None:
 )
 def test_an_option_given_twice_is_refused(options: tuple[str, ...], message: str, here: Path) -> None:
     with pytest.raises(ValueError, match=message):
-        loader_options(options_of(*options))
+        loader_options(check(options_of(*options)))
 
 
 @pytest.mark.parametrize(
@@ -253,7 +260,7 @@ def test_pretraining_out_of_range_is_refused_before_any_work(
         ("run --freeze-fraction 0 --no-cache-features", "--no-cache-features has no effect"),
         ("run --method ncm --peft none --objective none --epochs 5", "--epochs 5 has no effect"),
         ("run --weights nowhere.pth", "nowhere.pth: there is no such file"),
-        ("compare --workers 0", "--workers must be at least 1, not 0"),
+        ("compare --workers -1", "--workers must be at least 0, not -1"),
         ("compare --objectives ce ce", "is named twice"),
         ("bounds --seeds 0 0", "is named twice"),
         ("rl --algorithms epg epg", "is named twice"),
@@ -282,9 +289,9 @@ def test_options_that_change_some_run_are_taken(monkeypatch: pytest.MonkeyPatch)
         {"method": "mine", "peft": "none", "blocks": (0,)},
     ):
         config = RunConfig(**changes)
-        refuse_idle(config, RunConfig(), [Entry("", "", config)])
+        refuse_unused(config, RunConfig(), [Entry("", "", config)])
     compare = CompareConfig(noise_type="pair-flip")  # without effect on the clean half of the runs
-    refuse_idle(compare, CompareConfig(), objective_entries(compare))
+    refuse_unused(compare, CompareConfig(), objective_entries(compare))
     check(RunConfig(momentum=0.5))  # one run of many may have no use for a setting that all share
 
 

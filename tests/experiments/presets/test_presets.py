@@ -9,8 +9,8 @@ from experiments.__main__ import main
 from experiments.comparisons.dry_run import make_plan
 from experiments.comparisons.entries import objective_entries
 from experiments.comparisons.native_size import size_warning
-from experiments.config.builders import check
 from experiments.config.settings import RunConfig
+from experiments.config.validation import check
 from experiments.presets import PRESETS, Preset
 from experiments.presets.listing import preset_lines
 
@@ -119,7 +119,7 @@ def test_preset_runs_with_its_options_changed(
 
 def test_plan_counts_what_the_run_does() -> None:
     config = RunConfig(num_tasks=5, epochs=3, batch_size=32, freeze_fraction=0.5)
-    plan = make_plan(config)
+    plan = make_plan(check(config))
     assert [task.train_images for task in plan.tasks] == [200] * 5
     assert [task.learned_images for task in plan.tasks] == [608] * 5
     assert plan.fingerprint is not None and plan.parameters["head"] == 50 * 129
@@ -132,22 +132,22 @@ def test_plan_counts_what_the_run_does() -> None:
 
 def test_images_that_are_not_here_come_in_their_customary_tasks() -> None:
     config = RunConfig(dataset="cub200", epochs=1)
-    assert [task.classes for task in make_plan(config).tasks] == [20] * 10
+    assert [task.classes for task in make_plan(check(config)).tasks] == [20] * 10
     domains = replace(config, scenario="domain-incremental", domains=("identity", "rotate-90"))
-    assert [(task.content, task.train_images) for task in make_plan(domains).tasks] == [
+    assert [(task.content, task.train_images) for task in make_plan(check(domains)).tasks] == [
         ("identity", 5_994),
         ("rotate-90", 5_994),
     ]
 
 
 def test_plan_of_a_whole_backbone_needs_more_memory() -> None:
-    lora, whole = (make_plan(RunConfig(peft=peft, num_tasks=5)) for peft in ("lora", "full"))
+    lora, whole = (make_plan(check(RunConfig(peft=peft, num_tasks=5))) for peft in ("lora", "full"))
     assert whole.memory > lora.memory and whole.parameters["backbone"] == 0
 
 
 def test_missing_folder_is_no_plan(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="does not exist"):
-        make_plan(RunConfig(dataset="folder", root=str(tmp_path / "nowhere")))
+        make_plan(check(RunConfig(dataset="folder", root=str(tmp_path / "nowhere"))))
 
 
 def test_stream_is_described(capsys: pytest.CaptureFixture[str]) -> None:

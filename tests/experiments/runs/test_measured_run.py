@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.config.builders import make_agent, make_stream
+from experiments.config.resolved import make_agent, resolve
 from experiments.config.settings import RunConfig
 from experiments.runs.label_fit import LabelFit, label_fit, shares
 from experiments.runs.measures import MEASURES
@@ -112,7 +112,7 @@ def test_measures_agree_with_the_files(config: RunConfig, tmp_path: Path) -> Non
 def test_true_and_flipped_labels_are_told_apart(config: RunConfig, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     metrics = run(config, folder)
-    fits, stream = folder.read_label_fits(), make_stream(config)
+    fits, stream = folder.read_label_fits(), resolve(config).stream
     for fit, task in zip(fits, stream.tasks, strict=True):
         rows = task.train_indices
         assert fit.flipped == (stream.train_labels[rows] != stream.clean_train_labels[rows]).sum() == 6
@@ -129,8 +129,8 @@ def test_without_flipped_labels_there_is_nothing_to_memorise() -> None:
 
 def test_a_large_task_is_sampled(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("experiments.runs.label_fit.MOST_IMAGES", 10)
-    stream = make_stream(config)
-    agent = make_agent(config, stream)
+    agent = make_agent(run := resolve(config))
+    stream = run.stream
     agent.policy.begin_task([0, 1], freeze_peft=False)
     fit = label_fit(agent.policy, stream, 0)
     assert fit.clean + fit.flipped == 10
@@ -138,9 +138,7 @@ def test_a_large_task_is_sampled(config: RunConfig, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(("peft", "merges"), [("lora", True), ("ssf", True), ("adapter", False), ("full", True)])
 def test_distances_by_hand(config: RunConfig, peft: str, merges: bool) -> None:
-    agent = make_agent(
-        RunConfig(**{**config.as_json(), "options": OPTIONS, "peft": peft, "blocks": (0,)}), make_stream(config)
-    )
+    agent = make_agent(resolve(RunConfig(**{**config.as_json(), "options": OPTIONS, "peft": peft, "blocks": (0,)})))
     policy = agent.policy
     initial = initial_values(policy)
     assert parameter_distance(policy, initial) == 0
@@ -161,7 +159,7 @@ def test_distances_by_hand(config: RunConfig, peft: str, merges: bool) -> None:
 
 
 def test_measuring_the_distance_leaves_the_policy_as_it_was(config: RunConfig) -> None:
-    agent = make_agent(replace(config, blocks=(0,)), make_stream(config))
+    agent = make_agent(resolve(replace(config, blocks=(0,))))
     initial = initial_values(agent.policy)
     with torch.no_grad():
         for tensor in agent.policy.network.peft_parameters:

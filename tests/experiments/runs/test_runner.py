@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.comparisons.entries import CompareConfig, RunFailedError, objective_entries, run_all
-from experiments.config.builders import check, make_stream
-from experiments.config.settings import RunConfig
+from experiments.comparisons.entries import objective_entries
+from experiments.config.resolved import resolve
+from experiments.config.settings import CompareConfig, RunConfig
+from experiments.config.validation import check
+from experiments.execution.processes import run_all
 from experiments.reports.figures import comparison_figures, save_figures
+from experiments.runs.errors import RunFailedError
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import run
 
@@ -54,7 +57,7 @@ def test_protocol_card_tells_what_was_run(config: RunConfig, tmp_path: Path) -> 
     folder = RunFolder(tmp_path / "run")
     run(config, folder)
     card = json.loads((folder.path / "protocol.json").read_text())
-    stream = make_stream(config)
+    stream = resolve(config).stream
     assert card["config"] == config.as_json()
     assert card["stream"]["fingerprint"] == stream.fingerprint
     assert card["stream"]["class_order"] == stream.class_order.tolist()
@@ -194,7 +197,7 @@ def test_objectives_share_their_seeds_and_nothing_else_differs(config: RunConfig
     assert [entry.config.objective for entry in entries] == ["ce", "epg", "aepg"]
     assert len({entry.config.seeds for entry in entries}) == 1
     assert len({replace(entry.config, objective="") for entry in entries}) == 1
-    streams = {make_stream(entry.config).fingerprint for entry in entries}
+    streams = {resolve(entry.checked).stream.fingerprint for entry in entries}
     assert len(streams) == 1
 
 
@@ -206,17 +209,15 @@ def test_parallel_runs_equal_single_ones_and_are_drawn(config: RunConfig, tmp_pa
         **{name: getattr(config, name) for name in ("dataset", "root", "num_tasks", "epochs", "batch_size", "device")},
     )
     entries = objective_entries(compare)
-    runs = run_all(entries, tmp_path / "parallel", workers=2)
-    assert len(runs) == 4
-    for entry, folder in zip(entries, runs["folder"], strict=True):
-        alone = RunFolder(tmp_path / "alone" / entry.config.name)
-        run(entry.config, alone)
-        there = RunFolder(Path(folder))
+    runs, single = (run_all(entries, tmp_path / str(workers), workers) for workers in (2, 0))
+    assert len(runs) == len(single) == 4
+    for places in zip(single["folder"], runs["folder"], strict=True):
+        alone, there = (RunFolder(Path(place)) for place in places)
         assert np.array_equal(alone.read_matrix(), there.read_matrix(), equal_nan=True)
         assert np.array_equal(
             alone.read_predictions("after_task_1")["entropy"], there.read_predictions("after_task_1")["entropy"]
         )
-    files = save_figures(comparison_figures(runs, make_stream(entries[0].config)), tmp_path)
+    files = save_figures(comparison_figures(runs, resolve(entries[0].checked).stream), tmp_path)
     assert [file.stat().st_size > 5000 for file in files] == [True] * 4
 
 
@@ -233,8 +234,22 @@ def test_failed_run_is_named(config: RunConfig, tmp_path: Path) -> None:
     place.mkdir(parents=True)
     (place / "foreign.txt").write_text("x")
     with pytest.raises(RunFailedError, match=rf"{entries[0].config.name} failed: FileExistsError"):
-        run_all(entries, tmp_path / "runs", workers=1)
+        run_all(entries, tmp_path / "runs", workers=0)
 
 
 def test_check_accepts_the_defaults() -> None:
     check(RunConfig())
+
+
+def test_runs_in_the_calling_process_start_no_other(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr("multiprocessing.process.BaseProcess.start", refuse)
+    threads = torch.get_num_threads()
+    settings = {name: getattr(config, name) for name in ("dataset", "root", "num_tasks", "batch_size", "device")}
+    compare = CompareConfig(objectives=("ce",), label_noise=(0.0,), seeds=(0,), epochs=1, threads=2, **settings)
+    runs = run_all(objective_entries(compare), tmp_path, workers=0)
+    assert 0 <= runs["final_accuracy"].item() <= 1 and torch.get_num_threads() == threads

@@ -15,8 +15,10 @@ from agents.methods import METHODS, Method, register_method
 from agents.methods.common.lora_per_task import lora_layers
 from experiments.__main__ import main
 from experiments.benchmarks import methods as benchmark
-from experiments.config.builders import check, make_agent, make_stream, task_images
+from experiments.config.builders import images_per_task, make_stream
+from experiments.config.resolved import make_agent, resolve
 from experiments.config.settings import RunConfig
+from experiments.config.validation import check
 from experiments.presets import PRESETS
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import run
@@ -76,11 +78,10 @@ def test_a_run_is_measured_and_resumed(method: str, config: RunConfig, tmp_path:
 
 
 def test_images_of_a_task(config: RunConfig) -> None:
-    stream = make_stream(config)
-    assert [task_images(with_method(config, "sequential"), stream, task) for task in (0, 1)] == [24, 24]
-    assert [task_images(with_method(config, "joint"), stream, task) for task in (0, 1)] == [24, 48]
-    assert [task_images(with_method(config, "ncm"), stream, task) for task in (0, 1)] == [12, 12]
-    assert task_images(with_method(config, "frozen"), stream, 1) == 0
+    stream = make_stream(check(config))
+    counts = {"sequential": (24, 24), "joint": (24, 48), "ncm": (12, 12), "frozen": (0, 0)}
+    for method, images in counts.items():
+        assert images_per_task(check(with_method(config, method)), stream) == images
 
 
 def test_online_streams_show_no_image_again(config: RunConfig) -> None:
@@ -90,9 +91,9 @@ def test_online_streams_show_no_image_again(config: RunConfig) -> None:
             check(with_method(online, method))
     check(with_method(online, "lae"))
     seen = with_method(online, "ncm")
-    assert task_images(seen, make_stream(seen), 0) == 12
+    assert resolve(seen).images_per_task == (12, 12)
     with pytest.raises(ValueError, match="less than a batch of 16"):
-        task_images(replace(seen, batch_size=16), make_stream(seen), 0)
+        resolve(replace(seen, batch_size=16))
 
 
 @pytest.mark.parametrize("method", ["ncm", "replay", "lae"])
@@ -108,7 +109,7 @@ def test_online_and_domain_streams_run(method: str, tmp_path: Path) -> None:
 
 def test_distance_of_a_lora_for_each_task_by_hand(config: RunConfig) -> None:
     config = with_method(config, "inflora")
-    agent = make_agent(config, make_stream(config))
+    agent = make_agent(resolve(config))
     initial = initial_values(agent.policy)
     for task in (0, 1):
         agent.get_env().set_options({"task": task})

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from experiments.__main__ import main
-from experiments.config.builders import check
 from experiments.config.settings import RunConfig
+from experiments.config.validation import check
 from experiments.reports.figures import output_entropy, save_figures, styles
 from experiments.studies import STUDIES
 from experiments.studies.annealing import fixed_alpha
@@ -270,20 +270,23 @@ def test_studies_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "message"),
     [
         (["anealing"], "unknown study 'anealing'; did you mean 'annealing'"),
-        (["entropy", "--objectives", "epg"], "differences are taken to 'ce': name it too, beside epg"),
+        (["entropy", "--objectives", "epg"], "differences are taken to 'ce': name it too, in addition to epg"),
         (["entropy", "--seeds"], "nothing to compare"),
         (["learning-rate", "--seeds", "100"], "seed 100 is to tune and to compare"),
         (["learning-rate", "--tuning-fraction", "0"], "tuning_fraction is a share of the training images"),
         (["beyond-aepg", "--attempts", "apg"], "unknown contender 'apg'; did you mean"),
         (["beyond-aepg", "--seeds", "10"], "seed 10 is not fresh"),
         (["beyond-aepg", "--finalists", "apg"], "unknown contender 'apg'; did you mean"),
-        (["beyond-aepg", "--finalists", "ce"], "differences are taken to 'aepg': name it too, beside ce"),
+        (["beyond-aepg", "--finalists", "ce"], "differences are taken to 'aepg': name it too, in addition to ce"),
         (["beyond-aepg", "--fresh-seeds"], "nothing to compare"),
         (["learning-rate", "--seeds"], "nothing to compare"),
         (["label-noise", "--label-noise", "0", "2", "--dry-run"], "label_noise must be in [0, 1)"),
         (["blocks-and-rank", "--model", "resnet18"], "resnet18 has no transformer blocks"),
         (["methods", "--methods", "sequential", "lea"], "unknown method 'lea'; did you mean 'lae'"),
-        (["methods", "--methods", "lae"], "differences are taken to 'sequential + ce': name it too, beside lae + ce"),
+        (
+            ["methods", "--methods", "lae"],
+            "differences are taken to 'sequential + ce': name it too, in addition to lae + ce",
+        ),
     ],
 )
 def test_wrong_input_is_one_line(

@@ -1,0 +1,45 @@
+"""`python -m experiments run`: one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from experiments.commands.stream import show_stream
+from experiments.comparisons.compare import show_plan
+from experiments.comparisons.unused_options import refuse_unused
+from experiments.config.resolved import resolve
+from experiments.config.settings import RunConfig
+from experiments.console import progress_bar, say
+from experiments.runs.job import Entry
+from experiments.runs.run_folder import RunFolder, place_of
+from experiments.runs.runner import run_owned
+
+
+def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = False) -> None:
+    """Train one agent on one stream, task by task, and test it after each.
+
+    Args:
+        config: What to run.
+        out: The run's folder; by default results/run/<name>. A finished run is shown again, an interrupted one goes on
+            at the task where it stopped.
+        dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
+    """
+    entry = Entry("", config.objective, config)
+    checked = entry.checked
+    refuse_unused(config, RunConfig(), [entry])
+    if dry_run:
+        show_plan([entry])
+        return
+    folder = RunFolder(out or place_of(config, Path("results/run")))
+    with folder.owned():
+        run = resolve(checked)
+        show_stream(run.stream, classes_named=2)
+        total = sum(run.images_per_task)
+        with progress_bar() as progress:
+            bar = progress.add_task(f"{config.objective} on {config.data_name}, images", total=total)
+            metrics = run_owned(run, folder, lambda count: progress.advance(bar, count))
+            progress.update(bar, completed=total)
+    curve = ", ".join(f"{accuracy:.1%}" for accuracy in metrics["accuracy_curve"])
+    say(f"accuracy on all classes seen, after each task: {curve}")
+    say({key: value for key, value in metrics.items() if key != "accuracy_curve"})
+    say(f"results in {folder.path}")

@@ -1,0 +1,70 @@
+"""Entries of a comparison, and what a job does with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from experiments.config.resolved import make_agent, resolve
+from experiments.config.settings import RunConfig
+from experiments.config.validation import CheckedRun, check
+from experiments.runs.run_folder import RunFolder
+from experiments.runs.runner import Listener, run
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run and its place in the comparison's table."""
+
+    condition: str
+    contender: str
+    config: RunConfig
+
+    @cached_property
+    def checked(self) -> CheckedRun:
+        """The configuration, checked once.
+
+        Raises:
+            ValueError: It is impossible.
+        """
+        return check(self.config)
+
+
+class Job(NamedTuple):
+    """What is done with a configuration. Worker processes import both functions by name.
+
+    Attributes:
+        run: Executes a run in a folder, and reports how many images it has processed.
+        prepare: Checks all entries before any work, and returns how many images each of their runs will process.
+    """
+
+    run: Callable[[Any, RunFolder, Listener], Any]
+    prepare: Callable[[Sequence[Entry]], list[int]]
+
+
+def distinct_configs(entries: Sequence[Entry]) -> dict[RunConfig, Entry]:
+    """One entry of those that differ only in seed, label noise and learning rate."""
+    return {replace(entry.config, seed=0, label_noise=0.0, learning_rate=1.0): entry for entry in entries}
+
+
+def prepare_learning(entries: Sequence[Entry]) -> list[int]:
+    """Check all entries, build one agent of each distinct configuration, and count the images of each run.
+
+    Raises:
+        ValueError: An entry is impossible.
+    """
+    runs = [entry.checked for entry in entries]  # all are checked before the images of one are loaded
+    built = [entry.checked for entry in distinct_configs(entries).values()]
+    images = []
+    for checked in runs:
+        resolved = resolve(checked)
+        images.append(sum(resolved.images_per_task))
+        if checked in built:
+            make_agent(resolved)
+    return images
+
+
+LEARNING = Job(run, prepare_learning)
+"""Train an agent with an objective on a stream."""

@@ -1,0 +1,45 @@
+"""What a dry run says of a run: its tasks, its parameters, and an estimate of compute and memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ASSUMED_RATES = {"bfloat16": 100e12, "float32": 10e12}
+"""Floating-point operations a second for which hours are given: a third to a half of an A100's peak."""
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """A row of the task table. Images are counted or, if the dataset is not here, divided evenly over the classes."""
+
+    classes: int
+    content: str
+    train_images: int
+    validation_images: int
+    test_images: int
+    learned_images: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do.
+
+    Attributes:
+        images: Where the images are, or what is missing.
+        fingerprint: SHA-256 of the stream; None if the images are not here.
+        tasks: The tasks in order.
+        parameters: Numbers of parameters by part: `backbone` (frozen), `peft`, `method`, and `head` at the end.
+        head_flops: Floating-point operations for one image while only the head is trained.
+        step_flops: The same for a whole step, forward and backward.
+        total_flops: The same for the run with its tests.
+        memory: Bytes of weights, gradients, optimizer states and activations of a step.
+    """
+
+    images: str
+    fingerprint: str | None
+    tasks: tuple[PlannedTask, ...]
+    parameters: dict[str, int]
+    head_flops: float
+    step_flops: float
+    total_flops: float
+    memory: int
