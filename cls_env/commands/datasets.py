@@ -34,13 +34,11 @@ def _parser() -> argparse.ArgumentParser:
     download.add_argument("name", help="one of `cls-env datasets`")
     download.add_argument(
         "--root",
-        help=f"folder for its files; by default ${DATA_VARIABLE}/<name>, or a folder in the user's data folder",
+        help=f"folder for its files; by default ${DATA_VARIABLE}/<name>, or in the user's data folder",
     )
     download.set_defaults(run=_download)
 
-    cache = commands.add_parser(
-        "cache", help=f"stores of decoded images, in ${CACHE_VARIABLE} or the user's cache folder"
-    )
+    cache = commands.add_parser("cache", help=f"stores of decoded images, in ${CACHE_VARIABLE} or the user's cache")
     actions = cache.add_subparsers(required=True, metavar="action")
     listing = actions.add_parser("list", help="show the stores and their sizes")
     listing.set_defaults(run=lambda arguments: _show_stores(list_stores()))

@@ -35,9 +35,9 @@ def as_dataset(
     if isinstance(given, tuple) and len(given) in (2, 4):
         return from_arrays(*given, seed=seed)
     raise ValueError(
-        "dataset must be a name, an ImageDataset, or a tuple (images, labels) or (train_images, "
-        f"train_labels, test_images, test_labels), not a {type(given).__name__}"
-        + (f" of {len(given)}" if isinstance(given, tuple) else "")
+        "dataset must be a name, an ImageDataset, a tuple (images, labels), or a tuple (train_images, train_labels, "
+        "test_images, test_labels), "
+        f"not a {type(given).__name__}" + (f" of {len(given)}" if isinstance(given, tuple) else "")
     )
 
 

@@ -90,7 +90,7 @@ def test_streams_take_numpy_values(arguments: dict[str, Any]) -> None:
         ({"imbalance_factor": "x"}, "imbalance_factor must be a number, not 'x'"),
         ({"class_order": 3}, r"class_order must name each of 0 \.\.\. 9 once, not 3"),
         ({"scenario": ["online"]}, r"unknown scenario \['online'\]"),
-        ({"dataset_options": ["image_size"]}, "dataset_options must be a dict of a loader's arguments"),
+        ({"dataset_options": ["image_size"]}, "dataset_options must be a dict of the loader's arguments"),
         ({"dataset_options": {"image_size": "a"}}, "image_size of dataset 'digits' must be a whole number, not 'a'"),
     ],
 )
@@ -207,9 +207,9 @@ def test_without_a_home_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(pwd, "getpwuid", no_account)
     assert os.path.expanduser("~") == "~"  # noqa: PTH111  # what platformdirs builds on
-    with pytest.raises(OSError, match="no home folder: set CLS_ENV_CACHE to a folder"):
+    with pytest.raises(OSError, match="no home folder: set CLS_ENV_CACHE to a writable folder"):
         cache_root()
-    with pytest.raises(OSError, match="no home folder: set CLS_ENV_DATA to a folder"):
+    with pytest.raises(OSError, match="no home folder: set CLS_ENV_DATA to a writable folder"):
         data_folder("cub200", None)
     with pytest.raises(OSError, match=r"~/x can't be found, since this user has no home folder"):
         load_dataset("folder", root="~/x")
@@ -231,7 +231,7 @@ EIGHT, LABELS = np.zeros((8, 8, 8, 3), dtype=np.uint8), np.arange(8) % 2
         ({"class_names": [None, "b"]}, "class_names must hold names, as text, not None"),
         ({"class_names": [b"a", "b"]}, "class_names must hold names, as text, not b'a'"),
         ({"class_names": []}, "there are 0 class names"),
-        ({"test_images": EIGHT, "test_labels": LABELS, "test_fraction": 0.5}, "test_fraction=0.5 has no effect beside"),
+        ({"test_images": EIGHT, "test_labels": LABELS, "test_fraction": 0.5}, "test_fraction=0.5 has no effect with"),
         ({"images": np.ma.masked_array(EIGHT)}, "images are a masked array"),
         ({"labels": np.ma.masked_array(LABELS)}, "labels are a masked array"),
         (

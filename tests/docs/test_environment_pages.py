@@ -50,7 +50,7 @@ def test_page_has_gymnasiums_head_and_its_sections_in_order() -> None:
 
 def test_page_of_the_vector_env_is_within_its_section() -> None:
     section = environment_page().partition("## Vectorized environment")[2].partition("\n## ")[0]
-    assert "### ClassIncrementalVectorEnv" in section and "- `num_envs`: Images a step." in section
+    assert "### ClassIncrementalVectorEnv" in section and "- `num_envs`: Images per step." in section
 
 
 def test_every_argument_and_every_key_of_info_is_on_the_page() -> None:

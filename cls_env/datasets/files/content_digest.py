@@ -24,8 +24,8 @@ from cls_env.datasets.paths import cache_root
 
 READ_AT_ONCE = 2**20
 RECENT_NANOSECONDS = 2 * 10**9
-"""A file that changed more recently than this could change again without a new time. Some file systems keep times to
-two seconds."""
+"""A file that changed more recently than this could change again without a new time, because some file systems have a
+time resolution of two seconds."""
 SECONDS_WITHOUT_BAR = 2
 
 

@@ -47,9 +47,7 @@ def load_glyphs(
     if not 1 <= num_classes <= len(pool):
         raise ValueError(f"glyphs: num_classes must be in 1 ... {len(pool)}, not {num_classes}")
     if train_per_class < 1 or test_per_class < 1:
-        raise ValueError(
-            f"glyphs: every class needs training and test images, not {train_per_class} and {test_per_class}"
-        )
+        raise ValueError(f"glyphs: every class needs train and test images, not {train_per_class} and {test_per_class}")
     if not 0 <= hard_fraction <= 1 or not 0 <= hard_strength < np.inf:
         raise ValueError(
             f"hard_fraction must be in [0, 1] and hard_strength at least 0, not {hard_fraction}, {hard_strength}"

@@ -61,7 +61,7 @@ def class_name(character: str) -> str:
 
 
 def silhouette(character: str) -> NDArray[np.float64]:
-    """The first font's mask at 16 x 16, centered, with unit norm, flat. The dot product of two is their correlation."""
+    """The first font's mask at 16 x 16, flat, centered, with unit norm: the dot product of two is their correlation."""
     block = MASK_SIZE // _SIMILARITY_SIZE
     small = masks(character)[0].reshape(_SIMILARITY_SIZE, block, _SIMILARITY_SIZE, block).mean(axis=(1, 3)).ravel()
     centred = small - small.mean()

@@ -42,7 +42,7 @@ class RandomStream:
         return np.float32(low) + unit * np.float32(high - low)
 
     def gaussian(self, *shape: int) -> Float:
-        """Approximately normal numbers, mean 0 and standard deviation 1, from sums of four 16-bit uniforms, float32."""
+        """Approximately normal, mean 0 and standard deviation 1: the sum of four 16-bit uniforms, float32."""
         parts = self._raw(*shape).astype("<u8")[..., None].view("<u2").astype(np.int32)
         total = parts[..., 0] + parts[..., 1] + parts[..., 2] + parts[..., 3]
         return (total - 131070).astype(np.float32) / np.float32(37837.0)

@@ -38,8 +38,8 @@ def test_cache_is_shown_and_freed(
     ("name", "message"),
     [
         ("cifr10", "did you mean 'cifar10'"),
-        ("clrs25", "fetch it by hand"),
-        ("digits", "digits needs no download"),
+        ("clrs25", "download it from"),
+        ("digits", "digits has no download"),
     ],
 )
 def test_wrong_downloads(name: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

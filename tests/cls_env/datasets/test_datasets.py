@@ -25,7 +25,7 @@ def test_unknown_name_gets_the_nearest() -> None:
         ({"train_labels": LABELS[:3]}, "train labels must be 4 integers"),
         ({"test_labels": LABELS.astype(np.float64)}, "test labels must be 4 integers"),
         ({"train_labels": np.array([0, 1, 2, 1])}, r"train labels span 0 \.\.\. 2"),
-        ({"test_images": np.zeros((4, 9, 8, 3), dtype=np.uint8)}, "must have one size"),
+        ({"test_images": np.zeros((4, 9, 8, 3), dtype=np.uint8)}, "must have the same size"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(changes: dict[str, np.ndarray], message: str) -> None:
@@ -93,11 +93,11 @@ def test_arrays_are_split_class_by_class() -> None:
     ("arrays", "message"),
     [
         ((IMAGES, LABELS, IMAGES), "test_images and test_labels together"),
-        ((IMAGES, LABELS[:2]), "4 images and 2 labels"),
-        ((IMAGES, LABELS / 2), "labels must be a row of integers"),
+        ((IMAGES, LABELS[:2]), "there are 4 images but 2 labels"),
+        ((IMAGES, LABELS / 2), "labels must be integers of shape"),
         ((IMAGES.astype(float), LABELS), "train images must be uint8"),
         ((IMAGES, LABELS + 1), "no training image has label 0, of 3"),
-        ((IMAGES, LABELS - 1), "labels count the classes from 0, but one is -1"),
+        ((IMAGES, LABELS - 1), "labels must be at least 0, but one is -1"),
         ((IMAGES[:, :0], LABELS), "train images must be uint8"),
     ],
 )
@@ -107,7 +107,7 @@ def test_arrays_of_the_wrong_form(arrays: tuple[np.ndarray, ...], message: str) 
 
 
 def test_names_must_differ() -> None:
-    with pytest.raises(ValueError, match=r"name 'a' is given to class \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"name 'a' is the name of class \[0, 1\]"):
         ImageDataset("mine", IMAGES, LABELS, IMAGES, LABELS, ("a", "a"))
 
 

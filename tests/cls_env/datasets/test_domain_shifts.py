@@ -59,7 +59,7 @@ def test_wrong_shifts(glyphs: ImageDataset) -> None:
         shift_domains(glyphs, ("rotate90",), 0)
     with pytest.raises(ValueError, match="must be a list of shifts"):
         shift_domains(glyphs, (), 0)
-    with pytest.raises(ValueError, match="name 'identity' is given to domain"):
+    with pytest.raises(ValueError, match="name 'identity' is the name of domain"):
         shift_domains(glyphs, ("identity", "identity"), 0)
-    with pytest.raises(ValueError, match="has domains of its own"):
+    with pytest.raises(ValueError, match="already has domains"):
         shift_domains(shift_domains(glyphs, ("identity",), 0), ("rotate-90",), 0)

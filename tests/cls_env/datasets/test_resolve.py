@@ -91,7 +91,7 @@ def test_class_in_two_unicode_spellings_is_one_across_splits(image_tree: Path, t
 def test_class_in_two_unicode_spellings_in_one_split_is_refused(image_tree: Path, tmp_path: Path) -> None:
     tree = Path(shutil.copytree(image_tree, tmp_path / "tree"))
     shutil.copytree(tree / "train" / "cat", tree / "train" / unicodedata.normalize("NFD", "brücke"))
-    with pytest.raises(ValueError, match="two folders are named 'brücke', in two Unicode spellings"):
+    with pytest.raises(ValueError, match="two folders are named 'brücke', in two Unicode forms"):
         load_dataset("folder", root=tree)
 
 
@@ -127,7 +127,7 @@ def test_listed_split(flat: Path, tmp_path: Path) -> None:
     dataset = load_dataset("folder", root=flat, train_list=lists["train"], test_list=lists["test"])
     assert dataset.train_labels.tolist() == [0, 2, 1] and dataset.test_labels.tolist() == [0]
     lists["test"].write_text("apple/train_0.png\n")
-    with pytest.raises(ValueError, match=r"'apple/train_0\.png' is named twice, the second time in the test list"):
+    with pytest.raises(ValueError, match=r"'apple/train_0\.png' is listed twice, the second time in the test list"):
         load_dataset("folder", root=flat, train_list=lists["train"], test_list=lists["test"])
     lists["test"].write_text("apple/nowhere.png\n")
     with pytest.raises(ValueError, match=r"the test list contains 'apple/nowhere\.png', which matches no image"):
@@ -138,7 +138,7 @@ def test_listed_split(flat: Path, tmp_path: Path) -> None:
     ("options", "error", "message"),
     [
         ({}, FileNotFoundError, "has no folder 'train'.*test_fraction"),
-        ({"test_fraction": 1.0}, ValueError, r"test_fraction is a share in \(0, 1\)"),
+        ({"test_fraction": 1.0}, ValueError, r"test_fraction must be in \(0, 1\)"),
         ({"train_list": "x.txt"}, ValueError, "needs both train_list and test_list"),
         ({"train_list": "x.txt", "test_list": "y.txt"}, FileNotFoundError, r"the list x\.txt does not exist"),
         ({"test_fraction": 0.5, "domains": True}, ValueError, "choose one of"),
@@ -152,7 +152,7 @@ def test_impossible_splits(flat: Path, options: dict[str, object], error: type[E
 def test_class_of_a_single_image_cannot_be_split(flat: Path) -> None:
     for file in sorted((flat / "dog").iterdir())[1:]:
         file.unlink()
-    with pytest.raises(ValueError, match="single image"):
+    with pytest.raises(ValueError, match="only one image"):
         load_dataset("folder", root=flat, test_fraction=0.5)
 
 
@@ -185,8 +185,8 @@ def test_lists_tell_deep_files_of_one_name_apart(flat: Path, tmp_path: Path) -> 
     assert dataset.train_labels.tolist() == [0, 2] and dataset.test_labels.tolist() == [0]
     for wrong, message in (
         ("deep/train_0.png", "which matches no image or several"),
-        ("apple/deep/train_0.png\napple/deep/train_0.png", "is named twice"),
-        ("cat/deep/train_0.png", "the train list names no image of class 'apple'"),
+        ("apple/deep/train_0.png\napple/deep/train_0.png", "is listed twice"),
+        ("cat/deep/train_0.png", "the train list contains no image of class 'apple'"),
         ("", "the train list names no image"),
     ):
         train.write_text(wrong)
@@ -274,7 +274,7 @@ def test_folder_name_that_is_not_utf8_is_refused(image_tree: Path, tmp_path: Pat
 def test_message_lists_the_folders_that_are_there(image_tree: Path, tmp_path: Path) -> None:
     tree = Path(shutil.copytree(image_tree, tmp_path / "tree"))
     (tree / "test").rename(tree / "held_out")
-    with pytest.raises(FileNotFoundError, match=r"no folder 'test' \(it holds held_out, train\)"):
+    with pytest.raises(FileNotFoundError, match=r"no folder 'test' \(it contains held_out, train\)"):
         load_dataset("folder", root=tree)
 
 

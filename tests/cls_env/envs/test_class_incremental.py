@@ -33,7 +33,7 @@ EMBEDDED = [name for name, preset in ENVIRONMENTS.items() if preset.get("dataset
 
 @pytest.mark.parametrize("name", sorted(set(ENVIRONMENTS) - set(EMBEDDED)))
 def test_missing_images_are_asked_for(name: str) -> None:
-    with pytest.raises(FileNotFoundError, match=r"and it is not there: (get it with|fetch it by hand)"):
+    with pytest.raises(FileNotFoundError, match=r"which does not exist: (get it with|download it from)"):
         gym.make(name)
 
 

@@ -94,16 +94,16 @@ def test_matrix_is_in_original_classes() -> None:
 @pytest.mark.parametrize(
     ("noise", "noise_type", "message"),
     [
-        (1.0, "symmetric", r"a share in \[0, 1\), not 1.0"),
-        (-0.1, "symmetric", "a share in"),
-        (float("nan"), "symmetric", "a share in"),
+        (1.0, "symmetric", r"must be in \[0, 1\), not 1.0"),
+        (-0.1, "symmetric", "must be in"),
+        (float("nan"), "symmetric", "must be in"),
         (0.1, "pairflip", "unknown noise_type 'pairflip'; did you mean 'pair-flip'"),
-        (np.eye(4), "pair-flip", "'pair-flip' goes with a share"),
+        (np.eye(4), "pair-flip", "noise_type='pair-flip' can't be combined with a label_noise matrix"),
         (np.eye(3), "symmetric", r"of shape \(4, 4\), not of shape \(3, 3\)"),
         (np.full(4, 0.25), "symmetric", r"not of shape \(4,\)"),
         (np.eye(4) * 0.9, "symmetric", "row 0 of label_noise sums to 0.9"),
-        (np.eye(4) + np.diag([0, -0.5, 0], 1), "symmetric", r"label_noise\[1, 2\] is a share in \[0, 1\], not -0.5"),
-        (np.where(np.eye(4) > 0, np.nan, 0), "symmetric", r"label_noise\[0, 0\] is a share .* not nan"),
+        (np.eye(4) + np.diag([0, -0.5, 0], 1), "symmetric", r"label_noise\[1, 2\] must be in \[0, 1\], not -0.5"),
+        (np.where(np.eye(4) > 0, np.nan, 0), "symmetric", r"label_noise\[0, 0\] must be .* not nan"),
     ],
 )
 def test_noise_that_is_none_is_refused(noise: float | np.ndarray, noise_type: str, message: str) -> None:

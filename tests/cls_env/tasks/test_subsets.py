@@ -85,7 +85,7 @@ def test_a_larger_count_takes_the_same_rows_and_some_more(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_choice_in_a_class_does_not_hang_on_the_other_classes(seed: int) -> None:
+def test_the_choice_in_a_class_does_not_depend_on_the_other_classes(seed: int) -> None:
     cells = cells_of(seed, [20, 20, 20])
     merged = np.minimum(cells, 1)
     separate, together = (divide(part, (1, 3), limit=6, seed=seed)[0] for part in (cells, merged))
@@ -109,7 +109,7 @@ def test_a_picture_seen_in_every_domain_is_held_out_of_all() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fraction": 1.0}, r"validation_fraction is a share in \[0, 1\), not 1.0"),
+        ({"fraction": 1.0}, r"validation_fraction must be in \[0, 1\), not 1.0"),
         ({"fraction": -0.1}, "validation_fraction"),
         ({"limit": 0}, "max_per_class must be at least 1, not 0"),
         ({"factor": 0.5}, "imbalance_factor.* least 1, not 0.5"),

@@ -78,7 +78,7 @@ def test_changed_archive_of_the_same_size_and_time_is_decoded_anew(tree: Path, t
 def test_added_and_removed_folders_are_seen(tree: Path) -> None:
     load(tree)
     (tree / "owl").mkdir()
-    with pytest.raises(ValueError, match="class 'owl' holds no images"):
+    with pytest.raises(ValueError, match="class 'owl' contains no images"):
         load(tree)
     (tree / "owl").rmdir()
     assert load(tree).class_names == ("cat", "dog")

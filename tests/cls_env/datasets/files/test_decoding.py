@@ -46,7 +46,7 @@ def test_ink_on_a_transparent_ground_stays(tmp_path: Path, mode: str, capsys: py
     assert "8 images: transparent, shown on the background white" in capsys.readouterr().err
     grey = load_dataset("folder", root=root, image_size=16, test_fraction=0.25, background="#404040")
     assert int(grey.train_images[0, 0, 0, 0]) == 0x40
-    with pytest.raises(ValueError, match="background must be a colour such as 'white' or '#202020', not 'whitish'"):
+    with pytest.raises(ValueError, match="background must be a color such as 'white' or '#202020', not 'whitish'"):
         load_dataset("folder", root=root, test_fraction=0.25, background="whitish")
 
 
@@ -169,7 +169,7 @@ def test_sixteen_bits_of_which_few_are_used_are_said_and_scaled(
     assert scaled.remarks == {}
     clipped = load_dataset("folder", root=root, image_size=16, test_fraction=0.25, bit_depth=10)
     assert clipped.remarks == {"values above bit_depth=10, which became white": 8}
-    with pytest.raises(ValueError, match="bit_depth is the number of bits in use, 8 to 16, not 17"):
+    with pytest.raises(ValueError, match="bit_depth must be in 8 \.\.\. 16, not 17"):
         load_dataset("folder", root=root, test_fraction=0.25, bit_depth=17)
 
 

@@ -224,7 +224,7 @@ def test_stray_images_do_not_make_classes_of_splits(tmp_path: Path) -> None:
 @pytest.mark.parametrize("other", ["unlabeled", "docs"])
 def test_a_single_split_beside_another_folder_is_no_class(tmp_path: Path, other: str) -> None:
     root = split_tree(tmp_path, "train", other)
-    with pytest.raises(ValueError, match=r"the folder 'train' is named as a split is, .*: give 'train' as root, or"):
+    with pytest.raises(ValueError, match=r"the folder 'train' is named like a split, .*: give 'train' as root, or"):
         load_dataset("folder", root=root, test_fraction=0.25)
     assert load_dataset("folder", root=root / "train", test_fraction=0.25).class_names == CLASSES
 
@@ -311,7 +311,7 @@ def test_sixteen_bit_grey_may_be_transparent(tmp_path: Path) -> None:
     dataset = load_dataset("folder", root=tmp_path, image_size=8)
     assert dataset.train_images[0, 1].min() == 255 and dataset.train_images[0, 0].max() == 1_000 >> 8
     assert dataset.remarks["transparent, shown on the background white"] == 4
-    with pytest.raises(ValueError, match="background must be an opaque colour such as '#202020', not '#20202080'"):
+    with pytest.raises(ValueError, match="background must be an opaque color such as '#202020', not '#20202080'"):
         load_dataset("folder", root=tmp_path, background="#20202080")
 
 

@@ -163,7 +163,7 @@ def test_linked_folders_in_archives_are_named(
     with pytest.raises(ValueError, match=r"test/owl: it is a link to the folder '.*pool/owl'.*--dereference"):
         load(archive)
     left = load(archive, on_error="skip")
-    assert left.left_out == {UNREAD: 2, "images in the folder 'pool', which is no split": 3}
+    assert left.left_out == {UNREAD: 2, "images in the folder 'pool', which is not a split": 3}
 
 
 @pytest.mark.parametrize(("pack", "name"), PACKERS)
@@ -224,7 +224,7 @@ def test_everything_passed_over_is_counted_and_said(tree: Path, capsys: pytest.C
         "files that are not images (.zip)": 1,
         "files that are not images (no suffix)": 1,
         "images outside of the class folders": 4,
-        "images in the folder 'unlabelled', which is no split": 4,
+        "images in the folder 'unlabelled', which is not a split": 4,
     }
     said = capsys.readouterr().err
     assert all(f"folder:set: left out: {count} {kind}" in said for kind, count in dataset.left_out.items())
@@ -250,4 +250,4 @@ def test_images_that_no_list_names_are_counted(tmp_path: Path) -> None:
     for name, lines in (("train.txt", "cat/0.png\ndog/0.png"), ("test.txt", "cat/1.png")):
         (tmp_path / name).write_text(lines)
     dataset = load(tmp_path / "flat", train_list=tmp_path / "train.txt", test_list=tmp_path / "test.txt")
-    assert dataset.left_out == {"images that no list names": 6, "classes that no list names": 1}
+    assert dataset.left_out == {"images in no list": 6, "classes in no list": 1}

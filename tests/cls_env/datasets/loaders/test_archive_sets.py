@@ -59,7 +59,7 @@ def test_cifar10_through_torchvision(cifar10: Path) -> None:
 def test_seed_of_a_published_split_makes_no_second_store(cifar10: Path) -> None:
     first, second = (load_dataset("cifar10", root=cifar10, seed=seed) for seed in (0, 1))
     assert first.path == second.path
-    with pytest.raises(ValueError, match=r"test_fraction is a share in \(0, 1\), not 0"):
+    with pytest.raises(ValueError, match=r"test_fraction must be in \(0, 1\), not 0"):
         load_dataset("cifar10", root=cifar10, test_fraction=0.0)
 
 
@@ -173,7 +173,7 @@ def test_imagenet_r_by_lists_or_by_seed(tmp_path: Path) -> None:
         == listed.images_sha256
     )
     (tmp_path / "val_list.txt").unlink()
-    with pytest.raises(FileNotFoundError, match="one is missing: get it, or remove the other"):
+    with pytest.raises(FileNotFoundError, match="is missing: add it, or remove the other"):
         load_dataset("imagenet-r", root=tmp_path, image_size=16)
 
 
@@ -193,12 +193,12 @@ def test_missing_set_says_what_where_and_how(name: str, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as failure:
         load_dataset(name, root=tmp_path)
     message = str(failure.value)
-    assert loader.wanted[0] in message and str(tmp_path) in message
-    assert f"cls-env download {name} --root {tmp_path}" in message or "by hand from https://" in message
+    assert loader.candidates[0] in message and str(tmp_path) in message
+    assert f"cls-env download {name} --root {tmp_path}" in message or "download it from https://" in message
 
 
 def test_set_that_no_program_may_fetch(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="clrs25 can't be downloaded by a program: fetch it by hand"):
+    with pytest.raises(ValueError, match="clrs25 can't be downloaded by a program: download it from"):
         load_dataset("clrs25", root=tmp_path, download=True)
 
 

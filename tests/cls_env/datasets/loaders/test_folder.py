@@ -137,7 +137,7 @@ def test_class_of_test_that_train_lacks_is_named(tree: Path) -> None:
 
 def test_empty_class_is_named(tree: Path) -> None:
     (tree / "train" / "elk").mkdir()
-    with pytest.raises(ValueError, match=r"train: class 'elk' holds no images"):
+    with pytest.raises(ValueError, match=r"train: class 'elk' contains no images"):
         load_dataset("folder", root=tree)
 
 
@@ -146,7 +146,7 @@ def test_empty_class_is_named(tree: Path) -> None:
     [
         ([], FileNotFoundError, "has no folder 'train'"),
         (["train"], FileNotFoundError, "has no folder 'test'"),
-        (["train", "test"], ValueError, "train holds no class folders"),
+        (["train", "test"], ValueError, "train contains no class folders"),
     ],
 )
 def test_wrong_layouts(tmp_path: Path, layout: list[str], error: type[Exception], message: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,6 +16,8 @@ from cls_env.datasets.paths import cache_root
 from cls_env.datasets.storage.store import clear_stores
 
 datasets = pytest.importorskip("datasets", reason='the extra "hub" is not installed')
+
+
 PIXELS = np.random.default_rng(0).integers(0, 256, size=(12, 16, 16, 3), dtype=np.uint8)
 
 
@@ -129,17 +130,6 @@ def test_class_without_images_is_refused(tmp_path: Path) -> None:
     root = write(tmp_path / "set", {"label": [0, 1, 0, 1]}, features)
     with pytest.raises(ValueError, match="class 'c' has no image in split 'train'"):
         load_dataset("huggingface", path=str(root), test_fraction=0.5)
-
-
-def test_splits_are_found_by_their_usual_names(tmp_path: Path) -> None:
-    for split, count in (("train", 6), ("validation", 4), ("test", 2)):
-        write(tmp_path / "set", {"label": ["a", "b"] * (count // 2)}, split=split)
-    dataset = load_dataset("huggingface", path=str(tmp_path / "set"), image_size=16)
-    assert dataset.validation_rows is not None and dataset.validation_rows.tolist() == [6, 7, 8, 9]
-    assert len(dataset.test_labels) == 2
-    (tmp_path / "set" / "test.parquet").unlink()
-    alone = load_dataset("huggingface", path=str(tmp_path / "set"), image_size=16)
-    assert len(alone.test_labels) == 4 and alone.validation_rows is None
 
 
 def pictures_of(rows: Iterable[int]) -> list[Image.Image]:
@@ -269,58 +259,6 @@ def test_many_class_names_are_shown_from_where_they_differ(tmp_path: Path) -> No
         )
     with pytest.raises(ValueError, match=r"differently, \(\.\.\. x\) and \(\.\.\. y\): write"):
         load_dataset("huggingface", path=str(tmp_path / "set"))
-
-
-@pytest.fixture
-def three_splits(tmp_path: Path) -> Path:
-    for split, count in (("train", 6), ("validation", 4), ("test", 2)):
-        write(tmp_path / "set", {"label": ["a", "b"] * (count // 2)}, split=split)
-    return tmp_path / "set"
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"test_fraction": 0.25, "validation_split": "nope"}, "no split 'nope', only train, validation, test"),
-        ({"validation_split": "nope"}, "no split 'nope', only train, validation, test"),
-        ({"train_split": "nope"}, "no split 'nope', only train, validation, test"),
-        ({"test_split": ""}, "no split '', only train, validation, test"),
-        ({"test_fraction": 0.25, "test_split": "test"}, "test_split='test' and test_fraction contradict each other"),
-        ({"test_split": "train"}, "train_split and test_split are both 'train'; give each a split of its own"),
-        ({"validation_split": "train"}, "train_split and validation_split are both 'train'"),
-        ({"test_split": "test", "validation_split": "test"}, "test_split and validation_split are both 'test'"),
-        ({"revision": "main"}, "is a local folder, which has no revisions: leave out revision='main'"),
-    ],
-)
-def test_arguments_that_can_not_be_followed_are_refused(
-    three_splits: Path, options: dict[str, object], message: str
-) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
-        load_dataset("huggingface", path=str(three_splits), **options)
-
-
-def test_a_split_that_is_named_for_one_use_is_taken_for_no_other(three_splits: Path) -> None:
-    (three_splits / "test.parquet").unlink()
-    for taken in ({"validation_split": "validation"}, {"train_split": "validation"}):
-        with pytest.raises(
-            ValueError, match="no split left for testing, only train, validation; name one by test_split"
-        ):
-            load_dataset("huggingface", path=str(three_splits), **taken)
-
-
-def test_rows_of_unused_splits_are_counted(three_splits: Path) -> None:
-    def counts(**options: object) -> tuple[int, int, int, dict[str, int]]:
-        dataset = load_dataset("huggingface", path=str(three_splits), image_size=16, **options)
-        held = 0 if dataset.validation_rows is None else len(dataset.validation_rows)
-        return len(dataset.train_labels) - held, held, len(dataset.test_labels), dict(dataset.left_out)
-
-    assert counts() == (6, 4, 2, {})
-    validation, test = (
-        {f"images of the unused split {name!r}": count} for name, count in (("validation", 4), ("test", 2))
-    )
-    assert counts(test_fraction=0.34) == (4, 0, 2, validation | test)
-    assert counts(test_fraction=0.34, validation_split="validation") == (4, 4, 2, test)
-    assert counts(test_split="validation") == (6, 0, 4, test)
 
 
 @pytest.mark.parametrize("as_numbers", [False, True])
