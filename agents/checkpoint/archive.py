@@ -1,4 +1,4 @@
-"""Parts of a checkpoint file, written at once and read without running code; what is damaged is one line."""
+"""The zip file of a checkpoint: written atomically, and read without running code."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from torch import Tensor
 
 
 def write_archive(target: Path, fill: Callable[[Path], object], is_part: Callable[[str], bool]) -> None:
-    """Write a zip under a temporary name beside its place and move it there.
+    """Write a zip under a temporary name in the same folder, and rename it.
 
     Args:
         target: The file.
-        fill: Puts the parts into a folder.
-        is_part: Which of the files in the folder belong to the archive, by their names there.
+        fill: Writes the parts into a folder.
+        is_part: Whether a file in the folder belongs to the archive, by its name there.
 
     Raises:
-        OSError: It can't be written, as on a full disk; a file that was there is still there.
+        OSError: It can't be written, for example on a full disk; an existing file is kept.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as room:
-            folder = Path(room)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
+            folder = Path(temporary)
             fill(folder)
-            aside = folder / target.name
-            with zipfile.ZipFile(aside, "w") as archive:
+            unfinished = folder / target.name
+            with zipfile.ZipFile(unfinished, "w") as archive:
                 for file in sorted(folder.rglob("*")):
                     name = file.relative_to(folder).as_posix()
                     if is_part(name):
                         archive.write(file, name)
-            aside.replace(target)
+            unfinished.replace(target)
     except (OSError, SafetensorError) as error:
         raise OSError(f"{target} can't be written: {error}; make room, or choose another place") from error
 
 
 def write_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
-    """Write tensors as safetensors, which takes no two of them that share their memory."""
+    """Write tensors as safetensors; tensors that share memory, which it refuses, are copied."""
     written: dict[str, Tensor] = {}
     memory: set[int] = set()
     for name, tensor in tensors.items():
         own = tensor.detach().contiguous()
-        place = own.untyped_storage().data_ptr()
-        written[name] = own.clone() if place in memory else own
-        memory.add(place)
+        address = own.untyped_storage().data_ptr()
+        written[name] = own.clone() if address in memory else own
+        memory.add(address)
     save_file(written, file)
 
 

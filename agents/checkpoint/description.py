@@ -1,4 +1,4 @@
-"""What `model.json` of a checkpoint must hold, checked before anything is made of it."""
+"""Checks of `model.json` in a checkpoint, before an agent is made from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POLICY: Kinds = {
     "optimizer_kwargs": (dict,),
     "backbone_sha256": (str,),
 }
-"""Entries on the policy."""
+"""Entries of the policy, with their types."""
 
 AGENT: Kinds = {
     "algorithm": (str,),
@@ -28,7 +28,7 @@ AGENT: Kinds = {
     "current_task": (dict, NoneType),
     "tasks_begun": (int,),
 }
-"""Further entries on an agent."""
+"""Further entries of an agent."""
 
 LATER: Kinds = {
     "class_names": (list, NoneType),
@@ -37,7 +37,7 @@ LATER: Kinds = {
     "policy_class": (str,),
     "view_seed": (int,),
 }
-"""Entries that older checkpoints lack."""
+"""Entries that older checkpoints may lack."""
 
 MOST = 2**14
 """The longest side of an image; there are at most as many actions as an image of such sides has pixels."""
@@ -52,13 +52,13 @@ _JSON_NAMES = {
 
 
 def check_entries(description: Mapping[str, Any], kinds: Kinds, source: Path | str, required: bool = True) -> None:
-    """Check that a description has some entries, each of its kind.
+    """Check the types of some entries of a description.
 
     Args:
         description: The object of `model.json`.
         kinds: The types of each entry.
         source: The file, for the message.
-        required: Whether an entry may not be missing.
+        required: Whether all entries must be there.
 
     Raises:
         ValueError: An entry is missing or of another kind.
@@ -75,7 +75,7 @@ def check_entries(description: Mapping[str, Any], kinds: Kinds, source: Path | s
 
 
 def check_agent(description: Mapping[str, Any], source: Path | str) -> None:
-    """Check that a description is that of an agent, but for the arguments that one algorithm alone has.
+    """Check the entries that all agents have in common.
 
     Args:
         description: The object of `model.json`.

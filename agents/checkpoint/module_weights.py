@@ -1,4 +1,4 @@
-"""The tensors of a PEFT module that the adapter files of peft do not hold."""
+"""The tensors of a PEFT module that are not in the adapter files of peft."""
 
 from __future__ import annotations
 

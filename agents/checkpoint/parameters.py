@@ -1,4 +1,4 @@
-"""Parameters that an agent is given by `set_parameters`, compared with its own before any is copied."""
+"""Checks of the parameters for `set_parameters`, before any is copied."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from agents.networks.weights import check_tensors
 
-_WAY_OUT = "an agent that learned other tasks is kept by save(path) and load(path)"
+_ADVICE = "an agent that learned other tasks is kept by save(path) and load(path)"
 _ACTIONS = "network.head.actions"
 
 
@@ -44,7 +44,7 @@ def check_parameters(given: Any, own: Mapping[str, Mapping[str, Any]], algorithm
         try:
             check_tensors(fitting, wanted, f"what set_parameters was given as {name!r}")
         except ValueError as error:
-            raise ValueError(f"{error}; {_WAY_OUT}") from error
+            raise ValueError(f"{error}; {_ADVICE}") from error
 
 
 def _check_classes(given: Mapping[str, Tensor], own: Mapping[str, Any]) -> None:
@@ -54,5 +54,5 @@ def _check_classes(given: Mapping[str, Tensor], own: Mapping[str, Any]) -> None:
     if theirs != ours:
         raise ValueError(
             f"set_parameters was given the parameters of an agent that learned the classes {theirs}, where this one "
-            f"learned {ours}; {_WAY_OUT}"
+            f"learned {ours}; {_ADVICE}"
         )

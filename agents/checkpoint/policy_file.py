@@ -1,12 +1,15 @@
 """A trained policy in one zip of JSON and safetensors; reading it runs no code.
 
-Inside: `model.json` (how to rebuild the agent), `head.safetensors` (weight, bias and the actions of the rows) and what
-learned of the backbone: `adapter/` as peft's own `save_pretrained` writes it, which `peft.PeftModel.from_pretrained`
-can load, or, where all of it did, `backbone.safetensors` with its parameters and buffers under timm's names. A method
-that has an adapter for each task keeps the later ones beside the first, in `adapter/task1/` ...; what else a method
-keeps is in `method.safetensors`, and what an algorithm keeps beside its policy in `algorithm.safetensors`. A module of
-your own that is no adapter of peft, or has trainable tensors beside one, has these and its buffers in
-`module.safetensors`, under their names in the backbone.
+Its parts are:
+
+- `model.json`: how to rebuild the agent.
+- `head.safetensors`: weight, bias and the actions of the rows.
+- `adapter/`: a PEFT module of peft, as its `save_pretrained` writes it and `peft.PeftModel.from_pretrained` loads it.
+  Later adapters of a method with one for each task are in `adapter/task1/` ...
+- `backbone.safetensors`: with `peft="full"`, parameters and buffers of the backbone under timm's names.
+- `module.safetensors`: trainable tensors and buffers of a PEFT module of your own that are in no adapter of peft.
+- `method.safetensors`: the state of the method.
+- `algorithm.safetensors`: the state of the algorithm.
 """
 
 from __future__ import annotations
@@ -37,26 +40,30 @@ _MODEL, _HEAD, _BACKBONE, _METHOD = "model.json", "head.safetensors", "backbone.
 _ALGORITHM, _MODULE = "algorithm.safetensors", "module.safetensors"
 _ADAPTER = "adapter"
 _ADAPTER_CONFIG = f"{_ADAPTER}/adapter_config.json"
-_PART = re.compile(
+ARCHIVE_FILES = re.compile(
     rf"({_HEAD}|{_BACKBONE}|{_METHOD}|{_ALGORITHM}|{_MODULE}|{_ADAPTER}/(task\d+/)?(adapter_config\.json|adapter_model\.safetensors))"
 )
-"""What of a checkpoint's names is a part of it; nothing else is read or written."""
+"""Names of the parts of a checkpoint; nothing else is read or written."""
 DEFAULT_ADAPTER = "default"
 """peft's name for the first adapter."""
 EARLIER_VIEW = {"crop_fraction": 0.875, "interpolation": "bilinear"}
-"""The test view of checkpoints that do not describe it, whatever the backbone."""
+"""The test view of older checkpoints, which do not describe it."""
+
+
+SAVED_ARGUMENTS = ("batch_size", "freeze_fraction", "crop_scale", "cache_features", "precision", "seed")
+"""Constructor arguments of all algorithms that a checkpoint holds under their names."""
 
 
 def save_checkpoint(
     path: str | Path, policy: ViTPolicy, description: dict[str, Any], state: dict[str, torch.Tensor] | None = None
 ) -> Path:
-    """Write a checkpoint beside its place and move it there.
+    """Write a checkpoint atomically.
 
     Args:
         path: The file; `.zip` is added where it has no suffix.
         policy: Whose head, method and PEFT module, or whole backbone, are saved; a frozen backbone is named, not saved.
         description: What else is needed to rebuild the agent; must be JSON.
-        state: What the algorithm keeps beside its policy, if anything.
+        state: The state of the algorithm, if it has any.
 
     Returns:
         The file written.
@@ -77,7 +84,7 @@ def save_checkpoint(
         elif network.trains_whole_backbone:
             write_tensors(network.backbone.state_dict(), folder / _BACKBONE)
 
-    write_archive(target, fill, lambda name: name == _MODEL or _PART.fullmatch(name) is not None)
+    write_archive(target, fill, lambda name: name == _MODEL or ARCHIVE_FILES.fullmatch(name) is not None)
     return target
 
 
@@ -104,7 +111,7 @@ def read_agent(path: str | Path) -> dict[str, Any]:
 
 
 def read_state(path: str | Path) -> dict[str, torch.Tensor]:
-    """What the algorithm kept beside its policy; empty where it keeps nothing.
+    """The state of the algorithm; empty if it has none.
 
     Raises:
         ValueError: It is damaged.
@@ -114,7 +121,7 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
 
 
 def policy_to_json(policy: ViTPolicy) -> dict[str, Any]:
-    """What a policy is made of, as JSON; an optimizer that PyTorch does not have is left unnamed."""
+    """The configuration of a policy and its optimizer as JSON; an optimizer that is not PyTorch's is None."""
     optimizer = policy.optimizer_class
     known = is_torchs_own(optimizer)
     return {
@@ -164,8 +171,7 @@ def saved_agent_arguments(
     Raises:
         ValueError: Something was code when it was saved, and is not given.
     """
-    kept = ("batch_size", "freeze_fraction", "crop_scale", "cache_features", "precision", "seed")
-    arguments = {name: saved[name] for name in kept if name in saved}
+    arguments = {name: saved[name] for name in SAVED_ARGUMENTS if name in saved}
     for name in (*own, "learning_rate"):
         if name not in saved:
             raise ValueError(f"model.json in {path} lacks the entry {name!r}: the file is damaged")

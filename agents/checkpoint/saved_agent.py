@@ -1,4 +1,4 @@
-"""An agent in a file, and out of it again, as stable-baselines3's users save and load one."""
+"""`save` and `load` of agents, with the interface of stable-baselines3."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from agents.algorithms.class_memory import ClassMemory
 from agents.checkpoint.policy_file import (
+    SAVED_ARGUMENTS,
     load_weights,
     policy_to_json,
     read_agent,
@@ -45,15 +46,15 @@ class CheckpointedAlgorithm(ClassMemory):
     _view_seed: int
 
     def _state(self) -> dict[str, Tensor]:
-        """What a checkpoint keeps beside the policy; none."""
+        """State of the algorithm that a checkpoint holds; by default none."""
         return {}
 
     def _resume(self, tensors: dict[str, Tensor]) -> None:
-        """Take on a saved state."""
+        """Load a saved state."""
 
     @abstractmethod
     def _seed_task(self, number: int) -> None:
-        """Let a task's random numbers follow from the agent's seeds and its number among the tasks begun, from 1 on."""
+        """Seed the random numbers of a task from the agent's seeds and the number of tasks begun, from 1 on."""
 
     def save(
         self,
@@ -84,12 +85,7 @@ class CheckpointedAlgorithm(ClassMemory):
             "algorithm": type(self).__name__,
             **{name: _unless_code(getattr(self, name)) for name in self.own_arguments},
             "learning_rate": _unless_code(self.learning_rate),
-            "batch_size": self.batch_size,
-            "freeze_fraction": self.freeze_fraction,
-            "crop_scale": self.crop_scale,
-            "cache_features": self.cache_features,
-            "precision": self.precision,
-            "seed": self.seed,
+            **{name: getattr(self, name) for name in SAVED_ARGUMENTS},
             "observation_shape": list(self.observation_space.shape or ()),
             "num_actions": self._num_actions,
             "num_timesteps": self.num_timesteps,

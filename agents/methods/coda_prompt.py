@@ -1,4 +1,4 @@
-"""CODA-Prompt: prompts that are weighted sums of components, of which each task adds some."""
+"""CODA-Prompt: prompts are weighted sums of components, to which each task adds some."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PARTS = ("components", "keys", "attention")
 
 
 class CODAPrompt(Method):
-    """Prompts for attention are weighted sums of components, of which each task adds some.
+    """Prompts for attention are weighted sums of components, to which each task adds some.
 
     In each block, prompt = sum_m cos(q * A_m, K_m) P_m over the components of all tasks so far: q are the image's
     features in the frozen backbone, A_m a component's attention to them, K_m its key, P_m keys and values for the
-    block's attention. The components of earlier tasks stay as they are and go on being weighed; those
-    of a task begin orthonormal to all earlier ones and to each other, by Gram-Schmidt.
+    block's attention. The components of earlier tasks are frozen but still take part in the sum. Those of a new task
+    are initialized orthonormal to all earlier ones and to each other, by Gram-Schmidt.
 
     Source: Smith et al., "CODA-Prompt", CVPR 2023 (arXiv 2211.13218): prompts pass the frozen projections to keys and
     values, as in DualPrompt, and the penalty is orthogonality * mean |X X^T - 1|^2 of components, keys and attention,
@@ -32,8 +32,8 @@ class CODAPrompt(Method):
     is mostly run without the penalty (`orthogonality=0`).
 
     Args:
-        components: Of all tasks together, at most as many as the backbone is wide.
-        length: Keys, and values, of a prompt: half of the paper's length, which counts both.
+        components: Number of components of all tasks together, at most the width of the features.
+        length: Number of keys, and of values, in a prompt: half of the paper's length, which counts both.
         orthogonality: Weight of the penalty, at least 0.
         projected: Whether prompts pass the projections to keys and values.
 
@@ -60,7 +60,7 @@ class CODAPrompt(Method):
         self.projected = truth_value("projected", projected)
 
     def attach(self, network: Network, seed: int) -> None:
-        """Open the attention of the policy's blocks; there are no components yet.
+        """Let the attention of the policy's blocks take prompts; there are no components yet.
 
         Raises:
             ValueError: There are more components than can be orthogonal, or the blocks do not fit the backbone.
@@ -78,7 +78,7 @@ class CODAPrompt(Method):
             self.register_parameter(name, nn.Parameter(torch.empty(len(self._blocks), 0, *shapes[name])))
 
     def check_task(self, task: TaskInfo) -> None:
-        """Check that there are components for it.
+        """Check that there is a component for each task.
 
         Raises:
             ValueError: The number of tasks is not known, or is larger than that of the components.
@@ -91,7 +91,7 @@ class CODAPrompt(Method):
             raise ValueError(f"coda-prompt needs a component for each of {task.num_tasks} tasks, not {self.total}")
 
     def begin_task(self, network: Network, task: TaskInfo) -> None:
-        """Lay the components of the task before aside, and draw new ones, orthogonal to all."""
+        """Freeze the components of the task before, and draw new ones, orthonormal to all."""
         assert task.num_tasks is not None  # checked
         count = self.total // task.num_tasks
         seeds = iter(seeds_of(task.seed, len(PARTS) * len(self._blocks)))
@@ -106,8 +106,8 @@ class CODAPrompt(Method):
 
     def weights(self, queries: Tensor) -> Tensor:
         """cos(q * A_m, K_m) of each image, block and component, shape (B, blocks, M)."""
-        looked_at = normalize(queries[:, None, None] * self._all("attention"), dim=3)
-        return (looked_at * normalize(self._all("keys"), dim=2)).sum(dim=3)
+        attended = normalize(queries[:, None, None] * self._all("attention"), dim=3)
+        return (attended * normalize(self._all("keys"), dim=2)).sum(dim=3)
 
     def _logits(self, network: Network, inputs: Tensor, queries: Tensor) -> Tensor:
         prompts = torch.einsum("ibm,bmld->bild", self.weights(queries), self._all("components"))
@@ -129,14 +129,14 @@ class CODAPrompt(Method):
         return self.orthogonality * torch.stack([orthonormality_gap(self._all(name)) for name in PARTS]).sum()
 
     def scores(self, network: Network, inputs: Tensor) -> Tensor:
-        """Logits; each image weighs the components for itself."""
+        """Logits with the prompts of each image."""
         with torch.no_grad():
             queries = network.backbone(inputs)
         return self._logits(network, inputs, queries)
 
 
 def orthonormal_to(past: Tensor, count: int, seed: int) -> Tensor:
-    """New vectors, of length 1 and orthogonal to each other and to what earlier vectors span.
+    """New orthonormal vectors, orthogonal to the span of earlier vectors.
 
     Args:
         past: Earlier vectors, [M, ...]; they need not be orthogonal.

@@ -16,32 +16,32 @@ from cls_env.arguments import number, truth_value, whole_number
 
 
 class DualPrompt(Method):
-    """Keys and values for attention: a G-prompt in the first blocks, and in further ones an E-prompt for each task.
+    """Prompts for attention: a general one (G) in the first blocks, and an expert one (E) per task in further blocks.
 
-    In training the E-prompt is the task's own, whose key is pulled towards the features of the task's images in the
-    frozen backbone, -pull * cosine. At test each image takes the E-prompt whose key is nearest to its features. Once
-    its task is over, an E-prompt and its key stay as they are.
+    In training the E-prompt is the task's own. Its key is pulled towards the frozen features of the task's images by
+    a loss of -pull * cosine. At test the E-prompt whose key is nearest to an image's features is used. E-prompts and
+    keys of earlier tasks are frozen.
 
     Source: Wang et al., "DualPrompt", ECCV 2022 (arXiv 2204.04799): prefix tuning, in which prompts pass the frozen
     projections to keys and values. Where public code differs:
 
-    - The authors' prompts and keys begin in U[0, 0.01), `positive=true`. Here they begin in U[-0.01, 0.01).
+    - The authors draw prompts and keys from U[0, 0.01), `positive=true`. Here they are drawn from U[-0.01, 0.01).
     - The authors' code and its port to PyTorch (JH-LEE) take prompts as keys and values themselves (`projected=false`)
-      and begin an E-prompt as the one of the task before (`transfer=true`).
-    - Their CIFAR-100 settings choose one E-prompt for a whole test batch, which tells the task and is not offered.
-      Their ImageNet-R settings choose one for each image, as here.
+      and initialize an E-prompt with that of the task before (`transfer=true`).
+    - Their CIFAR-100 settings select one E-prompt for a whole test batch, which reveals the task and is not offered.
+      Their ImageNet-R settings select one for each image, as here.
     - On ImageNet-R their E-prompts have length 20 (`expert=20`); both pull by 1.
     - Another port (PILOT) draws from U[-1, 1), `initial=1`, and pulls by 0.1. Keys of that size hardly
-      turn towards the features in a short task, and are then chosen by chance.
+      turn towards the features in a short task, and are then selected by chance.
 
     Args:
         general: Length of the G-prompt.
         expert: Length of an E-prompt.
-        general_blocks: How many of the policy's `blocks`, from the first, take the G-prompt; the rest take E-prompts.
+        general_blocks: Number of the policy's `blocks`, from the first, with the G-prompt; the rest have E-prompts.
         pull: Weight of the key's loss, at least 0.
         initial: Prompts and keys are drawn from U[-initial, initial).
         projected: Whether prompts pass the projections to keys and values.
-        transfer: Whether an E-prompt begins as the one of the task before.
+        transfer: Whether an E-prompt is initialized with that of the task before.
         positive: Draw from U[0, initial) instead, as the authors' code does.
 
     Raises:
@@ -73,7 +73,7 @@ class DualPrompt(Method):
         self.positive = truth_value("positive", positive)
 
     def attach(self, network: Network, seed: int) -> None:
-        """Draw the G-prompt, and open the attention of the policy's blocks.
+        """Draw the G-prompt, and let the attention of the policy's blocks take prompts.
 
         Raises:
             ValueError: The blocks are too few, or do not fit the backbone.
@@ -92,7 +92,7 @@ class DualPrompt(Method):
         self.register_buffer("past_keys", torch.empty(0, self._width))
 
     def begin_task(self, network: Network, task: TaskInfo) -> None:
-        """Lay the E-prompt of the task before aside, and draw a new one with its key."""
+        """Store the E-prompt and key of the task before, and draw new ones."""
         if task.index:
             self.past_prompts = torch.cat([self.past_prompts, self.prompt.detach()[None]])
             self.past_keys = torch.cat([self.past_keys, self.key.detach()[None]])
@@ -106,7 +106,7 @@ class DualPrompt(Method):
         return uniform(shape, seed, self.initial, self.positive)
 
     def _logits(self, network: Network, inputs: Tensor, expert: Tensor) -> Tensor:
-        """With an E-prompt for each image, [B, blocks, 2, L, D]."""
+        """Logits with an E-prompt for each image, [B, blocks, 2, L, D]."""
         prompts = {
             block: (pair[0].expand(len(inputs), -1, -1), pair[1].expand(len(inputs), -1, -1))
             for block, pair in zip(self._general_at, self.general_prompts, strict=True)
@@ -120,17 +120,17 @@ class DualPrompt(Method):
         return self._logits(network, batch.inputs, self.prompt.expand(len(batch.images), -1, -1, -1, -1))
 
     def additional_loss(self, network: Network, batches: Sequence[Batch], loss: Loss) -> Tensor:
-        """The pull of the task's key."""
+        """-pull * the mean cosine of the images' frozen features and the task's key."""
         queries = torch.cat([batch.frozen_features(network.backbone) for batch in batches])
         return -self.pull * similarity(queries, self.key[None]).mean()
 
-    def chosen(self, queries: Tensor) -> Tensor:
+    def selected(self, queries: Tensor) -> Tensor:
         """The task whose key is nearest to each query, int64 of shape (B,)."""
         return similarity(queries, torch.cat([self.past_keys, self.key[None]])).argmax(dim=1)
 
     def scores(self, network: Network, inputs: Tensor) -> Tensor:
-        """Logits with the E-prompt that each image looks up for itself."""
+        """Logits with the E-prompt selected for each image."""
         with torch.no_grad():
             queries = network.backbone(inputs)
         experts = torch.cat([self.past_prompts, self.prompt[None]])
-        return self._logits(network, inputs, experts[self.chosen(queries)])
+        return self._logits(network, inputs, experts[self.selected(queries)])

@@ -1,4 +1,4 @@
-"""InfLoRA: each task learns in a subspace that does not interfere with those of earlier tasks."""
+"""InfLoRA: each task is learned in a subspace that does not interfere with earlier tasks."""
 
 from __future__ import annotations
 
@@ -18,24 +18,23 @@ from cls_env.arguments import number, one_of
 
 
 class InfLoRA(PerTaskLoRA):
-    """A LoRA for each task, whose A is designed before the task and stays, so that only its B learns.
+    """A LoRA for each task: its A is computed before the task and frozen, so that only its B is trained.
 
-    Before a task, for every input of layers with LoRAs: its second moment over the task's images, less the
-    directions that inputs of earlier tasks had; its leading left singular vectors, over sqrt(3), are the rows of A. The
-    LoRAs of earlier tasks stay as they are. After the task its own inputs' directions are added to the memory (see
-    `agents.methods.common.dual_gpm`). A direction that is not free any more leaves a row of A zero, which learns
-    nothing.
+    Before a task, the second moment of the inputs of each layer with LoRAs is computed over the task's images, and
+    projected orthogonally to the inputs of earlier tasks. Its leading left singular vectors, over sqrt(3), are the rows
+    of A. The LoRAs of earlier tasks are frozen. After the task the directions of its inputs are added to the memory,
+    see `agents.methods.common.dual_gpm`. If too few dimensions are left, the remaining rows of A are zero.
 
-    Source: Liang and Li, "InfLoRA", CVPR 2024 (arXiv 2404.00228), and its public code; what is A here, as in peft, is
-    the paper's B_t. Its own setting is rank 10 in all blocks: `peft="lora:r=10"`, `blocks=range(12)`. Where this
-    differs from the code: moments are those of images as they are seen at test, not of augmented ones; and the memory
-    takes the fewest directions that reach the threshold, where the code takes one fewer after the first task.
+    Source: Liang and Li, "InfLoRA", CVPR 2024 (arXiv 2404.00228), and its public code. A here, as in peft, is the
+    paper's B_t. The paper has rank 10 in all blocks: `peft="lora:r=10"`, `blocks=range(12)`. There are two differences
+    to the code: moments are those of images in their test view, not of augmented ones; and the memory takes the fewest
+    directions that reach the threshold, where the code takes one fewer after the first task.
 
     Args:
-        threshold: lambda, the least share of a task's energy that is remembered, in (0, 1]; the paper's is 0.95 on
-            CIFAR-100 and 0.98 on ImageNet-R. It rises to 1 over the tasks.
-        energy: `"moments"`, as in the authors' code, which gave their published figures; `"activations"`, as the text
-            of the paper has it, which takes more directions and so leaves fewer for later tasks.
+        threshold: lambda, the smallest share of a task's energy that the memory captures, in (0, 1]. The paper has
+            0.95 on CIFAR-100 and 0.98 on ImageNet-R. It rises to 1 over the tasks.
+        energy: `"moments"`, as in the authors' code, which gave their published figures, or `"activations"`, as in the
+            text of the paper, which takes more directions and so leaves fewer for later tasks.
 
     Raises:
         ValueError: An argument is out of range or unknown.
@@ -53,12 +52,12 @@ class InfLoRA(PerTaskLoRA):
         self.energy = one_of("energy", energy, ENERGIES)
 
     def attach(self, network: Network, seed: int) -> None:
-        """Begin with empty memories."""
+        """Create empty memories."""
         for place, layers in enumerate(layers_by_input(network)):
             self._keep(place, empty_memory(layers[0].in_features))
 
     def memory(self, place: int) -> Memory:
-        """Of the input of some layers, by its place among those of layers with LoRAs."""
+        """The memory of a group of layers, by its position in `layers_by_input`."""
         return Memory(getattr(self, f"basis_{place}"), bool(getattr(self, f"complement_{place}")))
 
     def _keep(self, place: int, memory: Memory) -> None:
@@ -67,7 +66,7 @@ class InfLoRA(PerTaskLoRA):
         self.register_buffer(f"complement_{place}", torch.tensor(memory.complement, device=device))
 
     def begin_task(self, network: Network, task: TaskInfo) -> None:
-        """Design the task's A, and let its B alone learn."""
+        """Compute the task's A, and make its B trainable."""
         moments = input_moments(network, task.images())
         self.begin_adapter(network, task)
         for place, layers in enumerate(layers_by_input(network)):
@@ -78,7 +77,7 @@ class InfLoRA(PerTaskLoRA):
                     weight.copy_(rows)
 
     def end_task(self, network: Network, task: TaskInfo) -> None:
-        """Remember the directions of the task's inputs, as they are now."""
+        """Add the directions of the task's inputs to the memory."""
         threshold = energy_threshold(self.threshold, task.index, task.num_tasks)
         for place, moment in enumerate(input_moments(network, task.images())):
             self._keep(place, remember(self.memory(place), moment, threshold, self.energy))
@@ -89,10 +88,10 @@ class InfLoRA(PerTaskLoRA):
 
 
 def designed_rows(memory: Memory, moment: Tensor, rank: int) -> Tensor:
-    """The rows of A: leading directions of a task's inputs that are orthogonal to those of earlier tasks, over sqrt(3).
+    """The rows of A: leading directions of a task's inputs, orthogonal to those of earlier tasks, over sqrt(3).
 
     Args:
-        memory: Of earlier tasks.
+        memory: Directions of earlier tasks.
         moment: Second moment of the layer's inputs, float64 of shape (d, d).
         rank: Number of rows; where fewer directions are free, the rest are zero.
 
@@ -100,7 +99,7 @@ def designed_rows(memory: Memory, moment: Tensor, rank: int) -> Tensor:
         float64 of shape (rank, d).
     """
     leading = torch.linalg.svd(memory.project_out(moment))[0][:, :rank]
-    free = memory.project_out(leading)  # a singular vector of no weight may point anywhere
+    free = memory.project_out(leading)  # singular vectors with a singular value of 0 are arbitrary
     rows = torch.where(free.norm(dim=0) > 0.5, free, 0.0).T / math.sqrt(3)
     return torch.cat([rows, rows.new_zeros(rank - len(rows), rows.shape[1])])
 

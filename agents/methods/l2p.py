@@ -1,4 +1,4 @@
-"""L2P: a pool of prompts, of which each image looks up its own."""
+"""L2P: a pool of prompts, of which some are selected for each image."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ HEADS = ("prompts", "cls")
 
 
 class L2P(Method):
-    """Learning to prompt: the prompts whose keys are nearest to an image's frozen features join its tokens.
+    """Learning to prompt: the prompts whose keys are nearest to an image's frozen features are added to its tokens.
 
-    Features for the head are the mean output of the prompt tokens. Prompts and keys are shared by all tasks and learned
-    in each; the chosen keys are pulled towards the query, -pull * the sum of their cosines.
+    Features for the head are the mean output of the prompt tokens. Prompts and keys are shared by all tasks and trained
+    in each. The selected keys are pulled towards the query by a loss of -pull * the sum of their cosines.
 
     Source: Wang et al., "Learning to Prompt for Continual Learning", CVPR 2022 (arXiv 2112.08654). Where its public
     code differs:
 
-    - Its prompts and keys begin in U[0, 0.01), `positive=true`: all keys then point into one orthant, near each other.
-      Here they begin in U[-0.01, 0.01).
-    - The code gives all images of a batch the prompts that most of them look up. At test, a batch of one class then
-      reveals the task. Here each image has its own prompts; `batchwise=true` shares them in training alone, among the
-      images of one step of the environment.
-    - The code adds position embeddings to prompts. Here prompts have none.
+    - It draws prompts and keys from U[0, 0.01), `positive=true`: all keys then point into one orthant, near each other.
+      Here they are drawn from U[-0.01, 0.01).
+    - It gives all images of a batch the prompts that most of them select. At test, a batch of one class then reveals
+      the task. Here each image has its own prompts; `batchwise=true` shares them in training alone, among the images
+      of one step of the environment.
+    - It adds position embeddings to prompts. Here prompts have none.
     - A port to PyTorch (PILOT) draws from U[-1, 1), `initial=1`, and pulls by 0.1. Keys of that size
-      hardly turn in a short task.
+      hardly change direction in a short task.
     - `head=cls` takes the class token as features, as the L2P++ of CODA-Prompt's authors does (Smith et al., CVPR
       2023).
 
     Args:
         pool: Number of prompts.
         length: Tokens of a prompt.
-        top: Prompts that an image looks up, at most `pool`.
+        top: Number of prompts selected for an image, at most `pool`.
         pull: Weight of the keys' loss, at least 0.
         initial: Prompts and keys are drawn from U[-initial, initial).
-        batchwise: Whether the images of a training batch share the prompts that most of them look up.
+        batchwise: Whether the images of a training batch share the prompts that most of them select.
         head: The features: `"prompts"`, the mean output of the prompt tokens, or `"cls"`, the class token's output.
         positive: Draw from U[0, initial) instead, as the authors' code does.
 
@@ -96,37 +96,37 @@ class L2P(Method):
         self.prompts = nn.Parameter(uniform((self.pool, self.length, width), prompts, self.initial, self.positive))
         self.keys = nn.Parameter(uniform((self.pool, width), keys, self.initial, self.positive))
 
-    def chosen(self, queries: Tensor) -> Tensor:
-        """The prompts that each image looks up, nearest first, int64 of shape (B, top)."""
+    def selected(self, queries: Tensor) -> Tensor:
+        """The prompts selected for each image, nearest first, int64 of shape (B, top)."""
         return similarity(queries, self.keys).topk(self.top, dim=1).indices
 
-    def _chosen_in_training(self, queries: Tensor) -> Tensor:
-        chosen = self.chosen(queries)
+    def _selected_in_training(self, queries: Tensor) -> Tensor:
+        selected = self.selected(queries)
         if not self.batchwise:
-            return chosen
-        votes = torch.bincount(chosen.flatten(), minlength=self.pool)
+            return selected
+        votes = torch.bincount(selected.flatten(), minlength=self.pool)
         return votes.topk(self.top).indices.expand(len(queries), -1)
 
-    def _logits(self, network: Network, inputs: Tensor, chosen: Tensor) -> Tensor:
-        tokens = self.prompts[chosen].flatten(1, 2)
+    def _logits(self, network: Network, inputs: Tensor, selected: Tensor) -> Tensor:
+        tokens = self.prompts[selected].flatten(1, 2)
         return network.head(features_with_prompt_tokens(network.backbone, inputs, tokens, self.head))
 
     def training_logits(self, network: Network, batch: Batch) -> Tensor:
-        """Logits with the prompts of the training rule."""
+        """Logits with the selected prompts, or those of a vote where `batchwise`."""
         queries = batch.frozen_features(network.backbone)
-        return self._logits(network, batch.inputs, self._chosen_in_training(queries))
+        return self._logits(network, batch.inputs, self._selected_in_training(queries))
 
     def additional_loss(self, network: Network, batches: Sequence[Batch], loss: Loss) -> Tensor:
-        """The pull of the chosen keys."""
+        """-pull * the mean over images of the sum of cosines of query and selected keys."""
         pulls = []
         for batch in batches:
             queries = batch.frozen_features(network.backbone)
-            chosen = self._chosen_in_training(queries)
-            pulls.append(similarity(queries, self.keys).gather(1, chosen).sum(dim=1))
+            selected = self._selected_in_training(queries)
+            pulls.append(similarity(queries, self.keys).gather(1, selected).sum(dim=1))
         return -self.pull * torch.cat(pulls).mean()
 
     def scores(self, network: Network, inputs: Tensor) -> Tensor:
-        """Logits with the prompts that each image looks up for itself."""
+        """Logits with the prompts selected for each image."""
         with torch.no_grad():
             queries = network.backbone(inputs)
-        return self._logits(network, inputs, self.chosen(queries))
+        return self._logits(network, inputs, self.selected(queries))

@@ -1,4 +1,4 @@
-"""LAE: a slow average of the PEFT module beside the learning one, and both asked at test."""
+"""LAE: a moving average of the PEFT module, which predicts together with the module."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ from cls_env.arguments import number, whole_number
 class LAE(Method):
     """Learning, accumulation, ensemble: an offline PEFT module follows the online one by an exponential moving average.
 
-    From the second task on, after every step, also while the module is frozen: offline <- d offline + (1 - d) online;
-    it begins as a copy of the module at the end of the first task. The head is shared. At test the answer is the
-    class with the highest probability that either module gives it, each softmax being over all classes met; no task
-    id is needed.
-    Learning with a frozen module at the beginning of a task is the learner's `freeze_fraction`.
+    From the second task on, offline <- d offline + (1 - d) online after every step, also while the module is frozen.
+    The average starts as a copy of the module at the end of the first task. The head is shared. The prediction is the
+    class with the highest probability under either module, with a softmax over all seen classes. The learner's
+    `freeze_fraction` is LAE's first phase of a task, in which the module is frozen.
 
     Source: Gao et al., "A Unified Continual Learning Framework with General Parameter-Efficient Tuning", ICCV 2023
-    (arXiv 2303.10070), and its public code, which agree; 0.9999 at 24 images a step are the code's. The decay here is
-    corrected for the images of a step, d = decay^(images / reference_batch), so that a change of batch size does not
-    change how far the offline module follows in an epoch; arXiv 2602.14078's 0.999 at 256 is the same to 0.0001.
+    (arXiv 2303.10070), and its public code, which agree. The decay of 0.9999 at 24 images a step is the code's. Here
+    it is corrected for the batch size, d = decay^(images / reference_batch), so that the averaging over an epoch does
+    not depend on it. The 0.999 at 256 images of arXiv 2602.14078 differs from this by 0.0001.
 
     Args:
-        decay: Of a step of `reference_batch` images, in [0, 1].
-        reference_batch: Images of the step that the decay is given for, at least 1.
+        decay: Decay of a step of `reference_batch` images, in [0, 1].
+        reference_batch: Number of images that the decay is given for, at least 1.
 
     Raises:
         ValueError: An argument is out of range.
@@ -57,19 +56,19 @@ class LAE(Method):
         return self.copies("offline")
 
     def begin_task(self, network: Network, task: TaskInfo) -> None:
-        """Begin the average where the first task ended."""
+        """Start the average as a copy of the module after the first task."""
         if task.index == 1:
             self.keep_copies("offline", network.peft_parameters)
 
     def after_step(self, network: Network, batches: Sequence[Batch]) -> None:
-        """Follow the online module."""
+        """Move the average towards the module."""
         if network.tasks_begun > 1:
             decay = self.decay ** (sum(len(batch.images) for batch in batches) / self.reference_batch)
             for average, tensor in zip(self.offline, network.peft_parameters, strict=True):
                 average.lerp_(tensor.detach(), 1 - decay)
 
     def scores(self, network: Network, inputs: Tensor) -> Tensor:
-        """The larger of the two log-probabilities; in the first task those of the one module."""
+        """The larger of the two log-probabilities; in the first task those of the module alone."""
         online = network(inputs).log_softmax(dim=1)
         if network.tasks_begun < 2:
             return online

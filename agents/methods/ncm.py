@@ -1,4 +1,4 @@
-"""Nearest class mean: no gradient at all."""
+"""Nearest class mean, without gradients."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ METRICS = ("cosine", "euclidean")
 
 
 class NCM(Method):
-    """The head's rows are the class means of the pretrained features, so that its logits rank classes by nearness.
+    """Nearest class mean: the head's rows are set from the mean pretrained features m of each class.
 
     For the cosine, w = m / |m| and b = 0; for the Euclidean distance, w = 2 m and b = -|m|^2. Each image counts once.
-    The logits are not meant as log-probabilities.
+    The softmax of the logits is not calibrated.
 
     Source: Mensink et al., "Distance-Based Image Classification", TPAMI 2013; with the cosine on a pretrained ViT,
     Zhou et al., "Revisiting Class-Incremental Learning with Pre-Trained Models", IJCV 2024 (SimpleCIL).
@@ -46,7 +46,7 @@ class NCM(Method):
         self.metric = one_of("metric", metric, METRICS)
 
     def attach(self, network: Network, seed: int) -> None:
-        """Begin with no images."""
+        """Create sums and counts of 0."""
         actions, width = network.head.num_actions, network.head.weight.shape[1]
         self.register_buffer("sums", torch.zeros(actions, width, dtype=torch.float64))
         self.register_buffer("counts", torch.zeros(actions, dtype=torch.int64))
@@ -59,7 +59,7 @@ class NCM(Method):
 
     @torch.no_grad()
     def end_task(self, network: Network, task: TaskInfo) -> None:
-        """Count the task's images and set the rows of their classes; the same task again adds nothing."""
+        """Add the task's images and set the rows of their classes; a second call for the same task adds nothing."""
         if self.tasks_counted > task.index:
             return
         network.train(False)
@@ -69,8 +69,8 @@ class NCM(Method):
             counts += torch.bincount(batch.labels, minlength=len(counts))
         self.sums, self.counts = self.sums + sums, self.counts + counts
         self.tasks_counted.fill_(task.index + 1)
-        met = network.head.actions
-        means = (self.sums[met] / self.counts[met, None].clamp(min=1)).to(network.head.weight.dtype)
+        seen = network.head.actions
+        means = (self.sums[seen] / self.counts[seen, None].clamp(min=1)).to(network.head.weight.dtype)
         if self.metric == "cosine":
             network.head.weight.copy_(torch.nn.functional.normalize(means, dim=1))
             network.head.bias.zero_()

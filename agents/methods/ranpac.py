@@ -1,4 +1,4 @@
-"""RanPAC: ridge regression on random features of the pretrained ones; no gradient at all."""
+"""RanPAC: ridge regression on random projections of the pretrained features, without gradients."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class RanPAC(Method):
 
     Scores are h (G + lambda 1)^-1 C, with h = relu(f W) of the features f, W ~ N(0, 1), and G = sum h^T h and
     C = sum h^T y over all images so far. The penalty lambda is the one of 10^-2 ... 10^8 with the smallest squared
-    error on a fifth of the task's images, held out, of a head that knows the other four fifths and all earlier tasks.
-    Its head is linear in h; the policy's own head stays as it was. Scores estimate 0-1 targets and are not meant as
-    log-probabilities.
+    error on a held-out fifth of the task's images, for a solution from the other four fifths and all earlier tasks.
+    The policy's own head is not used. Scores estimate 0-1 targets; their softmax is not calibrated.
 
-    Public code begins at 10^-8 and knows no earlier task in the choice; a small task's choice can then ruin the head.
+    Public code tries penalties from 10^-8 on, without the earlier tasks; in a small task that can choose too small a
+    penalty.
 
     Source: McDonnell et al., "RanPAC", NeurIPS 2023 (arXiv 2307.02251), without its first phase, which fine-tunes a
     PEFT module on the first task; its 10,000 projections take 800 MB here.
 
     Args:
-        projections: Number of random features.
+        projections: Number of random features, at least 1.
 
     Raises:
         ValueError: The number is not at least 1.
@@ -55,7 +55,7 @@ class RanPAC(Method):
         self.projections = whole_number("projections", projections, least=1)
 
     def attach(self, network: Network, seed: int) -> None:
-        """Draw the projections, and begin with no images."""
+        """Draw the projections, and create sums of 0."""
         count, actions, width = self.projections, network.head.num_actions, network.head.weight.shape[1]
         gram = allocate_zeros("projections", count, count, dtype=torch.float64)
         drawn = torch.randn(width, count, generator=torch.Generator().manual_seed(seed))
@@ -76,7 +76,7 @@ class RanPAC(Method):
 
     @torch.no_grad()
     def end_task(self, network: Network, task: TaskInfo) -> None:
-        """Add the task's images and solve for the head; the same task again adds nothing."""
+        """Add the task's images and solve the regression; a second call for the same task adds nothing."""
         if self.tasks_counted > task.index:
             return
         network.train(False)
@@ -93,7 +93,7 @@ class RanPAC(Method):
         self.tasks_counted.fill_(task.index + 1)
 
     def _best_penalty(self, h: Tensor, y: Tensor, seed: int) -> float:
-        """By the error on a fifth of the task's images, of heads that know the rest and all earlier tasks."""
+        """The penalty with the smallest error on a held-out fifth of the task's images."""
         order = torch.randperm(len(h), generator=torch.Generator().manual_seed(seed)).to(h.device)
         held_out, kept = order[: len(h) // 5], order[len(h) // 5 :]
         if not len(held_out):
@@ -110,12 +110,12 @@ class RanPAC(Method):
         return PENALTIES[int(torch.stack(errors).argmin())]
 
     def scores(self, network: Network, inputs: Tensor) -> Tensor:
-        """The regression's scores of the classes met."""
+        """The regression's scores of the seen classes."""
         values = self.random_features(network.backbone(inputs).float()) @ self.solution
-        met = network.head.actions
-        if not len(met):
+        seen = network.head.actions
+        if not len(seen):
             return values
-        return torch.full_like(values, -torch.inf).index_copy(1, met, values[:, met])
+        return torch.full_like(values, -torch.inf).index_copy(1, seen, values[:, seen])
 
 
 def ridge(gram: Tensor, correlation: Tensor, penalty: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""SD-LoRA: directions that stay, and magnitudes of all of them that go on learning."""
+"""SD-LoRA: frozen directions of earlier tasks, with trainable magnitudes."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from cls_env.arguments import number
 
 
 class SDLoRA(PerTaskLoRA):
-    """A LoRA for each task, whose direction stays after it, while the magnitudes of all go on learning.
+    """A LoRA for each task: directions of earlier tasks are frozen, and the magnitudes of all tasks are trained.
 
-    The weight is W + sum_i s_i D_i. While a task is learned its own D_t = B_t A_t is free. After it, B_t is divided by
-    |B_t A_t|, the Frobenius norm, and s_t multiplied by it, so that the model stays the same; from then on the
-    direction of length 1 is frozen.
+    The weight is W + sum_i s_i D_i. During a task its own D_t = B_t A_t is trained. After it, B_t is divided by
+    |B_t A_t|, the Frobenius norm, and s_t multiplied by it, so that the model stays the same. From then on the
+    direction, of norm 1, is frozen.
 
     Source: Wu et al., "SD-LoRA: Scalable Decoupled Low-Rank Adaptation for Class Incremental Learning", ICLR 2025
-    (arXiv 2501.13198). Its public code has these settings of its own, which can be chosen here, but for the last two:
+    (arXiv 2501.13198). Its public code differs as follows; the last two points have no argument here:
 
     - LoRAs of rank 10 on queries and values of all blocks: `peft="lora:r=10,scale=true,targets=q+v"` with
-      `blocks=range(12)`; by default, as for other methods here, of rank 4 on keys and values of blocks 0-4.
+      `blocks=range(12)`. The default here is rank 4 on keys and values of blocks 0-4, as for other methods.
     - SGD with momentum 0.9 at a rate of 0.01: `--optimizer sgd --learning-rate 0.01`.
-    - Magnitudes that begin every task at 0.8, whatever was learned: `restart=0.8`.
+    - Magnitudes are reset to 0.8 at the beginning of every task: `restart=0.8`.
     - Directions are divided by |B_t| |A_t|, not by |B_t A_t|.
     - All layers share one magnitude for each task, where here each layer has its own.
 
     Args:
-        restart: Magnitude of each finished direction at the beginning of a task; None leaves them as they were learned.
+        restart: Magnitude that earlier directions are reset to at the beginning of a task; by default they are kept.
     """
 
     default_peft = "lora:scale=true"
@@ -49,7 +49,7 @@ class SDLoRA(PerTaskLoRA):
         self.restart = None if restart is None else number("restart", restart)
 
     def begin_task(self, network: Network, task: TaskInfo) -> None:
-        """Add the task's LoRA; it learns, and so do the magnitudes of all."""
+        """Add the task's LoRA; it is trainable, as are the magnitudes of all tasks."""
         self.begin_adapter(network, task)
         if self.restart is not None:
             for layer in lora_layers(network):
@@ -58,12 +58,12 @@ class SDLoRA(PerTaskLoRA):
 
     @torch.no_grad()
     def end_task(self, network: Network, task: TaskInfo) -> None:
-        """Tell direction and magnitude of the task's LoRA apart."""
+        """Split the task's LoRA into direction and magnitude."""
         name = adapter_of(task.index)
         for layer in lora_layers(network):
             up, scale = layer.lora_B[name].weight, layer.lora_scale[name]
             length = (up @ layer.lora_A[name].weight).norm()
-            if length > 0:  # at 0, nothing was learned, and there is no direction
+            if length > 0:  # 0 if the module was frozen throughout
                 up.div_(length)
                 scale.mul_(length)
 

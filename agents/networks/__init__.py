@@ -1,1 +1,1 @@
-"""Networks: backbones, their weights and inputs, and the head."""
+"""Networks: backbones, their weights and preprocessing, and the head."""

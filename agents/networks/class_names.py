@@ -1,4 +1,4 @@
-"""Comparing the classes that an agent learned with those of an environment, and moving what is kept for each action."""
+"""Compare the classes of an agent with those of an environment, and reorder what is kept for each action."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 MOST_NAMED = 3
 
 
-def check_same_classes(learned: Sequence[str], given: Sequence[str], way_out: str) -> None:
+def check_same_classes(learned: Sequence[str], given: Sequence[str], advice: str) -> None:
     """Check that an environment has the classes that were learned, in the same order.
 
     Args:
         learned: Names of the agent's actions.
         given: Names of the environment's actions.
-        way_out: What the user can do, for the message.
+        advice: What the user can do, for the message.
 
     Raises:
         ValueError: The names or their order differ.
@@ -24,7 +24,7 @@ def check_same_classes(learned: Sequence[str], given: Sequence[str], way_out: st
     if tuple(learned) != tuple(given):
         raise ValueError(
             f"the classes of the environment and of the agent differ, or their order: {differences(learned, given)}; "
-            f"{way_out}"
+            f"{advice}"
         )
 
 
@@ -71,14 +71,14 @@ def new_positions(learned: Sequence[str], given: Sequence[str], seen: Sequence[i
 def move_actions(
     tensor: Tensor, new_index: Tensor, num_actions: int, dim: int = 0, fill: float | Tensor = 0.0
 ) -> Tensor:
-    """What is kept for each action, in the order of another action space.
+    """Reorder a tensor of values for each action for another action space.
 
     Args:
-        tensor: Its dimension `dim` counts the old actions.
+        tensor: Values; dimension `dim` has the size of the old action space.
         new_index: The new position of each old action, -1 where it has none; int64.
         num_actions: Size of the new action space.
-        dim: The dimension of actions.
-        fill: What new actions begin with; a tensor is broadcast to the shape of the result.
+        dim: The dimension of the actions.
+        fill: Values of new actions; a tensor is broadcast to the shape of the result.
 
     Returns:
         A new tensor.

@@ -1,4 +1,4 @@
-"""What a policy, or a features extractor, is made of."""
+"""The configuration of a policy, or of a features extractor."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ LARGEST_SEED = 2**63 - 1
 
 @dataclass(frozen=True)
 class PolicyConfig:
-    """What a `ViTPolicy` is made of; all its random numbers come from four seeds."""
+    """The configuration of a `ViTPolicy`, with the four seeds of all its random numbers."""
 
     model: str = MICRO_VIT
     """timm name of the backbone; `hf-hub:timm/NAME` and `timm/NAME` mean NAME."""
     pretrained: bool = True
-    """Load the backbone's weights; otherwise they are random."""
+    """Load the backbone's pretrained weights; otherwise they are random."""
     weights: str | None = None
-    """A local file of weights for the model, see `agents.networks.weights`; nothing is fetched then."""
+    """A local file of weights for the model, see `agents.networks.weights`; nothing is downloaded then."""
     normalization: str = "checkpoint"
     """Mean and deviation of the pixels: checkpoint for those of the model's name, or imagenet, half, clip, none."""
     input_size: int | None = None
-    """Side of the square views that the model sees; by default, the observation's own height and width."""
+    """Side of the square inputs of the model in pixels; by default, height and width of the observation."""
     crop_fraction: float | None = None
-    """Where views are of another size than observations: side of the central view over that of the resized image. By
-    default that of the checkpoint, as timm has it: 0.9 for augreg ViTs, 1 for DINOv2."""
+    """Side of the central crop over that of the resized image, if inputs are of another size than observations. By
+    default that of the checkpoint in timm: 0.9 for augreg ViTs, 1 for DINOv2."""
     interpolation: str | None = None
-    """Where views are of another size than observations: bicubic or bilinear resizing; by default the checkpoint's."""
+    """bicubic or bilinear, if inputs are of another size than observations; by default that of the checkpoint."""
     peft: str = "lora"
-    """What learns in the backbone: a name in `agents.peft_modules.PEFT_MODULES`, with arguments or without."""
+    """The PEFT module: a name in `agents.peft_modules.PEFT_MODULES`, with or without arguments."""
     blocks: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """Transformer blocks that get the module, or a method's prompts."""
+    """Indices of the transformer blocks with the module, or with a method's prompts."""
     method: str = "sequential"
-    """What is done about earlier tasks: a name in `agents.methods.METHODS`, with arguments or without."""
+    """The continual-learning method: a name in `agents.methods.METHODS`, with or without arguments."""
     backbone_seed: int = 0
-    """Draws a random backbone."""
+    """Fixes a random backbone."""
     peft_seed: int = 0
-    """Initialises the module."""
+    """Fixes the module's initial values."""
     head_seed: int = 0
-    """Initialises the head's rows."""
+    """Fixes the initial values of the head."""
     method_seed: int = 0
-    """Initialises what the method learns or draws, anew for each task."""
+    """Fixes the method's initial values and random numbers."""
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
@@ -133,11 +133,11 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "head_seed": _seed,
     "method_seed": _seed,
 }
-"""What each entry must be: functions of its name and value that return it as plain Python."""
+"""Checks of the entries: functions of name and value that return the value as plain Python."""
 
 
 class AgentSeeds(NamedTuple):
-    """The independent seeds that an agent's one seed stands for."""
+    """The independent seeds that are derived from an agent's seed."""
 
     backbone: int
     peft: int
@@ -148,5 +148,5 @@ class AgentSeeds(NamedTuple):
 
     @classmethod
     def of(cls, seed: int | None) -> AgentSeeds:
-        """From one seed; from None, others each time."""
+        """Derived from one seed; random for None."""
         return cls(*map(int, np.random.SeedSequence(seed).generate_state(len(cls._fields))))

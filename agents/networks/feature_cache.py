@@ -1,4 +1,4 @@
-"""Features of a frozen backbone, computed once for each image."""
+"""A cache of the features of a frozen backbone."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Tensor
 
 
 class FeatureCache:
-    """Remembers features by image index, each with a hash of the image's pixels; exact as long as the backbone stays.
+    """Features by image index, with a hash of each image's pixels; exact while the backbone is frozen.
 
-    In the head-only phase of a task every epoch would repeat the same forward passes; with the cache the second and
-    later ones cost a hash and a gather. It must be forgotten when the backbone learns. Another image under a known
-    index is noticed and takes its place, so that wrappers which change images cost time and no more memory.
+    In the head-only phase of a task every epoch would repeat the same forward passes. With the cache, the second and
+    later epochs cost a hash and a gather. Call `forget` when the backbone changes. A changed image under a known index
+    replaces the cached one, so that wrappers which change images take time but no further memory.
     """
 
     def __init__(self) -> None:
@@ -29,10 +29,10 @@ class FeatureCache:
         self._features: Tensor | None = None
 
     def features(self, indices: NDArray[np.int64], images: Tensor, extract: Callable[[Tensor], Tensor]) -> Tensor:
-        """The features of a batch, of which only those not met before are computed.
+        """The features of a batch; only those that are not cached are computed.
 
         Args:
-            indices: An integer for each image that tells images apart, shape (B,).
+            indices: An index that identifies each image, int64 of shape (B,).
             images: The images, shape (B, ...).
             extract: The frozen backbone, images to features of shape (n, D).
 
@@ -71,5 +71,5 @@ class FeatureCache:
 
 
 def digests_of(images: Tensor) -> list[bytes]:
-    """A hash of each image, 16 bytes, by which images that differ in a pixel differ."""
+    """A hash of each image's pixels, 16 bytes."""
     return [blake2b(image.data, digest_size=16).digest() for image in np.ascontiguousarray(images.cpu().numpy())]

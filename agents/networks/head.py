@@ -1,4 +1,4 @@
-"""A linear classifier that gains a row for each class it meets."""
+"""A linear classifier that gains a row for each new class."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ INITIAL_STANDARD_DEVIATION = 0.001
 
 
 class GrowingHead(nn.Module):
-    """Logits for the classes met so far.
+    """Logits of the seen classes.
 
-    Rows stand in order of arrival; those of a new class begin at N(0, 0.001) with bias 0, so that the new task starts
-    near-uniform (arXiv 2602.14078, protocol). Old rows keep their values when the head grows.
+    The weights of a new class are drawn from N(0, 0.001) and its bias is 0, so that a new task starts near-uniform
+    (arXiv 2602.14078, protocol). Old rows keep their values when the head grows.
 
     Args:
         num_features: Width of the input.
         num_actions: Size of the action space.
-        seed: Fixes the new rows, whenever they are added.
+        seed: Fixes the initial values of all rows.
+
+    Attributes:
+        weight: float32 of shape (rows, num_features).
+        bias: float32 of shape (rows,).
+        actions: The class of each row, int64 of shape (rows,), in the order in which the classes were first seen.
     """
 
     actions: Tensor
@@ -52,7 +57,7 @@ class GrowingHead(nn.Module):
         self.actions = torch.cat([self.actions, torch.tensor(new, device=device)])
 
     def remap_actions(self, new_index: Tensor, num_actions: int) -> None:
-        """Let the rows stand for the same classes in another action space.
+        """Renumber the rows' classes for another action space.
 
         Args:
             new_index: The new position of each action; int64 of shape (A,).
@@ -62,7 +67,7 @@ class GrowingHead(nn.Module):
         self.num_actions = num_actions
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits of all actions, shape (B, num_actions): minus infinity for classes not met, 0 while there is none."""
+        """Logits of all actions, shape (B, num_actions): minus infinity for unseen classes, 0 if all are unseen."""
         if len(self.actions) == 0:
             return features.new_zeros(len(features), self.num_actions)
         known = nn.functional.linear(features, self.weight, self.bias)

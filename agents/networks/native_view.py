@@ -1,4 +1,4 @@
-"""What a checkpoint was made to see: size, central crop and interpolation, as timm's configuration of it says."""
+"""The test view of a checkpoint: size, central crop and interpolation in timm's configuration."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class NativeView(NamedTuple):
 
     Attributes:
         size: Side in pixels.
-        crop_fraction: Side of the central crop over that of the resized image. Above 1 timm would frame the image in
-            black; here all of it is seen.
+        crop_fraction: Side of the central crop over that of the resized image, at most 1. For larger values timm pads
+            the image with black, which is not done here.
         interpolation: Of resizing: bicubic or bilinear.
     """
 
@@ -30,7 +30,7 @@ class NativeView(NamedTuple):
 
 
 def native_view(model: str) -> NativeView:
-    """The test view of a timm model's weights; where they say nothing, timm's defaults.
+    """The test view of a timm model's weights, with timm's defaults for missing entries.
 
     Raises:
         ValueError: timm knows no such model, or it is of another collection.
@@ -45,7 +45,7 @@ def native_view(model: str) -> NativeView:
 
 
 def view_of(backbone: nn.Module) -> NativeView:
-    """The test view of a model that timm made."""
+    """The test view of a timm model."""
     return _view(getattr(backbone, "pretrained_cfg", {}))
 
 

@@ -1,4 +1,4 @@
-"""A module as it was before, where a change of it fails midway."""
+"""Undo the changes of a module if they fail midway."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 @contextmanager
 def undone_on_failure(module: nn.Module, written: Iterable[Tensor]) -> Iterator[None]:
-    """Whatever ends the block by an exception, `KeyboardInterrupt` too, leaves the module as it was before.
+    """A context that restores a module if its block raises an exception, including `KeyboardInterrupt`.
 
-    That is: which modules, parameters and buffers it has, which of them have gradients, its attributes with the content
-    of dicts, lists and sets, and the values of some tensors.
+    Restored are the modules, parameters and buffers that it has, which of them require gradients, its attributes with
+    the content of dicts, lists and sets, and the values of some tensors.
 
     Args:
-        module: With all modules in it.
-        written: The tensors of it whose values the block may write to.
+        module: The module, with its submodules.
+        written: The tensors whose values the block may write to.
     """
     attributes = [(each, vars(each).copy()) for each in module.modules()]
     containers = [

@@ -1,4 +1,4 @@
-"""What the learner sees of an image: a random view in training, the centre at test."""
+"""Views of an image: a random crop in training, the center at test. Both map uint8 pixels to [0, 1]."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class TrainView(nn.Module):
 
 
 class CentralView(nn.Module):
-    """The centre of each image: the shorter side is resized, then the middle is cut out.
+    """The center of each image: the shorter side is resized, then the middle is cropped.
 
     Images that have the view's size already keep their pixels.
 

@@ -1,4 +1,4 @@
-"""The ViT as a features extractor for stable-baselines3's own policies, or any other code that wants features."""
+"""The ViT as a features extractor for stable-baselines3's own policies, or for other code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from agents.networks.config import PolicyConfig, renamed_entries
 from cls_env.arguments import one_of
 
 ENTRIES = [field.name for field in fields(PolicyConfig) if field.name not in ("method", "method_seed", "head_seed")]
-"""The entries of `PolicyConfig` that concern features."""
+"""The entries of `PolicyConfig` that concern features, which are the arguments of `ViTFeatures`."""
 _FROZEN: WeakValueDictionary[tuple[object, ...], Tensor] = WeakValueDictionary()
 _MOVED: WeakKeyDictionary[Callable[[Tensor], Tensor], dict[int, tuple[Tensor, Tensor]]] = WeakKeyDictionary()
 
@@ -29,12 +29,12 @@ class ViTFeatures(BaseFeaturesExtractor):
 
     `net_arch=[]` puts a linear head on the features; without it SB3 adds a network of two hidden layers.
 
-    - The pretrained weights stay as they were loaded: SB3 hands its orthogonal initialisation to `apply`, which does
+    - The pretrained weights stay as they were loaded: SB3 calls `apply` for its orthogonal initialisation, which does
       nothing here.
-    - What is frozen is a buffer, not a parameter: the optimizer, target updates (`polyak_update`) and saved files have
-      the module's tensors alone. `peft="full"` makes all of it parameters.
+    - Frozen tensors are buffers, not parameters. The optimizer, target updates (`polyak_update`) and saved files have
+      the tensors of the PEFT module alone. With `peft="full"` all tensors are parameters.
     - Extractors of the same weights in one process share them: DQN's two networks, or an actor and a critic with
-      features of their own, hold one copy, on the GPU too.
+      separate extractors, hold one copy, also on the GPU.
 
     Args:
         observation_space: uint8 images, channels last or first.
@@ -62,7 +62,7 @@ class ViTFeatures(BaseFeaturesExtractor):
         """Features, float32 of shape (B, features_dim).
 
         Args:
-            observations: Images in the layout of the space: uint8, or as SB3 hands them on, float in [0, 1].
+            observations: Images in the layout of the space: uint8, or floats in [0, 1], as SB3 passes them.
 
         Raises:
             ValueError: The floats are in 0 ... 255.
@@ -73,7 +73,7 @@ class ViTFeatures(BaseFeaturesExtractor):
         return self.backbone(self.preprocessing(observations))
 
     def _check_range(self, observations: Tensor) -> None:
-        """Look at the first images that are not black: pixels of 0 ... 255 as floats would be taken for others."""
+        """Raise ValueError if the first images that are not black are floats in 0 ... 255."""
         if self._range_is_known or not observations.numel():
             return
         largest = observations.max().item()
@@ -85,22 +85,22 @@ class ViTFeatures(BaseFeaturesExtractor):
         self._range_is_known = largest > 0
 
     def apply(self, fn: Callable[[nn.Module], None]) -> ViTFeatures:
-        """Leave everything as it is: SB3 initialises its networks through this, and these weights are pretrained."""
+        """Do nothing: SB3 would initialise the pretrained weights anew."""
         return self
 
     def train(self, mode: bool = True) -> ViTFeatures:
-        """Set the mode of a backbone that learns as a whole; any other stays in eval mode."""
+        """Set the mode of a backbone that is trained as a whole; any other stays in eval mode."""
         self.training = mode
         self.backbone.train(mode and self.trains_whole_backbone)
         return self
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ViTFeatures:
-        """Move or convert each tensor once, where several extractors of a policy share it."""
+        """Move or convert each tensor once, also if several extractors of a policy share it."""
         moved = _MOVED.setdefault(fn, {})
 
         def once(tensor: Tensor) -> Tensor:
             if id(tensor) not in moved:
-                moved[id(tensor)] = tensor, fn(tensor)  # the tensor too, so that no other takes on its id
+                moved[id(tensor)] = tensor, fn(tensor)  # keeps the tensor alive, so that its id is not reused
             return moved[id(tensor)][1]
 
         return super()._apply(once, recurse)
@@ -111,7 +111,7 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 
 def _share_frozen(backbone: nn.Module, key: tuple[object, ...]) -> None:
-    """Make buffers of the parameters that do not learn, and of equal ones in this process one."""
+    """Replace frozen parameters by buffers, which equal extractors in this process share."""
     for path, module in backbone.named_modules():
         for name, parameter in list(module._parameters.items()):
             if parameter is not None and not parameter.requires_grad:
@@ -119,5 +119,5 @@ def _share_frozen(backbone: nn.Module, key: tuple[object, ...]) -> None:
                 own = parameter.detach()
                 shared = _FROZEN.setdefault((*key, path, name), own)
                 if shared is not own and not _same(shared, own):
-                    shared = own  # the name of the module stood for another one before
+                    shared = own  # a PEFT module of the same name was another one before
                 module.register_buffer(name, shared, persistent=False)

@@ -1,4 +1,4 @@
-"""A replay buffer for images, which stores each of them once."""
+"""A replay buffer that stores each image once."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _SMALLEST = 64
 
 
 class ImageTable:
-    """Images by row: equal ones share a row, and a row whose image nobody refers to any more is used again.
+    """Images with reference counts: equal images share a row, and a row without references is reused.
 
     Args:
-        shape: Of an image.
-        dtype: Of its pixels.
+        shape: Shape of an image.
+        dtype: Type of its pixels.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -32,15 +32,15 @@ class ImageTable:
         self._free: list[int] = []
 
     def __len__(self) -> int:
-        """How many different images are referred to."""
+        """Number of different images with references."""
         return len(self._row_of)
 
     def refer(self, images: NDArray[Any]) -> NDArray[np.int64]:
-        """The rows of some images, int64 of shape (N,), each referred to once more."""
+        """Add one reference to each of some images, and return their rows, int64 of shape (N,)."""
         return np.array([self._refer(image) for image in images], dtype=np.int64)
 
     def release(self, rows: NDArray[np.int64]) -> None:
-        """Take back one reference to each row."""
+        """Remove one reference from each row."""
         for row in rows.flatten().tolist():
             self._references[row] -= 1
             if self._references[row] == 0:
@@ -67,20 +67,19 @@ class ImageTable:
 
 
 class ImageReplayBuffer(ReplayBuffer):
-    """SB3's replay buffer, which keeps indices of images in place of the images.
+    """SB3's replay buffer with indices of images in place of the images.
 
         DQN("CnnPolicy", env, replay_buffer_class=ImageReplayBuffer)
 
-    In a one-step episode the next observation is the observation itself, and every pass shows the same images again:
-    SB3's own buffer would keep two copies for each step. Images are told apart by a hash of their pixels, so that no
-    help of the environment is needed.
+    In a one-step episode the next observation is the observation itself, and every epoch shows the same images again:
+    SB3's own buffer would keep two copies for each step. Images are identified by a hash of their pixels.
 
     Args:
-        buffer_size: Most transitions kept.
-        observation_space: Of the images.
-        action_space: Of the actions.
-        device: Where samples are put.
-        n_envs: Environments that are added from at once.
+        buffer_size: Largest number of transitions.
+        observation_space: A `Box` of images.
+        action_space: Space of the actions.
+        device: Device of the samples.
+        n_envs: Number of environments.
         optimize_memory_usage: Must be False, since nothing is stored twice.
         handle_timeout_termination: As in SB3.
 
@@ -88,7 +87,7 @@ class ImageReplayBuffer(ReplayBuffer):
         table: The images.
 
     Raises:
-        ValueError: The observations are no arrays, or `optimize_memory_usage` is set.
+        ValueError: The observation space is no `Box`, or `optimize_memory_usage` is set.
     """
 
     def __init__(
@@ -111,7 +110,7 @@ class ImageReplayBuffer(ReplayBuffer):
         self.table = self._empty_table()
 
     def reset(self) -> None:
-        """Forget all transitions and images."""
+        """Remove all transitions and images."""
         super().reset()
         self.table = self._empty_table()
 

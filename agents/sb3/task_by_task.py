@@ -1,4 +1,4 @@
-"""stable-baselines3's own algorithms, task by task, under the rules of `EPG`."""
+"""Train stable-baselines3's own algorithms task by task, with the protocol of `EPG`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from cls_env.arguments import number
 
 
 class MaskedDiscrete(spaces.Discrete):
-    """Discrete actions of which only some are sampled, so that random exploration keeps to the current task.
+    """Discrete actions of which only some are sampled, so that random exploration is restricted to the current task.
 
     Args:
         count: Size of the space.
-        allowed: Which actions are sampled, indices.
-        seed: Of the samples.
+        allowed: Indices of the actions that are sampled.
+        seed: Seed of the samples.
     """
 
     def __init__(self, count: int, allowed: NDArray[np.int64], seed: int | None = None) -> None:
@@ -35,7 +35,7 @@ class MaskedDiscrete(spaces.Discrete):
         self._allowed = allowed
 
     def sample(self, mask: Any = None, probability: Any = None) -> np.int64:
-        """One of the allowed actions; with a mask or probabilities, as `Discrete` does it."""
+        """One of the allowed actions; with a mask or probabilities, same as `Discrete`."""
         if mask is not None or probability is not None:
             return super().sample(mask, probability)
         return self._allowed[self.np_random.integers(len(self._allowed))]
@@ -48,20 +48,19 @@ class TaskByTask(ApplyOptions):
             model.get_env().set_options({"task": task})
             model.learn(4_000, callback=TaskByTask())
 
-    At the beginning it resets the environment where options or a seed were set, as `ApplyOptions` does. It reads the
-    classes of `info["action_mask"]`, lets the policy choose among them, renews the optimizer, and empties a replay
-    buffer, since old data never returns. From the second task on the PEFT module stays frozen for the first steps, and
-    the head learns alone; at the end of a call it is not frozen, also where a callback stopped it. A call on the same
-    task as the one before goes on, without freezing, with the optimizer and the replay buffer as they are.
-    `model.class_names` holds the names of the classes, where the environment gives them; a later call on an environment
-    of other classes is refused.
+    At the beginning of a call it resets the environment if options or a seed were set, as `ApplyOptions` does. It sets
+    the policy's action mask to the classes of `info["action_mask"]`, renews the optimizer, and empties a replay buffer,
+    since old data never returns. From the second task on the PEFT module is frozen for the first steps, in which the
+    head is trained alone. At the end of a call it is unfrozen, also if a callback ended the call. A further call on the
+    same task continues without freezing, with the same optimizer and replay buffer. `model.class_names` holds the names
+    of the classes, if the environment has them; a later call on an environment of other classes is refused.
 
     Args:
-        freeze_fraction: Share of a later task's steps during which only the head learns, in [0, 1].
+        freeze_fraction: Share of a later task's steps in which only the head is trained, in [0, 1].
 
     Raises:
-        ValueError: `freeze_fraction` is out of range; or on `learn`, the policy is not made for tasks, or the
-            environment's classes are not those that were learned, or it pays rewards that are NaN or infinite.
+        ValueError: `freeze_fraction` is out of range. In `learn`: the policy has no action mask, the environment's
+            classes are not those that were learned, or a reward is NaN or infinite.
         DivergedError: In `learn`, the parameters hold NaN or infinity.
     """
 
@@ -83,22 +82,22 @@ class TaskByTask(ApplyOptions):
         info = observation_info(self.training_env, int(space.n))
         actions, current = np.flatnonzero(info.action_mask.any(axis=0)), task_of(self.training_env, info)
         model: Any = self.model
-        goes_on = is_same_task(getattr(model, "current_task", None), current)
+        continued = is_same_task(getattr(model, "current_task", None), current)
         model.current_task = current
         self._policy = policy
         self._begun = self.num_timesteps
         self._task = int(info.task.max())
         first = not policy.seen_classes.numel()
-        if not goes_on:
+        if not continued:
             policy.set_action_mask(actions.tolist())
         hold_rows_without_gradient(self.model.policy.optimizer)  # a copied model has a copied optimizer
-        self._require_gradients(goes_on or first or self.freeze_fraction == 0)
-        self._note_place()
+        self._require_gradients(continued or first or self.freeze_fraction == 0)
+        self._set_place()
         if isinstance(self.model, OffPolicyAlgorithm):
             seed = int(space.np_random.integers(2**31))
             self.model.action_space = MaskedDiscrete(int(space.n), actions, seed)
             assert self.model.replay_buffer is not None
-            if not goes_on:
+            if not continued:
                 self.model.replay_buffer.reset()
 
     def _on_rollout_start(self) -> None:
@@ -109,16 +108,16 @@ class TaskByTask(ApplyOptions):
 
     def _on_step(self) -> bool:
         check_rewards(self.locals["rewards"])
-        self._note_place()
+        self._set_place()
         return True
 
     def _on_training_end(self) -> None:
         self._require_gradients(True)  # a callback may have ended the call while they were frozen
         self._check_parameters()
-        setattr(self._policy, "place", "")  # noqa: B010  # as in _note_place
+        setattr(self._policy, "place", "")  # noqa: B010  # as in _set_place
 
-    def _note_place(self) -> None:
-        """Tell the policy where training is, for its messages."""
+    def _set_place(self) -> None:
+        """Set the position of training in the policy, for its messages."""
         place = f" at step {self.num_timesteps - self._begun} of task {self._task}"
         setattr(self._policy, "place", place)  # noqa: B010  # the protocol does not name it
 
@@ -133,7 +132,7 @@ class TaskByTask(ApplyOptions):
             )
 
     def _check_classes(self, policy: TaskPolicy) -> None:
-        """Note the names of the environment's classes; refuse others than those that were learned."""
+        """Store the names of the environment's classes; refuse others than those that were learned."""
         model: Any = self.model
         names, learned = class_names_of(self.training_env), getattr(model, "class_names", None)
         if names is None:

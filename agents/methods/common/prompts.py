@@ -1,4 +1,4 @@
-"""Prompts of their own for each image: as keys and values within attention, or as tokens before the first block."""
+"""Prompts for each image: keys and values within attention, or tokens before the first block."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from agents.peft_modules.tuner import full_name
 
 
 class PromptedAttention(nn.Module):
-    """timm's attention, which each image may extend by keys and values of its own.
+    """timm's attention with further keys and values for each image.
 
     Attributes:
         base_layer: The attention.
@@ -62,7 +62,7 @@ class PromptedAttention(nn.Module):
 
 
 def wrap_attention(backbone: nn.Module, blocks: Sequence[int], projected: bool) -> None:
-    """Let the attention of some blocks take prompts, in place; without prompts it is as it was.
+    """Let the attention of some blocks take prompts, in place; without prompts the output is unchanged.
 
     Raises:
         ValueError: There are no such blocks, or their attention is not timm's plain one.
@@ -75,7 +75,7 @@ def wrap_attention(backbone: nn.Module, blocks: Sequence[int], projected: bool) 
 
 @contextmanager
 def with_prompts(backbone: nn.Module, prompts: Mapping[int, tuple[Tensor, Tensor]]) -> Iterator[None]:
-    """While this lasts, blocks attend to prompts.
+    """A context in which blocks attend to prompts.
 
     Args:
         backbone: With `wrap_attention` in these blocks.
@@ -92,7 +92,7 @@ def with_prompts(backbone: nn.Module, prompts: Mapping[int, tuple[Tensor, Tensor
 
 
 def features_with_prompt_tokens(backbone: nn.Module, inputs: Tensor, prompts: Tensor, head: str) -> Tensor:
-    """Features of images to whose tokens prompts are added, between class token and patches.
+    """Features of images with prompt tokens inserted between class token and patches.
 
     Args:
         backbone: A timm VisionTransformer that has passed `check_tokens`.
@@ -146,5 +146,5 @@ def uniform(shape: Sequence[int], seed: int, largest: float, positive: bool = Fa
 
 
 def seeds_of(seed: int, count: int) -> list[int]:
-    """Seeds for several draws, which another seed near by does not share."""
+    """Independent seeds for several draws."""
     return [int(word) for word in np.random.SeedSequence(seed).generate_state(count)]

@@ -40,7 +40,7 @@ def test_l2p_looks_up_the_prompts_with_the_nearest_keys(head: str, make_agent: M
         for place, angle in enumerate([2.0, 0.3, 1.0, 2.5, 0.1, 0.7]):
             angle = torch.tensor(angle)
             method.keys[place] = 7 * (angle.cos() * queries[0] + angle.sin() * across)
-    assert method.chosen(queries[:1]).tolist() == [[4, 1, 5]]
+    assert method.selected(queries[:1]).tolist() == [[4, 1, 5]]
     tokens = method.prompts[[4, 1, 5]].reshape(1, 6, 128)
     expected = policy.network.head(
         features_with_prompt_tokens(policy.network.backbone, policy.network.preprocessing(images[:1]), tokens, head)
@@ -121,7 +121,7 @@ def test_dualprompt_trains_its_task_and_asks_the_nearest_key(make_agent: MakeAge
     assert len(method.past_keys) == 2
     with torch.no_grad():
         queries = torch.stack([method.past_keys[1], method.key, method.past_keys[0]])
-    assert method.chosen(queries).tolist() == [1, 2, 0]
+    assert method.selected(queries).tolist() == [1, 2, 0]
     # In training it is the task's own, whatever an image would look up.
     images = images_of(agent)
     policy.zero_grad()
