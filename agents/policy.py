@@ -18,8 +18,7 @@ from agents.networks.adapted_backbone import adapt_backbone
 from agents.networks.config import PolicyConfig
 from agents.networks.head import GrowingHead
 from agents.networks.rollback import undone_on_failure
-from agents.optimization.optimizers import check_optimizer
-from agents.optimization.rows_without_gradient import hold_rows_without_gradient
+from agents.optimization.optimizers import check_optimizer, make_optimizer
 from cls_env.arguments import as_plain
 from cls_env.specification import lookup
 
@@ -169,12 +168,9 @@ class ViTPolicy(BasePolicy):
 
     def renew_optimizer(self) -> None:
         """Make a fresh optimizer over the tensors that learn at the moment."""
-        self.optimizer = self.optimizer_class(
-            self.trainable_parameters,
-            lr=self.lr_schedule(1),  # type: ignore[call-arg]
-            **self.optimizer_kwargs,
+        self.optimizer = make_optimizer(
+            self.optimizer_class, self.trainable_parameters, self.lr_schedule, self.optimizer_kwargs
         )
-        hold_rows_without_gradient(self.optimizer)
 
     def unfreeze_peft(self) -> None:
         """Resume the gradients of the PEFT module and hand its tensors to the current optimizer."""

@@ -149,7 +149,7 @@ def saved_policy_arguments(description: dict[str, Any]) -> dict[str, Any]:
 
 
 def saved_agent_arguments(
-    path: str | Path, saved: dict[str, Any], given: dict[str, Any], own: Sequence[str]
+    path: str | Path, saved: dict[str, Any], given: dict[str, Any], own: Sequence[str], shared: Sequence[str]
 ) -> dict[str, Any]:
     """The constructor arguments of a saved agent.
 
@@ -158,12 +158,12 @@ def saved_agent_arguments(
         saved: What `read_description` gives.
         given: Arguments that replace the saved ones.
         own: Names of the arguments that are the algorithm's own.
+        shared: Names of those that all algorithms share; older files may lack some.
 
     Raises:
         ValueError: Something was code when it was saved, and is not given.
     """
-    kept = ("batch_size", "freeze_fraction", "crop_scale", "cache_features", "precision", "seed")
-    arguments = {name: saved[name] for name in kept if name in saved}
+    arguments = {name: saved[name] for name in shared if name in saved}
     for name in (*own, "learning_rate"):
         if name not in saved:
             raise ValueError(f"model.json in {path} lacks the entry {name!r}: the file is damaged")

@@ -36,11 +36,8 @@ class CheckpointedAlgorithm(ClassMemory):
 
     own_arguments: ClassVar[tuple[str, ...]] = ()
     """Constructor arguments of a subclass, kept as attributes of their names and in checkpoints."""
-    batch_size: int
-    freeze_fraction: float
-    crop_scale: tuple[float, float] | None
-    cache_features: bool
-    precision: str
+    saved_arguments: ClassVar[tuple[str, ...]] = ()
+    """Constructor arguments that all algorithms share, likewise."""
     _action_seed: int
     _view_seed: int
 
@@ -84,12 +81,7 @@ class CheckpointedAlgorithm(ClassMemory):
             "algorithm": type(self).__name__,
             **{name: _unless_code(getattr(self, name)) for name in self.own_arguments},
             "learning_rate": _unless_code(self.learning_rate),
-            "batch_size": self.batch_size,
-            "freeze_fraction": self.freeze_fraction,
-            "crop_scale": self.crop_scale,
-            "cache_features": self.cache_features,
-            "precision": self.precision,
-            "seed": self.seed,
+            **{name: getattr(self, name) for name in self.saved_arguments},
             "observation_shape": list(self.observation_space.shape or ()),
             "num_actions": self._num_actions,
             "num_timesteps": self.num_timesteps,
@@ -139,7 +131,7 @@ class CheckpointedAlgorithm(ClassMemory):
                 f"{path} was saved by {saved['algorithm']}, not by {cls.__name__}: load it with its own class"
             )
         policy = kwargs.pop("policy", None) or _policy_class(path, saved, cls)
-        arguments = saved_agent_arguments(path, saved, kwargs, cls.own_arguments)
+        arguments = saved_agent_arguments(path, saved, kwargs, cls.own_arguments, cls.saved_arguments)
         make: Any = cls  # whose subclasses all take these
         try:
             model: SelfSaved = make(policy, None, device=device, _init_setup_model=False, **arguments)

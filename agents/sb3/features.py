@@ -33,6 +33,8 @@ class ViTFeatures(BaseFeaturesExtractor):
       nothing here.
     - What is frozen is a buffer, not a parameter: the optimizer, target updates (`polyak_update`) and saved files have
       the module's tensors alone. `peft="full"` makes all of it parameters.
+    - TRPO of sb3-contrib differentiates twice, which fused attention can't: call `timm.layers.set_fused_attn(False)`
+      before the model is built.
     - Extractors of the same weights in one process share them: DQN's two networks, or an actor and a critic with
       features of their own, hold one copy, on the GPU too.
 

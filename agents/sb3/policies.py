@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from agents.networks.head import INITIAL_STANDARD_DEVIATION
 from agents.objectives import mask_logits
 from agents.optimization.divergence import DivergedError
-from agents.optimization.rows_without_gradient import hold_rows_without_gradient
+from agents.optimization.optimizers import make_optimizer
 from agents.sb3.features import ViTFeatures
 from cls_env.arguments import as_plain, whole_number
 
@@ -118,8 +118,9 @@ class ViTActorCriticPolicy(ActorCriticPolicy):
     def set_action_mask(self, actions: Sequence[int]) -> None:
         """Choose among these actions from now on, with a fresh optimizer, so that rows out of choice stand still."""
         self.actions.set_action_mask(actions)
-        self.optimizer = self.optimizer_class(self.parameters(), lr=self.lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
-        hold_rows_without_gradient(self.optimizer)
+        self.optimizer = make_optimizer(
+            self.optimizer_class, self.parameters(), self.lr_schedule, self.optimizer_kwargs
+        )
 
     def peft_parameters(self) -> Iterable[nn.Parameter]:
         """The tensors that learn in the backbone."""
@@ -212,8 +213,9 @@ class ViTQPolicy(DQNPolicy):
         """Choose among these actions from now on, with a fresh optimizer."""
         for network in (self.q_net, self.q_net_target):
             network.actions.set_action_mask(actions)
-        self.optimizer = self.optimizer_class(self.q_net.parameters(), lr=self.lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
-        hold_rows_without_gradient(self.optimizer)
+        self.optimizer = make_optimizer(
+            self.optimizer_class, self.q_net.parameters(), self.lr_schedule, self.optimizer_kwargs
+        )
 
     def peft_parameters(self) -> Iterable[nn.Parameter]:
         """The tensors that learn in the backbone."""
