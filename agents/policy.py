@@ -17,8 +17,7 @@ from agents.methods import Method, TaskInfo, make_method
 from agents.networks.config import PolicyConfig
 from agents.networks.network import Network
 from agents.networks.rollback import undone_on_failure
-from agents.optimization.optimizers import check_optimizer
-from agents.optimization.rows_without_gradient import hold_rows_without_gradient
+from agents.optimization.optimizers import check_optimizer, make_optimizer
 from cls_env.arguments import as_plain
 from cls_env.specification import lookup
 
@@ -139,12 +138,9 @@ class ViTPolicy(BasePolicy):
 
     def renew_optimizer(self) -> None:
         """Make a fresh optimizer over the tensors that are trained at the moment."""
-        self.optimizer = self.optimizer_class(
-            self.trainable_parameters,
-            lr=self.lr_schedule(1),  # type: ignore[call-arg]
-            **self.optimizer_kwargs,
+        self.optimizer = make_optimizer(
+            self.optimizer_class, self.trainable_parameters, self.lr_schedule, self.optimizer_kwargs
         )
-        hold_rows_without_gradient(self.optimizer)
 
     def learned_tensors(self) -> list[Tensor]:
         """The tensors that training may change: of head, method and PEFT module, or of the whole backbone."""

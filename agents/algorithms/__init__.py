@@ -1,1 +1,1 @@
-"""Algorithms: EPG, REINFORCE and bandits, which train a policy in one-step environments."""
+"""Algorithms that train a policy on one-step environments: EPG, REINFORCE and bandits."""

@@ -1,4 +1,4 @@
-"""Early stopping: of all passes over a task's images, keep what the best one left."""
+"""Early stopping: keep the policy of the best pass over the images of a task."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from cls_env.arguments import number, whole_number
 
 
 class KeepBestPass(BaseCallback):
-    """Restore the policy, at the last gradient step of `learn`, as it was after the pass with the highest measure.
+    """Restores the policy at the end of `learn`, as it was after the pass with the highest measure.
 
-    The measure is taken after each pass over the task's images; of equally good passes the first is kept. The last
-    pass is judged one gradient step before its end, and that step is left out unless this pass is the best. The
-    objective's progress and the learning rate follow the whole length of `learn`, whichever pass is kept. Where another
-    callback ends `learn` early, nothing is restored.
+    The measure is computed after each pass over the task's images. Of equally good passes the first is kept. The last
+    pass is measured one gradient step before its end, and this step is left out unless the pass is the best. Progress
+    of the objective and learning rate follow the whole `learn` call, whichever pass is kept. If another callback ends
+    `learn` early, nothing is restored.
 
     It works with `EPG`, `Reinforce` and `ValueBandit`:
 
         model.learn(4_000, callback=KeepBestPass(held_out_accuracy, images_per_pass=200))
 
     Args:
-        measure: What is best where it is highest, such as the accuracy on held-out images.
-        images_per_pass: Images of a pass, at least 1.
+        measure: A function whose value is to be maximized, such as the accuracy on held-out images.
+        images_per_pass: Number of images in a pass, at least 1.
 
     Raises:
-        ValueError: An argument is of a wrong type or out of range; on `learn`, the measure is not a number, or the
+        ValueError: An argument is of a wrong type or out of range; in `learn`, the measure is not a number, or the
             algorithm is not one of this package.
 
     Attributes:
-        measures: Of the passes judged so far in this call of `learn`.
-        best_pass: The pass that was kept, counted from 0; None before one was judged.
+        measures: Values for the passes of this `learn` call so far.
+        best_pass: Index of the best pass so far, from 0; None before the first measure.
     """
 
     def __init__(self, measure: Callable[[], float], images_per_pass: int) -> None:
@@ -71,7 +71,7 @@ class KeepBestPass(BaseCallback):
         self.measures.append(number("what measure returns", self.measure()))
         if isnan(self.measures[-1]):
             raise ValueError(f"measure returned nan after pass {len(self.measures)}: it must return a number")
-        self._policy.set_training_mode(True)  # measuring has tested it
+        self._policy.set_training_mode(True)  # the measure has evaluated it
         if self.best_pass is None or self.measures[-1] > self.measures[self.best_pass]:
             self.best_pass = len(self.measures) - 1
             self._kept = [tensor.detach().clone() for tensor in self._policy.learned_tensors()]

@@ -1,4 +1,4 @@
-"""What an algorithm remembers of the classes, the tasks and the data that it learned."""
+"""The classes, the task and the data that an agent has learned, compared with those of an environment."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ _WAY_OUT = (
 
 
 class ClassMemory(BaseAlgorithm):
-    """The names of an agent's classes, and which task it learns, told apart by classes, task numbers and data."""
+    """An algorithm that knows the names of its classes and its current task."""
 
     policy: ViTPolicy
     class_names: tuple[str, ...] | None = None
-    """The name of each action, in order; None where the environment did not give them."""
+    """The name of each action, in order; None if the environment did not give them."""
     stream_fingerprint: str | None = None
-    """SHA-256 of the stream that was learned last, where the environment gave it."""
+    """SHA-256 of the stream that was learned last; None if the environment did not give it."""
     images_sha256: str | None = None
-    """SHA-256 of its pixels, likewise."""
+    """SHA-256 of the stream's pixels; None if the environment did not give it."""
     _current_task: dict[str, Any] | None = None
+    """See `task_of`; None before the first task."""
 
     @property
     def _num_actions(self) -> int:
@@ -40,11 +41,11 @@ class ClassMemory(BaseAlgorithm):
         return int(self.action_space.n)
 
     def _name_classes(self, names: Sequence[str] | None) -> None:
-        """Remember the names of the actions, in the policy too, where tests look for them."""
+        """Store the names of the actions, also in the policy, for its evaluation."""
         self.class_names = self.policy.class_names = None if names is None else tuple(names)
 
     def _check_classes(self, env: VecEnv) -> None:
-        """Check that an environment has the classes that were learned, where both give their names.
+        """Check that an environment has the classes that were learned, if the names of both are known.
 
         Raises:
             ValueError: It has others, or the same in another order.
@@ -53,12 +54,12 @@ class ClassMemory(BaseAlgorithm):
         if self.class_names is not None and names is not None and self.policy.network.tasks_begun:
             check_same_classes(self.class_names, names, _WAY_OUT)
 
-    def _take_classes(self, env: VecEnv, match_classes: bool) -> None:
+    def _fit_to(self, env: VecEnv, match_classes: bool) -> None:
         """Make the agent fit the spaces and the classes of an environment.
 
         Args:
             env: The environment.
-            match_classes: Move what is kept for each class to its place in the environment, by name.
+            match_classes: Move what is stored for each class to its position in the environment, by name.
 
         Raises:
             ValueError: Spaces or classes do not fit; nothing has changed then.
@@ -82,7 +83,7 @@ class ClassMemory(BaseAlgorithm):
         return new_positions(self.class_names, names, self.policy.network.head.actions.tolist())
 
     def _remap_actions(self, new_index: Tensor, num_actions: int) -> None:
-        """Move everything that is kept for each action to its place in another action space.
+        """Move everything that is stored for each action to its position in another action space.
 
         Args:
             new_index: The new position of each action, -1 for an unseen one that has none; int64 of shape (A,).
@@ -96,7 +97,7 @@ class ClassMemory(BaseAlgorithm):
             self._current_task = self._current_task | {"classes": sorted(moved)}
 
     def _remember_task(self, env: VecEnv, task: dict[str, Any]) -> None:
-        """Keep what is known of a task, and of the environment in which it is learned."""
+        """Store what is known of a task and of its environment."""
         known = {entry: value for entry, value in task.items() if value is not None}
         self._current_task = (self._current_task or {}) | known if is_same_task(self._current_task, task) else task
         self._name_classes(class_names_of(env) or self.class_names)
@@ -105,10 +106,10 @@ class ClassMemory(BaseAlgorithm):
 
 
 def checked_actions(env: VecEnv) -> gym.spaces.Discrete:
-    """The action space of an environment of classes.
+    """The action space of an environment, one action for each class.
 
     Raises:
-        ValueError: It is not `Discrete`, or not counted from 0.
+        ValueError: It is not `Discrete`, or does not start at 0.
     """
     space = env.action_space
     if not isinstance(space, gym.spaces.Discrete) or space.start != 0:

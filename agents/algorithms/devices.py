@@ -6,10 +6,10 @@ import torch
 
 
 def checked_device(device: torch.device | str) -> torch.device | str:
-    """A device as it was asked for, if it is there; stable-baselines3 would take the CPU without a word.
+    """Check that a device exists, and return it; stable-baselines3 would silently use the CPU.
 
     Args:
-        device: `"auto"`, which takes a GPU where there is one, or a device of PyTorch.
+        device: `"auto"`, a GPU if there is one, or a device of PyTorch.
 
     Raises:
         ValueError: The CUDA device is missing, or the text names no device.

@@ -1,62 +1,78 @@
-"""Expected policy gradient, for any objective of full feedback."""
+"""EPG: learning from the rewards of all actions, by any objective."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
-from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
-from stable_baselines3.common.type_aliases import GymEnv, Schedule
+from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor
 from typing_extensions import Unpack
 
+from agents.algorithms.agent_arguments import EnvArgument, PolicyArgument
 from agents.algorithms.one_step import OneStepAlgorithm
+from agents.envs.observation_info import ObservationInfo, check_rewards
 from agents.envs.stream_identity import reward_noise_of
-from agents.envs.vec_env import ObservationInfo, check_rewards
 from agents.methods import NO_OBJECTIVE, TaskInfo
 from agents.objectives import Objective, TaskObjective, is_linear_in_rewards, make_objective
 from agents.objectives.checked import check_losses
 from agents.objectives.schedules import unfrozen_progress
 from agents.optimization.divergence import Advice
-from agents.optimization.learning_arguments import Learning
-from agents.policy import ViTPolicy
+from agents.optimization.learning_arguments import FurtherLearnerKwargs
 from cls_env.arguments import one_of, word
 
 ANNEALS = ("task", "unfrozen")
 
 
 class EPG(OneStepAlgorithm):
-    """Expected policy gradient and its relatives on one-step environments that tell the reward of every action.
+    """Expected policy gradient, or another objective, on one-step environments that report the reward of each action.
 
-    A `learn` call is one task, see `OneStepAlgorithm`; the objective's progress runs from 0 to 1 over the call. With
-    the usual `freeze_fraction` of 0.6, aEPG's alpha has fallen to 0.23 when the PEFT module of a later task begins to
-    learn: the head begins as under cross-entropy, and the module learns almost by EPG alone. With `anneal="unfrozen"`
-    alpha falls while the module learns.
+    A `learn` call is one task, see `OneStepAlgorithm`. It learns from `info["action_rewards"]`: a wrapper that changes
+    the reward of `step` alone changes what is logged, not what is learned.
 
-    A method that learns without gradients takes `objective="none"`, and looks once at each image of the task, whatever
+    The progress of the objective runs from 0 to 1 over the call. With the usual `freeze_fraction` of 0.6, aEPG's alpha
+    has fallen to 0.23 when the PEFT module of a later task is unfrozen: the head starts as under cross-entropy, and the
+    module learns almost by EPG alone. With `anneal="unfrozen"` alpha falls while the module learns.
+
+    A method without gradients takes `objective="none"`, and reads each image of the task once, whatever
     `total_timesteps` is.
-
-    It learns from `info["action_rewards"]`: a wrapper that changes the reward of a step alone changes what is logged,
-    not what is learned.
 
     Args:
         policy: `"ViTPolicy"`, or a subclass of it.
-        env: As `OneStepAlgorithm` takes it.
+        env: An environment id, a Gymnasium environment, a Gymnasium vector environment with SAME_STEP autoreset, or a
+            `VecEnv` of SB3. An id with a native vector environment is made with `batch_size` sub-environments.
         objective: A name in `agents.objectives.OBJECTIVES`, with parameters or without (`"focal:gamma=2"`), or a
-            function of the same form. One with a state (`TaskObjective`) serves one agent at a time. `"none"` where the
-            method learns without gradients.
-        anneal: Over what the objective's progress runs: `"task"`, the whole `learn` call, as arXiv 2602.14078 has it;
-            `"unfrozen"`, its part in which the PEFT module learns, before which progress is 0. They differ where a
-            later task begins with a frozen module.
-        learning_rate: As in `OneStepAlgorithm`.
-        batch_size: As in `OneStepAlgorithm`.
-        **learning: The further arguments of `OneStepAlgorithm`: `policy_kwargs`, `seed`, `device` ...
+            function of the same form. One with a state (`TaskObjective`) serves one agent at a time. `"none"` for a
+            method without gradients. Default `"aepg"`.
+        learning_rate: Rate of the optimizer, at least 0, or a function from the remaining progress of the task (1 to 0)
+            to the rate. Default 5e-4.
+        batch_size: Images of one gradient step, a multiple of the number of sub-environments. Default 32.
+        anneal: `"task"`: the progress of the objective runs over the whole `learn` call (arXiv 2602.14078).
+            `"unfrozen"`: it runs over the part in which the PEFT module learns, and is 0 before. Default `"task"`.
+        **learning: The further arguments of all one-step algorithms:
+
+            - freeze_fraction: Share of a later task's steps during which the PEFT module is frozen and only the head
+              learns, in [0, 1]. Default 0.6.
+            - crop_scale: Smallest and largest area of random crops, as shares of the image's area in (0, 1]; they are
+              drawn anew each time, and flipped at random (see `TrainView`). The paper's is (0.05, 1). Default None:
+              the view of the test.
+            - cache_features: Compute the features of each image (`info["image_index"]`) once while the PEFT module is
+              frozen, and again if its pixels have changed. Exact, and faster; not with `crop_scale`. Default False.
+            - precision: `"float32"`, or `"bfloat16"` for mixed precision in the backbone. Default `"float32"`.
+            - policy_kwargs: Entries of `PolicyConfig` (`model`, `peft`, `method`, ...), and `optimizer_class` and
+              `optimizer_kwargs`. Default None: those of `PolicyConfig`, and Adam.
+            - stats_window_size: Episodes over which the `rollout/` averages are taken, at least 1. Default 100.
+            - tensorboard_log: Folder for TensorBoard, or None. Default None.
+            - verbose: 0 silent, 1 informative. Default 0.
+            - seed: In [0, 2**32). Determines the initial PEFT module and head, a random backbone, sampled actions and
+              crops. Default None: not reproducible.
+            - device: `"auto"` (a GPU if there is one), `"cpu"`, `"cuda"` or a `torch.device`. Default `"auto"`.
+            - _init_setup_model: Whether to build the policy at once, as in SB3. Default True.
 
     Raises:
-        ValueError: An argument is unknown or out of range, or does not fit the environment; on `learn`, the
-            environment withholds the rewards of the actions.
+        ValueError: An argument is unknown, of a wrong type or out of range, or does not fit the environment; in
+            `learn`, the environment withholds the rewards of the actions.
     """
 
     own_arguments = ("objective", "anneal")
@@ -66,18 +82,18 @@ class EPG(OneStepAlgorithm):
 
     def __init__(
         self,
-        policy: str | type[ViTPolicy],
-        env: GymEnv | VectorEnv[Any, Any, Any] | str | None,
+        policy: PolicyArgument,
+        env: EnvArgument,
         objective: str | Objective = "aepg",
         learning_rate: float | Schedule = 5e-4,
         batch_size: int = 32,
         anneal: str = "task",
-        **learning: Unpack[Learning],
+        **learning: Unpack[FurtherLearnerKwargs],
     ) -> None:
         self.objective, self.anneal = objective, anneal
         super().__init__(policy, env, learning_rate, batch_size, **learning)
 
-    def _take_arguments(self) -> None:
+    def _check_arguments(self) -> None:
         self.anneal = one_of("anneal", self.anneal, ANNEALS)
         self.objective = self.objective if callable(self.objective) else word("objective", self.objective)
         if self.objective != self._made_of:
@@ -85,7 +101,7 @@ class EPG(OneStepAlgorithm):
             self._made_of = self.objective
             if self._current_task is not None:
                 self._reset_task_state(self._action_seed + self.policy.network.tasks_begun)
-        super()._take_arguments()
+        super()._check_arguments()
 
     def _full_feedback(self, info: ObservationInfo) -> NDArray[np.float32]:
         if info.action_rewards is None:
@@ -100,7 +116,7 @@ class EPG(OneStepAlgorithm):
     def _begin_task(self) -> TaskInfo:
         assert self.env is not None
         noise = reward_noise_of(self.env)
-        named = isinstance(self.objective, str)  # an objective of the user's own may have a state, and is not tried
+        named = isinstance(self.objective, str)  # a function may have a state, and is not called to find out
         if (
             noise == "gaussian"
             and named

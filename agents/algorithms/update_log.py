@@ -1,4 +1,4 @@
-"""What stable-baselines3's logger is told of a gradient step."""
+"""What an algorithm reports of a gradient step to stable-baselines3's logger."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def log_update(
     """Record and write one row.
 
     Args:
-        agent: Whose logger and counters are used.
-        task: The task learned.
+        agent: Its logger and counters are used.
+        task: Number of the current task.
         progress: Share of the task's steps that are done, in [0, 1).
-        loss: Mean over the batch.
-        logits: Of the batch, over all actions, minus infinity outside the task; shape (B, A).
-        action_rewards: R(x, a) of every action, shape (B, A), where they are known.
+        loss: Mean over the batch, a scalar.
+        logits: Of all actions, minus infinity outside the task; shape (B, A).
+        action_rewards: R(x, a) of every action, shape (B, A); None if not known.
     """
     record = agent.logger.record
     if agent.ep_info_buffer:
@@ -35,8 +35,8 @@ def log_update(
     record("train/loss", loss.item())
     record("train/entropy", entropy(logits).mean().item())
     if action_rewards is not None:
-        chosen = action_rewards.gather(1, logits.argmax(dim=1, keepdim=True))
-        record("train/greedy_reward", chosen.mean().item())
+        greedy = action_rewards.gather(1, logits.argmax(dim=1, keepdim=True))
+        record("train/greedy_reward", greedy.mean().item())
     record("train/n_updates", agent._n_updates)
     seconds = max((time.time_ns() - agent.start_time) / 1e9, sys.float_info.epsilon)
     record("time/fps", int((agent.num_timesteps - agent._num_timesteps_at_start) / seconds))

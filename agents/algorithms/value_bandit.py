@@ -1,34 +1,31 @@
-"""A bandit that predicts rewards: the ViT's outputs are values, and exploration turns them into actions."""
+"""A bandit that predicts rewards: the outputs of the ViT are action values, from which exploration draws actions."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
-from gymnasium.vector import VectorEnv
-from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 from typing_extensions import Unpack
 
+from agents.algorithms.agent_arguments import EnvArgument, PolicyArgument
 from agents.algorithms.exploration import make_exploration
 from agents.algorithms.one_step import OneStepAlgorithm
 from agents.methods import Batch
 from agents.optimization.divergence import LARGEST_LOGIT
-from agents.optimization.learning_arguments import Learning
-from agents.policy import ViTPolicy
+from agents.optimization.learning_arguments import LearnerKwargs
 from cls_env.arguments import word
 
 
 def squared_error(values: Tensor, action_rewards: Tensor) -> Tensor:
-    """sum_a (v(x, a) - r)^2 over the actions whose reward is known.
+    """sum_a (v(x, a) - r(x, a))^2 over the actions with a known reward.
 
     Args:
         values: Predicted rewards, shape (B, A).
-        action_rewards: Shape (B, A); NaN where unknown.
+        action_rewards: Shape (B, A); NaN if unknown.
 
     Returns:
-        Shape (B,).
+        Loss of each sample, shape (B,).
 
     >>> squared_error(torch.tensor([[0.5, 0.0]]), torch.tensor([[1.0, float("nan")]]))
     tensor([0.2500])
@@ -38,24 +35,22 @@ def squared_error(values: Tensor, action_rewards: Tensor) -> Tensor:
 
 
 def only_chosen(probabilities: Tensor, actions: Tensor, rewards: Tensor) -> Tensor:
-    """Rewards of all actions where those of the chosen ones are known: NaN elsewhere, shape (B, A)."""
+    """Rewards of all actions, shape (B, A): NaN for those that were not chosen."""
     return torch.full_like(probabilities, torch.nan).scatter(1, actions[:, None], rewards[:, None])
 
 
 class ValueBandit(OneStepAlgorithm):
-    """Predicts the reward of each action by the squared error of the chosen one, on the same ViT as the policies.
+    """Predicts the reward of each action; it minimizes the squared error of the prediction for the chosen one.
 
-    What the head gives are values, not logits: greedy predictions are right, the entropy of a softmax over them says
-    little. A `learn` call is one task, see `OneStepAlgorithm`.
+    The head gives values, not logits: greedy predictions are right, but the entropy of their softmax means little. A
+    `learn` call is one task, see `OneStepAlgorithm`.
 
     Args:
-        policy: `"ViTPolicy"`, or a subclass of it.
-        env: As `OneStepAlgorithm` takes it.
+        policy: As in `EPG`, like `env` and `**learning`.
+        env: The environment.
         exploration: A name in `agents.algorithms.exploration.EXPLORATIONS`, with parameters or without:
             `"epsilon-greedy:epsilon=0.1"`, `"boltzmann:temperature=0.1"`.
-        learning_rate: As in `OneStepAlgorithm`.
-        batch_size: As in `OneStepAlgorithm`.
-        **learning: The further arguments of `OneStepAlgorithm`.
+        **learning: `learning_rate`, `batch_size`, `policy_kwargs`, `seed`, ...
 
     Raises:
         ValueError: An argument is unknown or out of range, or does not fit the environment.
@@ -66,20 +61,18 @@ class ValueBandit(OneStepAlgorithm):
 
     def __init__(
         self,
-        policy: str | type[ViTPolicy],
-        env: GymEnv | VectorEnv[Any, Any, Any] | str | None,
+        policy: PolicyArgument,
+        env: EnvArgument,
         exploration: str = "epsilon-greedy",
-        learning_rate: float | Schedule = 5e-4,
-        batch_size: int = 32,
-        **learning: Unpack[Learning],
+        **learning: Unpack[LearnerKwargs],
     ) -> None:
         self.exploration = exploration
-        super().__init__(policy, env, learning_rate, batch_size, **learning)
+        super().__init__(policy, env, **learning)
 
-    def _take_arguments(self) -> None:
+    def _check_arguments(self) -> None:
         self.exploration = word("exploration", self.exploration)
         self._explore = make_exploration(self.exploration)
-        super()._take_arguments()
+        super()._check_arguments()
 
     def _behavior_policy(self, logits: Tensor, progress: float) -> Tensor:
         return self._explore(logits, progress)
@@ -88,7 +81,7 @@ class ValueBandit(OneStepAlgorithm):
         batch.action_rewards = only_chosen(probabilities, actions, rewards)
 
     def _largest_output(self) -> float:
-        """Predicted rewards are as large as rewards; before the first one any size is sensible."""
+        """Predicted rewards are as large as rewards; before the first reward any size is plausible."""
         return math.inf if self._largest_reward is None else LARGEST_LOGIT * max(1.0, self._largest_reward)
 
     def _loss(self, logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:

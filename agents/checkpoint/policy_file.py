@@ -50,10 +50,6 @@ EARLIER_VIEW = {"crop_fraction": 0.875, "interpolation": "bilinear"}
 """The test view of older checkpoints, which do not describe it."""
 
 
-SAVED_ARGUMENTS = ("batch_size", "freeze_fraction", "crop_scale", "cache_features", "precision", "seed")
-"""Constructor arguments of all algorithms that a checkpoint holds under their names."""
-
-
 def save_checkpoint(
     path: str | Path, policy: ViTPolicy, description: dict[str, Any], state: dict[str, torch.Tensor] | None = None
 ) -> Path:
@@ -158,7 +154,7 @@ def saved_policy_arguments(description: dict[str, Any]) -> dict[str, Any]:
 
 
 def saved_agent_arguments(
-    path: str | Path, saved: dict[str, Any], given: dict[str, Any], own: Sequence[str]
+    path: str | Path, saved: dict[str, Any], given: dict[str, Any], own: Sequence[str], shared: Sequence[str]
 ) -> dict[str, Any]:
     """The constructor arguments of a saved agent.
 
@@ -167,11 +163,12 @@ def saved_agent_arguments(
         saved: What `read_description` gives.
         given: Arguments that replace the saved ones.
         own: Names of the arguments that are the algorithm's own.
+        shared: Names of those that all algorithms share; older files may lack some.
 
     Raises:
         ValueError: Something was code when it was saved, and is not given.
     """
-    arguments = {name: saved[name] for name in SAVED_ARGUMENTS if name in saved}
+    arguments = {name: saved[name] for name in shared if name in saved}
     for name in (*own, "learning_rate"):
         if name not in saved:
             raise ValueError(f"model.json in {path} lacks the entry {name!r}: the file is damaged")

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from agents.algorithms.class_memory import ClassMemory
 from agents.checkpoint.policy_file import (
-    SAVED_ARGUMENTS,
     load_weights,
     policy_to_json,
     read_agent,
@@ -37,11 +36,8 @@ class CheckpointedAlgorithm(ClassMemory):
 
     own_arguments: ClassVar[tuple[str, ...]] = ()
     """Constructor arguments of a subclass, kept as attributes of their names and in checkpoints."""
-    batch_size: int
-    freeze_fraction: float
-    crop_scale: tuple[float, float] | None
-    cache_features: bool
-    precision: str
+    saved_arguments: ClassVar[tuple[str, ...]] = ()
+    """Constructor arguments that all algorithms share, likewise."""
     _action_seed: int
     _view_seed: int
 
@@ -85,7 +81,7 @@ class CheckpointedAlgorithm(ClassMemory):
             "algorithm": type(self).__name__,
             **{name: _unless_code(getattr(self, name)) for name in self.own_arguments},
             "learning_rate": _unless_code(self.learning_rate),
-            **{name: getattr(self, name) for name in SAVED_ARGUMENTS},
+            **{name: getattr(self, name) for name in self.saved_arguments},
             "observation_shape": list(self.observation_space.shape or ()),
             "num_actions": self._num_actions,
             "num_timesteps": self.num_timesteps,
@@ -161,7 +157,7 @@ class CheckpointedAlgorithm(ClassMemory):
                 f"{path} was saved by {saved['algorithm']}, not by {cls.__name__}: load it with its own class"
             )
         policy = given.pop("policy", None) or _policy_class(path, saved, cls)
-        arguments = saved_agent_arguments(path, saved, given, cls.own_arguments)
+        arguments = saved_agent_arguments(path, saved, given, cls.own_arguments, cls.saved_arguments)
         make: Any = cls  # whose subclasses all take these
         try:
             model: SelfSaved = make(policy, None, device=device, _init_setup_model=False, **arguments)

@@ -1,1 +1,1 @@
-"""What stands between agents and environments: a VecEnv for Gymnasium, epochs, options, the identity of a stream."""
+"""How agents use environments: a VecEnv for Gymnasium, observation infos, epochs, options, identity of tasks."""

@@ -1,4 +1,4 @@
-"""Options and seeds of an environment, applied when a `learn` call of stable-baselines3 begins."""
+"""Applies options and seeds of an environment at the start of a `learn` call of stable-baselines3."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from agents.envs.vec_env import pending_settings
 
 
 class ApplyOptions(BaseCallback):
-    """Resets the environment at the start of a `learn` call, where it was given options or a seed since its last reset.
+    """Resets the environment at the start of a `learn` call if options or a seed were set since its last reset.
 
     stable-baselines3 resets the environment only with `reset_num_timesteps=True`. Without this callback, `set_options`
-    and `seed` have no effect on a `learn` call that goes on counting. It serves every algorithm and policy of
-    stable-baselines3 and every `VecEnv`:
+    and `seed` have no effect on a `learn` call with `reset_num_timesteps=False`. It works with every algorithm and
+    policy of stable-baselines3 and every `VecEnv`:
 
         for task in range(5):
             model.get_env().set_options({"task": task})
@@ -31,7 +31,7 @@ class ApplyOptions(BaseCallback):
 
 
 def reset_if_pending(model: BaseAlgorithm) -> None:
-    """Reset the environment of an algorithm where options or a seed wait for it, as SB3's `_setup_learn` does.
+    """Reset the environment of an algorithm if options or a seed are pending, as SB3's `_setup_learn` does.
 
     Args:
         model: Any algorithm of stable-baselines3, after `_setup_learn`.

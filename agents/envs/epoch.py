@@ -1,4 +1,4 @@
-"""One pass over the images of the task that an environment is set to, beside learning from them."""
+"""One epoch over the images of the task that an environment is set to, outside training."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 
-from agents.envs.vec_env import ObservationInfo, observation_info
+from agents.envs.observation_info import ObservationInfo, observation_info
 
-Shown = tuple[Any, ObservationInfo, NDArray[np.int64]]
+NewImages = tuple[Any, ObservationInfo, NDArray[np.int64]]
+"""Observations of shape (N, ...), what the environment reports of them, and the rows that the epoch had not yet."""
 
 
 class Epoch:
-    """Looks through a task's images, each once, as often as it is asked.
+    """Iterates once over the images of the current task.
 
-    Made before the reset with which the task begins, it remembers which seeds and options that reset is given.
-    Environments that shuffle each for itself show some images again, which are skipped by their index.
+    Records the pending seeds and options, so that `reset` restarts the task in the same order: make it before the reset
+    with which the task begins. Images shown twice (sub-environments shuffle independently) are skipped by
+    `image_index`.
 
     Args:
-        env: Of which `info["epoch_length"]` says how many images the task has.
+        env: An environment whose `info["epoch_length"]` is the number of images of the task.
         num_actions: Size of the action space.
 
     Attributes:
-        count: Images in the passes so far.
+        count: Images in all iterations so far.
     """
 
     def __init__(self, env: VecEnv, num_actions: int) -> None:
@@ -35,19 +37,19 @@ class Epoch:
         self._seeds, self._options = list(env.unwrapped._seeds), copy.deepcopy(env.unwrapped._options)
         self.count = 0
 
-    def begin_again(self) -> VecEnvObs:
-        """Reset to the beginning of the task, in the order in which its training begins if that was seeded."""
+    def reset(self) -> VecEnvObs:
+        """Restart the task, in the order in which its training starts if the environment was seeded."""
         base = self._env.unwrapped
         base._seeds, base._options = list(self._seeds), copy.deepcopy(self._options)
         return self._env.reset()
 
-    def __iter__(self) -> Iterator[Shown]:
-        """Observations, what is known of them, and which of their rows are new.
+    def __iter__(self) -> Iterator[NewImages]:
+        """Reset the environment and step through the epoch.
 
         Raises:
-            ValueError: The environments are set to different tasks.
+            ValueError: The sub-environments are set to different tasks.
         """
-        images, passed = self.begin_again(), 0
+        images, passed = self.reset(), 0
         info = observation_info(self._env, self._num_actions)
         length, seen = info.epoch_length or 0, np.empty(0, dtype=np.int64)
         for mask in (info.task_mask, info.action_mask):

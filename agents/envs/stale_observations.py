@@ -1,4 +1,4 @@
-"""Whether a VecEnv still shows what an algorithm saw of it last."""
+"""Whether a VecEnv still shows the observations that an algorithm has."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ Marks = tuple[Any, ...]
 
 
 def marks_of(env: VecEnv) -> Marks:
-    """The infos of the observations on display, which each reset and each step of a one-step environment renews."""
+    """The infos of the current observations: each reset and each step of a one-step environment makes new objects."""
     base = env.unwrapped
     return (base.batch_info,) if isinstance(base, GymnasiumVecEnv) else tuple(base.reset_infos)
 
 
 def has_moved(env: VecEnv, marks: Marks) -> bool:
-    """Whether the environment was reset or stepped since its marks were taken."""
+    """Whether the environment was reset or stepped since `marks_of`."""
     now = marks_of(env)
     return len(now) != len(marks) or any(one is not other for one, other in zip(now, marks, strict=True))
 
 
 def refuse_pending(env: VecEnv) -> None:
-    """Check that no options and no seed wait for a reset.
+    """Check that no options and no seed are pending.
 
     Raises:
-        ValueError: They do, and so have no effect.
+        ValueError: They are, and so have no effect until a reset.
     """
     if message := pending_message(env):
         raise ValueError(message)

@@ -1,4 +1,4 @@
-"""What an environment says of its classes and images: their names, and hashes that tell two streams apart."""
+"""The names of an environment's classes, and the hashes that identify its stream of images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cls_env.specification import parse_specification
 
 
 class StreamIdentity(NamedTuple):
-    """The names of an environment's actions, and the hashes of its stream; None where it does not give them.
+    """The names of an environment's actions and the hashes of its stream; each None if the environment has none.
 
     Attributes:
         class_names: The name of each action, in order.
@@ -24,7 +24,7 @@ class StreamIdentity(NamedTuple):
 
 
 def class_names_of(env: VecEnv) -> tuple[str, ...] | None:
-    """The names of an environment's actions; None where it does not give them.
+    """The names of an environment's actions; None if it has none.
 
     Raises:
         ValueError: The environments of a vector environment have different names.
@@ -34,7 +34,7 @@ def class_names_of(env: VecEnv) -> tuple[str, ...] | None:
 
 
 def reward_noise_of(env: VecEnv) -> str | None:
-    """The name of the noise on an environment's rewards; None where there is none, or it does not say.
+    """The name of the noise on an environment's rewards, such as `"gaussian"`; None if there is none.
 
     Raises:
         ValueError: The environments of a vector environment have different noise.
@@ -55,7 +55,7 @@ def identity_of(env: VecEnv) -> StreamIdentity:
 
 
 def _common_attribute(env: VecEnv, name: str) -> Any:
-    """An attribute that all environments share; None where they do not have it."""
+    """An attribute that is equal for all sub-environments; None if they do not have it."""
     if not env.has_attr(name):
         return None
     first, *others = env.get_attr(name)

@@ -1,11 +1,11 @@
-"""A Gymnasium vector environment as stable-baselines3's VecEnv, and what either says of the images on display."""
+"""A Gymnasium vector environment as stable-baselines3's VecEnv."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -21,19 +21,19 @@ INFO_LIST = "infos must be a dict of arrays, as Gymnasium's vector environments 
 
 
 class GymnasiumVecEnv(VecEnv):
-    """stable-baselines3's view of a Gymnasium `VectorEnv` that resets within the step.
+    """A Gymnasium `VectorEnv` with SAME_STEP autoreset as a `VecEnv` of stable-baselines3.
 
-    It adds little: an info of `step` holds what SB3 reads of a finished episode and no more, Monitor's `episode` entry,
-    `is_success` where the environment gives it, `terminal_observation` and `TimeLimit.truncated`. Everything else is in
-    `batch_info`, the environment's own dict of arrays: of the observations on display, and under `final_info` of the
-    episodes just finished. `reset_infos` makes dicts of the former when it is asked for. Episodes are counted for
-    one-step environments: length 1, return = reward.
+    The infos of `step` hold only what SB3 reads of a finished episode: Monitor's `episode` entry, `is_success` if the
+    environment gives it, `terminal_observation` and `TimeLimit.truncated`. Everything else is in `batch_info`, the
+    environment's own dict of arrays: entries for the current observations, and under `final_info` those of the episodes
+    just finished. `reset_infos` converts the former to dicts. Episodes are reported as those of one-step environments:
+    length 1, return = reward.
 
     Args:
         venv: A vector environment with `AutoresetMode.SAME_STEP`.
 
     Raises:
-        ValueError: The environment resets in the next step, as Gymnasium's default does.
+        ValueError: The environment has another autoreset mode, such as Gymnasium's default NEXT_STEP.
     """
 
     def __init__(self, venv: VectorEnv[Any, Any, Any]) -> None:
@@ -51,7 +51,11 @@ class GymnasiumVecEnv(VecEnv):
         self._started = time.time()
 
     def reset(self) -> VecEnvObs:
-        """Reset with the seeds and the options that were set."""
+        """Reset with the pending seeds and options.
+
+        Returns:
+            Observations of shape (N, ...).
+        """
         seeds: Any = None if self._seeds[0] is None else list(self._seeds)
         observations, info = self.venv.reset(seed=seeds, options=self._common_options() or None)
         if not isinstance(info, dict):
@@ -63,12 +67,12 @@ class GymnasiumVecEnv(VecEnv):
 
     @property
     def reset_infos(self) -> list[dict[str, Any]]:
-        """What is known of the observations on display, a dict for each; made when it is asked for."""
+        """Infos of the current observations, a dict for each; made anew at each access."""
         return _rows(self.batch_info, self.num_envs)
 
     @reset_infos.setter
     def reset_infos(self, infos: list[dict[str, Any]]) -> None:
-        """SB3's constructor begins with empty ones; here `batch_info` is what counts."""
+        """Ignore the empty infos of SB3's constructor; `batch_info` holds them."""
 
     def set_options(self, options: list[dict[str, Any]] | dict[str, Any] | None = None) -> None:
         """Set the options of the next reset, the same for all environments.
@@ -85,10 +89,10 @@ class GymnasiumVecEnv(VecEnv):
             raise
 
     def step_async(self, actions: NDArray[np.int64]) -> None:
-        """Keep the actions for `step_wait`.
+        """Store the actions for `step_wait`.
 
         Raises:
-            ValueError: Options or a seed were set and wait for a reset.
+            ValueError: Options or a seed are pending.
         """
         if message := pending_message(self):
             raise ValueError(message)
@@ -119,15 +123,15 @@ class GymnasiumVecEnv(VecEnv):
         self.venv.close()
 
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
-        """A frame for each environment."""
+        """A frame of each sub-environment; None without a render mode."""
         frames: Any = self.venv.render()
         return list(frames or [None] * self.num_envs)
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """An attribute of the vector environment or of the one inside its wrappers, once for each index.
+        """An attribute of the vector environment or of the one inside its wrappers, repeated for each index.
 
-        Where neither has it and the vector environment is made of single ones (`SyncVectorEnv`, `AsyncVectorEnv`),
-        it is theirs, one for each index.
+        If neither has it, and the vector environment is made of single ones (`SyncVectorEnv`, `AsyncVectorEnv`), those
+        of the single environments.
 
         Raises:
             AttributeError: None of them has it.
@@ -143,7 +147,7 @@ class GymnasiumVecEnv(VecEnv):
         return [values[index] for index in chosen]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        """Set an attribute of the vector environment, or of the one inside its wrappers if that has it."""
+        """Set an attribute of the vector environment, or of the one inside its wrappers if only that has it."""
         self._refuse_part(indices)
         inside = not hasattr(self.venv, attr_name) and hasattr(self.venv.unwrapped, attr_name)
         setattr(self.venv.unwrapped if inside else self.venv, attr_name, value)
@@ -151,9 +155,9 @@ class GymnasiumVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Call a method of the vector environment, for all of its environments at once.
+        """Call a method of the vector environment, and return its result once for each sub-environment.
 
-        What it returns is each one's, but for `action_masks`, of which each has its own row: so MaskablePPO asks.
+        `action_masks`, which MaskablePPO calls, returns the row of each sub-environment.
         """
         self._refuse_part(indices)
         if method_name == "action_masks":
@@ -163,11 +167,11 @@ class GymnasiumVecEnv(VecEnv):
     def env_is_wrapped(
         self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
     ) -> list[bool]:
-        """True for SB3's Monitor, whose `episode` entry this class gives; no other wrapper is inside."""
+        """True for SB3's Monitor, whose `episode` entry this class adds; False for all other wrappers."""
         return [wrapper_class.__name__ == "Monitor"] * len(list(self._get_indices(indices)))
 
     def _common_options(self) -> dict[str, Any]:
-        """The options of the next reset, of which a vector environment takes one dict."""
+        """The options of the next reset, one dict for all sub-environments."""
         options: Any = as_plain(self._options)
         if not all(isinstance(each, dict) for each in options) or len(options) != self.num_envs:
             raise ValueError(f"options are a dict, or a list of {self.num_envs} dicts, not {options!r}")
@@ -186,7 +190,7 @@ class GymnasiumVecEnv(VecEnv):
 
 
 def pending_settings(env: VecEnv) -> str:
-    """The options and the seed that a VecEnv was given for its next reset, in words; empty where there are none."""
+    """The pending options and seed of a VecEnv, in words; empty if there are none."""
     base = env.unwrapped
     options = next((each for each in base._options if each), None)
     seed = next((each for each in base._seeds if each is not None), None)
@@ -195,7 +199,7 @@ def pending_settings(env: VecEnv) -> str:
 
 
 def pending_message(env: VecEnv) -> str:
-    """Why an environment can't be stepped while settings wait for its reset; empty where there are none."""
+    """Why an environment with pending settings can't be stepped; empty if there are none."""
     pending = pending_settings(env)
     return pending and (
         f"the environment was given {pending} and not reset since, so they have no effect yet: call reset(), "
@@ -204,10 +208,10 @@ def pending_message(env: VecEnv) -> str:
 
 
 def as_vec_env(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any] | VecEnv) -> VecEnv:
-    """Any kind of environment as a VecEnv; a single one is monitored, and images stay as they are.
+    """Any kind of environment as a VecEnv; a single one gets a Monitor, and images keep their layout.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is no environment.
     """
     if isinstance(env, VecEnv):
         return env
@@ -219,77 +223,18 @@ def as_vec_env(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any] | VecEnv) -> Ve
 
 
 def native_vector_env(name: str, num_envs: int) -> VectorEnv[Any, Any, Any] | None:
-    """The environment of an id, `"module:id"` too, if it has a vector form of its own."""
+    """The vector environment of an id, also `"module:id"`; None if the id has no vector entry point."""
     module, _, plain = name.rpartition(":")
     if module:
         import_module(module)
     return gym.make_vec(plain, num_envs=num_envs) if gym.spec(plain).vector_entry_point is not None else None
 
 
-class ObservationInfo(NamedTuple):
-    """What `info` says of the observations on display.
-
-    Attributes:
-        task: The task of each, int64 of shape (N,); 0 where the environment knows no tasks.
-        task_mask: The current tasks, int8 of shape (N, T); none where the environment does not name them.
-        action_mask: The current task's classes, int8 of shape (N, A); all ones where there is no mask.
-        action_rewards: R(x, a) of every action, float32 of shape (N, A), or None where it is withheld.
-        image_index: What tells the images apart, int64 of shape (N,), or None.
-        epoch_length: Images in one pass over the current tasks, or None.
-    """
-
-    task: NDArray[np.int64]
-    task_mask: NDArray[np.int8]
-    action_mask: NDArray[np.int8]
-    action_rewards: NDArray[np.float32] | None
-    image_index: NDArray[np.int64] | None
-    epoch_length: int | None
-
-
-def observation_info(env: VecEnv, num_actions: int) -> ObservationInfo:
-    """Read the infos of the observations that a VecEnv has last returned.
-
-    Raises:
-        ValueError: A wrapper has changed the form of the infos.
-    """
-    base = env.unwrapped
-    if isinstance(base, GymnasiumVecEnv) and not isinstance(base.batch_info, dict):
-        raise ValueError(INFO_LIST)
-    info = base.batch_info if isinstance(base, GymnasiumVecEnv) else _stacked(base.reset_infos)
-    count = env.num_envs
-    return ObservationInfo(
-        task=np.asarray(info.get("task", np.zeros(count)), dtype=np.int64),
-        task_mask=np.asarray(info.get("task_mask", np.ones((count, 0))), dtype=np.int8),
-        action_mask=np.asarray(info.get("action_mask", np.ones((count, num_actions))), dtype=np.int8),
-        action_rewards=np.asarray(info["action_rewards"], dtype=np.float32) if "action_rewards" in info else None,
-        image_index=np.asarray(info["image_index"], dtype=np.int64) if "image_index" in info else None,
-        epoch_length=int(np.asarray(info["epoch_length"])[0]) if "epoch_length" in info else None,
-    )
-
-
-def check_rewards(rewards: NDArray[np.floating[Any]]) -> None:
-    """Check that an environment's rewards are finite numbers.
-
-    Raises:
-        ValueError: One is NaN or infinite.
-    """
-    if not np.isfinite(rewards).all():
-        raise ValueError(
-            "the environment returned rewards that are NaN or infinite: check its rewards and its wrappers"
-        )
-
-
 def _rows(batch: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    """Gymnasium's dict of arrays as SB3's list of dicts, without the masks and the finished episodes."""
+    """Gymnasium's dict of arrays as SB3's list of dicts, without the `_key` masks and the finished episodes."""
     columns = {
         key: _rows(value, count) if isinstance(value, dict) else value
         for key, value in batch.items()
         if not key.startswith(("_", "final_"))
     }
     return [{key: column[row] for key, column in columns.items()} for row in range(count)]
-
-
-def _stacked(infos: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """SB3's list of dicts as a dict of arrays, of the keys that `observation_info` reads."""
-    keys = ("task", "task_mask", "action_mask", "action_rewards", "image_index", "epoch_length")
-    return {key: np.stack([info[key] for info in infos]) for key in keys if all(key in info for info in infos)}

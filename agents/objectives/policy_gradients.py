@@ -12,6 +12,21 @@ BASELINE_DECAY = 0.9
 """Share of the earlier mean reward that a batch leaves in the running mean."""
 
 
+def running_mean(mean: float | None, reward: float) -> float:
+    """The running mean of the rewards of batches, which REINFORCE subtracts as a baseline.
+
+    Args:
+        mean: That of the earlier batches of the task; None before the first one.
+        reward: Mean reward of a new batch.
+
+    >>> running_mean(None, 0.5)
+    0.5
+    >>> round(running_mean(0.5, 1.0), 2)
+    0.55
+    """
+    return reward if mean is None else BASELINE_DECAY * mean + (1 - BASELINE_DECAY) * reward
+
+
 def expected_policy_gradient_loss(logits: Tensor, action_rewards: Tensor, progress: float = 0.0) -> Tensor:
     """-sum_a pi(a|x) R(x, a), the negative expected reward; with 0-1 rewards -pi(y|x).
 
@@ -82,7 +97,5 @@ class SampledPolicyGradient:
         actions = torch.multinomial(probabilities, self.samples, replacement=True, generator=self._generator)
         loss = reinforce_loss(logits, action_rewards, actions, self._mean_reward or 0.0)
         if self.use_baseline:
-            seen = action_rewards.gather(1, actions).mean().item()
-            known = seen if self._mean_reward is None else self._mean_reward
-            self._mean_reward = BASELINE_DECAY * known + (1 - BASELINE_DECAY) * seen
+            self._mean_reward = running_mean(self._mean_reward, action_rewards.gather(1, actions).mean().item())
         return loss

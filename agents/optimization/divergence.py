@@ -1,4 +1,4 @@
-"""Training that diverges, noticed where it begins."""
+"""Detects diverging training at the first step that shows it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from agents.policy import ViTPolicy
 
 LARGEST_LOGIT = 1e4
-"""The largest size of a sensible logit: the softmax of a difference of 1e4 is 0 or 1 in every precision."""
+"""The largest absolute value of a plausible logit: the softmax of a difference of 1e4 is 0 or 1 in every precision."""
 LARGEST_PLAIN_PARAMETER = 10.0
-"""A trained parameter of at most this size gives no reason to look at the logits again at the end of a task."""
+"""Logits are not checked again at the end of a task if no trained parameter exceeds this absolute value."""
 
 
 class DivergedError(ValueError):
     """Training diverged.
 
-    The message names the cause and, for the algorithms of this package, gradient step, task and learning rate.
+    The message gives the cause and, for the algorithms of this package, gradient step, task and learning rate.
     """
 
 
 class Advice(NamedTuple):
-    """What a message on diverged training says of its cause.
+    """Parts of the message on diverged training.
 
     Attributes:
-        setting: What was chosen: "ridge 1"; empty for the learning rate of the moment.
-        remedy: What to do about it.
+        setting: The setting that may be the cause, such as "ridge 1"; empty for the current learning rate.
+        remedy: What the user can do.
     """
 
     setting: str = ""
@@ -39,15 +39,15 @@ class Advice(NamedTuple):
 
 
 class DivergenceWatch:
-    """Looks at the outputs, the losses and the parameters of one `learn` call.
+    """Checks outputs, losses and parameters during one `learn` call.
 
     Args:
-        policy: What is trained.
-        task: The task that is learned, for the message.
-        advice: For the message too; by default, on the learning rate.
+        policy: The policy that is trained.
+        task: Number of the task, for the message.
+        advice: For the message; by default on the learning rate.
 
     Attributes:
-        step: The number of the gradient step that is taken at the moment, from 1 on.
+        step: Number of the current gradient step, from 1 on.
     """
 
     def __init__(self, policy: ViTPolicy, task: int, advice: Advice | None = None) -> None:
@@ -56,29 +56,29 @@ class DivergenceWatch:
         self.step = 0
 
     def note_loss(self, loss: Tensor) -> None:
-        """Remember whether the loss of this step, a scalar, is a finite number; nothing waits for the device here."""
+        """Note whether the loss of this step, a scalar, is finite, without waiting for the device."""
         self._loss_is_finite = loss.detach().abs() < torch.inf
 
     def draw(
         self, probabilities: Tensor, outputs: Tensor, allowed: Tensor, limit: float, generator: torch.Generator
     ) -> tuple[Tensor, NDArray[np.int64]]:
-        """Draw an action for each image, with one transfer from the device for the actions and the signs of divergence.
+        """Draw an action for each image; actions and checks take one transfer from the device.
 
         Args:
             probabilities: Of the actions, shape (B, A).
             outputs: Logits or predicted rewards, shape (B, A).
-            allowed: Non-zero where an output counts, shape (B, A) or (1, A).
-            limit: The largest sensible size of an output; may be infinite.
+            allowed: Non-zero for outputs that are checked, shape (B, A) or (1, A).
+            limit: The largest plausible absolute value of an output; may be infinite.
             generator: Draws the actions.
 
         Returns:
             The actions, int64 of shape (B,), on the device and as an array.
 
         Raises:
-            DivergedError: The last loss, an output or a probability is no sensible number.
+            DivergedError: The last loss, an output or a probability is NaN, infinite or implausibly large.
         """
         sensible = is_sensible(outputs, allowed, limit) & (probabilities >= 0).all()
-        drawable = probabilities.where(sensible, 1.0)  # NaN would be an error of the device
+        drawable = probabilities.where(sensible, 1.0)  # NaN would raise an error on the device
         chosen = torch.multinomial(drawable, 1, generator=generator).squeeze(1)
         transferred = torch.cat([chosen, sensible[None], self._loss_is_finite[None]]).cpu().numpy()
         actions, (outputs_are_sensible, loss_was_finite) = transferred[:-2], transferred[-2:]
@@ -89,10 +89,10 @@ class DivergenceWatch:
         return chosen, actions
 
     def check_parameters(self) -> bool:
-        """Check that the last gradient steps left finite numbers.
+        """Check that the last gradient steps left finite parameters.
 
         Returns:
-            Whether all trained parameters are of a usual size.
+            Whether no trained parameter exceeds `LARGEST_PLAIN_PARAMETER`.
 
         Raises:
             DivergedError: The last loss or a parameter is NaN or infinite.
@@ -105,7 +105,7 @@ class DivergenceWatch:
         return largest <= LARGEST_PLAIN_PARAMETER
 
     def check_outputs(self, outputs: Tensor, allowed: Tensor, limit: float) -> None:
-        """Check that outputs are numbers of a sensible size, as `draw` does.
+        """Check that outputs are finite and plausible, as `draw` does.
 
         Raises:
             DivergedError: They are not.
@@ -122,21 +122,21 @@ class DivergenceWatch:
 
 
 def is_sensible(values: Tensor, allowed: Tensor, limit: float) -> Tensor:
-    """Whether outputs are numbers of a sensible size.
+    """Whether outputs are finite and of plausible size.
 
     Args:
         values: Logits or predicted rewards, shape (B, A).
-        allowed: Non-zero where an output counts, shape (B, A) or (1, A).
-        limit: The largest sensible size; may be infinite, where any finite number is sensible.
+        allowed: Non-zero for outputs that are checked, shape (B, A) or (1, A).
+        limit: The largest plausible absolute value; if infinite, any finite number is plausible.
 
     Returns:
-        A truth value on the device of the values, so that nothing waits for it here.
+        A bool on the device of the values, without waiting for it.
     """
     return ((values.abs() <= min(limit, torch.finfo(values.dtype).max)) | (allowed == 0)).all()
 
 
 def describe_outputs(values: Tensor, allowed: Tensor, limit: float) -> str:
-    """What is wrong with outputs that `is_sensible` refuses, in words."""
+    """What is wrong with outputs for which `is_sensible` is False, in words."""
     counted = values[(allowed != 0).expand_as(values)]
     if not counted.isfinite().all():
         return "the outputs of the network hold NaN or infinity"
@@ -146,17 +146,17 @@ def describe_outputs(values: Tensor, allowed: Tensor, limit: float) -> str:
 
 
 def largest_size(tensors: list[Tensor]) -> float:
-    """The largest absolute value in some tensors, 0 without tensors; NaN where one holds NaN."""
+    """The largest absolute value in some tensors; 0 without tensors, NaN if one holds NaN."""
     sizes = [tensor.detach().abs().max().float() for tensor in tensors if tensor.numel()]
     return torch.stack(sizes).max().item() if sizes else 0.0
 
 
 def check_scores(scores: Tensor, seen: Tensor) -> None:
-    """Check that the scores of a policy under test are numbers.
+    """Check that the scores of a policy at test are numbers.
 
     Args:
-        scores: Of all actions, shape (B, A).
-        seen: The seen actions, int64.
+        scores: Scores of all actions, shape (B, A).
+        seen: Indices of the seen classes, int64.
 
     Raises:
         DivergedError: The score of a seen class is NaN.

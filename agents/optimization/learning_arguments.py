@@ -1,4 +1,4 @@
-"""Checks of the arguments that all one-step algorithms share, which make plain Python values of them."""
+"""The arguments that all one-step algorithms share: their types, and checks that return plain Python values."""
 
 from __future__ import annotations
 
@@ -15,15 +15,13 @@ from cls_env.arguments import as_plain, number, whole_number
 
 SEEDS = 2**32
 """Seeds of NumPy's global generator, which stable-baselines3 sets, are below this number."""
-
-
 LARGEST_RATE = 1e30
-"""Adam divides the rate by 1 - beta, and a float32 ends at 3e38."""
+"""Adam divides the rate by 1 - beta, and the largest float32 is 3e38."""
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-class Learning(TypedDict, total=False):
-    """Constructor arguments that all one-step algorithms share; `OneStepAlgorithm` says what they are."""
+class FurtherLearnerKwargs(TypedDict, total=False):
+    """Keyword arguments of all one-step algorithms without `learning_rate` and `batch_size`; see `EPG`."""
 
     freeze_fraction: float
     crop_scale: tuple[float, float] | None
@@ -38,8 +36,15 @@ class Learning(TypedDict, total=False):
     _init_setup_model: bool
 
 
+class LearnerKwargs(FurtherLearnerKwargs, total=False):
+    """Keyword arguments of all one-step algorithms; `EPG` describes them."""
+
+    learning_rate: float | Schedule
+    batch_size: int
+
+
 def learning_rate(value: Any) -> float | Schedule:
-    """A finite rate of at least 0, or a function of the remaining progress.
+    """A finite rate of at least 0, or a function from the remaining progress of the task (1 to 0) to one.
 
     Raises:
         ValueError: It is something else.
@@ -57,10 +62,10 @@ def _rate(value: Any) -> float:
 
 
 def rate_at(schedule: Schedule, progress_remaining: float) -> float:
-    """What a schedule gives at some remaining progress.
+    """The rate of a schedule at a remaining progress in [0, 1].
 
     Raises:
-        ValueError: It is no rate.
+        ValueError: The schedule returns no rate.
     """
     value = getattr(schedule, "value_schedule", schedule)(progress_remaining)  # SB3's wrapper would call float
     try:
@@ -69,8 +74,18 @@ def rate_at(schedule: Schedule, progress_remaining: float) -> float:
         raise ValueError(f"{error} (at remaining progress {progress_remaining:g})") from error
 
 
+def timesteps(value: Any) -> int:
+    """A whole number of at least 1; a float such as 1e5 is accepted, since it is often written so.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    whole = int(value) if isinstance(value, float) and value % 1 == 0 else value
+    return whole_number("total_timesteps", whole, least=1)
+
+
 def callbacks(value: Any) -> MaybeCallback:
-    """What stable-baselines3 takes as callbacks.
+    """One or several callbacks, in a form that stable-baselines3 accepts.
 
     Raises:
         ValueError: It is something else.
@@ -85,7 +100,7 @@ def callbacks(value: Any) -> MaybeCallback:
 
 
 def agent_seed(value: Any) -> int | None:
-    """A seed that stable-baselines3 takes.
+    """A seed in [0, 2**32), or None.
 
     Raises:
         ValueError: It is something else.
@@ -99,7 +114,7 @@ def agent_seed(value: Any) -> int | None:
 
 
 def log_folder(value: Any) -> str | None:
-    """A path as text.
+    """The path of a folder as text, or None.
 
     Raises:
         ValueError: It is something else.
@@ -110,10 +125,10 @@ def log_folder(value: Any) -> str | None:
 
 
 def policy_arguments(value: Any) -> dict[str, Any]:
-    """The entries of `policy_kwargs` with plain Python values.
+    """`policy_kwargs` with plain Python values; an empty dict for None.
 
     Raises:
-        ValueError: They are not a dict with words as keys.
+        ValueError: It is not a dict with text as keys.
     """
     if value is None:
         return {}

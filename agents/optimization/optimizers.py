@@ -1,14 +1,36 @@
-"""The optimizer that a policy is given, tried before anything is trained."""
+"""The optimizer of a policy: how it is made, and checked before anything is trained."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 from stable_baselines3.common.type_aliases import Schedule
+from torch import nn
 
 from agents.optimization.learning_arguments import rate_at
+from agents.optimization.rows_without_gradient import hold_rows_without_gradient
 from cls_env.arguments import check_savable
+
+
+def make_optimizer(
+    optimizer_class: Callable[..., torch.optim.Optimizer],
+    parameters: Iterable[nn.Parameter],
+    lr_schedule: Schedule,
+    arguments: Mapping[str, Any],
+) -> torch.optim.Optimizer:
+    """A new optimizer, which leaves rows without a gradient as they are (`hold_rows_without_gradient`).
+
+    Args:
+        optimizer_class: A class of optimizers, or a function that makes one.
+        parameters: Trained by it.
+        lr_schedule: Its value at remaining progress 1 is the first learning rate.
+        arguments: Further arguments of `optimizer_class`.
+    """
+    optimizer = optimizer_class(parameters, lr=lr_schedule(1), **arguments)
+    hold_rows_without_gradient(optimizer)
+    return optimizer
 
 
 def is_torchs_own(optimizer: Any) -> bool:
@@ -17,15 +39,15 @@ def is_torchs_own(optimizer: Any) -> bool:
 
 
 def check_optimizer(optimizer: Any, arguments: Any, lr_schedule: Schedule) -> None:
-    """Check that an optimizer takes its arguments, and that a checkpoint can hold them.
+    """Check that an optimizer accepts its arguments and steps, and that a checkpoint can hold the arguments.
 
     Args:
         optimizer: A class of optimizers, or a function that makes one.
-        arguments: Its arguments beside the learning rate.
-        lr_schedule: Gives the learning rate.
+        arguments: Its arguments other than the learning rate.
+        lr_schedule: Its value at remaining progress 1 is the first learning rate.
 
     Raises:
-        ValueError: It does not, or can't.
+        ValueError: It does not, or it can't.
     """
     if not isinstance(arguments, dict):
         raise ValueError(f"optimizer_kwargs is a dict of the optimizer's arguments, not {arguments!r}")
@@ -42,7 +64,7 @@ def check_optimizer(optimizer: Any, arguments: Any, lr_schedule: Schedule) -> No
     tried.grad = torch.ones(1)
     try:
         made.step()
-    except Exception as error:  # LBFGS asks for a closure, SparseAdam for sparse gradients
+    except Exception as error:  # LBFGS needs a closure, SparseAdam sparse gradients
         reason = " ".join(str(error).split())
         raise ValueError(
             f"optimizer_class {name} can't be used here, where step() is called after backward(): {reason}; choose "

@@ -1,4 +1,4 @@
-"""What gets no gradient in a task stays as it is, whatever the optimizer does beside following gradients."""
+"""Parameters without a gradient stay as they are, also under weight decay."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import torch
 from torch import Tensor
 
 DECAYS = ("weight_decay", "lambd")
-"""Names of decay in the groups of an optimizer; the second is ASGD's."""
+"""Names of weight decay in the parameter groups of optimizers; the second is ASGD's."""
 _HELD: WeakSet[torch.optim.Optimizer] = WeakSet()
 
 
 def hold_rows_without_gradient(optimizer: torch.optim.Optimizer) -> None:
-    """Keep rows bit for bit as they are until they get a first gradient from this optimizer.
+    """Keep rows exactly as they are until their first non-zero gradient under this optimizer.
 
-    Under the local loss the head's rows of old classes have zero gradients. Weight decay would pull them towards zero:
-    Adam adds the decay to the gradient, so that each step moves a row by a full learning rate, and old classes are
-    forgotten. A row is a slice along a tensor's first dimension: the weights of a class, a prompt of a pool, a bias.
+    Under the local loss the rows of old classes in the head have zero gradients. Weight decay would pull them towards
+    zero: Adam adds the decay to the gradient, so that each step changes a row by a full learning rate, and old classes
+    are forgotten. A row is a slice along the first dimension: the weights of a class, a prompt of a pool, a bias.
 
     Args:
-        optimizer: Any of `torch.optim`, or of the same interface, whose `step` is called after `backward`. A second
-            call changes nothing; a copy of an optimizer needs a call of its own.
+        optimizer: An optimizer of `torch.optim`, or one with the same interface, whose `step` is called after
+            `backward`. A second call has no effect; a copy of an optimizer needs its own call.
     """
     if optimizer in _HELD:
         return
@@ -40,11 +40,11 @@ class _Rows:
 
     @torch.no_grad()
     def before_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        """Note which rows have a gradient, and the values of tensors with rows that never had one."""
+        """Note which rows have a gradient, and store the values of tensors with rows that never had one."""
         self._values.clear()
         for group in optimizer.param_groups:
             if "weight_decay" in group and not any(group.get(name) for name in DECAYS):
-                continue  # without decay a fresh optimizer moves nothing that has no gradient
+                continue  # without decay a new optimizer leaves what has no gradient
             for tensor in group["params"]:
                 if tensor.grad is not None and tensor.numel() and tensor not in self._complete:
                     self._note(tensor, tensor.grad)

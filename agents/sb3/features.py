@@ -33,6 +33,8 @@ class ViTFeatures(BaseFeaturesExtractor):
       nothing here.
     - Frozen tensors are buffers, not parameters. The optimizer, target updates (`polyak_update`) and saved files have
       the tensors of the PEFT module alone. With `peft="full"` all tensors are parameters.
+    - TRPO of sb3-contrib differentiates twice, which fused attention does not support: call
+      `timm.layers.set_fused_attn(False)` before the model is built.
     - Extractors of the same weights in one process share them: DQN's two networks, or an actor and a critic with
       separate extractors, hold one copy, also on the GPU.
 

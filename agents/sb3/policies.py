@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from agents.networks.head import INITIAL_STANDARD_DEVIATION
 from agents.objectives import mask_logits
 from agents.optimization.divergence import DivergedError
-from agents.optimization.rows_without_gradient import hold_rows_without_gradient
+from agents.optimization.optimizers import make_optimizer
 from agents.sb3.features import ViTFeatures
 from cls_env.arguments import as_plain, whole_number
 
@@ -165,8 +165,7 @@ class TaskPolicyMixin(BasePolicy):
         for network in self.task_networks():
             network.actions.set_action_mask(actions)
         parameters = self.task_networks()[0].parameters()
-        self.optimizer = self.optimizer_class(parameters, lr=self.lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
-        hold_rows_without_gradient(self.optimizer)
+        self.optimizer = make_optimizer(self.optimizer_class, parameters, self.lr_schedule, self.optimizer_kwargs)
 
     def peft_parameters(self) -> Iterable[nn.Parameter]:
         """Trainable parameters of the backbone."""

@@ -12,8 +12,8 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from agents.envs.apply_options import ApplyOptions
 from agents.envs.current_task import is_same_task, task_of
+from agents.envs.observation_info import check_rewards, observation_info
 from agents.envs.stream_identity import class_names_of
-from agents.envs.vec_env import check_rewards, observation_info
 from agents.networks.class_names import check_same_classes
 from agents.optimization.divergence import DivergedError, largest_size
 from agents.optimization.rows_without_gradient import hold_rows_without_gradient

@@ -26,7 +26,7 @@ from stable_baselines3.common.vec_env import (
 )
 
 from agents import EPG, ApplyOptions, GymnasiumVecEnv, ImageReplayBuffer, ViTFeatures
-from agents.envs.vec_env import observation_info
+from agents.envs.observation_info import observation_info
 from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
 from agents.sb3.task_by_task import TaskByTask
 from cls_env import ClassIncrementalEnv, ClassIncrementalVectorEnv, TaskStream

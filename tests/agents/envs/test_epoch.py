@@ -10,7 +10,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 from agents import GymnasiumVecEnv
 from agents.envs.epoch import Epoch
-from agents.envs.vec_env import as_vec_env, observation_info
+from agents.envs.observation_info import observation_info
+from agents.envs.vec_env import as_vec_env
 from cls_env import TaskStream
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
@@ -51,7 +52,7 @@ def test_training_begins_as_it_would_have_begun(wrap: Callable[..., object], mak
     one_pass = Epoch(env, 6)
     begun = env.reset().copy()
     looked_at(one_pass)
-    assert np.array_equal(one_pass.begin_again(), begun)
+    assert np.array_equal(one_pass.reset(), begun)
     assert observation_info(env, 6).task.tolist() == [2] * 8
 
 
