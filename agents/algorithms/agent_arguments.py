@@ -14,10 +14,10 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from stable_baselines3.common.vec_env import VecEnv
 
+from agents.algorithms.checkpointed import CheckpointedAlgorithm, constructor_arguments
 from agents.algorithms.class_memory import checked_actions
 from agents.algorithms.devices import checked_device
 from agents.checkpoint.parameters import check_parameters
-from agents.checkpoint.saved_agent import CheckpointedAlgorithm, constructor_arguments
 from agents.envs.stream_identity import class_names_of
 from agents.envs.vec_env import as_vec_env, native_vector_env
 from agents.methods import check_method, check_objective

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from agents.policy import ViTPolicy
 
 LARGEST_LOGIT = 1e4
 """The largest absolute value of a plausible logit: the softmax of a difference of 1e4 is 0 or 1 in every precision."""
@@ -50,7 +48,7 @@ class DivergenceWatch:
         step: Number of the current gradient step, from 1 on.
     """
 
-    def __init__(self, policy: ViTPolicy, task: int, advice: Advice | None = None) -> None:
+    def __init__(self, policy: BasePolicy, task: int, advice: Advice | None = None) -> None:
         self._policy, self._task, self._advice = policy, task, advice or Advice()
         self._loss_is_finite = torch.ones((), dtype=torch.bool, device=policy.device)
         self.step = 0
@@ -99,7 +97,7 @@ class DivergenceWatch:
         """
         if not self._loss_is_finite:
             raise self._error("the loss is NaN or infinite", self.step)
-        largest = largest_size([tensor for tensor in self._policy.trainable_parameters if tensor.is_floating_point()])
+        largest = largest_size([tensor for tensor in self._policy.parameters() if tensor.requires_grad])
         if not math.isfinite(largest):
             raise self._error("the parameters hold NaN or infinity", self.step)
         return largest <= LARGEST_PLAIN_PARAMETER
