@@ -211,7 +211,7 @@ def test_without_a_home_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(OSError, match=r"~/x can't be expanded, since this user has no home folder"):
         load_dataset("folder", root="~/x")
     monkeypatch.setenv("CLS_ENV_CACHE", "~/x")
-    with pytest.raises(OSError, match=r"~/x can't be found"):
+    with pytest.raises(OSError, match=r"~/x can't be expanded"):
         cache_root()
 
 
