@@ -211,10 +211,10 @@ def test_without_a_home_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -
         cache_root()
     with pytest.raises(OSError, match="no home folder: set CLS_ENV_DATA to a writable folder"):
         data_folder("cub200", None)
-    with pytest.raises(OSError, match=r"~/x can't be found, since this user has no home folder"):
+    with pytest.raises(OSError, match=r"~/x can't be expanded, since this user has no home folder"):
         load_dataset("folder", root="~/x")
     monkeypatch.setenv("CLS_ENV_CACHE", "~/x")
-    with pytest.raises(OSError, match=r"~/x can't be found"):
+    with pytest.raises(OSError, match=r"~/x can't be expanded"):
         cache_root()
 
 

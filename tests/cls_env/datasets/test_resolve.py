@@ -187,7 +187,7 @@ def test_lists_tell_deep_files_of_one_name_apart(flat: Path, tmp_path: Path) -> 
         ("deep/train_0.png", "which matches no image or several"),
         ("apple/deep/train_0.png\napple/deep/train_0.png", "is listed twice"),
         ("cat/deep/train_0.png", "the train list contains no image of class 'apple'"),
-        ("", "the train list names no image"),
+        ("", "the train list contains no image"),
     ):
         train.write_text(wrong)
         with pytest.raises(ValueError, match=message):
