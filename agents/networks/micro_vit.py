@@ -1,4 +1,4 @@
-"""The embedded backbone: a 1.3 M parameter ViT for 32 x 32 images, registered with timm beside timm's own models.
+"""The embedded backbone: a 1.3 M parameter ViT for 32 x 32 images, registered with timm.
 
 `timm.create_model("vit_micro_patch8_32", pretrained=True)` loads the weights that ship with this package;
 `pretrained/vit_micro_patch8_32.json` is their card, and `python -m experiments pretrain` the command that made them.

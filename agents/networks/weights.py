@@ -142,7 +142,7 @@ def put_weights(backbone: nn.Module, tensors: Mapping[str, Tensor], source: str)
     Names of other authors become timm's, and position embeddings of another grid are resampled, by the
     `checkpoint_filter_fn` of the model's timm module, where it has one: for a ViT bicubic with antialiasing, whatever
     the format of the file. Patch embeddings are not resampled. The file's own classifier is left out, and so is what a
-    training checkpoint holds beside the model, see `agents.networks.weights_layout`.
+    training checkpoint holds in addition to the model, see `agents.networks.weights_layout`.
 
     Args:
         backbone: Made by `timm.create_model(..., num_classes=0)`.

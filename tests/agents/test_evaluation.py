@@ -53,15 +53,15 @@ def test_untrained_policy_is_uniform_over_everything(stream: TaskStream, make_ve
     np.testing.assert_allclose(test.entropy, np.log(6), atol=1e-6)
 
 
-# Of five actions 3, 0 and 2 are met, in this order; the image's task holds 0 and 2.
-MET = torch.tensor([3, 0, 2])
+# Of five actions 3, 0 and 2 are seen, in this order; the image's task holds 0 and 2.
+SEEN = torch.tensor([3, 0, 2])
 LOGITS = torch.tensor([[0.0, -torch.inf, np.log(3.0), np.log(4.0), -torch.inf]]).float()
 MASK = torch.tensor([[1, 0, 1, 0, 0]])
 
 
 @pytest.mark.parametrize(("label", "likelihood"), [(0, 1 / 8), (2, 3 / 8), (3, 4 / 8), (1, 0)])
 def test_answers_worked_by_hand(label: int, likelihood: float) -> None:
-    answers = evaluate_batch(LOGITS, torch.tensor([label]), MASK, MET, task_id_given=False)
+    answers = evaluate_batch(LOGITS, torch.tensor([label]), MASK, SEEN, task_id_given=False)
     assert answers["predictions"].item() == 3 and answers["task_predictions"].item() == 2
     assert answers["confidence"].item() == pytest.approx(0.5)
     assert answers["log_likelihood"].exp().item() == pytest.approx(likelihood)
@@ -71,7 +71,7 @@ def test_answers_worked_by_hand(label: int, likelihood: float) -> None:
 
 
 def test_named_task_is_chosen_within() -> None:
-    answers = evaluate_batch(LOGITS, torch.tensor([0]), MASK, MET, task_id_given=True)
+    answers = evaluate_batch(LOGITS, torch.tensor([0]), MASK, SEEN, task_id_given=True)
     assert answers["predictions"].item() == answers["task_predictions"].item() == 2
     assert answers["confidence"].item() == pytest.approx(0.75)
     assert answers["log_likelihood"].exp().item() == pytest.approx(0.25)
@@ -80,7 +80,7 @@ def test_named_task_is_chosen_within() -> None:
 
 @pytest.mark.parametrize("label", [1, 4])
 def test_task_not_met_is_never_answered_right(label: int) -> None:
-    answers = evaluate_batch(LOGITS, torch.tensor([label]), torch.tensor([[0, 1, 0, 0, 1]]), MET, task_id_given=False)
+    answers = evaluate_batch(LOGITS, torch.tensor([label]), torch.tensor([[0, 1, 0, 0, 1]]), SEEN, task_id_given=False)
     assert answers["task_predictions"].item() != label and answers["predictions"].item() != label
 
 

@@ -70,12 +70,12 @@ def test_inference_is_instance_wise(method: str, make_agent: MakeAgent, make_vec
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_no_answer_is_a_class_not_met(method: str, make_agent: MakeAgent, make_vec: MakeVec) -> None:
+def test_no_prediction_is_an_unseen_class(method: str, make_agent: MakeAgent, make_vec: MakeVec) -> None:
     agent, images = learn(make_agent(method), range(2)), images_of(make_vec)
-    met = agent.policy.network.head.actions
+    seen = agent.policy.network.head.actions
     answers = scores(agent, images)
-    unmet = torch.ones(6, dtype=torch.bool).index_fill(0, met, False)
-    assert len(met) == 4 and answers[:, unmet].isneginf().all() and answers[:, ~unmet].isfinite().all()
+    unseen = torch.ones(6, dtype=torch.bool).index_fill(0, seen, False)
+    assert len(seen) == 4 and answers[:, unseen].isneginf().all() and answers[:, ~unseen].isfinite().all()
 
 
 @pytest.mark.parametrize(

@@ -82,19 +82,21 @@ def test_the_ensemble_by_hand_on_three_images(make_agent: MakeAgent) -> None:
     agent = learn(make_agent("lae:decay=0.5"), range(2))
     policy = agent.policy
     images = torch.from_numpy(agent.get_env().reset()[:3].copy())
-    met = policy.network.head.actions
-    online = policy.network.head(policy.features(images))[:, met].softmax(dim=1).detach()
+    seen_classes = policy.network.head.actions
+    online = policy.network.head(policy.features(images))[:, seen_classes].softmax(dim=1).detach()
     moved = [tensor.detach().clone() for tensor in policy.network.peft_parameters]
     with torch.no_grad():
         for tensor, average in zip(policy.network.peft_parameters, policy.method.offline, strict=True):
             tensor.copy_(average)
-        offline = policy.network.head(policy.features(images))[:, met].softmax(dim=1)
+        offline = policy.network.head(policy.features(images))[:, seen_classes].softmax(dim=1)
         for tensor, value in zip(policy.network.peft_parameters, moved, strict=True):
             tensor.copy_(value)
-        found = policy(images)[:, met]
+        found = policy(images)[:, seen_classes]
     assert not torch.allclose(online, offline, atol=1e-3)
     torch.testing.assert_close(found.exp(), torch.maximum(online, offline))
-    expected = [int(met[np.argmax(np.maximum(*pair))]) for pair in zip(online.numpy(), offline.numpy(), strict=True)]
+    expected = [
+        int(seen_classes[np.argmax(np.maximum(*pair))]) for pair in zip(online.numpy(), offline.numpy(), strict=True)
+    ]
     assert agent.predict(images.numpy(), deterministic=True)[0].tolist() == expected
 
 

@@ -48,10 +48,10 @@ def test_who_chooses_among_which_classes(local: str, make_agent: MakeAgent) -> N
     policy, method = agent.policy, agent.policy.method
     batch = batch_of(torch.zeros(2, 32, 32, 3, dtype=torch.uint8))
     batch.action_mask = torch.tensor([[0, 0, 1, 1, 0, 0]]).expand(2, 6)
-    met = torch.zeros(6).index_fill(0, policy.network.head.actions, 1)
+    seen_mask = torch.zeros(6).index_fill(0, policy.network.head.actions, 1)
     assert torch.equal(
         method.loss_mask(policy.network, batch)[0].float(),
-        torch.tensor([0, 0, 1, 1, 0, 0.0]) if local == "true" else met,
+        torch.tensor([0, 0, 1, 1, 0, 0.0]) if local == "true" else seen_mask,
     )
     chosen = torch.arange(4)
     logits = policy.network.head(policy.features(method.images[chosen]))
@@ -85,16 +85,16 @@ def _places(actions: torch.Tensor, rewards: torch.Tensor) -> torch.Tensor:
 
 
 def test_derpp_by_hand(make_agent: MakeAgent) -> None:
-    """alpha * squared difference from logits kept, over the classes met then, + beta * cross-entropy."""
+    """alpha * squared difference from logits kept, over the classes seen then, + beta * cross-entropy."""
     agent = learn(make_agent("der++:size=4,batch=4,alpha=0.3,beta=0.7"), range(1))
     policy, method = agent.policy, agent.policy.method
     agent.policy.begin_task([4, 5], freeze_peft=False)
-    first_met = method.old_logits.isfinite().all(dim=0)
-    assert int(first_met.sum()) == 2 and method.old_logits[:, ~first_met].isneginf().all()
+    seen_first = method.old_logits.isfinite().all(dim=0)
+    assert int(seen_first.sum()) == 2 and method.old_logits[:, ~seen_first].isneginf().all()
     loss = lambda logits, rewards: cross_entropy_loss(logits, rewards, 0.0).mean()  # noqa: E731
     found = method.additional_loss(policy.network, [batch_of(method.images, policy)], loss)
     logits = policy.network.head(policy.features(method.images))
-    difference = (logits - method.old_logits)[:, first_met].square().mean()
+    difference = (logits - method.old_logits)[:, seen_first].square().mean()
     labels = loss(
         logits.masked_fill(logits.isneginf(), torch.finfo(torch.float32).min), method.rewards
     )  # the draw is all of the buffer
