@@ -20,7 +20,7 @@ from agents.checkpoint.module_weights import module_tensors
 from agents.methods import METHODS, Method, check_method, register_method
 from agents.peft_modules import PEFT_MODULES
 from agents.peft_modules.lora import add_lora
-from tests.agents.algorithms.test_epg import rewritten
+from tests.agents.algorithms.conftest import rewritten
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
 ALIKE = {"batch_size": 8, "learning_rate": 1e-2, "seed": 0, "device": "cpu"}
