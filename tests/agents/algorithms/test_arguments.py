@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import gymnasium as gym
 import numpy as np
@@ -14,30 +14,13 @@ import pytest
 import torch
 from gymnasium import spaces
 from gymnasium.wrappers.vector import TransformAction
-from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.callbacks import CheckpointCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
-from agents import EPG, GymnasiumVecEnv, LinearBandit, PolicyConfig, Reinforce, ValueBandit, ViTFeatures, ViTPolicy
-from agents.algorithms.exploration import boltzmann, epsilon_greedy
-from agents.checkpoint.archive import read_json
-from agents.checkpoint.policy_file import save_checkpoint
-from agents.methods import make_method
-from agents.methods.coda_prompt import CODAPrompt
-from agents.methods.derpp import DERpp
-from agents.methods.dualprompt import DualPrompt
-from agents.methods.inflora import InfLoRA
-from agents.methods.l2p import L2P
-from agents.methods.lae import LAE
-from agents.methods.ncm import NCM
-from agents.methods.ranpac import RanPAC
-from agents.methods.replay import Replay
-from agents.methods.sd_lora import SDLoRA
-from agents.networks.head import GrowingHead
-from agents.networks.views import CentralView, TrainView
-from agents.objectives import OBJECTIVES, SampledPolicyGradient, make_objective
-from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
-from agents.sb3.task_by_task import TaskByTask
+from agents import EPG, LinearBandit, PolicyConfig, Reinforce, ValueBandit, ViTFeatures, ViTPolicy
+from agents.algorithms.agent_arguments import AgentArguments
+from agents.optimization.learning_arguments import LearnerKwargs
+from agents.sb3.policies import ViTActorCriticPolicy
 from cls_env import TaskStream
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
@@ -225,133 +208,6 @@ def test_arguments_of_learn(arguments: dict[str, Any], message: str, make_vec: M
     assert agent.learn(1e1).num_timesteps == 16  # as it is often written
 
 
-METHODS: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
-    (Replay, {"size": np.int64(5), "batch": np.int8(2), "local": np.bool_(False)}, {"local": 1}),
-    (DERpp, {"size": np.int64(5), "alpha": np.float32(0.5), "beta": np.float64(1)}, {"alpha": "1"}),
-    (LAE, {"decay": np.float32(0.5), "reference_batch": np.int64(8)}, {"reference_batch": 8.5}),
-    (InfLoRA, {"threshold": np.float32(0.5), "energy": np.str_("moments")}, {"threshold": True}),
-    (SDLoRA, {"restart": np.float32(0.75)}, {"restart": "0.8"}),
-    (NCM, {"metric": np.str_("euclidean")}, {"metric": 3}),
-    (RanPAC, {"projections": np.int64(10)}, {"projections": 10.0}),
-    (
-        L2P,
-        {"pool": np.int64(4), "top": np.int64(2), "pull": np.float32(1), "batchwise": np.bool_(True)},
-        {"batchwise": 1},
-    ),
-    (DualPrompt, {"general": np.int64(2), "initial": np.float32(0.5), "projected": np.bool_(True)}, {"transfer": "no"}),
-    (CODAPrompt, {"components": np.int64(6), "orthogonality": np.float32(0.5)}, {"orthogonality": -1}),
-]
-
-
-@pytest.mark.parametrize(("kind", "given", "wrong"), METHODS, ids=lambda value: getattr(value, "__name__", ""))
-def test_constructors_of_methods(kind: Any, given: dict[str, Any], wrong: dict[str, Any]) -> None:
-    method = kind(**given)
-    for name, value in given.items():
-        kept = getattr(method, name, None)
-        if kept is not None:
-            assert kept == value and type(kept).__module__ == "builtins", name
-    with pytest.raises(ValueError, match=f"{next(iter(wrong))} "):
-        kind(**wrong)
-
-
-def test_views_and_explorations() -> None:
-    images = torch.zeros(2, 3, 40, 30, dtype=torch.uint8)
-    view = TrainView(np.int64(16), np.array([0.5, 1.0]), (np.float32(0.75), 1.25), np.float32(0.5))
-    assert view(images, torch.Generator().manual_seed(0)).shape == (2, 3, 16, 16)
-    assert CentralView(np.array([16, 8]), np.float32(0.875))(images).shape == (2, 3, 16, 8)
-    values = torch.tensor([[0.2, 0.7]])
-    assert torch.equal(epsilon_greedy(values, 0.5, np.float32(0.5)), epsilon_greedy(values, 0.5, 0.5))
-    assert torch.equal(boltzmann(values, 0.5, np.float32(0.5)), boltzmann(values, 0.5, 0.5))
-    for make, message in (
-        (lambda: TrainView("16"), "size is the side of a view"),
-        (lambda: TrainView(16.5), "size is the side of a view"),
-        (lambda: TrainView((16, 16, 16)), "size is the side of a view"),
-        (lambda: TrainView(16, scale=0.5), "scale holds two numbers"),
-        (lambda: TrainView(16, flip=True), "flip must be a number"),
-        (lambda: CentralView(16, "1"), "crop_fraction must be a number"),
-        (lambda: epsilon_greedy(values, 0.5, "0.1"), "epsilon must be a number"),
-        (lambda: boltzmann(values, 0.5, True), "temperature must be a number"),
-        (lambda: SampledPolicyGradient(True), "samples must be a whole number"),
-        (lambda: GrowingHead(4, 3, 0).grow([3]), r"actions must be in 0 \.\.\. 2, not 3"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            make()
-    assert SampledPolicyGradient(np.int64(4)).samples == 4
-
-
-def test_task_by_task_and_its_policies(make_vec: MakeVec, tmp_path: Path) -> None:
-    env = GymnasiumVecEnv(make_vec(8))
-    kwargs = {
-        "head_seed": np.int64(1),
-        "features_extractor_kwargs": {"peft_seed": np.uint32(1)},
-        "net_arch": np.array([8]),
-    }
-    for model in (
-        PPO(ViTActorCriticPolicy, env, n_steps=2, batch_size=8, policy_kwargs=kwargs, device="cpu"),
-        DQN(ViTQPolicy, env, buffer_size=16, policy_kwargs=kwargs, device="cpu"),
-    ):
-        model.learn(16, callback=TaskByTask(np.float32(0.5)))
-        model.save(tmp_path / "model")
-    for arguments, message in (
-        ({"head_seed": -1}, "head_seed must be a whole"),
-        ({"head_seed": "0"}, "head_seed must"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            PPO(ViTActorCriticPolicy, env, policy_kwargs=arguments, device="cpu")
-    with pytest.raises(ValueError, match=r"freeze_fraction must be a number, not '0.5'"):
-        TaskByTask("0.5")
-
-
-def test_an_optimizer_that_is_a_function_is_saved_without_a_name(make_vec: MakeVec, tmp_path: Path) -> None:
-    """It failed after training, having no name."""
-    optimizer = functools.partial(torch.optim.Adam, amsgrad=True)
-    agent = EPG("ViTPolicy", make_vec(8), policy_kwargs={"optimizer_class": optimizer}, **ALIKE).learn(8)
-    agent.save(tmp_path / "agent")
-    with pytest.raises(ValueError, match="saved with an optimizer of its own"):
-        EPG.load(tmp_path / "agent", device="cpu")
-    EPG.load(tmp_path / "agent", device="cpu", policy_kwargs={"optimizer_class": optimizer})
-
-
-def test_what_json_cannot_hold_is_named_at_save(make_vec: MakeVec, tmp_path: Path) -> None:
-    agent = EPG("ViTPolicy", make_vec(8), **ALIKE)
-    agent.freeze_fraction = np.float32(0.5)  # behind the constructor's back
-    with pytest.raises(ValueError, match=r"freeze_fraction can't be saved: a value of type float32 is not JSON"):
-        agent.save(tmp_path / "agent")
-    with pytest.raises(ValueError, match=r"a\.b can't be saved: a value of type object is not JSON"):
-        save_checkpoint(tmp_path / "agent", agent.policy, {"a": {"b": object()}})
-    assert list(tmp_path.iterdir()) == []
-
-
-class OwnPolicy(ViTPolicy):
-    """A policy of one's own."""
-
-
-def test_a_policy_of_ones_own_must_be_passed_again(make_vec: MakeVec, tmp_path: Path) -> None:
-    """It was loaded as a ViTPolicy without a word."""
-    EPG(OwnPolicy, make_vec(8), **ALIKE).learn(8).save(tmp_path / "agent")
-    with pytest.raises(ValueError, match=r"saved with a policy of its own, OwnPolicy: pass it again"):
-        EPG.load(tmp_path / "agent", device="cpu")
-    assert isinstance(EPG.load(tmp_path / "agent", device="cpu", policy=OwnPolicy).policy, OwnPolicy)
-    assert read_json(tmp_path / "agent.zip", "model.json")["policy_class"] == "OwnPolicy"
-
-
-def test_an_agent_without_an_environment_says_so(make_vec: MakeVec, tmp_path: Path) -> None:
-    EPG("ViTPolicy", make_vec(8), **ALIKE).save(tmp_path / "agent")
-    with pytest.raises(ValueError, match=r"no environment to learn on: give it one by set_env\(env\)"):
-        EPG.load(tmp_path / "agent", device="cpu").learn(8)
-
-
-def test_arguments_of_load_are_known(make_vec: MakeVec, tmp_path: Path) -> None:
-    EPG("ViTPolicy", make_vec(8), **ALIKE).learn(8).save(tmp_path / "agent")
-    with pytest.raises(ValueError, match="unknown argument of EPG 'batchsize'; did you mean 'batch_size'"):
-        EPG.load(tmp_path / "agent", batchsize=4)
-    assert EPG.load(tmp_path / "agent", device="cpu", batch_size=np.int64(4)).batch_size == 4
-    with pytest.raises(ValueError, match="load reads a file by its path"):
-        EPG.load((tmp_path / "agent.zip").open("rb"))
-    with pytest.raises(ValueError, match="match_classes must be True or False, not 'yes'"):
-        EPG.load(tmp_path / "agent", make_vec(8), device="cpu", match_classes="yes")
-
-
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", torch.device("cuda")])
 @pytest.mark.skipif(torch.cuda.is_available(), reason="tests the error that a machine without a GPU gives")
 def test_a_gpu_that_is_not_there(device: Any, make_vec: MakeVec, tmp_path: Path) -> None:
@@ -389,15 +245,19 @@ def test_actions_that_are_no_counted_classes(make_vec: MakeVec) -> None:
         EPG("ViTPolicy", shifted, **ALIKE)
 
 
-def test_definitions_of_ones_own_that_fail_are_named() -> None:
-    def broken(logits: Any, action_rewards: Any, progress: float = 0.0) -> Any:
-        return {}["missing"]
+def test_epg_describes_every_argument_with_its_default() -> None:
+    parameters = {
+        name: parameter.default
+        for name, parameter in (signature(AgentArguments.__init__).parameters | signature(EPG).parameters).items()
+        if parameter.default is not parameter.empty
+    }
+    assert set(parameters) == {*get_type_hints(LearnerKwargs), *EPG.own_arguments}
+    text = EPG.__doc__ or ""
+    for name, default in parameters.items():
+        described = text.split(f" {name}: ")[1].split(". Default ")[1].split("\n")[0]
+        value = described.split(":")[0].split(" (")[0].strip("`.").strip('"')
+        assert value == str(default) or float(value) == default, name
 
-    OBJECTIVES["broken"] = broken
-    try:
-        with pytest.raises(ValueError, match="objective 'broken': 'missing'"):
-            make_objective("broken")
-    finally:
-        OBJECTIVES.pop("broken")
-    with pytest.raises(ValueError, match=r"size of method 'replay' must be a whole number"):
-        make_method("replay:size=2.5")
+
+def test_saved_arguments_are_arguments_of_the_constructor() -> None:
+    assert set(EPG.saved_arguments) < set(get_type_hints(LearnerKwargs))

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pickle
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,49 +7,16 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from peft import PeftModel
-from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import configure
-from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor
 
 from agents import EPG, GymnasiumVecEnv
 from agents.evaluation import evaluate_tasks
-from agents.networks.backbone import create_backbone
 from agents.objectives import cross_entropy_loss
-from agents.peft_modules.lora import split_qkv
-from cls_env import TaskStream
+from tests.agents.algorithms.conftest import Watcher, learn_tasks
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
-
-
-@pytest.fixture
-def make_agent(make_vec: MakeVec) -> Callable[..., EPG]:
-    def make(**arguments: object) -> EPG:
-        defaults = {"env": make_vec(8), "batch_size": 8, "seed": 0, "learning_rate": 2e-3, "device": "cpu"}
-        return EPG("ViTPolicy", **(defaults | arguments))
-
-    return make
-
-
-def learn_tasks(agent: EPG, tasks: range, images: int = 80, **arguments: object) -> EPG:
-    for task in tasks:
-        agent.get_env().seed(task)
-        agent.get_env().set_options({"task": task})
-        agent.learn(images, reset_num_timesteps=task == 0, **arguments)
-    return agent
-
-
-class Watcher(BaseCallback):
-    """Calls a function after every environment step."""
-
-    def __init__(self, watch: Callable[[EPG], object]) -> None:
-        super().__init__()
-        self.watch = watch
-
-    def _on_step(self) -> bool:
-        return self.watch(self.model) is not False
 
 
 @pytest.mark.parametrize("objective", ["ce", "epg", "aepg"])
@@ -119,53 +84,6 @@ def test_cached_features_change_nothing(make_agent: Callable[..., EPG], make_vec
         agents[0].policy.network.head.weight, agents[1].policy.network.head.weight, rtol=1e-4, atol=1e-6
     )
     assert images == [160, 160 - (48 - 24)]  # in the frozen phase 48 images, of which 24 are different
-
-
-def test_environments_of_every_kind(stream: TaskStream, make_vec: MakeVec) -> None:
-    def single() -> gym.Env:
-        return gym.make("cls_env/ClassIncremental-v0", dataset=stream)
-
-    environments = {
-        "single": single(),
-        "native": make_vec(4),
-        "sync": SyncVectorEnv([single] * 4, autoreset_mode=AutoresetMode.SAME_STEP),
-        "dummy": DummyVecEnv([single] * 2),
-        "adapter": GymnasiumVecEnv(make_vec(4)),
-        "monitor": VecMonitor(DummyVecEnv([single] * 2)),
-    }
-    for name, env in environments.items():
-        agent = EPG("ViTPolicy", env, batch_size=4, seed=0, device="cpu").learn(8)
-        assert agent.num_timesteps == 8, name
-        assert agent.policy.network.head.actions.tolist() == [0, 1], name
-
-
-def test_subprocess_environments() -> None:
-    env = SubprocVecEnv([_glyph_env], start_method="spawn")
-    agent = EPG("ViTPolicy", env, batch_size=4, seed=0, device="cpu").learn(8)
-    assert agent.policy.network.head.actions.tolist() == [0, 1]
-    env.close()
-
-
-def _glyph_env() -> gym.Env:
-    import cls_env  # noqa: F401
-
-    return gym.make("cls_env/SplitGlyphs-v0", num_tasks=3, dataset_options={"num_classes": 6, "train_per_class": 4})
-
-
-def test_environment_id_makes_a_batch_at_once() -> None:
-    agent = EPG("ViTPolicy", "cls_env/SplitGlyphs-v0", batch_size=16, device="cpu").learn(16)
-    assert agent.n_envs == 16 and len(agent.policy.network.head.actions) == 10
-
-
-def test_single_and_vector_envs_give_the_same_gradient_step(stream: TaskStream, make_vec: MakeVec) -> None:
-    single = gym.make("cls_env/ClassIncremental-v0", dataset=stream)
-    agents = [EPG("ViTPolicy", env, batch_size=8, seed=0, device="cpu") for env in (single, make_vec(8))]
-    for agent in agents:
-        agent.get_env().seed(5)
-        agent.learn(8)
-    torch.testing.assert_close(
-        agents[0].policy.network.head.weight, agents[1].policy.network.head.weight, rtol=1e-4, atol=1e-6
-    )
 
 
 def test_predict_and_evaluate_policy_are_sb3s(make_agent: Callable[..., EPG], make_vec: MakeVec) -> None:
@@ -258,145 +176,6 @@ def test_unknown_policy_and_no_images_are_named(make_vec: MakeVec, make_agent: C
         make_agent().learn(0)
 
 
-def test_bandit_feedback_is_refused_with_the_reason(make_agent: Callable[..., EPG], make_vec: MakeVec) -> None:
-    with pytest.raises(ValueError, match=r"feedback='bandit'.*PPO"):
-        make_agent(env=make_vec(8, feedback="bandit")).learn(8)
-
-
-def test_reset_in_the_next_step_is_refused(stream: TaskStream) -> None:
-    env = SyncVectorEnv([lambda: gym.make("cls_env/ClassIncremental-v0", dataset=stream)] * 2)
-    with pytest.raises(ValueError, match="SAME_STEP"):
-        EPG("ViTPolicy", env, batch_size=2)
-
-
-def test_saved_agent_predicts_the_same(make_agent: Callable[..., EPG], make_vec: MakeVec, tmp_path: Path) -> None:
-    agent = learn_tasks(make_agent(), range(2))
-    agent.save(tmp_path / "agent")
-    loaded = EPG.load(tmp_path / "agent", device="cpu")
-    images = torch.from_numpy(make_vec(20, split="test").reset()[0])
-    with torch.no_grad():
-        assert torch.equal(loaded.policy(images), agent.policy(images))
-    assert loaded.num_timesteps == 160 and loaded.objective == "aepg"
-
-
-def test_loaded_agent_goes_on_as_if_never_saved(
-    make_agent: Callable[..., EPG], make_vec: MakeVec, tmp_path: Path
-) -> None:
-    agent = learn_tasks(make_agent(), range(1))
-    agent.save(tmp_path / "agent.zip")
-    loaded = EPG.load(tmp_path / "agent.zip", make_vec(8), device="cpu")
-    for model in (agent, loaded):
-        learn_tasks(model, range(1, 3))
-    for name, tensor in agent.policy.state_dict().items():
-        assert torch.equal(tensor, loaded.policy.state_dict()[name]), name
-
-
-def test_loaded_agent_goes_on_within_a_task(make_agent: Callable[..., EPG], make_vec: MakeVec, tmp_path: Path) -> None:
-    learn_tasks(make_agent(), range(1)).save(tmp_path / "agent")
-    loaded = EPG.load(tmp_path / "agent", make_vec(8), device="cpu")
-    before = loaded.policy.network.peft_parameters[0].detach().clone()
-    learn_tasks(loaded, range(1), 8)
-    assert loaded.policy.network.tasks_begun == 1
-    assert not torch.equal(loaded.policy.network.peft_parameters[0], before)
-
-
-def test_checkpoint_holds_no_code_and_loads_with_peft(
-    make_agent: Callable[..., EPG], make_vec: MakeVec, tmp_path: Path
-) -> None:
-    agent = learn_tasks(make_agent(), range(1))
-    agent.save(tmp_path / "agent")
-    with zipfile.ZipFile(tmp_path / "agent.zip") as archive:
-        names = sorted(archive.namelist())
-        archive.extractall(tmp_path / "open")
-    assert names == [
-        "adapter/adapter_config.json",
-        "adapter/adapter_model.safetensors",
-        "head.safetensors",
-        "model.json",
-    ]
-    for name in names:
-        with pytest.raises(Exception):  # noqa: B017  # whatever pickle says of bytes that are no pickle
-            pickle.loads((tmp_path / "open" / name).read_bytes())
-    backbone = create_backbone("vit_micro_patch8_32", True, (32, 32), seed=0)
-    split_qkv(backbone, range(5))
-    elsewhere = PeftModel.from_pretrained(backbone, str(tmp_path / "open" / "adapter")).eval()
-    images = torch.from_numpy(make_vec(4).reset()[0])
-    with torch.no_grad():
-        torch.testing.assert_close(elsewhere(agent.policy.network.preprocessing(images)), agent.policy.features(images))
-
-
-def test_checkpoint_callback_of_sb3(make_agent: Callable[..., EPG], tmp_path: Path) -> None:
-    make_agent().learn(40, callback=CheckpointCallback(2, str(tmp_path)))
-    files = sorted(file.name for file in tmp_path.iterdir())
-    assert files == ["rl_model_16_steps.zip", "rl_model_32_steps.zip"]
-    assert EPG.load(tmp_path / files[1], device="cpu").num_timesteps == 32
-
-
-def test_agent_without_module_is_saved_too(make_agent: Callable[..., EPG], make_vec: MakeVec, tmp_path: Path) -> None:
-    agent = learn_tasks(make_agent(policy_kwargs={"peft": "none"}), range(2))
-    agent.save(tmp_path / "agent")
-    images = make_vec(20, split="test").reset()[0]
-    loaded = EPG.load(tmp_path / "agent", device="cpu")
-    assert np.array_equal(loaded.predict(images, deterministic=True)[0], agent.predict(images, deterministic=True)[0])
-
-
-def test_functions_must_be_passed_to_load_again(make_agent: Callable[..., EPG], tmp_path: Path) -> None:
-    make_agent(objective=cross_entropy_loss).learn(8).save(tmp_path / "agent")
-    with pytest.raises(ValueError, match=r"function as objective: pass it again"):
-        EPG.load(tmp_path / "agent")
-    assert EPG.load(tmp_path / "agent", objective=cross_entropy_loss, device="cpu").objective is cross_entropy_loss
-
-
-def rewritten(source: Path, target: Path, changes: dict[str, bytes | None]) -> Path:
-    with zipfile.ZipFile(source) as reader, zipfile.ZipFile(target, "w") as writer:
-        for name in reader.namelist():
-            content = changes.get(name, reader.read(name))
-            if content is not None:
-                writer.writestr(name, content)
-    return target
-
-
-def test_damaged_checkpoints_are_refused(make_agent: Callable[..., EPG], make_vec: MakeVec, tmp_path: Path) -> None:
-    make_agent().learn(8).save(tmp_path / "agent")
-    whole = tmp_path / "agent.zip"
-    with zipfile.ZipFile(whole) as archive:
-        description = archive.read("model.json")
-    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
-        EPG.load(tmp_path / "other")
-    (tmp_path / "half.zip").write_bytes(whole.read_bytes()[:2000])
-    with pytest.raises(ValueError, match="damaged"):
-        EPG.load(tmp_path / "half.zip")
-    with pytest.raises(ValueError, match="holds no head"):
-        EPG.load(rewritten(whole, tmp_path / "headless.zip", {"head.safetensors": None}), device="cpu")
-    with pytest.raises(ValueError, match="lacks"):
-        EPG.load(rewritten(whole, tmp_path / "bare.zip", _one_tensor_less(whole)), device="cpu")
-    other = description.replace(b'"backbone_sha256": "', b'"backbone_sha256": "0')
-    with pytest.raises(ValueError, match="other weights of vit_micro_patch8_32"):
-        EPG.load(rewritten(whole, tmp_path / "other.zip", {"model.json": other}), device="cpu")
-
-
-def _one_tensor_less(file: Path) -> dict[str, bytes]:
-    from safetensors.torch import load, save
-
-    name = "adapter/adapter_model.safetensors"
-    with zipfile.ZipFile(file) as archive:
-        tensors = load(archive.read(name))
-    tensors.pop(sorted(tensors)[0])
-    return {name: save(tensors)}
-
-
-def test_save_refuses_what_it_would_ignore(make_agent: Callable[..., EPG], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="exclude and include are not supported"):
-        make_agent().save(tmp_path / "agent", exclude=["policy"])
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_env_of_another_shape_is_refused_on_load(make_agent: Callable[..., EPG], tmp_path: Path) -> None:
-    make_agent().learn(8).save(tmp_path / "agent")
-    with pytest.raises(ValueError, match="the environment has 50 actions and the agent 6"):
-        EPG.load(tmp_path / "agent", gym.make_vec("cls_env/SplitGlyphs-v0", num_envs=8), device="cpu")
-
-
 def test_rewards_outside_the_task_do_not_count(make_vec: MakeVec) -> None:
     """Half a reward for every other class: those outside the current task have no probability and no say."""
     matrix = np.full((6, 6), 0.5) + 0.5 * np.eye(6)
@@ -411,48 +190,11 @@ def test_rewards_outside_the_task_do_not_count(make_vec: MakeVec) -> None:
     assert agents[0].policy.network.head.weight.abs().max() > 1e-3
 
 
-def test_loaded_agent_takes_an_env_later(make_agent: Callable[..., EPG], make_vec: MakeVec, tmp_path: Path) -> None:
-    make_agent().learn(8).save(tmp_path / "agent")
-    loaded = EPG.load(tmp_path / "agent", device="cpu")
-    loaded.set_env(make_vec(4))
-    assert loaded.learn(16).n_envs == 4
-    with pytest.raises(ValueError, match="batch_size 8 is not a multiple of the 3"):
-        loaded.set_env(make_vec(3))
-    with pytest.raises(ValueError, match="needs an environment"):
-        EPG("ViTPolicy", None)
-
-
 def test_several_tasks_at_once_are_one(make_agent: Callable[..., EPG], make_vec: MakeVec) -> None:
     agent = make_agent(env=make_vec(8, task=[0, 1]))
     for _ in range(4):
         agent.learn(8, reset_num_timesteps=False)
     assert agent.policy.network.tasks_begun == 1
-
-
-def test_optimizer_is_saved_by_name(make_agent: Callable[..., EPG], tmp_path: Path) -> None:
-    kwargs = {"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {"momentum": 0.9}}
-    make_agent(policy_kwargs=kwargs).learn(8).save(tmp_path / "agent")
-    loaded = EPG.load(tmp_path / "agent", device="cpu")
-    assert isinstance(loaded.policy.optimizer, torch.optim.SGD)
-    assert loaded.policy.optimizer.defaults["momentum"] == 0.9
-    replaced = EPG.load(tmp_path / "agent", device="cpu", policy_kwargs={"optimizer_kwargs": {}})
-    assert replaced.policy.optimizer.defaults["momentum"] == 0
-
-
-class OwnOptimizer(torch.optim.SGD):
-    pass
-
-
-def test_optimizer_of_ones_own_must_be_passed_again(make_agent: Callable[..., EPG], tmp_path: Path) -> None:
-    make_agent(policy_kwargs={"optimizer_class": OwnOptimizer}).learn(8).save(tmp_path / "agent")
-    with pytest.raises(ValueError, match="optimizer of its own"):
-        EPG.load(tmp_path / "agent")
-    loaded = EPG.load(tmp_path / "agent", device="cpu", policy_kwargs={"optimizer_class": OwnOptimizer})
-    assert isinstance(loaded.policy.optimizer, OwnOptimizer)
-
-
-def test_id_may_name_its_module() -> None:
-    assert EPG("ViTPolicy", "cls_env:cls_env/SplitGlyphs-v0", batch_size=4, device="cpu").n_envs == 4
 
 
 def test_callbacks_find_sb3s_locals(make_agent: Callable[..., EPG]) -> None:
@@ -462,13 +204,6 @@ def test_callbacks_find_sb3s_locals(make_agent: Callable[..., EPG]) -> None:
             return True
 
     make_agent().learn(8, callback=Reader())
-
-
-def test_lists_of_infos_are_refused_with_the_reason(make_vec: MakeVec) -> None:
-    from gymnasium.wrappers.vector import DictInfoToList
-
-    with pytest.raises(ValueError, match="dict of arrays"):
-        EPG("ViTPolicy", DictInfoToList(make_vec(4)), batch_size=4, device="cpu").learn(4)
 
 
 @pytest.mark.parametrize(("anneal", "expected"), [("task", [0, 0.25, 0.5, 0.75]), ("unfrozen", [0, 0, 0, 0.5])])

@@ -18,7 +18,7 @@ from agents import EPG, ViTFeatures
 from agents.checkpoint.archive import read_json
 from agents.peft_modules import PEFT_MODULES
 from cls_env import ImageDataset, TaskStream
-from tests.agents.algorithms.test_epg import rewritten
+from tests.agents.algorithms.conftest import rewritten
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
 ALIKE = {"batch_size": 8, "seed": 0, "device": "cpu"}

@@ -15,7 +15,7 @@ from safetensors.torch import load, save
 
 from agents import EPG, LinearBandit
 from agents.algorithms.one_step import OneStepAlgorithm
-from tests.agents.algorithms.test_epg import rewritten
+from tests.agents.algorithms.conftest import rewritten
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
 ALIKE = {"batch_size": 8, "seed": 0, "device": "cpu"}

@@ -21,7 +21,7 @@ from agents.methods import METHODS, Method, TaskInfo, register_method
 from agents.networks.network import Network
 from agents.peft_modules import PEFT_MODULES
 from agents.peft_modules.lora import add_lora
-from tests.agents.algorithms.test_epg import rewritten
+from tests.agents.algorithms.conftest import rewritten
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
 ALIKE = {"batch_size": 8, "learning_rate": 1e-2, "seed": 0, "device": "cpu"}
