@@ -33,7 +33,7 @@ def compare_command(
         config: What to compare.
         out: The comparison's folder; by default results/compare/<images>. Finished runs in it are reused.
         workers: Runs at once; by default as many as fit the cores, one on a GPU. 0 runs all in this process.
-        dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
+        dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
     """
     _compare(config, CompareConfig(), out or Path("results/compare") / config.data_name, workers, dry_run)
 
@@ -47,7 +47,7 @@ def bounds_command(
         config: What to compare.
         out: The comparison's folder; by default results/bounds/<images>. Finished runs in it are reused.
         workers: Runs at once; by default as many as fit the cores, one on a GPU. 0 runs all in this process.
-        dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
+        dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
     """
     entries = bounds_entries(config)
     refuse_unused(config, BoundsConfig(), entries)
@@ -62,7 +62,7 @@ def bounds_command(
 
 
 def presets_command() -> None:
-    """List published runs; `presets NAME` carries one out, with `compare`'s options to change it.
+    """List published runs; `presets NAME` runs one, with `compare`'s options to change it.
 
     Of each: its published figures, which of its settings are as published, what the publication leaves open, and where
     our run is known to differ.

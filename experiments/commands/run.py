@@ -22,7 +22,7 @@ def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = Fals
         config: What to run.
         out: The run's folder; by default results/run/<name>. A finished run is shown again, an interrupted one goes on
             at the task where it stopped.
-        dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
+        dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
     """
     entry = Entry("", config.objective, config)
     checked = entry.checked

@@ -33,7 +33,7 @@ RUNS = Path("results/studies/runs")
 
 
 def studies_command() -> None:
-    """List the studies; `study NAME` carries one out, and `study NAME --help` shows what can be changed."""
+    """List the studies; `study NAME` runs one, and `study NAME --help` shows what can be changed."""
     for study in STUDIES.values():
         count = len(study.entries(study.config))
         more = ", and more that these lead to" if study.then else ""
@@ -81,7 +81,7 @@ def study_command(name: str) -> Callable[..., None]:
         out: The folder of tables and figures; by default results/studies/<study>.
         runs: The folder of the runs, which studies share; finished runs in it are reused.
         workers: Runs at once; by default as many as fit the cores, one on a GPU. 0 runs all in this process.
-        dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
+        dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
     """
     return command
 

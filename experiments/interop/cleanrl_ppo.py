@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical
 
 from agents.sb3.features import ViTFeatures
-from experiments.interop.trial import ENV_ID, Outcome, Settings, share_right
+from experiments.interop.trial import ENV_ID, Outcome, TrialSettings, share_right
 
 
 class Rollout(NamedTuple):
@@ -72,7 +72,7 @@ def _layer(inputs: int, outputs: int, gain: float) -> nn.Linear:
 
 @torch.no_grad()
 def collect(
-    agent: Agent, envs: VectorEnv[Any, Any, Any], images: NDArray[np.uint8], args: Settings
+    agent: Agent, envs: VectorEnv[Any, Any, Any], images: NDArray[np.uint8], args: TrialSettings
 ) -> tuple[Rollout, NDArray[np.uint8]]:
     """Act for T steps in N environments.
 
@@ -102,7 +102,7 @@ def collect(
     return Rollout(*rows), images
 
 
-def estimate_advantages(rewards: Tensor, values: Tensor, dones: Tensor, args: Settings) -> Tensor:
+def estimate_advantages(rewards: Tensor, values: Tensor, dones: Tensor, args: TrialSettings) -> Tensor:
     """Generalised advantage estimates, shape (T, N).
 
     Args:
@@ -119,7 +119,7 @@ def estimate_advantages(rewards: Tensor, values: Tensor, dones: Tensor, args: Se
     return advantages
 
 
-def ppo_loss(agent: Agent, batch: Rollout, args: Settings) -> Tensor:
+def ppo_loss(agent: Agent, batch: Rollout, args: TrialSettings) -> Tensor:
     """The clipped surrogate, the value loss and the entropy bonus; a scalar."""
     policy, values = agent(batch.images)
     ratio = (policy.log_prob(batch.actions) - batch.log_probs).exp()
@@ -129,7 +129,7 @@ def ppo_loss(agent: Agent, batch: Rollout, args: Settings) -> Tensor:
     return args.value_coefficient * value_loss - surrogate - args.entropy_coefficient * policy.entropy().mean()
 
 
-def train(args: Settings) -> Outcome:
+def train(args: TrialSettings) -> Outcome:
     """Train on task 0 and test."""
     torch.manual_seed(args.seed)
     envs = gym.make_vec(ENV_ID, num_envs=args.num_envs)
@@ -161,4 +161,4 @@ def train(args: Settings) -> Outcome:
 
 
 if __name__ == "__main__":
-    print(train(tyro.cli(Settings, prog="python -m experiments.interop.cleanrl_ppo")))
+    print(train(tyro.cli(TrialSettings, prog="python -m experiments.interop.cleanrl_ppo")))

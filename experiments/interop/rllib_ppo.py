@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents.sb3.features import ViTFeatures
-from experiments.interop.trial import ENV_ID, Outcome, Settings, missing, share_right
+from experiments.interop.trial import ENV_ID, Outcome, TrialSettings, missing, share_right
 
 try:
     import ray.rllib
@@ -49,7 +49,7 @@ class ViTModule(TorchRLModule, ValueFunctionAPI):
         return self.critic(features).squeeze(-1)
 
 
-def make_config(settings: Settings) -> PPOConfig:
+def make_config(settings: TrialSettings) -> PPOConfig:
     """PPO with all in this process."""
     register_env(ENV_ID, lambda config: gym.make(ENV_ID, **config))
     return (
@@ -76,7 +76,7 @@ def make_config(settings: Settings) -> PPOConfig:
     )
 
 
-def train(settings: Settings) -> Outcome:
+def train(settings: TrialSettings) -> Outcome:
     """Train on task 0 and test."""
     with ray.init(include_dashboard=False, log_to_driver=False):
         ppo = make_config(settings).build_algo()
@@ -97,4 +97,4 @@ def train(settings: Settings) -> Outcome:
 
 
 if __name__ == "__main__":
-    print(train(tyro.cli(Settings, prog="python -m experiments.interop.rllib_ppo")))
+    print(train(tyro.cli(TrialSettings, prog="python -m experiments.interop.rllib_ppo")))

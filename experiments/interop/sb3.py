@@ -19,7 +19,7 @@ from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents import GymnasiumVecEnv, ImageReplayBuffer, ViTFeatures
-from experiments.interop.trial import ENV_ID, Outcome, Settings, missing, share_right
+from experiments.interop.trial import ENV_ID, Outcome, TrialSettings, missing, share_right
 
 try:
     import sb3_contrib
@@ -28,8 +28,8 @@ except ModuleNotFoundError as error:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sb3Settings(Settings):
-    """Settings, and which algorithm; what an algorithm does not know, it has no use for."""
+class Sb3Settings(TrialSettings):
+    """Settings of a trial and its algorithm; an algorithm ignores settings that it does not have."""
 
     algorithm: Literal["ppo", "a2c", "dqn", "maskable-ppo"] = "ppo"
     """PPO, A2C, DQN, or PPO that is told which classes are the task's."""

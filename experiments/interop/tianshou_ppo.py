@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.sb3.features import ViTFeatures
-from experiments.interop.trial import ENV_ID, Outcome, Settings, missing, share_right
+from experiments.interop.trial import ENV_ID, Outcome, TrialSettings, missing, share_right
 
 try:
     import tianshou
@@ -50,7 +50,7 @@ class Features(ModuleWithVectorOutput):
         return self.vit(torch.as_tensor(obs)), state
 
 
-def make_ppo(envs: DummyVectorEnv, settings: Settings) -> PPO:
+def make_ppo(envs: DummyVectorEnv, settings: TrialSettings) -> PPO:
     """Actor and critic on the features of one ViT."""
     observation_space, action_space = envs.observation_space[0], envs.action_space[0]
     features = Features(observation_space)
@@ -76,7 +76,7 @@ def make_ppo(envs: DummyVectorEnv, settings: Settings) -> PPO:
     )
 
 
-def train(settings: Settings) -> Outcome:
+def train(settings: TrialSettings) -> Outcome:
     """Train on task 0 and test."""
     torch.manual_seed(settings.seed)
     np.random.seed(settings.seed)  # noqa: NPY002  # Tianshou shuffles its minibatches with it
@@ -107,4 +107,4 @@ def train(settings: Settings) -> Outcome:
 
 
 if __name__ == "__main__":
-    print(train(tyro.cli(Settings, prog="python -m experiments.interop.tianshou_ppo")))
+    print(train(tyro.cli(TrialSettings, prog="python -m experiments.interop.tianshou_ppo")))

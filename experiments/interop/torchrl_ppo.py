@@ -16,7 +16,7 @@ from torch import nn
 from torch.distributions import Categorical
 
 from agents.sb3.features import ViTFeatures
-from experiments.interop.trial import ENV_ID, Outcome, Settings, missing, share_right
+from experiments.interop.trial import ENV_ID, Outcome, TrialSettings, missing, share_right
 
 try:
     import torchrl
@@ -31,7 +31,7 @@ from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value import GAE
 
 
-def make_env(settings: Settings) -> GymWrapper:
+def make_env(settings: TrialSettings) -> GymWrapper:
     """The native vector environment, as TorchRL sees it."""
     env = GymWrapper(gym.make_vec(ENV_ID, num_envs=settings.num_envs), categorical_action_encoding=True)
     env.set_seed(settings.seed)
@@ -49,7 +49,7 @@ def make_actor_critic(observation_space: gym.spaces.Box, num_actions: int) -> Ac
     )
 
 
-def train(settings: Settings) -> Outcome:
+def train(settings: TrialSettings) -> Outcome:
     """Train on task 0 and test."""
     torch.manual_seed(settings.seed)
     env = make_env(settings)
@@ -102,4 +102,4 @@ def train(settings: Settings) -> Outcome:
 
 
 if __name__ == "__main__":
-    print(train(tyro.cli(Settings, prog="python -m experiments.interop.torchrl_ppo")))
+    print(train(tyro.cli(TrialSettings, prog="python -m experiments.interop.torchrl_ppo")))

@@ -18,7 +18,7 @@ ENV_ID = "cls_env/SplitGlyphs-v0"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class TrialSettings:
     """What all libraries call by other names."""
 
     steps: int = 4096

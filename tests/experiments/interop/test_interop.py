@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from experiments.interop import cleanrl_ppo
-from experiments.interop.trial import Settings
+from experiments.interop.trial import TrialSettings
 
 CHANCE = 0.02
 EXAMPLES = {"torchrl_ppo": "torchrl", "tianshou_ppo": "tianshou", "rllib_ppo": "rllib"}
@@ -17,7 +17,7 @@ MODULES = {"rllib": "ray", "sb3": "sb3_contrib"}
 
 
 def test_ppo_in_one_file_learns() -> None:
-    outcome = cleanrl_ppo.train(Settings(steps=768))
+    outcome = cleanrl_ppo.train(TrialSettings(steps=768))
     assert outcome.steps == 768
     assert outcome.accuracy > 5 * CHANCE
 
@@ -25,7 +25,7 @@ def test_ppo_in_one_file_learns() -> None:
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_another_librarys_ppo_learns(example: str) -> None:
     module = pytest.importorskip(f"experiments.interop.{example}")
-    outcome = module.train(Settings(steps=768))
+    outcome = module.train(TrialSettings(steps=768))
     assert outcome.steps == 768
     assert outcome.accuracy > 5 * CHANCE
 
@@ -42,7 +42,7 @@ def test_sb3s_algorithms_learn(algorithm: str) -> None:
 
 @pytest.mark.slow
 def test_ppo_in_one_file_is_repeatable() -> None:
-    first, second = (cleanrl_ppo.train(Settings(steps=256)) for _ in range(2))
+    first, second = (cleanrl_ppo.train(TrialSettings(steps=256)) for _ in range(2))
     assert first.accuracy == second.accuracy
 
 
@@ -50,7 +50,7 @@ def test_ppo_in_one_file_is_repeatable() -> None:
 @pytest.mark.parametrize("example", ["torchrl_ppo", "tianshou_ppo"])
 def test_another_librarys_ppo_is_repeatable(example: str) -> None:
     module = pytest.importorskip(f"experiments.interop.{example}")
-    first, second = (module.train(Settings(steps=256)) for _ in range(2))
+    first, second = (module.train(TrialSettings(steps=256)) for _ in range(2))
     assert first.accuracy == second.accuracy
 
 
@@ -75,4 +75,4 @@ def test_without_its_library_an_example_says_what_to_install(
 )
 def test_settings_that_teach_nothing_are_refused(values: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Settings(**values)
+        TrialSettings(**values)
