@@ -18,7 +18,7 @@ from experiments.rl.runner import RUNNING
 from experiments.rl.variance import VARIANCES, gradient_variance
 from experiments.runs.job import Entry
 from experiments.runs.ownership import owned
-from experiments.runs.run_folder import place_of
+from experiments.runs.run_folder import run_path
 
 MEASURES = (
     "final_accuracy",
@@ -48,9 +48,9 @@ def rl_command(config: RlConfig, out: Path | None = None, workers: int | None = 
         return
     folder = out or Path("results/rl") / config.data_name
     introduction = "# Reinforcement-learning algorithms on one stream"
-    places = OutputPaths(tables=folder, runs=folder / "runs", workers=workers)
+    paths = OutputPaths(tables=folder, runs=folder / "runs", workers=workers)
     with owned(folder):
-        runs = run_and_report(entries, baseline, places, MEASURES, introduction, RUNNING)
+        runs = run_and_report(entries, baseline, paths, MEASURES, introduction, RUNNING)
         variance = _variance(entries, config.gradient_draws, folder)
         save_and_list_figures(algorithm_figures(runs, variance), folder)
 
@@ -61,7 +61,7 @@ def _variance(entries: list[Entry], draws: int, folder: Path) -> pd.DataFrame:
     tables = []
     for seed, config in sorted(first.items()):
         assert isinstance(config, AlgorithmRun)
-        file = place_of(config, folder / "runs") / f"gradient_variance_{draws}.csv"
+        file = run_path(config, folder / "runs") / f"gradient_variance_{draws}.csv"
         if not file.exists():
             say(f"gradient variance, seed {seed}")
             table = gradient_variance(config, draws=draws)

@@ -11,7 +11,7 @@ from experiments.config.resolved import resolve
 from experiments.config.settings import RunConfig
 from experiments.console import progress_bar, say
 from experiments.runs.job import Entry
-from experiments.runs.run_folder import RunFolder, place_of
+from experiments.runs.run_folder import RunFolder, run_path
 from experiments.runs.runner import run_owned
 
 
@@ -30,7 +30,7 @@ def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = Fals
     if dry_run:
         show_plan([entry])
         return
-    folder = RunFolder(out or place_of(config, Path("results/run")))
+    folder = RunFolder(out or run_path(config, Path("results/run")))
     with folder.owned():
         run = resolve(checked)
         show_stream(run.stream, classes_named=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from experiments.comparisons.unused_options import refuse_unused
 from experiments.console import say, show, titled
 from experiments.files import replace_file, write_text
 from experiments.reports.tables import latex, legend, markdown, rich_tables
+from experiments.runs.job import Entry
 from experiments.runs.ownership import owned
 from experiments.studies import STUDIES
 from experiments.studies.study import Study, with_settings
@@ -65,9 +66,9 @@ def study_command(name: str) -> Callable[..., None]:
             if study.then:
                 say("what follows depends on these runs")
             return
-        places = OutputPaths(tables=out or Path("results/studies") / study.name, runs=runs, workers=workers)
-        with owned(places.tables):
-            _run_steps(study, config, places)
+        paths = OutputPaths(tables=out or Path("results/studies") / study.name, runs=runs, workers=workers)
+        with owned(paths.tables):
+            _run_steps(study, config, entries, paths)
 
     command.__annotations__["config"] = type(study.config)
     command.__doc__ = f"""{study.title}.
@@ -86,13 +87,13 @@ def study_command(name: str) -> Callable[..., None]:
     return command
 
 
-def _run_steps(study: Study[Any], config: Any, first: OutputPaths) -> None:
+def _run_steps(study: Study[Any], config: Any, entries: Sequence[Entry], first: OutputPaths) -> None:
     """Run a study, and those that its results lead to."""
-    finished = _run_step(study, config, first)
+    finished = _run_step(study, entries, first)
     while study.then is not None:
         study = study.then(config, finished)
         _introduce(study)
-        finished = _run_step(study, config, replace(first, tables=first.tables / study.name))
+        finished = _run_step(study, study.entries(config), replace(first, tables=first.tables / study.name))
 
 
 def _introduce(study: Study[Any]) -> None:
@@ -100,28 +101,27 @@ def _introduce(study: Study[Any]) -> None:
     say(f"{study.question}\npublished: {study.published}", highlight=False)
 
 
-def _run_step(study: Study[Any], config: Any, places: OutputPaths) -> pd.DataFrame:
+def _run_step(study: Study[Any], entries: Sequence[Entry], paths: OutputPaths) -> pd.DataFrame:
     """Run one step of a study, and write its tables and figures."""
-    entries = study.entries(config)
     introduction = f"# {study.title}\n\n{study.question}\n\nPublished: {study.published}"
-    runs = run_and_report(entries, study.baseline, places, study.measures, introduction)
+    runs = run_and_report(entries, study.baseline, paths, study.measures, introduction)
     known = with_settings(runs, entries)
     for name, table in study.tables(known).items():
-        _write_table(table, places.tables / name)
-    save_and_list_figures(study.figures(known), places.tables)
+        _write_table(table, paths.tables / name)
+    save_and_list_figures(study.figures(known), paths.tables)
     return known
 
 
-def _write_table(table: pd.DataFrame, place: Path) -> None:
+def _write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as Markdown, LaTeX and CSV, and print it."""
     command = f"python -m experiments {shlex.join(sys.argv[1:])}"
     explained = f"{legend(table)} " if "contender" in table else ""
-    write_text(place.with_suffix(".md"), f"{markdown(table)}\n\n{explained}Made by `{command}`.\n")
-    write_text(place.with_suffix(".tex"), latex(table))
-    replace_file(place.with_suffix(".csv"), lambda aside: table.to_csv(aside, index=False))
+    write_text(path.with_suffix(".md"), f"{markdown(table)}\n\n{explained}Made by `{command}`.\n")
+    write_text(path.with_suffix(".tex"), latex(table))
+    replace_file(path.with_suffix(".csv"), lambda aside: table.to_csv(aside, index=False))
     say("")
     show(*(rich_tables(table) if "contender" in table else [_plain(table)]))
-    say(f"table {place.with_suffix('.md')}")
+    say(f"table {path.with_suffix('.md')}")
 
 
 def _plain(table: pd.DataFrame) -> Table:

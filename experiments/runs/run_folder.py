@@ -215,7 +215,7 @@ class RunFolder:
         return reading(file, f"remove the folder {self.path}, and the same command runs it anew")
 
 
-def places_of(configs: Iterable[RunConfig], folder: Path) -> list[Path]:
+def run_paths(configs: Iterable[RunConfig], folder: Path) -> list[Path]:
     """The folders of runs, within a folder that may hold many.
 
     A folder has the name of its configuration. Earlier versions named some configurations differently; their folders
@@ -226,20 +226,20 @@ def places_of(configs: Iterable[RunConfig], folder: Path) -> list[Path]:
         folder: The parent of their folders.
     """
     earlier: dict[str, Path] | None = None
-    places = []
+    paths = []
     for config in configs:
-        place = folder / config.name
-        if not place.exists():
+        path = folder / config.name
+        if not path.exists():
             if earlier is None:
                 earlier = _begun(folder, type(config))
-            place = earlier.get(_key(config.as_json()), place)
-        places.append(place)
-    return places
+            path = earlier.get(_key(config.as_json()), path)
+        paths.append(path)
+    return paths
 
 
-def place_of(config: RunConfig, folder: Path) -> Path:
-    """The folder of one run, see `places_of`."""
-    return places_of([config], folder)[0]
+def run_path(config: RunConfig, folder: Path) -> Path:
+    """The folder of one run, see `run_paths`."""
+    return run_paths([config], folder)[0]
 
 
 def _begun(folder: Path, kind: type[RunConfig]) -> dict[str, Path]:
