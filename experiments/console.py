@@ -1,4 +1,4 @@
-"""What is printed: text as it is, never markup, and tables in which no number is cut."""
+"""Printing to the terminal: plain text without markup, and tables in which no number is cut."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 PLAIN: dict[str, Any] = {"markup": False, "emoji": False}
-"""How consoles and columns of progress bars read text: names and paths may hold brackets and colons."""
+"""Arguments that switch markup off: names and paths may contain brackets and colons."""
 WIDEST = 1_000_000
 
 console = Console(**PLAIN)
@@ -23,14 +23,14 @@ def say(content: object, style: str | None = None, highlight: bool | None = None
 
     Args:
         content: What to print.
-        style: Of rich, such as `"bold"`.
-        highlight: Whether numbers and paths are coloured; by default they are.
+        style: A style of rich, such as `"bold"`.
+        highlight: Whether numbers and paths are colored; by default they are.
     """
     console.print(content, style=style, highlight=highlight, soft_wrap=True)
 
 
 def printable(text: str) -> str:
-    r"""Text in which characters that would steer the terminal are written as escapes.
+    r"""Text in which control characters are escaped.
 
     >>> printable("\x1b[31mred\n")
     '\\x1b[31mred\\n'
@@ -46,8 +46,8 @@ def titled(name: str, rest: str) -> Text:
 def show(*tables: Table) -> None:
     """Print tables.
 
-    A column with `no_wrap` keeps its width in a narrow terminal too; others wrap there. In a pipe or a file nothing
-    wraps, and nowhere is anything cut.
+    A column with `no_wrap` keeps its width in a narrow terminal; others wrap. In a pipe or a file nothing wraps.
+    Nothing is ever cut.
     """
     for table in tables:
         for column in table.columns:

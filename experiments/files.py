@@ -1,4 +1,4 @@
-"""Writing files so that a reader finds either the old or the new one, never half; and reading them back."""
+"""Atomic writing of files, and reading with one-line errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary neighbour of `path`, then move it into place."""
+    """Write to a temporary file next to `path`, then move it to `path`.
+
+    Args:
+        path: The file. Its folder is created if missing.
+        write: Receives the path of the temporary file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -46,16 +51,16 @@ def read_json(path: Path) -> Any:
 
 @contextmanager
 def reading(path: Path, advice: str) -> Iterator[None]:
-    """Turn any error of reading a file into one line.
+    """Turn any error of reading a file into a ValueError of one line.
 
     Args:
         path: The file.
-        advice: What to do, for the message.
+        advice: End of the message: what the user can do.
 
     Raises:
         ValueError: The file is missing or damaged.
     """
     try:
         yield
-    except Exception as error:  # each library has errors of its own for a damaged file
+    except Exception as error:  # libraries raise different errors for damaged files
         raise ValueError(f"{path} can't be read ({described(error)}): {advice}") from error

@@ -1,4 +1,4 @@
-"""Pretrain the embedded micro ViT on characters that no stream uses: supervised, on endless freshly drawn images."""
+"""Supervised pretraining of the embedded micro ViT, on freshly drawn images of characters that no stream uses."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ class PretrainConfig:
     batch_size: int = 128
     """Images a gradient step."""
     learning_rate: float = 1e-3
-    """Peak of AdamW's rate, warmed up over 2 % of the steps, then on a cosine to 0."""
+    """Peak learning rate of AdamW, with warm-up over 2 % of the steps and cosine decay to 0."""
     weight_decay: float = 0.05
     """AdamW's weight decay."""
     clip: float = 1.0
     """Gradient norm limit."""
     test_images_per_class: int = 20
-    """Fresh images on which the accuracy of the card is measured."""
+    """New images of each class on which the accuracy of the card is measured."""
     seed: int = 0
-    """Fixes initialisation, images and their order."""
+    """Fixes initialization, images and their order."""
     threads: int = 2
-    """CPU threads; another number rounds sums differently, which moves the final accuracy by some points."""
+    """CPU threads; another number rounds sums differently, which changes the final accuracy by some points."""
 
     def __post_init__(self) -> None:
         settle(self)
@@ -61,10 +61,10 @@ LEAST = {"images": 1, "batch_size": 1, "test_images_per_class": 1, "seed": 0, "t
 
 
 def check_pretraining(config: PretrainConfig) -> None:
-    """Refuse what is impossible, before any work.
+    """Check a configuration before any work.
 
     Raises:
-        ValueError: Names the entry.
+        ValueError: An entry is out of range; the message names it.
     """
     for name, least in LEAST.items():
         if not least <= getattr(config, name) < inf:
@@ -77,13 +77,13 @@ def check_pretraining(config: PretrainConfig) -> None:
 
 
 def pretrain(config: PretrainConfig) -> dict[str, Any]:
-    """Train, test the half-precision weights that will ship, and write weights and card.
+    """Train, test the half-precision weights, and write weights and card.
 
     Returns:
         The card, as written to `<out>/vit_micro_patch8_32.json`.
 
     Raises:
-        ValueError: An entry is out of range; or learning diverged, and nothing is written.
+        ValueError: An entry is out of range; or training diverged, and nothing is written.
         FolderInUseError: Another process writes to the folder.
     """
     check_pretraining(config)
@@ -101,7 +101,7 @@ def _pretrain_owned(config: PretrainConfig) -> dict[str, Any]:
 
     half = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
     if not all(torch.isfinite(tensor).all() for tensor in half.values()):
-        raise ValueError(f"learning diverged at the peak rate {config.learning_rate:g}; give a smaller --learning-rate")
+        raise ValueError(f"training diverged at the peak rate {config.learning_rate:g}; give a smaller --learning-rate")
     model.load_state_dict(half)
     accuracy = test_accuracy(model, pool, config.test_images_per_class, seed=config.seed + 1)
 
@@ -127,12 +127,12 @@ def _pretrain_owned(config: PretrainConfig) -> dict[str, Any]:
 
 
 def test_accuracy(model: nn.Module, pool: tuple[str, ...], images_per_class: int, seed: int) -> float:
-    """Share of fresh glyphs of normal strength that the classifier names right."""
+    """Accuracy on new glyphs of normal distortion, in [0, 1]."""
     model.eval()
     labels = np.repeat(np.arange(len(pool)), images_per_class)
     images = GlyphPainter(pool, seed).paint(labels)
     with torch.no_grad():
-        predicted = torch.cat([model(_normalised(model, part)).argmax(dim=1) for part in np.array_split(images, 32)])
+        predicted = torch.cat([model(_normalized(model, part)).argmax(dim=1) for part in np.array_split(images, 32)])
     return float((predicted.numpy() == labels).mean())
 
 
@@ -146,7 +146,7 @@ def _train(model: nn.Module, pool: tuple[str, ...], config: PretrainConfig) -> N
     with progress_bar() as progress:
         bar = progress.add_task("pretrain", total=steps)
         for step, (images, labels) in enumerate(_batches(pool, steps, config)):
-            logits = model(_normalised(model, images))
+            logits = model(_normalized(model, images))
             target = torch.from_numpy(labels)
             loss = nn.functional.cross_entropy(logits, target)
             optimizer.zero_grad(set_to_none=True)
@@ -163,7 +163,7 @@ def _train(model: nn.Module, pool: tuple[str, ...], config: PretrainConfig) -> N
 def _batches(
     pool: tuple[str, ...], steps: int, config: PretrainConfig
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-    """Fresh batches, each drawn while the one before it is learned; distortion ramps up over the first quarter."""
+    """New batches, each drawn while the one before is trained on; distortion rises over the first quarter."""
     painter = GlyphPainter(pool, config.seed)
     labels = np.random.default_rng(config.seed)
 
@@ -179,8 +179,8 @@ def _batches(
             yield batch
 
 
-def _normalised(model: nn.Module, images: NDArray[np.uint8]) -> torch.Tensor:
-    """[N, H, W, 3] uint8 to [N, 3, H, W] float32 under the model's own mean and standard deviation."""
+def _normalized(model: nn.Module, images: NDArray[np.uint8]) -> torch.Tensor:
+    """Convert uint8 [N, H, W, 3] to float32 [N, 3, H, W], normalized by the model's mean and standard deviation."""
     config = resolve_model_data_config(model)
     mean, std = (torch.tensor(config[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
     return (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255 - mean) / std

@@ -37,7 +37,7 @@ def compare_command(
         config: What to compare.
         out: The comparison's folder; by default results/compare/<images>. Finished runs in it are reused.
         workers: Runs at once; by default as many as fit the cores, one on a GPU. 0 runs all in this process.
-        dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
+        dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
         measures: Columns of the table, such as final_accuracy nll; CSV files have all measures.
     """
     places = _places(out or Path("results/compare") / config.data_name, workers)
@@ -57,7 +57,7 @@ def bounds_command(
         config: What to compare.
         out: The comparison's folder; by default results/bounds/<images>. Finished runs in it are reused.
         workers: Runs at once; by default as many as fit the cores, one on a GPU. 0 runs all in this process.
-        dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
+        dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
         measures: Columns of the table, such as final_accuracy nll; CSV files have all measures.
     """
     shown = chosen_columns(measures, config.imports)
@@ -74,7 +74,7 @@ def bounds_command(
 
 
 def presets_command() -> None:
-    """List published runs; `presets NAME` carries one out, with `compare`'s options to change it.
+    """List published runs; `presets NAME` runs one, with `compare`'s options to change it.
 
     Of each: its published figures, which of its settings are as published, what the publication leaves open, and where
     our run is known to differ.

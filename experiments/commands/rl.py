@@ -20,7 +20,7 @@ from experiments.rl.runner import RUNNING
 from experiments.rl.variance import VARIANCES, gradient_variance
 from experiments.runs.job import Entry
 from experiments.runs.ownership import owned
-from experiments.runs.run_folder import place_of
+from experiments.runs.run_folder import run_path
 
 
 def rl_command(
@@ -49,9 +49,9 @@ def rl_command(
         return
     folder = out or Path("results/rl") / config.data_name
     introduction = "# Reinforcement-learning algorithms on one stream"
-    places = OutputPaths(tables=folder, runs=folder / "runs", workers=workers)
+    paths = OutputPaths(tables=folder, runs=folder / "runs", workers=workers)
     with owned(folder):
-        runs = run_and_report(entries, baseline, places, ALGORITHM_COLUMNS, introduction, RUNNING, shown)
+        runs = run_and_report(entries, baseline, paths, ALGORITHM_COLUMNS, introduction, RUNNING, shown)
         variance = _variance(entries, config.gradient_draws, folder)
         save_and_list_figures(algorithm_figures(runs, variance), folder)
 
@@ -62,7 +62,7 @@ def _variance(entries: list[Entry], draws: int, folder: Path) -> pd.DataFrame:
     tables = []
     for seed, config in sorted(first.items()):
         assert isinstance(config, AlgorithmRun)
-        file = place_of(config, folder / "runs") / f"gradient_variance_{draws}.csv"
+        file = run_path(config, folder / "runs") / f"gradient_variance_{draws}.csv"
         if not file.exists():
             say(f"gradient variance, seed {seed}")
             table = gradient_variance(config, draws=draws)

@@ -11,7 +11,7 @@ from experiments.config.resolved import resolve
 from experiments.config.settings import RunConfig
 from experiments.console import progress_bar, say
 from experiments.runs.job import Entry
-from experiments.runs.run_folder import RunFolder, place_of
+from experiments.runs.run_folder import RunFolder, run_path
 from experiments.runs.runner import run_owned
 
 
@@ -22,7 +22,7 @@ def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = Fals
         config: What to run.
         out: The run's folder; by default results/run/<name>. A finished run is shown again, an interrupted one goes on
             at the task where it stopped.
-        dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
+        dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
     """
     entry = Entry("", config.objective, config)
     checked = entry.checked
@@ -30,7 +30,7 @@ def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = Fals
     if dry_run:
         show_plan([entry])
         return
-    folder = RunFolder(out or place_of(config, Path("results/run")))
+    folder = RunFolder(out or run_path(config, Path("results/run")))
     with folder.owned():
         run = resolve(checked)
         show_stream(run.stream, classes_named=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from experiments.comparisons.unused_options import refuse_unused
 from experiments.console import say, show, titled
 from experiments.files import replace_file, write_text
 from experiments.reports.tables import latex, legend, markdown, rich_tables, with_display_names
+from experiments.runs.job import Entry
 from experiments.runs.measure import Measure
 from experiments.runs.ownership import owned
 from experiments.studies import STUDIES
@@ -34,7 +35,7 @@ RUNS = Path("results/studies/runs")
 
 
 def studies_command() -> None:
-    """List the studies; `study NAME` carries one out, and `study NAME --help` shows what can be changed."""
+    """List the studies; `study NAME` runs one, and `study NAME --help` shows what can be changed."""
     for study in STUDIES.values():
         count = len(study.entries(study.config))
         more = ", and more that these lead to" if study.follow_up else ""
@@ -68,9 +69,9 @@ def study_command(name: str) -> Callable[..., None]:
             if study.follow_up:
                 say("what follows depends on these runs")
             return
-        places = OutputPaths(tables=out or Path("results/studies") / study.name, runs=runs, workers=workers)
-        with owned(places.tables):
-            _run_steps(study, config, places, shown)
+        paths = OutputPaths(tables=out or Path("results/studies") / study.name, runs=runs, workers=workers)
+        with owned(paths.tables):
+            _run_steps(study, config, entries, paths, shown)
 
     command.__annotations__["config"] = type(study.config)
     command.__doc__ = f"""{study.title}.
@@ -84,19 +85,22 @@ def study_command(name: str) -> Callable[..., None]:
         out: The folder of tables and figures; by default results/studies/<study>.
         runs: The folder of the runs, which studies share; finished runs in it are reused.
         workers: Runs at once; by default as many as fit the cores, one on a GPU. 0 runs all in this process.
-        dry_run: Show what would run. Images that are at hand are decoded into the cache; nothing else is written.
+        dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
         measures: Columns of the table, such as final_accuracy nll; CSV files have all measures.
     """
     return command
 
 
-def _run_steps(study: Study[Any], config: Any, first: OutputPaths, shown: tuple[Measure, ...]) -> None:
+def _run_steps(
+    study: Study[Any], config: Any, entries: Sequence[Entry], first: OutputPaths, shown: tuple[Measure, ...]
+) -> None:
     """Run a study, and those that its results lead to."""
-    finished = _run_step(study, config, first, shown)
+    finished = _run_step(study, entries, first, shown)
     while study.follow_up is not None:
         study = study.follow_up(config, finished)
         _introduce(study)
-        finished = _run_step(study, config, replace(first, tables=first.tables / study.name), shown)
+        paths = replace(first, tables=first.tables / study.name)
+        finished = _run_step(study, study.entries(config), paths, shown)
 
 
 def _introduce(study: Study[Any]) -> None:
@@ -104,29 +108,30 @@ def _introduce(study: Study[Any]) -> None:
     say(f"{study.question}\npublished: {study.published}", highlight=False)
 
 
-def _run_step(study: Study[Any], config: Any, places: OutputPaths, shown: tuple[Measure, ...]) -> pd.DataFrame:
+def _run_step(
+    study: Study[Any], entries: Sequence[Entry], paths: OutputPaths, shown: tuple[Measure, ...]
+) -> pd.DataFrame:
     """Run one step of a study, and write its tables and figures."""
-    entries = study.entries(config)
     introduction = f"# {study.title}\n\n{study.question}\n\nPublished: {study.published}"
-    runs = run_and_report(entries, study.baseline, places, study.measures, introduction, shown=shown)
+    runs = run_and_report(entries, study.baseline, paths, study.measures, introduction, shown=shown)
     known = with_settings(runs, entries)
     for name, table in study.tables(known).items():
-        _write_table(table, places.tables / name)
-    save_and_list_figures(study.figures(known), places.tables)
+        _write_table(table, paths.tables / name)
+    save_and_list_figures(study.figures(known), paths.tables)
     return known
 
 
-def _write_table(table: pd.DataFrame, place: Path) -> None:
+def _write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as Markdown, LaTeX and CSV, and print it."""
     command = f"python -m experiments {shlex.join(sys.argv[1:])}"
     explained = f"{legend(table)} " if "contender" in table else ""
     named = with_display_names(table)
-    write_text(place.with_suffix(".md"), f"{markdown(named)}\n\n{explained}Made by `{command}`.\n")
-    write_text(place.with_suffix(".tex"), latex(named))
-    replace_file(place.with_suffix(".csv"), lambda aside: table.to_csv(aside, index=False))
+    write_text(path.with_suffix(".md"), f"{markdown(named)}\n\n{explained}Made by `{command}`.\n")
+    write_text(path.with_suffix(".tex"), latex(named))
+    replace_file(path.with_suffix(".csv"), lambda aside: table.to_csv(aside, index=False))
     say("")
     show(*(rich_tables(table) if "contender" in table else [_plain(named)]))
-    say(f"table {place.with_suffix('.md')}")
+    say(f"table {path.with_suffix('.md')}")
 
 
 def _plain(table: pd.DataFrame) -> Table:

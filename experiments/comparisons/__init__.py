@@ -1,1 +1,1 @@
-"""Many runs that differ in one thing at a time."""
+"""Comparisons: many runs that differ in one setting at a time."""

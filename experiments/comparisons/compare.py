@@ -43,7 +43,7 @@ class OutputPaths:
 def run_and_report(
     entries: Sequence[Entry],
     baseline: str,
-    places: OutputPaths,
+    paths: OutputPaths,
     measures: Sequence[Measure] = DEFAULT_COLUMNS,
     introduction: str = "",
     job: Job = LEARNING,
@@ -54,7 +54,7 @@ def run_and_report(
     Args:
         entries: The runs.
         baseline: The contender from whom the others are subtracted.
-        places: Where the results go.
+        paths: Where the results go.
         measures: Columns of `summary.csv`.
         introduction: Markdown above the table in `table.md`.
         job: What is done with an entry; by default an agent is trained on a stream.
@@ -67,15 +67,15 @@ def run_and_report(
         ValueError: There is nothing to run, the baseline is not among the contenders, or a run is impossible.
         RunFailedError: A run failed; the finished ones are kept.
     """
-    check_comparison(entries, baseline, places.workers)
-    runs = run_all(entries, places.runs, places.workers, job)
+    check_comparison(entries, baseline, paths.workers)
+    runs = run_all(entries, paths.runs, paths.workers, job)
     command = f"python -m experiments {shlex.join(sys.argv[1:])}"
-    table = write_report(runs, baseline, places.tables, command, measures, introduction, shown)
+    table = write_report(runs, baseline, paths.tables, command, measures, introduction, shown)
     seeds = len({entry.config.seed for entry in entries})
     spread = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
     say(f"\n{entries[0].config.data_name}: {len(entries)} runs, {spread}")
     show(*rich_tables(table))
-    say(f"table {places.tables / 'table.md'}, runs in {places.runs}")
+    say(f"table {paths.tables / 'table.md'}, runs in {paths.runs}")
     return runs
 
 

@@ -1,4 +1,4 @@
-"""What the size that a backbone was made for costs, beside the customary one."""
+"""A warning about models whose native input size is expensive."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from agents.networks.backbone import create_backbone
 from agents.networks.native_view import native_view
 
 CUSTOMARY = 224
-"""Side in pixels at which most published figures were obtained, those of models of a larger native size too."""
+"""Side in pixels at which most published results were obtained, including those of models with a larger native size."""
 WORTH_A_WARNING = 2.0
-"""Times the cost."""
+"""Smallest ratio of costs that is reported."""
 
 
 def size_warning(model: str, input_size: int | None) -> str | None:
-    """A line on a model that sees images at its native size, where that costs several times the customary one.
+    """A warning if a model's native size costs several times the customary one, and the native size is used.
 
     Args:
         model: A timm name.
-        input_size: As configured; None for the native size.
+        input_size: The configured size; None for the native size.
     """
     side = native_view(model).size
     if input_size is not None or side <= CUSTOMARY:
@@ -48,6 +48,6 @@ def _flops(model: str, side: int) -> float:
     try:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             backbone(images)
-    except Exception as error:  # whatever a layer says of a size it can't take
+    except Exception as error:  # layers raise different errors for a size that does not fit
         raise ValueError(f"{model} fails on images of {side} px: {error}") from error
     return counter.get_total_flops()

@@ -1,6 +1,8 @@
-"""The configuration of a run: its settings, their checks, and the parts that they name."""
+"""Configurations of runs: their settings, checks, and what they are resolved to."""
 
 from experiments.config.settings import (
+    BoundsConfig,
+    CompareConfig,
     LearningSettings,
     PolicySettings,
     RunConfig,
@@ -14,6 +16,8 @@ from experiments.config.settings import (
 )
 
 __all__ = [
+    "BoundsConfig",
+    "CompareConfig",
     "LearningSettings",
     "PolicySettings",
     "RunConfig",

@@ -1,4 +1,4 @@
-"""Fields of a configuration made in Python: NumPy's values become Python's, a wrong type is one line with its name."""
+"""Types of a configuration's fields: NumPy values become Python's, and a wrong type is refused by its name."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def settle(config: Any) -> None:
 
 
 def fitted(name: str, value: Any, hint: Any) -> Any:
-    """A value as the type asks for it.
+    """Convert a value to the annotated type.
 
     Args:
-        name: Of the field, for the message.
-        value: As it was given; any iterable stands for a tuple, and a path for its text.
+        name: Name of the field, for the message.
+        value: The given value; any iterable is taken for a tuple, and a path for text.
         hint: bool, int, float, str, Path, a Literal of words, a tuple of these, None, or a union of some.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: The value is of another type.
 
     >>> fitted("blocks", range(2), tuple[int, ...]), fitted("num_tasks", 3, int | tuple[int, ...] | None)
     ((0, 1), 3)

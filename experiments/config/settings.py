@@ -1,4 +1,4 @@
-"""What shapes a run. The CLI is made from these dataclasses, and each run keeps its resolved copy as JSON."""
+"""Settings of runs. The command line is made from these dataclasses, and each run saves its own as JSON."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from cls_env.specification import parse_value
 from experiments.config.fields import settle
 
 PATHS = ("root", "weights", "noise_matrix")
-"""Entries that name files: they are made absolute, so that one place has one name."""
+"""Settings that are paths; they are made absolute, so that one file has one name."""
 RENAMED = {"normalisation": "normalization"}
-"""Entries of configurations that earlier versions kept, and their names now."""
+"""Names of settings in `config.json` files of earlier versions, and their present names."""
 MOST_NAME_BYTES = 200
-"""Of a run's folder; file systems allow 255."""
+"""The most bytes in the name of a run's folder; file systems allow 255."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamSettings:
-    """Which images arrive when."""
+    """The stream: its images, tasks and labels."""
 
     dataset: str = "glyphs"
-    """Image set: glyphs (embedded), folder (your own tree, zip or tar), or another of `cls-env datasets`."""
+    """Dataset: glyphs (embedded), folder (your own tree, zip or tar), or another of `cls-env datasets`."""
     root: str | None = None
     """Where the images are: the folder or archive, for --dataset folder; the folder of a published set."""
     image_size: int | None = None
     """Side in pixels at which images are stored; by default what the test view is cropped from: 248 for
     the 224 of augreg ViTs."""
     options: tuple[str, ...] = ()
-    """Further arguments of the image set's loader, all after one --options: test_fraction=0.2 on_error=skip."""
+    """Further arguments of the dataset's loader, all after one --options: test_fraction=0.2 on_error=skip."""
     scenario: str = "class-incremental"
     """class-incremental, task-incremental, domain-incremental, or online (one pass)."""
     num_tasks: int | tuple[int, ...] | None = None
@@ -47,9 +47,9 @@ class StreamSettings:
     increment: int | None = None
     """Classes of every later task."""
     class_order: Literal["natural"] | tuple[int, ...] | None = None
-    """natural, or the classes in order of arrival; by default drawn from the seed."""
+    """Class order: natural, or the classes one by one; by default drawn from the seed."""
     domains: tuple[str, ...] = ()
-    """Domains of a domain-incremental stream, in order: of the image set, or shifts such as identity rotate-90."""
+    """Domains of a domain-incremental stream, in order: of the dataset, or shifts such as identity rotate-90."""
     validation_fraction: float = 0.0
     """Share of each class's training images held out, and tested at the end; its labels are as noisy."""
     max_per_class: int | None = None
@@ -69,7 +69,7 @@ class StreamSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PolicySettings:
-    """What learns."""
+    """The policy: its network and its continual-learning method."""
 
     model: str = "vit_micro_patch8_32"
     """Backbone: the embedded micro ViT, or a timm name such as vit_base_patch16_224.augreg_in21k_ft_in1k."""
@@ -80,24 +80,24 @@ class PolicySettings:
     normalization: Annotated[str, tyro.conf.arg(aliases=["--normalisation"])] = "checkpoint"
     """Of the pixels: checkpoint (as the model's weights expect), imagenet, half, clip, or none."""
     input_size: int | None = None
-    """Side in pixels of what the model sees; by default the size its weights were made for."""
+    """Side in pixels of the model's input; by default the size its weights were made for."""
     crop_fraction: float | None = None
-    """Side of what is seen at test over the side of the resized image: by default as timm has it for the model's
-    weights, 0.9 for augreg ViTs; of characters all."""
+    """Side of the central crop at test over the side of the resized image: by default as timm has it for the model's
+    weights, 0.9 for augreg ViTs; characters are not cropped."""
     interpolation: Literal["bicubic", "bilinear"] | None = None
     """How images are resized when they are stored and when they are tested on; by default as timm has it for the
     model's weights."""
     peft: str = "lora"
-    """What learns in the backbone: lora, adapter, prefix ... or lora:r=8,scale=true; full for all of it, or none."""
+    """PEFT module in the backbone: lora, adapter, prefix ... or lora:r=8,scale=true; full trains all of it, or none."""
     blocks: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Transformer blocks that get a module, or a method's prompts."""
     method: str = "sequential"
-    """What is done about earlier tasks: sequential, lae, inflora, replay:size=500 ... of `experiments methods`."""
+    """Continual-learning method: sequential, lae, inflora, replay:size=500 ... of `experiments methods`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LearningSettings:
-    """How it learns."""
+    """Training."""
 
     epochs: int = 20
     """Passes over each task's training images."""
@@ -110,23 +110,24 @@ class LearningSettings:
     rate_milestones: tuple[float, ...] = ()
     """Shares of a task at which the rate is divided by ten."""
     momentum: float = 0.9
-    """Of sgd, in [0, 1)."""
+    """Momentum of sgd, in [0, 1)."""
     adam_betas: tuple[float, float] = (0.9, 0.999)
-    """Of adam: the memories of its first and second moments, in [0, 1)."""
+    """Decay rates of adam's first and second moments, in [0, 1)."""
     weight_decay: float = 0.0
-    """Of the optimizer. What gets no gradient in a task, such as the head's rows of old classes, is not decayed."""
+    """Weight decay of the optimizer. Parameters without gradient in a task, such as the head's rows of old classes, are
+    not decayed."""
     freeze_fraction: float = 0.6
-    """Share of each later task's steps during which only the head learns."""
+    """Share of each later task's steps during which only the head is trained."""
     anneal: Literal["task", "unfrozen"] = "task"
-    """What alpha falls over: task, all steps of a task; unfrozen, only the steps in which the PEFT module learns."""
+    """Steps over which alpha falls: task, all steps of a task; unfrozen, those in which the PEFT module is trained."""
     early_stopping: bool = False
     """After each task, restore the pass with the best accuracy on held-out images; needs --validation-fraction."""
     augment: Literal["auto", "yes", "no"] = "auto"
-    """Learn from random crops and flips; auto does on photographs, and not on characters."""
+    """Train on random crops and flips; auto does so for photographs, and not for characters."""
     crop_scale: tuple[float, float] = (0.05, 1.0)
     """Smallest and largest share of the image's area in a random crop."""
     cache_features: bool = True
-    """Where nothing is augmented: compute each image's features once in the head-only phase. Exact."""
+    """Without augmentation: compute each image's features once in the head-only phase. Exact."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the backbone; bfloat16 is autocast."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -137,10 +138,10 @@ class LearningSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(LearningSettings, PolicySettings, StreamSettings):
-    """What all runs of a comparison share."""
+    """Settings that all runs of a comparison share."""
 
     imports: tuple[str, ...] = ()
-    """Python modules of your own to import first, which register objectives, PEFT modules or image sets."""
+    """Python modules of your own to import first, which register objectives, methods, PEFT modules or datasets."""
 
     def __post_init__(self) -> None:
         settle(self)
@@ -163,18 +164,18 @@ class RunConfig(Settings):
 
     @property
     def name(self) -> str:
-        """Readable, and different for every different configuration."""
+        """Name of the run's folder: readable, and different for every different configuration."""
         noise = "matrix" if self.noise_matrix else f"{self.label_noise:g}"
         kind = (self.objective, *([] if self.method == "sequential" else [self.method]), self.peft)
         return folder_name((self.data_name, *kind, f"noise{noise}", f"seed{self.seed}"), self.as_json())
 
     @property
     def seeds(self) -> Seeds:
-        """The independent seeds that the one seed stands for; the same for every objective."""
+        """Independent seeds derived from the one seed; the same for every objective."""
         return Seeds(*map(int, np.random.SeedSequence(self.seed).generate_state(len(fields(Seeds)))))
 
     def as_json(self) -> dict[str, Any]:
-        """The fields, as JSON knows them."""
+        """The fields as JSON represents them."""
         content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return content
 
@@ -207,7 +208,7 @@ class BoundsConfig(Settings):
 
 @dataclass(frozen=True)
 class Seeds:
-    """One seed for each source of randomness, so that contenders differ in one thing alone."""
+    """One seed for each source of randomness, so that contenders differ in one setting only."""
 
     images: int
     stream: int
@@ -219,8 +220,8 @@ def folder_name(words: Iterable[str], content: dict[str, Any]) -> str:
     """A name for the folder of a run.
 
     Args:
-        words: What a reader is told of it; cut where they are too long.
-        content: What tells it from any other run; its digest ends the name.
+        words: The readable part; cut where it is too long.
+        content: The configuration; the name ends with its digest.
     """
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
     readable = re.sub(r"[^\w.+-]+", "_", "-".join(words)).encode()
@@ -228,14 +229,14 @@ def folder_name(words: Iterable[str], content: dict[str, Any]) -> str:
 
 
 def canonical(kind: type[RunConfig], content: Any) -> dict[str, Any]:
-    """The entries of a configuration that was kept as JSON, spelled as `as_json` spells them now.
+    """The entries of a saved configuration, with the names and values that `as_json` gives them now.
 
     Args:
-        kind: Of the configuration.
-        content: What was kept; entries that this version does not know stay as they are.
+        kind: Class of the configuration.
+        content: Content of its file; entries that this version does not know stay as they are.
 
     Raises:
-        ValueError: It is no configuration.
+        ValueError: It is not a configuration.
     """
     if not isinstance(content, dict):
         raise ValueError("it holds no configuration")
@@ -243,13 +244,13 @@ def canonical(kind: type[RunConfig], content: Any) -> dict[str, Any]:
     known = {field.name: content[field.name] for field in fields(kind) if field.name in content}
     try:
         spelled = kind(**known).as_json()
-    except ValueError:  # of a version that took other values
+    except ValueError:  # saved by a version that accepted other values
         return content
     return content | {name: value for name, value in spelled.items() if name in content}
 
 
 def parse_option(option: str) -> tuple[str, Any]:
-    """A `name=value` of the command line; values are JSON where they can be read so, else words.
+    """The name and the value of `name=value` on the command line. Values that are not JSON stay text.
 
     Raises:
         ValueError: There is no `=`.
@@ -261,7 +262,7 @@ def parse_option(option: str) -> tuple[str, Any]:
 
 
 def _canonical_option(option: str) -> str:
-    """An option with its value in the one spelling that JSON gives it; what is no option is left for `check`.
+    """An option with its value as JSON spells it; text that is not an option is left for `check`.
 
     >>> _canonical_option("test_fraction=0.250"), _canonical_option('resize="crop"'), _canonical_option("lists=[1,2]")
     ('test_fraction=0.25', 'resize=crop', 'lists=[1, 2]')
@@ -276,7 +277,7 @@ def _canonical_option(option: str) -> str:
 
 
 def _absolute(place: str) -> str:
-    """A path as it is from anywhere; an address on the network, or in a home that is not there, stays as it is."""
+    """An absolute path; a URL, or a path in a home folder that does not exist, stays as it is."""
     if "://" in place:
         return place
     try:

@@ -23,7 +23,7 @@ from experiments.console import progress_bar
 from experiments.execution.workers import begin_worker, execute, work, worker_context
 from experiments.runs.errors import RunFailedError
 from experiments.runs.job import LEARNING, Entry, Job
-from experiments.runs.run_folder import RunFolder, places_of
+from experiments.runs.run_folder import RunFolder, run_paths
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -54,7 +54,7 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None, 
     check_workers(workers)
     check_different(entries)
     total = sum(job.prepare(entries))
-    paths = places_of([entry.config for entry in entries], folder)
+    paths = run_paths([entry.config for entry in entries], folder)
     with progress_bar() as progress:
         bar = progress.add_task(f"{len(entries)} runs", total=total)
 

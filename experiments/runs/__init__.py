@@ -1,1 +1,1 @@
-"""One run: it is trained, measured and kept in a folder."""
+"""One run: training, measures, and the folder of its results."""

@@ -1,4 +1,4 @@
-"""What a policy makes of the labels it learned from: the true ones, and those that were flipped."""
+"""Label memorization: how a policy classifies the training images with true and with flipped labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agents.policy import ViTPolicy
 from cls_env import TaskStream
 
 MOST_IMAGES = 5_000
-"""Of a larger task, as many images, evenly spaced, stand for all."""
+"""The most images of a task that are classified; of a larger task, evenly spaced ones."""
 BATCH = 256
 
 
@@ -22,11 +22,11 @@ class LabelFit(NamedTuple):
     """Counts of a task's training images.
 
     Attributes:
-        clean: Images whose label is true.
-        clean_right: Of those, classified as labelled.
-        flipped: Images whose label is wrong.
-        memorised: Of those, classified as the wrong label says.
-        recovered: Of those, classified as the true label says.
+        clean: Images with a true label.
+        clean_right: Those of them that are classified as labeled.
+        flipped: Images with a flipped label.
+        memorised: Those of them that are classified as the flipped label.
+        recovered: Those of them that are classified as the true label.
     """
 
     clean: int
@@ -37,7 +37,7 @@ class LabelFit(NamedTuple):
 
 
 def label_fit(policy: ViTPolicy, stream: TaskStream, task: int) -> LabelFit:
-    """Classify a task's training images among the task's classes, as they are seen at test."""
+    """Classify a task's training images among the task's classes, in their test view."""
     rows = stream.tasks[task].train_indices
     if len(rows) > MOST_IMAGES:
         rows = rows[np.linspace(0, len(rows) - 1, MOST_IMAGES).astype(np.int64)]

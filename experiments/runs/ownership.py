@@ -1,4 +1,4 @@
-"""One owner of a folder at a time: while a process writes there, another one is refused."""
+"""Locks on folders: only one process at a time may write to a folder."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from experiments.files import read_json, write_json
 from experiments.runs.errors import FolderInUseError
 
 LOCK, OWNER = ".lock", ".owner"
-"""Files within the folder while it is owned: the operating system's lock, and who holds it. It ends with its process,
-so that what a killed one leaves of these files blocks nobody."""
+"""Files in an owned folder: the operating system's lock, and a description of its holder. The lock ends with the
+process, so files that a killed process leaves behind do not block others."""
 
 
 @contextmanager
 def owned(folder: Path) -> Iterator[None]:
-    """Own a folder for a while; it is made where it is missing, and removed again if nothing was written to it.
+    """Own a folder within a `with` block. It is created if missing, and removed again if nothing was written to it.
 
     Args:
-        folder: What is to be written to.
+        folder: The folder to write to.
 
     Raises:
         FolderInUseError: Another process owns it.
-        OSError: It can't be written.
+        OSError: The folder can't be written.
     """
     made = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
@@ -46,7 +46,7 @@ def owned(folder: Path) -> Iterator[None]:
 
 
 def _locked(folder: Path) -> BaseFileLock:
-    """The lock of a folder, held."""
+    """Acquire the lock of a folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
@@ -66,9 +66,9 @@ def _locked(folder: Path) -> BaseFileLock:
 
 
 def _owner(folder: Path) -> str:
-    """Who owns a folder, in words."""
+    """A description of the process that owns a folder."""
     try:
         owner = read_json(folder / OWNER)
         return f"process {owner['pid']} on {owner['host']}"
-    except Exception:  # it has not said so yet
+    except Exception:  # the file is not written yet
         return "another process"

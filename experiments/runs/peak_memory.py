@@ -1,4 +1,4 @@
-"""The most memory that a run needed."""
+"""Peak memory of a run."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def reset_peak(device: torch.device) -> None:
-    """Begin to measure anew, so that an earlier run of the same process does not count."""
+    """Start a new measurement, so that earlier runs of the same process do not count."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
-        with suppress(OSError):  # not Linux, or a container that forbids it: the peak is that of the process
+        with suppress(OSError):  # not Linux, or a container that forbids it: the process's peak stays
             _CLEAR.write_text("5", encoding="ascii")
 
 
 def peak_bytes(device: torch.device) -> int | None:
-    """Bytes allocated at most on a GPU since `reset_peak`; on the CPU, bytes resident at most in the process.
+    """Peak bytes since `reset_peak`: allocated on the GPU, or resident in the process on the CPU.
 
-    Where the system can't begin anew, as macOS and some containers can't, it is the most since the process began; None
-    where Python is not told, as on Windows.
+    Where the system can't reset the peak, as on macOS and in some containers, it is the peak since the process began.
+    None where the system does not report it, as on Windows.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)

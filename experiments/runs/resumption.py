@@ -1,4 +1,4 @@
-"""Whether the files of a run that goes on are whole, as far as its tasks are learned."""
+"""Checks of the files of an interrupted run before it is resumed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ PROGRESS = "train/progress"
 
 
 def damage(matrix: NDArray[np.float64], logs: Sequence[pd.DataFrame | None], early_stopping: bool = False) -> str:
-    """What is wrong with the results of learned tasks, in words; empty where nothing is.
+    """A description of what is wrong with the results of finished tasks; empty if nothing is.
 
     Args:
-        matrix: Accuracies, a row for each learned task and a column for each task; NaN above the diagonal.
-        logs: The step log of each learned task; None where the file is missing, without rows where nothing was learned
-            by gradients.
-        early_stopping: Whether the last step of a task may be left out, as `KeepBestPass` does.
+        matrix: Accuracies, a row for each finished task and a column for each task; NaN above the diagonal.
+        logs: The step log of each finished task; None if the file is missing, without rows if nothing was trained by
+            gradients.
+        early_stopping: Whether the last step of a task may be missing, as with `KeepBestPass`.
 
     >>> damage(np.array([[0.5, np.nan], [0.4, 7.0]]), [pd.DataFrame(), pd.DataFrame()])
     'the accuracy 7.0 of task 1 after task 1 is not in [0, 1]'
@@ -40,7 +40,7 @@ def damage(matrix: NDArray[np.float64], logs: Sequence[pd.DataFrame | None], ear
 
 
 def _is_whole(progress: NDArray[np.float64], stopped_early: bool) -> bool:
-    """Whether the shares of a task at its steps go from 0 to the last step, which early stopping may leave out."""
+    """Whether the progress values go evenly from 0 to the last step, which early stopping may leave out."""
     between = np.diff(progress)
     step = between.max(initial=0.0)
     evenly = np.allclose(between, step, atol=1e-6)

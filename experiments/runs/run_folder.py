@@ -1,15 +1,15 @@
-"""The folder of a run: what is in it, when it is finished, and how to read it back.
+"""The folder of a run: its files, and how they are written and read.
 
 config.json            the resolved configuration
 protocol.json          what was run on what: weights, class order, seeds, versions, definitions
 accuracy_matrix.csv    row t: accuracy on every task after learning task t
-training_labels.csv    row t: how many true and flipped labels of task t are answered after learning it
+training_labels.csv    row t: label memorization after task t, as counts of training images
 steps/                 a row for each gradient step, a file for each task
-predictions/           the choices on the test images, before and after each task
+predictions/           predictions on the test images, before and after each task
 model.zip              adapter and head, for `EPG.load`
 metrics.json           the summary; its presence says that the run is finished
 
-While a process writes there, `.lock` and `.owner` say so.
+`.lock` and `.owner` exist while a process writes to the folder.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from experiments.runs.label_fit import LabelFit
 from experiments.runs.ownership import owned
 
 LOGGED = ("train/task", "train/progress", "train/entropy")
-"""What is read of a step's row."""
+"""Columns of the step log that are read."""
 IDENTITY = (("stream", "images_sha256"), ("stream", "fingerprint"), ("weights", "sha256"))
-"""What a run goes on with must be the same in its protocol card."""
+"""Entries of the protocol card that must not change when a run is resumed."""
 MOST_NAMED = 5
-"""Of the entries in which two configurations differ."""
+"""The most differing entries of two configurations that a message names."""
 ANSWERS = tuple(field.name for field in fields(TaskEvaluation) if field.name != "task")
 
 
@@ -48,24 +48,24 @@ class RunFolder:
 
     @property
     def model(self) -> Path:
-        """The agent after the last finished task."""
+        """File of the agent after the last finished task."""
         return self.path / "model.zip"
 
     @property
     def steps(self) -> Path:
-        """The folder of the per-step logs."""
+        """Folder of the step logs."""
         return self.path / "steps"
 
     def owned(self) -> AbstractContextManager[None]:
-        """Own the folder while a run is written to it; a finished run is only read, which needs no owner."""
+        """Own the folder while a run writes to it. A finished run is only read, which needs no lock."""
         return nullcontext() if self.finished else owned(self.path)
 
     def claim(self, config: RunConfig) -> None:
-        """Take the folder for a configuration.
+        """Write the configuration to the folder, or check that the folder holds a run of this configuration.
 
         Raises:
-            FileExistsError: It holds something else, which is left as it is.
-            ValueError: What it holds is damaged.
+            FileExistsError: The folder holds something else, and is not changed.
+            ValueError: Its configuration file is damaged.
         """
         file = self.path / "config.json"
         if file.exists():
@@ -81,10 +81,10 @@ class RunFolder:
         write_json(file, config.as_json())
 
     def record_protocol(self, card: dict[str, Any]) -> None:
-        """Write the protocol card, or see that the run was begun on the same images, stream and weights.
+        """Write the protocol card, or check that the run began with the same images, stream and weights.
 
         Raises:
-            FileExistsError: It was begun on others; the folder is left as it is.
+            FileExistsError: It began with others; the folder is not changed.
             ValueError: The card is damaged.
         """
         file = self.path / "protocol.json"
@@ -93,7 +93,7 @@ class RunFolder:
             return
         with self._reading(file):
             begun = read_json(file)
-            begun["stream"]  # which every card has; the weights are not in those of the first comparisons by `rl`
+            begun["stream"]  # every card has it; early cards of `rl` have no weights
             others = [
                 (section, key)
                 for section, key in IDENTITY
@@ -122,13 +122,13 @@ class RunFolder:
         return content
 
     def write_matrix(self, matrix: NDArray[np.float64]) -> None:
-        """Write the rows known so far."""
+        """Write the accuracy matrix of the tasks finished so far."""
         columns = [f"task_{index}" for index in range(matrix.shape[1])]
         table = pd.DataFrame(matrix, columns=columns).rename_axis("end_task")
         replace_file(self.path / "accuracy_matrix.csv", lambda aside: table.to_csv(aside, float_format="%.9g"))
 
     def read_matrix(self) -> NDArray[np.float64]:
-        """The accuracy matrix, a row for each tested task.
+        """The accuracy matrix, a row for each finished task.
 
         Raises:
             ValueError: The file is missing or damaged.
@@ -138,7 +138,7 @@ class RunFolder:
             return pd.read_csv(file, index_col="end_task").to_numpy(dtype=float)
 
     def write_predictions(self, moment: str, tests: Sequence[TaskEvaluation]) -> None:
-        """Keep the answers on test images; `moment` is such as `"before_task_1"`."""
+        """Write the predictions on test images at a moment such as `"before_task_1"`."""
         arrays = {
             "task": np.concatenate([np.full(len(test.labels), test.task) for test in tests]),
             **{key: np.concatenate([getattr(test, key) for test in tests]) for key in ANSWERS},
@@ -151,7 +151,7 @@ class RunFolder:
         replace_file(self.path / "predictions" / f"{moment}.npz", write)
 
     def read_predictions(self, moment: str) -> dict[str, NDArray[Any]]:
-        """The arrays `task` and those of a `TaskEvaluation`, of a moment.
+        """The predictions of a moment: the array `task`, and those of a `TaskEvaluation`.
 
         Raises:
             ValueError: The file is missing or damaged.
@@ -163,16 +163,15 @@ class RunFolder:
         return answers
 
     def write_label_fits(self, fits: Sequence[LabelFit]) -> None:
-        """Write the rows known so far."""
+        """Write the label memorization of the tasks finished so far."""
         table = pd.DataFrame(fits, columns=LabelFit._fields).rename_axis("task")
         replace_file(self.path / "training_labels.csv", lambda aside: table.to_csv(aside))
 
     def read_label_fits(self) -> list[LabelFit]:
-        """A row for each task learned.
+        """The label memorization of each finished task.
 
         Raises:
-            ValueError: The run was begun when this file and what else the measures need were not kept; or the file
-                is damaged.
+            ValueError: The run was begun by a version that did not write this file, or the file is damaged.
         """
         file = self.path / "training_labels.csv"
         if not file.exists():
@@ -185,7 +184,7 @@ class RunFolder:
             return [LabelFit(*map(int, row)) for row in table.itertuples(index=False)]
 
     def read_steps(self) -> pd.DataFrame:
-        """All per-step rows, in the order of the tasks; none where nothing was learned by gradients.
+        """The step logs of all tasks, in order; without rows if nothing was trained by gradients.
 
         Raises:
             ValueError: A file is damaged.
@@ -196,7 +195,7 @@ class RunFolder:
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=LOGGED)
 
     def read_step_log(self, task: int) -> pd.DataFrame | None:
-        """The rows of one task, none where nothing was learned by gradients; None where the file is missing.
+        """The step log of one task, without rows if nothing was trained by gradients; None if the file is missing.
 
         Raises:
             ValueError: The file is damaged.
@@ -212,41 +211,42 @@ class RunFolder:
             return table.astype(dict.fromkeys(LOGGED, float))
 
     def _reading(self, file: Path) -> AbstractContextManager[None]:
-        """Errors of reading one of the files become one line."""
+        """Turn errors of reading a file into one line."""
         return reading(file, f"remove the folder {self.path}, and the same command runs it anew")
 
 
-def places_of(configs: Iterable[RunConfig], folder: Path) -> list[Path]:
-    """The folders of runs within one that may hold many: under their names, or where they were begun under others.
+def run_paths(configs: Iterable[RunConfig], folder: Path) -> list[Path]:
+    """The folders of runs, within a folder that may hold many.
 
-    The name follows from the configuration; earlier versions wrote paths and options as they were given.
+    A folder has the name of its configuration. Earlier versions named some configurations differently; their folders
+    are found by the content of `config.json`.
 
     Args:
         configs: The runs.
-        folder: Holds their folders.
+        folder: The parent of their folders.
     """
     earlier: dict[str, Path] | None = None
-    places = []
+    paths = []
     for config in configs:
-        place = folder / config.name
-        if not place.exists():
+        path = folder / config.name
+        if not path.exists():
             if earlier is None:
                 earlier = _begun(folder, type(config))
-            place = earlier.get(_key(config.as_json()), place)
-        places.append(place)
-    return places
+            path = earlier.get(_key(config.as_json()), path)
+        paths.append(path)
+    return paths
 
 
-def place_of(config: RunConfig, folder: Path) -> Path:
-    """The folder of a run within one that may hold many, see `places_of`."""
-    return places_of([config], folder)[0]
+def run_path(config: RunConfig, folder: Path) -> Path:
+    """The folder of one run, see `run_paths`."""
+    return run_paths([config], folder)[0]
 
 
 def _begun(folder: Path, kind: type[RunConfig]) -> dict[str, Path]:
-    """The runs that a folder holds, by their configurations."""
+    """The folders of the runs that a folder holds, by configuration."""
     found = {}
     for file in folder.glob("*/config.json"):
-        with suppress(Exception):  # it is no run of this kind
+        with suppress(Exception):  # not a run of this kind
             found[_key(canonical(kind, read_json(file)))] = file.parent
     return found
 
@@ -256,7 +256,7 @@ def _key(entries: dict[str, Any]) -> str:
 
 
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> str:
-    """The entries in which two configurations differ, in words."""
+    """A description of the entries in which two configurations differ."""
     names = dict.fromkeys([*here, *there])
     words = {name: (_shown(there, name), _shown(here, name)) for name in names}
     found = [f"{name} is {theirs} there and {ours} here" for name, (theirs, ours) in words.items() if theirs != ours]

@@ -1,4 +1,4 @@
-"""How far fine-tuning moved a policy from where it began."""
+"""Distance of a policy's weights from their initialization."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agents.policy import ViTPolicy
 
 
 def initial_values(policy: ViTPolicy) -> dict[str, Tensor]:
-    """Copies, in main memory, of what learns in a policy's backbone, by name, kept from the beginning of a run."""
+    """Copies in main memory of the trainable tensors of a policy's backbone, by name; taken before training."""
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in _learning(policy).items()}
 
 
@@ -23,14 +23,14 @@ def _learning(policy: ViTPolicy) -> dict[str, Tensor]:
 
 
 def parameter_distance(policy: ViTPolicy, initial: Mapping[str, Tensor]) -> float | None:
-    """L2 norm of the change of what learns in the backbone.
+    """L2 distance of the backbone's trainable tensors from their initialization.
 
     Args:
-        policy: As it is now.
+        policy: The policy after training.
         initial: Its `initial_values`.
 
     Returns:
-        The distance; None where other tensors learn now than at first, a method having given each task its own.
+        The distance; None if other tensors are trainable than at first, as with a method of per-task adapters.
     """
     now = _learning(policy)
     if set(now) != set(initial):
@@ -39,20 +39,21 @@ def parameter_distance(policy: ViTPolicy, initial: Mapping[str, Tensor]) -> floa
 
 
 def weight_distance(policy: ViTPolicy, initial: Mapping[str, Tensor]) -> float | None:
-    """Frobenius norm of the change of the backbone's weights, a module being merged into them before and after.
+    """Frobenius norm of the change of the backbone's weights, with the PEFT module merged before and after.
+
+    Modules that start as the identity, and per-task adapters, are therefore compared with the pretrained weights.
 
     Args:
-        policy: As it is now.
-        initial: Its `initial_values`. A module that changes nothing at first is then compared with the pretrained
-            weights; so are the adapters of a method that gives each task its own.
+        policy: The policy after training.
+        initial: Its `initial_values`.
 
     Returns:
-        The distance; None where the module can't be merged.
+        The distance; None if the module can't be merged.
     """
     learning = _learning(policy)
     now = _merged(copy.deepcopy(policy.network.backbone))
     if set(learning) == set(initial):
-        # What a copy finds in its memo it puts in place of the original: the backbone with its initial values.
+        # deepcopy takes the tensors in its memo instead of copying: the result is the backbone with its initial values.
         begun = {id(tensor): nn.Parameter(initial[name].to(tensor.device)) for name, tensor in learning.items()}
         then = _merged(copy.deepcopy(policy.network.backbone, begun))
     else:
@@ -64,12 +65,16 @@ def weight_distance(policy: ViTPolicy, initial: Mapping[str, Tensor]) -> float |
 
 
 def _merged(backbone: nn.Module) -> nn.Module | None:
-    """The module's base model, changed in place; None where the module can't be merged into it."""
+    """The backbone with its PEFT module merged, changed in place; None if the module can't be merged."""
     if not isinstance(backbone, PeftModel):
         return backbone
     try:
         merged: nn.Module = backbone.merge_and_unload()
-    except (NotImplementedError, AttributeError, ValueError):  # peft has no one error for what can't be merged
+    except (
+        NotImplementedError,
+        AttributeError,
+        ValueError,
+    ):  # peft raises different errors for modules that can't be merged
         return None
     return merged
 

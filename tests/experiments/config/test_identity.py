@@ -22,7 +22,7 @@ from experiments.config.validation import check
 from experiments.pretrain import PretrainConfig, pretrain
 from experiments.rl.config import RlConfig, algorithm_entries
 from experiments.rl.runner import run_algorithm
-from experiments.runs.run_folder import RunFolder, places_of
+from experiments.runs.run_folder import RunFolder, run_paths
 from experiments.runs.runner import run
 
 
@@ -69,7 +69,7 @@ def test_a_run_goes_on_in_a_folder_that_an_earlier_version_wrote(
     old = config.as_json() | {"root": "photos", "options": ["workers=1", "test_fraction=0.250"]}
     old["normalisation"] = old.pop("normalization")
     (place / "config.json").write_text(json.dumps(old))
-    assert places_of([config, replace(config, seed=1)], runs) == [place, runs / replace(config, seed=1).name]
+    assert run_paths([config, replace(config, seed=1)], runs) == [place, runs / replace(config, seed=1).name]
     words = "run --dataset folder --root ./photos --options workers=1 test_fraction=0.25 --num-tasks 2 --epochs 1"
     assert (
         main([*words.split(), *["--batch-size", "8", "--image-size", "32", "--max-per-class", "2", "--device", "cpu"]])

@@ -16,22 +16,14 @@ from agents.networks.config import PolicyConfig
 from cls_env.specification import parse_specification
 from cls_env.tasks.stream import TaskStream
 from experiments.__main__ import main
+from experiments.comparisons.entries import objective_entries
 from experiments.config.resolved import make_agent, resolve
-from experiments.config.settings import PolicySettings, RunConfig
+from experiments.config.settings import CompareConfig, PolicySettings, RunConfig, shared_settings
+from experiments.runs.job import prepare_learning
 
-SMALL = [
-    "--options",
-    "num_classes=4",
-    "train_per_class=4",
-    "test_per_class=1",
-    "--num-tasks",
-    "2",
-    "--epochs",
-    "1",
-    "--batch-size",
-    "8",
-]
-CONFIG = RunConfig(options=tuple(SMALL[1:4]), num_tasks=2, epochs=1, batch_size=8, method="lae", device="cpu")
+OPTIONS = ("num_classes=4", "train_per_class=4", "test_per_class=1")
+SMALL = f"--options {' '.join(OPTIONS)} --num-tasks 2 --epochs 1 --batch-size 8"
+CONFIG = RunConfig(options=OPTIONS, num_tasks=2, epochs=1, batch_size=8, method="lae", device="cpu")
 
 
 @pytest.fixture
@@ -61,20 +53,25 @@ def assert_few(counts: Counter[str], runs: int = 1, streams: int = 1) -> None:
 
 
 def test_a_run_resolves_its_configuration_once(counts: Counter[str], tmp_path: Path) -> None:
-    words = ["run", *SMALL, "--method", "lae", "--device", "cpu", "--out", str(tmp_path / "run")]
-    assert main(words) == 0
+    assert main(f"run {SMALL} --method lae --device cpu --out {tmp_path / 'run'}".split()) == 0
     assert_few(counts)
 
 
 def test_a_dry_run_resolves_its_configuration_once(counts: Counter[str]) -> None:
-    assert main(["run", *SMALL, "--optimizer", "sgd", "--dry-run"]) == 0
+    assert main(f"run {SMALL} --optimizer sgd --dry-run".split()) == 0
     assert_few(counts)
 
 
 def test_a_dry_comparison_checks_each_run_once_and_builds_one_stream(counts: Counter[str]) -> None:
-    words = ["--optimizer", "sgd", "--objectives", "ce", "epg", "--label-noise", "0", "--seeds", "0", "1", "--dry-run"]
-    assert main(["compare", *SMALL, *words]) == 0
+    words = f"compare {SMALL} --optimizer sgd --objectives ce epg --label-noise 0 --seeds 0 1 --dry-run"
+    assert main(words.split()) == 0
     assert_few(counts, runs=4)
+
+
+def test_a_comparison_resolves_each_run_once_before_it_starts_them(counts: Counter[str]) -> None:
+    compare = CompareConfig(objectives=("ce", "epg"), label_noise=(0.0,), seeds=(0,), **shared_settings(CONFIG))
+    assert prepare_learning(objective_entries(compare)) == [16 * 2, 16 * 2]
+    assert_few(counts, runs=2, streams=2)
 
 
 def test_policies_do_not_share_the_method_of_a_resolved_run() -> None:
