@@ -59,8 +59,9 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     panel = pd.Series([f"{name}, {PARAMETERS[name]}" if name in PARAMETERS else "" for name, _ in parsed], runs.index)
     strength = pd.Series([next(iter(given.values()), None) for _, given in parsed], runs.index, dtype=float)
     drawn = plot_data(runs, strength, panel)
-    strengths = drawn[drawn["panel"] != ""].assign(contender=runs["condition"])
-    ce = drawn[drawn["panel"] == ""].assign(contender="ce, " + runs["condition"])
+    drawn["contender"] = runs["condition"]
+    strengths, ce = drawn[drawn["panel"] != ""], drawn[drawn["panel"] == ""]
+    ce = ce.assign(contender="ce, " + ce["contender"])
     reference_lines = ce.drop(columns="panel").merge(strengths[["panel"]].drop_duplicates(), how="cross")
     return {
         "accuracy_against_strength": plot_lines(strengths, ("strength", "A_T, %"), reference_lines=reference_lines),

@@ -207,7 +207,7 @@ def test_absurd_measures_are_refused(measures: dict[str, object]) -> None:
 
 
 def test_a_run_of_absurd_measures_is_not_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("experiments.runs.measures.LARGEST_NLL", 0.0)
+    monkeypatch.setattr("experiments.runs.measure.LARGEST_NLL", 0.0)
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(ValueError, match=r"training diverged: nll is .* use a smaller --learning-rate"):
         run(RunConfig(dataset="digits", num_tasks=1, epochs=1, max_per_class=2, device="cpu"), folder)
