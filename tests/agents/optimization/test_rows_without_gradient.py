@@ -12,6 +12,7 @@ import torch
 from stable_baselines3 import DQN, PPO
 
 from agents import EPG, GymnasiumVecEnv
+from agents.optimization.optimizers import make_optimizer
 from agents.optimization.rows_without_gradient import hold_rows_without_gradient
 from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
 from agents.sb3.task_by_task import TaskByTask
@@ -30,8 +31,7 @@ each_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_row_is_held_until_its_first_gradient(optimizer: str) -> None:
     kind, arguments = OPTIMIZERS[optimizer]
     matrix, scalar, empty = (torch.nn.Parameter(torch.ones(shape)) for shape in ((3, 2), (), (0, 2)))
-    stepper = kind([matrix, scalar, empty], lr=0.1, **arguments)
-    hold_rows_without_gradient(stepper)
+    stepper = make_optimizer(kind, [matrix, scalar, empty], lambda remaining: 0.1 * remaining, arguments)
 
     def step(rows: list[int], scale: float) -> None:
         stepper.zero_grad()
