@@ -72,6 +72,13 @@ def renamed_entries(entries: Mapping[str, Any]) -> dict[str, Any]:
     return {RENAMED_ENTRIES.get(name, name): value for name, value in entries.items()}
 
 
+def _specification(name: str, value: Any) -> str:
+    """Check that a specification is text. Its syntax is checked when the policy is built."""
+    if not isinstance(value, str):
+        raise ValueError(f"{name}: expected text, 'name' or 'name:key=value,key=value', not {value!r}")
+    return str(value)
+
+
 def _file(name: str, value: Any) -> str | None:
     """The absolute path as text, which JSON can hold."""
     if value is None:
@@ -125,9 +132,9 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "input_size": _side,
     "crop_fraction": _share_of_side,
     "interpolation": _interpolation,
-    "peft": word,
+    "peft": _specification,
     "blocks": _indices,
-    "method": word,
+    "method": _specification,
     "backbone_seed": _seed,
     "peft_seed": _seed,
     "head_seed": _seed,
