@@ -1,26 +1,38 @@
-# make quickstart: set up .venv and run the main job; make test: set up and pass the tests; make slow: the slow tests.
+# make quickstart: set up .venv and run the main job; make test: set up and pass the tests. CONTRIBUTING.md has the rest.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/pytest -n 3 --dist worksteal
 
-.PHONY: quickstart test slow coverage docs clean
+.PHONY: quickstart format lint type test-fast test slow coverage docs clean
 
 quickstart: .venv/experiments
 	$(BIN)/python -m experiments compare
 
-test: .venv/dev
+format: .venv/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+type: .venv/dev
 	$(BIN)/mypy
-	$(BIN)/pytest -n 3 --dist worksteal
+
+test-fast: lint type
+	$(PYTEST) -m "not slow and not long"
+
+test: lint type
+	$(PYTEST)
+
+slow: .venv/dev
+	$(PYTEST) -m slow
+
+coverage: .venv/dev
+	$(PYTEST) --cov --cov-report=term
 
 docs: .venv/dev
 	$(BIN)/python docs/environment_pages.py
-
-slow: .venv/dev
-	$(BIN)/pytest -n 3 --dist worksteal -m slow
-
-coverage: .venv/dev
-	$(BIN)/pytest -n 3 --dist worksteal --cov --cov-report=term
 
 .venv/experiments .venv/dev: pyproject.toml
 	@echo "setting up .venv; PyTorch is large, so this takes some minutes"

@@ -18,6 +18,8 @@ from experiments.__main__ import COMMANDS
 from experiments.benchmarks.__main__ import BENCHMARKS
 from experiments.rl.algorithms import ALGORITHMS
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

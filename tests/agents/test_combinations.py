@@ -15,6 +15,8 @@ import torch
 from agents import EPG, OBJECTIVES
 from agents.peft_modules import PEFT_MODULES
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 
 

@@ -11,6 +11,8 @@ from agents import EPG
 from agents.evaluation import evaluate_batch, evaluate_tasks
 from cls_env import TaskStream
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 
 

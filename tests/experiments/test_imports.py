@@ -11,6 +11,8 @@ import pytest
 from agents.objectives import OBJECTIVES
 from experiments.__main__ import main
 
+pytestmark = pytest.mark.long
+
 MODULE = """
 from agents.objectives import cross_entropy_loss, register_objective
 

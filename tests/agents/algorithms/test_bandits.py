@@ -20,6 +20,8 @@ from agents.algorithms.value_bandit import squared_error
 from agents.evaluation import evaluate_tasks
 from agents.objectives import expected_policy_gradient_loss, mask_logits, reinforce_loss
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 AGENTS: dict[str, tuple[type[OneStepAlgorithm], dict[str, Any]]] = {
     "reinforce": (Reinforce, {}),

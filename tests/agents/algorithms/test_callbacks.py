@@ -17,6 +17,8 @@ from agents.envs.vec_env import as_vec_env
 from agents.methods import Batch
 from cls_env import TaskStream
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 ID = "cls_env/ClassIncremental-v0"
 ALIKE: dict[str, Any] = {"batch_size": 8, "seed": 0, "device": "cpu"}

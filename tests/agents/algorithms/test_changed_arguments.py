@@ -13,6 +13,8 @@ import torch
 from agents import EPG, DivergedError, LinearBandit, PolicyConfig, ValueBandit
 from agents.algorithms.one_step import OneStepAlgorithm
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 ALIKE: dict[str, Any] = {"batch_size": 8, "seed": 0, "device": "cpu"}
 

@@ -22,6 +22,8 @@ from cls_env import ImageDataset
 from tests.agents.algorithms.conftest import env_of
 from tests.agents.methods.conftest import module_of
 
+pytestmark = pytest.mark.long
+
 SMALL = {"ranpac": "ranpac:projections=200", "replay": "replay:batch=8", "der++": "der++:batch=8"}
 AGENTS: dict[str, Callable[..., OneStepAlgorithm]] = {
     **{

@@ -20,6 +20,8 @@ from agents.sb3.task_by_task import TaskByTask
 from cls_env import ImageDataset
 from tests.agents.algorithms.conftest import env_of
 
+pytestmark = pytest.mark.long
+
 ALIKE = {"batch_size": 8, "learning_rate": 5e-3, "seed": 0, "device": "cpu"}
 
 

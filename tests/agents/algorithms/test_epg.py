@@ -16,6 +16,8 @@ from agents.evaluation import evaluate_tasks
 from agents.objectives import cross_entropy_loss
 from tests.agents.algorithms.conftest import Watcher, learn_tasks
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 
 

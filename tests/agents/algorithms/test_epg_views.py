@@ -15,6 +15,8 @@ from safetensors.torch import save_file
 from agents import EPG
 from cls_env import ImageDataset, TaskStream
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 
 

@@ -14,6 +14,8 @@ from agents import EPG
 from agents.methods import NO_OBJECTIVE, TaskInfo
 from tests.agents.methods.conftest import module_of
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 
 

@@ -17,6 +17,8 @@ from agents import EPG, GymnasiumVecEnv, LinearBandit, Reinforce, ViTFeatures
 from agents.algorithms.one_step import OneStepAlgorithm
 from cls_env import TaskStream, cost_sensitive_rewards, load_dataset
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 
 

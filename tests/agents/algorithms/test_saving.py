@@ -23,6 +23,8 @@ from agents.objectives import cross_entropy_loss
 from agents.peft_modules.lora import split_qkv
 from tests.agents.algorithms.conftest import learn_tasks, rewritten
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 ALIKE = {"batch_size": 8, "device": "cpu"}
 

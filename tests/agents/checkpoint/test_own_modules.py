@@ -23,6 +23,8 @@ from agents.peft_modules import PEFT_MODULES
 from agents.peft_modules.lora import add_lora
 from tests.agents.algorithms.conftest import rewritten
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 ALIKE = {"batch_size": 8, "learning_rate": 1e-2, "seed": 0, "device": "cpu"}
 

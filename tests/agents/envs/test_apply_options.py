@@ -31,6 +31,8 @@ from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
 from agents.sb3.task_by_task import TaskByTask
 from cls_env import ClassIncrementalEnv, ClassIncrementalVectorEnv, TaskStream
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 VIT = {"features_extractor_class": ViTFeatures, "features_extractor_kwargs": {"peft": "none"}, "net_arch": []}
 OFF_POLICY = {

@@ -14,6 +14,8 @@ from agents.evaluation import evaluate_tasks
 from agents.methods import METHODS, Method, check_method, make_method, register_method
 from tests.agents.methods.conftest import learn
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 MakeAgent = Callable[..., EPG]
 BY_GRADIENT = [name for name, method in METHODS.items() if method.learns_by_gradient]

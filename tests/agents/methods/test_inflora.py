@@ -17,6 +17,8 @@ from agents.networks.backbone import create_backbone
 from agents.peft_modules.lora import split_qkv
 from tests.agents.methods.conftest import batch_of, learn
 
+pytestmark = pytest.mark.long
+
 MakeAgent = Callable[..., EPG]
 
 

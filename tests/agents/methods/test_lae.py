@@ -13,6 +13,8 @@ from agents.networks.network import Network
 from agents.policy import ViTPolicy
 from tests.agents.methods.conftest import batch_of, learn
 
+pytestmark = pytest.mark.long
+
 MakeAgent = Callable[..., EPG]
 BLACK = torch.zeros(96, 32, 32, 3, dtype=torch.uint8)
 

@@ -12,6 +12,8 @@ from agents.methods.common.reservoir import reservoir_slots
 from agents.objectives import cross_entropy_loss
 from tests.agents.methods.conftest import batch_of, learn
 
+pytestmark = pytest.mark.long
+
 MakeAgent = Callable[..., EPG]
 
 

@@ -12,6 +12,8 @@ from agents.networks.micro_vit import MICRO_VIT, MICRO_VIT_CARD, MICRO_VIT_WEIGH
 from cls_env.datasets.glyphs.characters import characters
 from experiments.pretrain import test_accuracy as accuracy_on_fresh_glyphs
 
+pytestmark = pytest.mark.long
+
 
 def test_card_describes_the_weights_that_ship() -> None:
     card = json.loads(MICRO_VIT_CARD.read_text())

@@ -19,6 +19,8 @@ from agents.peft_modules.lora import add_lora
 from agents.policy import parameter_counts
 from tests.agents.policies import black, changed, make_policy, snapshot, step, whole
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def images() -> torch.Tensor:

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from agents.networks.backbone import create_backbone
 from agents.peft_modules.lora import SCALED_LORA, ScaledLinear, add_lora, split_qkv
 
+pytestmark = pytest.mark.long
+
 MakeViT = Callable[..., nn.Module]
 Disturb = Callable[[nn.Module], None]
 

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from agents.peft_modules import PEFT_MODULES, add_peft_module
 from agents.peft_modules.library import METHODS
 
+pytestmark = pytest.mark.long
+
 MakeViT = Callable[..., nn.Module]
 Disturb = Callable[[nn.Module], None]
 

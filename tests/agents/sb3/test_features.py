@@ -19,6 +19,8 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from agents import GymnasiumVecEnv, ImageReplayBuffer, PolicyConfig, ViTFeatures, ViTPolicy
 from cls_env import ImageDataset
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 SPACE = spaces.Box(0, 255, (32, 32, 3), np.uint8)
 SHORT: dict[type[BaseAlgorithm], dict[str, Any]] = {

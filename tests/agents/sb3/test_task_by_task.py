@@ -20,6 +20,8 @@ from agents.evaluation import evaluate_tasks
 from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
 from agents.sb3.task_by_task import MaskedDiscrete, TaskByTask
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 ALGORITHMS: dict[str, Callable[[GymnasiumVecEnv], BaseAlgorithm]] = {
     "ppo": lambda env: PPO(ViTActorCriticPolicy, env, 2e-3, 4, 16, 2, seed=0, device="cpu"),

@@ -20,6 +20,8 @@ from agents import EPG, GymnasiumVecEnv
 from cls_env import ClassIncrementalEnv, TaskStream, evaluation_episodes
 from tests.cls_env.envs.conftest import TASKS, Counting, images_of, single_envs
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("count", [1, 4, 7, 10, 30, 37])
 def test_single_environments_share_the_images_out(uneven: TaskStream, count: int) -> None:

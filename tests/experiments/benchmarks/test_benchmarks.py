@@ -16,6 +16,8 @@ from experiments.benchmarks.data import benchmark_data, mosaics
 from experiments.benchmarks.gpu import benchmark_gpu
 from experiments.benchmarks.measuring import Measurement, compare_rates, measure_rate
 
+pytestmark = pytest.mark.long
+
 
 def check(rows: list[Measurement]) -> dict[str, Measurement]:
     """The rows by name, once what holds for any row, timed once, has been found to hold."""

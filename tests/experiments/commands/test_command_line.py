@@ -10,6 +10,8 @@ import pytest
 from experiments.__main__ import main
 from experiments.pretrain import PretrainConfig, pretrain
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def folder_arguments(image_zip: Path) -> list[str]:

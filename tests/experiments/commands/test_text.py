@@ -26,6 +26,8 @@ from experiments.reports.figures import save_figures
 from experiments.reports.tables import markdown, rich_tables, summary_table
 from experiments.rl.config import AlgorithmRun
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[3]
 LONG = "reinforce:samples=16,baseline=running-mean"
 

@@ -24,6 +24,8 @@ from experiments.runs.measure import refuse_absurd
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import run
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[3]
 SMALL = ["--dataset", "digits", "--num-tasks", "2", "--epochs", "5", "--max-per-class", "4", "--device", "cpu"]
 OWN_LOSS = """

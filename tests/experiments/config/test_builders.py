@@ -20,6 +20,8 @@ from experiments.config.validation import CheckedRun, augments, check, configure
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import run, validation_accuracies
 
+pytestmark = pytest.mark.long
+
 VIT = "vit_base_patch16_224.augreg_in21k"
 
 

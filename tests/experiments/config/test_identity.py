@@ -25,6 +25,8 @@ from experiments.rl.runner import run_algorithm
 from experiments.runs.run_folder import RunFolder, run_paths
 from experiments.runs.runner import run
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def here(image_tree: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:

@@ -10,6 +10,8 @@ import pytest
 from experiments.interop import cleanrl_ppo
 from experiments.interop.trial import TrialSettings
 
+pytestmark = pytest.mark.long
+
 CHANCE = 0.02
 EXAMPLES = {"torchrl_ppo": "torchrl", "tianshou_ppo": "tianshou", "rllib_ppo": "rllib"}
 EXTRAS = EXAMPLES | {"sb3": "sb3"}

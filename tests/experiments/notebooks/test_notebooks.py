@@ -14,6 +14,8 @@ from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+pytestmark = pytest.mark.long
+
 FOLDER = Path(__file__).parents[3] / "experiments" / "notebooks"
 NAMES = (
     "1_one_step_mdp",

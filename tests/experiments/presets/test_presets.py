@@ -14,6 +14,8 @@ from experiments.config.validation import check
 from experiments.presets import PRESETS, Preset
 from experiments.presets.listing import preset_lines
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
 def test_presets_name_what_there_is(preset: Preset) -> None:

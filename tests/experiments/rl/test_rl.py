@@ -18,6 +18,8 @@ from experiments.rl.runner import run_algorithm
 from experiments.rl.variance import SAMPLES, gradient_variance, sampled, trace_of_covariance
 from experiments.runs.run_folder import RunFolder
 
+pytestmark = pytest.mark.long
+
 SMALL = ("--options", "num_classes=6", "train_per_class=8", "test_per_class=4", "--num-tasks", "2", "--batch-size", "8")
 
 

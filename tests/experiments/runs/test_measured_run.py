@@ -21,6 +21,8 @@ from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import run
 from experiments.runs.weight_change import initial_values, parameter_distance, weight_distance
 
+pytestmark = pytest.mark.long
+
 PASSING = {"seconds", "images_per_second", "peak_memory_bytes"}
 OPTIONS = ("num_classes=6", "train_per_class=12", "test_per_class=5", "hard_fraction=0.0")
 

@@ -19,6 +19,8 @@ from experiments.runs.errors import RunFailedError
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import run
 
+pytestmark = pytest.mark.long
+
 EXPECTED_FILES = {
     "accuracy_matrix.csv",
     "training_labels.csv",

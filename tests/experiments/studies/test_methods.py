@@ -26,6 +26,8 @@ from experiments.runs.weight_change import initial_values, parameter_distance, w
 from experiments.studies.method_figures import forgetting_by_task, pareto_front
 from experiments.studies.methods import MethodsConfig, contenders, entries, module_of
 
+pytestmark = pytest.mark.long
+
 RESULTS = Path(__file__).parents[3] / "experiments" / "results" / "studies"
 
 

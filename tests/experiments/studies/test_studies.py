@@ -20,6 +20,8 @@ from experiments.studies.figures import minus_baseline, plot_lines
 from experiments.studies.learning_rate import RatesConfig, chosen_rates, rates_table, tuned_entries, tuning_entries
 from experiments.studies.study import StudyConfig, with_settings
 
+pytestmark = pytest.mark.long
+
 TABLES = {"runs.csv", "statistics.csv", "summary.csv", "table.md", "table.tex"}
 METRICS = {
     **{"final_accuracy": 0.6, "average_accuracy": 0.7, "forgetting": 0.1, "test_entropy": 1.0},
