@@ -1,4 +1,4 @@
-"""ResNets for images of 32 x 32 pixels, registered with timm beside its own, which are made for 224.
+"""ResNets for images of 32 x 32 pixels, registered with timm. Those of timm are made for 224 pixels.
 
 timm's ResNets halve the image twice before their first stage; of 32 pixels the last stage would see a single one. Here
 the first convolution is 3 x 3 with stride 1 and no pooling follows, so that the last feature map is 4 x 4: the usual

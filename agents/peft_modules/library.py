@@ -21,7 +21,7 @@ Arguments = dict[str, Any]
 
 @dataclass(frozen=True)
 class Method:
-    """How a method of peft is put on a ViT where nothing else is asked for."""
+    """How a method of peft is put on a ViT by default."""
 
     arguments: Arguments = field(default_factory=dict)
     """Of peft's config, in place of its defaults; about the size of a LoRA of rank 4 where the method has a size."""
@@ -89,7 +89,7 @@ UNFIT: dict[str, str] = {
     "prefix-tuning": _VIRTUAL_TOKENS,
     "prompt-tuning": _VIRTUAL_TOKENS,
     "pvera": "it samples in training mode, in which a frozen backbone never is",
-    "shadow": "it runs beside the decoder of a language or diffusion model",
+    "shadow": "it runs parallel to the decoder of a language or diffusion model",
     "trainable-tokens": "it learns rows of a token embedding, which images have not",
     "xlora": "it mixes LoRAs of a language model that were trained and saved before",
 }

@@ -23,7 +23,7 @@ from cls_env.arguments import whole_number
 __all__ = ["SCALED_LORA", "ScaledLinear", "ScaledLoraConfig", "SplitQKV", "add_lora", "split_qkv"]
 
 SCALED_LORA = "SCALED_LORA"
-"""Under which peft finds LoRA with a learnable scale, beside its own names; once this file is imported."""
+"""The name under which peft finds LoRA with a learnable scale, once this file is imported."""
 
 
 def add_lora(
@@ -101,7 +101,7 @@ class ScaledLinear(LoraLinear):
         """The scale; it goes with none of peft's own variants.
 
         Raises:
-            ValueError: One of them is asked for too.
+            ValueError: One of them is given.
         """
         if super().resolve_lora_variant(**options) is not None:
             raise ValueError("a learnable scale goes with plain LoRA alone; leave out scale or the variant of LoRA")

@@ -132,7 +132,7 @@ BENCHMARKS = (
         env_id="cls_env/SplitImageNetR-v0",
         classes=200,
         images=(24_000, 6_000),
-        split="train_list.txt and val_list.txt beside the images (the lists of L2P and LAE); else seeded, 20 % a class",
+        split="train_list.txt and val_list.txt next to the images (as L2P and LAE); else seeded, 20 % a class",
         task_counts=(10, 5, 20),
         source="https://people.eecs.berkeley.edu/~hendrycks/imagenet-r.tar",
         citation="Hendrycks et al., The Many Faces of Robustness, ICCV 2021",
@@ -218,7 +218,7 @@ BENCHMARKS = (
     DatasetCard(
         name="huggingface",
         loader=f"{_LOADERS}.huggingface:load_hub",
-        title="An image set of the Hugging Face hub, or in its formats",
+        title="A dataset of the Hugging Face hub, or in its formats",
         split="as published; where there is one split only, test_fraction",
         source="datasets.load_dataset",
         citation="see its card on the hub",

@@ -53,7 +53,7 @@ def run_and_report(
 
     Args:
         entries: The runs.
-        baseline: The contender from whom the others are subtracted.
+        baseline: The contender from which the others are subtracted.
         paths: Where the results go.
         measures: Columns of `summary.csv`.
         introduction: Markdown above the table in `table.md`.

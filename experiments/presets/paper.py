@@ -34,7 +34,7 @@ ANNEALING = "alpha is annealed over all steps of a task, those of the head alone
 OPEN_BY_MODULE = {
     "lora": "LoRA is on keys and values as in LAE, not on q and v or all of qkv, and without LAE's learnable scale "
     "(scale=true)",
-    "adapter": "the Adapter is beside the attention as in LAE, without LAE's learnable scale (scale=true)",
+    "adapter": "the Adapter is parallel to the attention as in LAE, without LAE's learnable scale (scale=true)",
     "prefix": "the Prefix is without LAE's learnable scale and compensated weights (scale=true,compensatory=true)",
 }
 SPLITS = {

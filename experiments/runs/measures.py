@@ -183,8 +183,8 @@ _TABLE = (
         "parameter_distance",
         "moved",
         1,
-        "L2 norm of (what learns in the backbone after the last task - its initial values); null where a method has "
-        "each task learn tensors of its own",
+        "L2 norm of (trainable parameters of the backbone after the last task - their initial values); null where a "
+        "method has each task learn tensors of its own",
         lambda run: parameter_distance(run.policy, run.initial),
     ),
     Measure(
@@ -199,7 +199,7 @@ _TABLE = (
         "peft_parameters",
         "PEFT, k",
         0.001,
-        "scalars of the PEFT modules in the backbone, those that a method has put to rest too",
+        "scalars of the PEFT modules in the backbone, including frozen adapters of earlier tasks",
         lambda run: run.parameters["peft"],
     ),
     Measure(
@@ -220,8 +220,8 @@ _TABLE = (
         "state_bytes",
         "kept, kB",
         0.001,
-        "bytes that are kept from task to task beside the pretrained backbone: PEFT modules, head, and the method's "
-        "state, such as averages, subspaces, prompts or buffers",
+        "bytes that are kept from task to task in addition to the pretrained backbone: PEFT modules, head, and the "
+        "method's state, such as averages, subspaces, prompts or buffers",
         lambda run: state_bytes(run.policy),
     ),
     Measure(

@@ -151,7 +151,7 @@ def at_chosen_rates(config: RatesConfig, runs: pd.DataFrame) -> Study[RatesConfi
 
 
 QUESTION = "Is an objective better, or does it only suit the one learning rate at which all are usually compared?"
-PUBLISHED = "all objectives share the rate 5e-4; others were not looked at"
+PUBLISHED = "all objectives share the rate 5e-4; others were not studied"
 
 LEARNING_RATE = Study(
     name="learning-rate",
