@@ -32,7 +32,7 @@ def command(out: Path, *words: str) -> list[str]:
         "--device",
         "cpu",
         "--workers",
-        "1",
+        "0",
         "--tests-per-task",
         "2",
         "--gradient-draws",

@@ -173,7 +173,7 @@ def test_contenders_of_the_study() -> None:
 
 def test_small_study_from_runs_to_figures(image_zip: Path, tmp_path: Path) -> None:
     small = ["--dataset", "folder", "--root", str(image_zip), "--epochs", "1", "--batch-size", "4", "--device", "cpu"]
-    small += ["--workers", "1"]
+    small += ["--workers", "0"]
     methods = ["--methods", "sequential", "lae", "ncm", "--objectives", "ce", "aepg", "--tasks", "1", "2"]
     places = ["--out", str(tmp_path / "out"), "--runs", str(tmp_path / "runs")]
     assert main(["study", "methods", *small, *methods, "--seeds", "0", "1", *places]) == 0

@@ -41,7 +41,7 @@ def small(image_zip: Path) -> list[str]:
         "--device",
         "cpu",
         "--workers",
-        "1",
+        "0",
         "--seeds",
         "0",
         "1",
