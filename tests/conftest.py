@@ -42,7 +42,7 @@ def stream(glyphs: ImageDataset) -> TaskStream:
     return TaskStream(glyphs, 3, seed=1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_vec(stream: TaskStream) -> Callable[..., gym.vector.VectorEnv]:
     """`make_vec(num_envs, **arguments)` over the small stream."""
 

@@ -11,12 +11,17 @@ import torch
 
 from agents import EPG
 from agents.methods import METHODS, NO_OBJECTIVE, Batch, make_method
+from agents.networks.micro_vit import MICRO_VIT
 from agents.policy import ViTPolicy
 from cls_env.specification import parse_specification
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
-SMALL = {"ranpac": "ranpac:projections=200"}
-"""Methods whose defaults are slow."""
+SMALL = {"ranpac": "ranpac:projections=200", "coda-prompt": "coda-prompt:components=30"}
+"""Methods whose defaults are slow, or too large for `TINY`."""
+TINY = {"model": "test_vit", "pretrained": False}
+"""A random ViT of width 64 over 4 patches, for tests whose outcome does not depend on accuracy."""
+EMBEDDED = {"model": MICRO_VIT, "pretrained": True}
+"""The embedded backbone, for tests that learn."""
 
 
 def module_of(method: str) -> str:
@@ -24,15 +29,15 @@ def module_of(method: str) -> str:
     return METHODS[parse_specification(method)[0]].peft_or_default("lora")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_agent(make_vec: MakeVec) -> Callable[..., EPG]:
-    """`make_agent(method, **arguments)`: untrained, on batches of 8."""
+    """`make_agent(method, **arguments)`: untrained, on batches of 8, with a tiny backbone."""
 
     def make(method: str, *, objective: str = "ce", peft: str | None = None, **arguments: Any) -> EPG:
         if not make_method(method).learns_by_gradient:
             objective = NO_OBJECTIVE
         kwargs = {"method": SMALL.get(method, method), "peft": peft or module_of(method), "blocks": (0, 1, 2)}
-        kwargs |= arguments.pop("policy_kwargs", {})
+        kwargs |= TINY | arguments.pop("policy_kwargs", {})
         defaults = {"env": make_vec(8), "batch_size": 8, "learning_rate": 1e-2, "seed": 0, "device": "cpu"}
         defaults |= {"cache_features": True}
         return EPG("ViTPolicy", objective=objective, policy_kwargs=kwargs, **(defaults | arguments))

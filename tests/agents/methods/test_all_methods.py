@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import gymnasium as gym
@@ -12,7 +13,7 @@ import torch
 from agents import EPG
 from agents.evaluation import evaluate_tasks
 from agents.methods import METHODS, Method, check_method, make_method, register_method
-from tests.agents.methods.conftest import learn
+from tests.agents.methods.conftest import EMBEDDED, learn
 
 pytestmark = pytest.mark.long
 
@@ -25,7 +26,7 @@ TWO_PASSES = {"coda-prompt", "der++", "dualprompt", "l2p", "replay"}
 VARIANTS = [
     "l2p:batchwise=true,head=cls",
     "dualprompt:projected=false,transfer=true",
-    "coda-prompt:projected=false,orthogonality=0",
+    "coda-prompt:components=30,projected=false,orthogonality=0",
     "inflora:energy=activations,threshold=0.9",
     "sd-lora:restart=0.8",
     "ncm:metric=euclidean",
@@ -44,23 +45,48 @@ def scores(agent: EPG, images: torch.Tensor) -> torch.Tensor:
         return agent.policy(images)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """Two agents of the same seed, read by many tests and changed by none."""
+
+    whole: EPG
+    """After three tasks."""
+    part: EPG
+    """After two tasks."""
+    saved: Path
+    """The file of the second."""
+
+
+@pytest.fixture(scope="module")
+def trained(make_agent: MakeAgent, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Trained]:
+    """`trained(method)`; each method is trained once."""
+    known: dict[str, Trained] = {}
+
+    def train(method: str) -> Trained:
+        if method not in known:
+            whole, part = (learn(make_agent(method), range(count), images=32) for count in (3, 2))
+            saved = tmp_path_factory.mktemp("trained") / "agent.zip"
+            part.save(saved)
+            known[method] = Trained(whole, part, saved)
+        return known[method]
+
+    return train
+
+
 @pytest.mark.parametrize("method", [*METHODS, *VARIANTS])
-def test_it_is_resumed_to_the_same_end(method: str, make_agent: MakeAgent, make_vec: MakeVec, tmp_path: Path) -> None:
+def test_it_is_resumed_to_the_same_end(method: str, trained: Callable[[str], Trained], make_vec: MakeVec) -> None:
     """Two tasks, saved and loaded, and a third: bit for bit as three tasks in one go."""
-    images = images_of(make_vec)
-    whole = learn(make_agent(method), range(3))
-    part = learn(make_agent(method), range(2))
-    part.save(tmp_path / "agent")
-    loaded = EPG.load(tmp_path / "agent", make_vec(8), device="cpu")
-    assert torch.equal(scores(loaded, images), scores(part, images))
-    assert loaded.policy.method.state_bytes == part.policy.method.state_bytes
-    assert torch.equal(scores(learn(loaded, range(2, 3)), images), scores(whole, images))
+    images, agents = images_of(make_vec), trained(method)
+    loaded = EPG.load(agents.saved, make_vec(8), device="cpu")
+    assert torch.equal(scores(loaded, images), scores(agents.part, images))
+    assert loaded.policy.method.state_bytes == agents.part.policy.method.state_bytes
+    assert torch.equal(scores(learn(loaded, range(2, 3), images=32), images), scores(agents.whole, images))
 
 
 @pytest.mark.parametrize("method", [*METHODS, *VARIANTS])
-def test_inference_is_instance_wise(method: str, make_agent: MakeAgent, make_vec: MakeVec) -> None:
+def test_inference_is_instance_wise(method: str, trained: Callable[[str], Trained], make_vec: MakeVec) -> None:
     """A test batch's order, size and company change no answer."""
-    agent, images = learn(make_agent(method), range(3)), images_of(make_vec)
+    agent, images = trained(method).whole, images_of(make_vec)
     answers = scores(agent, images).argmax(dim=1)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     assert torch.equal(scores(agent, images[order]).argmax(dim=1), answers[order])
@@ -88,7 +114,7 @@ def test_no_prediction_is_an_unseen_class(method: str, make_agent: MakeAgent, ma
     ],
 )
 def test_it_learns(method: str, make_agent: MakeAgent, make_vec: MakeVec) -> None:
-    agent = learn(make_agent(method), range(3), images=240)
+    agent = learn(make_agent(method, policy_kwargs=EMBEDDED), range(3), images=120)
     accuracies = [test.accuracy for test in evaluate_tasks(agent.policy, make_vec(10, split="test"), range(3))]
     assert sum(accuracies) / 3 > 0.5  # chance is 1 / 6
 
@@ -101,15 +127,11 @@ def test_the_lower_bound_learns_nothing(make_agent: MakeAgent, make_vec: MakeVec
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_pretrained_weights_stay(method: str, make_agent: MakeAgent) -> None:
-    agent = make_agent(method)
-    learning = {id(tensor) for tensor in agent.policy.network.peft_parameters}
-    before = {
-        name: tensor.clone()
-        for name, tensor in agent.policy.network.backbone.named_parameters()
-        if id(tensor) not in learning
-    }
-    after = dict(learn(agent, range(3)).policy.network.backbone.named_parameters())
+def test_the_pretrained_weights_stay(method: str, make_agent: MakeAgent, trained: Callable[[str], Trained]) -> None:
+    untrained = make_agent(method).policy.network
+    learning = {id(tensor) for tensor in untrained.peft_parameters}
+    before = {name: tensor for name, tensor in untrained.backbone.named_parameters() if id(tensor) not in learning}
+    after = dict(trained(method).whole.policy.network.backbone.named_parameters())
     assert before and all(torch.equal(after[name], tensor) for name, tensor in before.items())
 
 

@@ -15,7 +15,7 @@ from agents.methods.common.lora_per_task import adapter_of, lora_layers
 from agents.methods.inflora import designed_rows, input_moments
 from agents.networks.backbone import create_backbone
 from agents.peft_modules.lora import split_qkv
-from tests.agents.methods.conftest import batch_of, learn
+from tests.agents.methods.conftest import EMBEDDED, batch_of, learn
 
 pytestmark = pytest.mark.long
 
@@ -170,7 +170,7 @@ def test_what_is_learned_changes_no_output_for_inputs_in_the_memory(make_agent: 
 
 @pytest.mark.parametrize("method", ["inflora", "sd-lora"])
 def test_its_adapters_load_elsewhere_with_peft_alone(method: str, make_agent: MakeAgent, tmp_path: Path) -> None:
-    agent = learn(make_agent(method), range(3))
+    agent = learn(make_agent(method, policy_kwargs=EMBEDDED), range(3), images=24)
     agent.save(tmp_path / "agent")
     zipfile.ZipFile(tmp_path / "agent.zip").extractall(tmp_path / "agent")
     backbone = create_backbone("vit_micro_patch8_32", True, (32, 32), seed=0)
@@ -195,6 +195,6 @@ def test_moments_by_hand(make_agent: MakeAgent) -> None:
     handle = layer.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     agent.policy.features(images)
     handle.remove()
-    tokens = seen[0].reshape(-1, 128).double()
+    tokens = seen[0].reshape(-1, 64).double()
     found = input_moments(agent.policy.network, [batch_of(images, agent.policy)])[1]
     torch.testing.assert_close(found, tokens.T @ tokens / len(tokens))

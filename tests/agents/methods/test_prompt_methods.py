@@ -34,14 +34,14 @@ def test_l2p_looks_up_the_prompts_with_the_nearest_keys(head: str, make_agent: M
     images = images_of(agent)
     queries = policy.features(images)
     with torch.no_grad():  # keys at known angles to the first image's features
-        across = torch.randn(128)
+        across = torch.randn(64)
         across -= (across @ queries[0]) / (queries[0] @ queries[0]) * queries[0]
         across *= queries[0].norm() / across.norm()
         for place, angle in enumerate([2.0, 0.3, 1.0, 2.5, 0.1, 0.7]):
             angle = torch.tensor(angle)
             method.keys[place] = 7 * (angle.cos() * queries[0] + angle.sin() * across)
     assert method.selected(queries[:1]).tolist() == [[4, 1, 5]]
-    tokens = method.prompts[[4, 1, 5]].reshape(1, 6, 128)
+    tokens = method.prompts[[4, 1, 5]].reshape(1, 6, 64)
     expected = policy.network.head(
         features_with_prompt_tokens(policy.network.backbone, policy.network.preprocessing(images[:1]), tokens, head)
     )
@@ -69,11 +69,11 @@ def test_l2p_trains_chosen_prompts_by_image_or_by_vote(make_agent: MakeAgent) ->
         policy, method = agent.policy, agent.policy.method
         begin(policy, 0)
         with torch.no_grad():
-            method.keys.copy_(torch.randn(6, 128, generator=torch.Generator().manual_seed(1)))
+            method.keys.copy_(torch.randn(6, 64, generator=torch.Generator().manual_seed(1)))
             policy.network.head.weight.normal_()
         images = images_of(agent)
         queries = policy.features(images)
-        queries = torch.randn(8, 128, generator=torch.Generator().manual_seed(2))  # that disagree
+        queries = torch.randn(8, 64, generator=torch.Generator().manual_seed(2))  # that disagree
         batch = batch_of(images, policy)
         batch._frozen_features = queries
         method.training_logits(policy.network, batch)[:, :2].square().sum().backward()
@@ -102,7 +102,7 @@ def test_dualprompt_puts_general_prompts_first_and_expert_prompts_after(make_age
     for block in (1, 3, 4):
         policy.network.backbone.blocks[block].attn.register_forward_pre_hook(watch(block))
     method.training_logits(policy.network, batch_of(images, policy))
-    assert seen == {1: [(8, 2, 128)] * 2, 3: [(8, 3, 128)] * 2, 4: [(8, 3, 128)] * 2}
+    assert seen == {1: [(8, 2, 64)] * 2, 3: [(8, 3, 64)] * 2, 4: [(8, 3, 64)] * 2}
     assert [type(policy.network.backbone.blocks[block].attn).__name__ for block in (0, 2)] == ["Attention", "Attention"]
     prompts = {1: (method.general_prompts[0, 0], method.general_prompts[0, 1])}
     prompts |= {block: (method.prompt[at, 0], method.prompt[at, 1]) for at, block in enumerate((3, 4))}
@@ -174,13 +174,13 @@ def test_coda_leaves_old_components_untouched(make_agent: MakeAgent) -> None:
 
 
 def test_coda_begins_components_orthonormal_to_all(make_agent: MakeAgent) -> None:
-    agent = learn(make_agent("coda-prompt:components=99"), range(2))
+    agent = learn(make_agent("coda-prompt:components=63"), range(2))
     begin(agent.policy, 2)
     for name in PARTS:
         past, new = (getattr(agent.policy.method, part).detach().flatten(2) for part in (f"past_{name}", name))
-        assert past.shape[1] == 66 and new.shape[1] == 33
+        assert past.shape[1] == 42 and new.shape[1] == 21
         gram = new @ new.transpose(1, 2)
-        torch.testing.assert_close(gram, torch.eye(33).expand_as(gram), atol=1e-5, rtol=0)
+        torch.testing.assert_close(gram, torch.eye(21).expand_as(gram), atol=1e-5, rtol=0)
         assert (new @ past.transpose(1, 2)).abs().max() < 1e-5
 
 
@@ -201,8 +201,8 @@ def test_the_penalty_by_hand() -> None:
 
 
 def test_coda_needs_a_component_for_each_task_and_room_for_all(make_agent: MakeAgent) -> None:
-    with pytest.raises(ValueError, match="at most 128 components are orthogonal in this backbone, not 129"):
-        make_agent("coda-prompt:components=129")
+    with pytest.raises(ValueError, match="at most 64 components are orthogonal in this backbone, not 65"):
+        make_agent("coda-prompt:components=65")
     with pytest.raises(ValueError, match="needs a component for each of 3 tasks, not 2"):
         make_agent("coda-prompt:components=2").learn(8)
     with pytest.raises(ValueError, match=r"needs info\['task_mask'\]"):

@@ -21,7 +21,7 @@ MakeAgent = Callable[..., EPG]
 def test_the_reservoir_is_uniform(offered: int) -> None:
     """Every item of a stream of 50 is kept equally often, by chi-square, offered one by one or in batches."""
     random, counts = np.random.default_rng(0), np.zeros(50)
-    for _ in range(2000):
+    for _ in range(1000):
         buffer = np.full(8, -1)
         for start in range(0, 50, offered):
             items = np.arange(start, min(start + offered, 50))
@@ -38,8 +38,8 @@ def test_the_buffer_fills_and_is_bounded(make_agent: MakeAgent) -> None:
     learn(agent, range(1), images=16)
     method = agent.policy.method
     assert method.num_stored == method.num_seen == 16
-    learn(agent, range(3), images=80)
-    assert method.num_stored == 20 and method.num_seen == 16 + 3 * 80
+    learn(agent, range(3), images=24)
+    assert method.num_stored == 20 and method.num_seen == 16 + 3 * 24
     assert method.state_bytes == 20 * (32 * 32 * 3 + 6 * 4) + 8
     assert len(set(method.rewards.argmax(dim=1).tolist())) > 2  # of several tasks
 

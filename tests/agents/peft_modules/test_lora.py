@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from peft import PeftModel
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
 
-from agents.networks.backbone import create_backbone
 from agents.peft_modules.lora import SCALED_LORA, ScaledLinear, add_lora, split_qkv
 
 pytestmark = pytest.mark.long
@@ -27,7 +27,8 @@ def test_parameter_counts_are_laes_on_vit_base() -> None:
     """LAE's LoRA of rank 5 has 76,810 trainable parameters in blocks 0-4, of which 10 are its learnable scales."""
 
     def count(**arguments: object) -> int:
-        backbone = create_backbone("vit_base_patch16_224", False, (224, 224), seed=0)
+        with torch.device("meta"):
+            backbone = timm.create_model("vit_base_patch16_224", num_classes=0).requires_grad_(False)
         return sum(tensor.numel() for tensor in learning(add_lora(backbone, range(5), 0, **arguments)).values())
 
     assert [count(), count(r=5), count(r=5, scale=True)] == [61_440, 76_800, 76_810]
