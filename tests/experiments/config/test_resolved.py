@@ -70,7 +70,7 @@ def test_a_dry_comparison_checks_each_run_once_and_builds_one_stream(counts: Cou
 
 def test_a_comparison_resolves_each_run_once_before_it_starts_them(counts: Counter[str]) -> None:
     compare = CompareConfig(objectives=("ce", "epg"), label_noise=(0.0,), seeds=(0,), **shared_settings(CONFIG))
-    assert prepare_learning(objective_entries(compare)) == [16 * 2, 16 * 2]
+    assert prepare_learning(objective_entries(compare)) == [16, 16]
     assert_few(counts, runs=2, streams=2)
 
 
