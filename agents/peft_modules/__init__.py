@@ -97,7 +97,7 @@ def check_peft_module(specification: str) -> tuple[Callable[..., nn.Module], dic
     Raises:
         ValueError: It does not, the module is one of peft's that does not fit a ViT, or this version of peft lacks it.
     """
-    name = parse_specification(specification)[0]
+    name = str(specification).partition(":")[0]
     if name in UNFIT and name not in PEFT_MODULES:
         raise ValueError(f"peft's {name} does not fit a ViT: {UNFIT[name]}")
     builder, arguments = PEFT_MODULES.check(specification)
