@@ -20,7 +20,6 @@ from agents.peft_modules.tuner import TunerLayer
 from agents.peft_modules.tuner_builder import TunerBuilder
 from agents.peft_modules.vpt import add_vpt
 from cls_env.registry import Registry
-from cls_env.specification import parse_specification
 
 __all__ = ["PEFT_MODULES", "TunerLayer", "add_peft_module", "check_peft_module", "register_peft_module"]
 
