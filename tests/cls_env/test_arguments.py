@@ -106,7 +106,7 @@ def test_wrong_arguments_of_a_stream_are_named(arguments: dict[str, Any], messag
         ({"feedback": ["full"]}, r"unknown feedback \['full'\]"),
         ({"task": "0"}, "task must be an index or a list of indices, not '0'"),
         ({"reward_matrix": "x"}, "reward_matrix must hold real numbers"),
-        ({"reward_noise": 3}, "reward_noise 3: "),
+        ({"reward_noise": 3}, "reward noise 3: "),
         ({"task_schedule": "x"}, "each of task_schedule must be a whole number"),
         ({"task_schedule": 3, "task_blur": True}, "task_blur must be a number, not True"),
         ({"n_tasks": 5}, "unknown argument of the environment 'n_tasks'; did you mean 'num_tasks'"),
