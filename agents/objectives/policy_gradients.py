@@ -97,5 +97,6 @@ class SampledPolicyGradient:
         actions = torch.multinomial(probabilities, self.samples, replacement=True, generator=self._generator)
         loss = reinforce_loss(logits, action_rewards, actions, self._mean_reward or 0.0)
         if self.use_baseline:
-            self._mean_reward = running_mean(self._mean_reward, action_rewards.gather(1, actions).mean().item())
+            reward = action_rewards.gather(1, actions).mean().item()
+            self._mean_reward = running_mean(reward if self._mean_reward is None else self._mean_reward, reward)
         return loss
