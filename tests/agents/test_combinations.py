@@ -14,6 +14,7 @@ import torch
 
 from agents import EPG, OBJECTIVES
 from agents.peft_modules import PEFT_MODULES
+from tests.agents.policies import TINY
 
 pytestmark = pytest.mark.long
 
@@ -22,7 +23,7 @@ MakeVec = Callable[..., gym.vector.VectorEnv]
 
 def learn(make_vec: MakeVec, objective: str, peft: str) -> tuple[EPG, dict[str, torch.Tensor]]:
     """An agent after two gradient steps, and what it was before them."""
-    agent = EPG("ViTPolicy", make_vec(8), objective, 1e-2, 8, seed=0, device="cpu", policy_kwargs={"peft": peft})
+    agent = EPG("ViTPolicy", make_vec(8), objective, 1e-2, 8, seed=0, device="cpu", policy_kwargs=TINY | {"peft": peft})
     before = {name: tensor.clone() for name, tensor in agent.policy.network.backbone.state_dict().items()}
     return agent.learn(16), before
 

@@ -13,15 +13,19 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from agents import EPG
 from cls_env import ImageDataset, TaskStream, load_dataset
+from tests.agents.policies import TINY
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
 
 
 @pytest.fixture
 def make_agent(make_vec: MakeVec) -> Callable[..., EPG]:
-    def make(**arguments: object) -> EPG:
+    """`make_agent(**arguments)`: untrained, on batches of 8, with a tiny backbone."""
+
+    def make(**arguments: Any) -> EPG:
+        kwargs = TINY | arguments.pop("policy_kwargs", {})
         defaults = {"env": make_vec(8), "batch_size": 8, "seed": 0, "learning_rate": 2e-3, "device": "cpu"}
-        return EPG("ViTPolicy", **(defaults | arguments))
+        return EPG("ViTPolicy", policy_kwargs=kwargs, **(defaults | arguments))
 
     return make
 

@@ -19,6 +19,7 @@ from agents.algorithms.reinforce import importance_weighted
 from agents.algorithms.value_bandit import squared_error
 from agents.evaluation import evaluate_tasks
 from agents.objectives import expected_policy_gradient_loss, mask_logits, reinforce_loss
+from tests.agents.policies import EMBEDDED, TINY
 
 pytestmark = pytest.mark.long
 
@@ -35,7 +36,7 @@ AGENTS: dict[str, tuple[type[OneStepAlgorithm], dict[str, Any]]] = {
 
 def make(name: str, env: gym.vector.VectorEnv, **more: Any) -> OneStepAlgorithm:
     kind, arguments = AGENTS[name]
-    alike = {"batch_size": 8, "seed": 0, "learning_rate": 2e-3, "device": "cpu"}
+    alike = {"batch_size": 8, "seed": 0, "learning_rate": 2e-3, "device": "cpu", "policy_kwargs": TINY}
     return kind("ViTPolicy", env, **(alike | arguments | more))
 
 
@@ -49,7 +50,7 @@ def learn(agent: OneStepAlgorithm, tasks: range, images: int) -> OneStepAlgorith
 
 @pytest.mark.parametrize("name", AGENTS)
 def test_it_learns_a_stream_from_the_rewards_of_its_actions(name: str, make_vec: MakeVec) -> None:
-    agent = learn(make(name, make_vec(8, feedback="bandit")), range(3), 240)
+    agent = learn(make(name, make_vec(8, feedback="bandit"), policy_kwargs=EMBEDDED), range(3), 160)
     accuracies = [test.accuracy for test in evaluate_tasks(agent.policy, make_vec(10, split="test"), range(3))]
     assert np.mean(accuracies) > 0.6  # chance is a sixth
 

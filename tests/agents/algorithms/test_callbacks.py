@@ -16,12 +16,13 @@ from agents import EPG
 from agents.envs.vec_env import as_vec_env
 from agents.methods import Batch
 from cls_env import TaskStream
+from tests.agents.policies import TINY
 
 pytestmark = pytest.mark.long
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
 ID = "cls_env/ClassIncremental-v0"
-ALIKE: dict[str, Any] = {"batch_size": 8, "seed": 0, "device": "cpu"}
+ALIKE: dict[str, Any] = {"batch_size": 8, "seed": 0, "device": "cpu", "policy_kwargs": TINY}
 
 
 def env_of(kind: str, stream: TaskStream, make_vec: MakeVec) -> VecEnv:

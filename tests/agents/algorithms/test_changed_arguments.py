@@ -12,11 +12,12 @@ import torch
 
 from agents import EPG, DivergedError, LinearBandit, PolicyConfig, ValueBandit
 from agents.algorithms.one_step import OneStepAlgorithm
+from tests.agents.policies import TINY
 
 pytestmark = pytest.mark.long
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
-ALIKE: dict[str, Any] = {"batch_size": 8, "seed": 0, "device": "cpu"}
+ALIKE: dict[str, Any] = {"batch_size": 8, "seed": 0, "device": "cpu", "policy_kwargs": TINY}
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_classes_are_matched_by_name(name: str, six: ImageDataset, eight: ImageD
         _answers_as_before(agent, model, six, eight)
 
     names, begun = list(later.class_names), later.policy.network.tasks_begun
-    learn(later, range(1), 160)
+    learn(later, range(1), 80)
     assert later.policy.network.tasks_begun == begun + 1
     assert {names.index(each) for each in names[:2]} <= set(later.policy.network.head.actions.tolist())
     if name != "frozen":

@@ -63,7 +63,7 @@ def test_every_kind_of_environment_is_read() -> None:
         "async": lambda: GymnasiumVecEnv(AsyncVectorEnv([single], autoreset_mode=AutoresetMode.SAME_STEP)),
         "dummy": lambda: DummyVecEnv([single] * 2),
         "wrapped dummy": lambda: DummyVecEnv([lambda: gym.wrappers.TransformReward(single(), lambda reward: reward)]),
-        "subprocesses": lambda: SubprocVecEnv([single], start_method="spawn"),
+        "subprocesses": lambda: SubprocVecEnv([single], start_method="fork"),
     }
     for kind, make in kinds.items():
         env = make()

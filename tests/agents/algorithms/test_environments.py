@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import gymnasium as gym
@@ -37,16 +38,12 @@ def test_environments_of_every_kind(stream: TaskStream, make_vec: MakeVec) -> No
 
 
 def test_subprocess_environments() -> None:
-    env = SubprocVecEnv([_glyph_env], start_method="spawn")
+    options = {"num_classes": 6, "train_per_class": 4}
+    make = functools.partial(gym.make, "cls_env:cls_env/SplitGlyphs-v0", num_tasks=3, dataset_options=options)
+    env = SubprocVecEnv([make], start_method="spawn")
     agent = EPG("ViTPolicy", env, batch_size=4, seed=0, device="cpu").learn(8)
     assert agent.policy.network.head.actions.tolist() == [0, 1]
     env.close()
-
-
-def _glyph_env() -> gym.Env:
-    import cls_env  # noqa: F401
-
-    return gym.make("cls_env/SplitGlyphs-v0", num_tasks=3, dataset_options={"num_classes": 6, "train_per_class": 4})
 
 
 def test_environment_id_makes_a_batch_at_once() -> None:

@@ -15,6 +15,7 @@ from agents import EPG, GymnasiumVecEnv
 from agents.evaluation import evaluate_tasks
 from agents.objectives import cross_entropy_loss
 from tests.agents.algorithms.conftest import Watcher, learn_tasks
+from tests.agents.policies import EMBEDDED
 
 pytestmark = pytest.mark.long
 
@@ -23,7 +24,7 @@ MakeVec = Callable[..., gym.vector.VectorEnv]
 
 @pytest.mark.parametrize("objective", ["ce", "epg", "aepg"])
 def test_it_learns_a_stream(make_agent: Callable[..., EPG], make_vec: MakeVec, objective: str) -> None:
-    agent = learn_tasks(make_agent(objective=objective), range(3), 240)
+    agent = learn_tasks(make_agent(objective=objective, policy_kwargs=EMBEDDED), range(3), 120)
     accuracies = [test.accuracy for test in evaluate_tasks(agent.policy, make_vec(10, split="test"), range(3))]
     assert np.mean(accuracies) > 0.6  # chance is 1 / 6
 
@@ -89,7 +90,7 @@ def test_cached_features_change_nothing(make_agent: Callable[..., EPG], make_vec
 
 
 def test_predict_and_evaluate_policy_are_sb3s(make_agent: Callable[..., EPG], make_vec: MakeVec) -> None:
-    agent = learn_tasks(make_agent(), range(1), 240)
+    agent = learn_tasks(make_agent(), range(1))
     images, info = make_vec(10, split="test").reset()
     actions, state = agent.predict(images, deterministic=True)
     assert actions.shape == (10,) and state is None
@@ -151,7 +152,7 @@ def test_objective_may_be_a_function(make_agent: Callable[..., EPG], make_vec: M
 
 
 def test_bfloat16_learns(make_agent: Callable[..., EPG], make_vec: MakeVec) -> None:
-    agent = learn_tasks(make_agent(precision="bfloat16"), range(1), 240)
+    agent = learn_tasks(make_agent(precision="bfloat16", policy_kwargs=EMBEDDED), range(1), 120)
     assert evaluate_tasks(agent.policy, make_vec(10, split="test"), [0])[0].accuracy > 0.7
     assert agent.policy.network.head.weight.dtype == torch.float32
 

@@ -13,6 +13,7 @@ import torch
 from agents import EPG
 from agents.methods import NO_OBJECTIVE, TaskInfo
 from tests.agents.methods.conftest import module_of
+from tests.agents.policies import TINY
 
 pytestmark = pytest.mark.long
 
@@ -35,7 +36,7 @@ class Failing(gym.vector.VectorWrapper):
 
 def agent_of(method: str, env: gym.vector.VectorEnv) -> EPG:
     gradients = method not in ("ncm", "ranpac:projections=50")
-    kwargs = {"method": method, "peft": module_of(method.split(":")[0]), "blocks": (0, 1, 2)}
+    kwargs = TINY | {"method": method, "peft": module_of(method.split(":")[0]), "blocks": (0, 1, 2)}
     return EPG(
         "ViTPolicy", env, "ce" if gradients else NO_OBJECTIVE, 1e-3, 4, policy_kwargs=kwargs, seed=0, device="cpu"
     )

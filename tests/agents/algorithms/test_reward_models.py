@@ -16,6 +16,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from agents import EPG, GymnasiumVecEnv, LinearBandit, Reinforce, ViTFeatures
 from agents.algorithms.one_step import OneStepAlgorithm
 from cls_env import TaskStream, cost_sensitive_rewards, load_dataset
+from tests.agents.policies import TINY
 
 pytestmark = pytest.mark.long
 
@@ -88,8 +89,10 @@ def test_regret_is_what_was_not_paid(make_vec: MakeVec) -> None:
 
 def test_an_algorithm_without_tasks_goes_through_a_schedule(make_vec: MakeVec) -> None:
     env = GymnasiumVecEnv(make_vec(8, feedback="bandit", task_schedule=64, task_blur=0.5))
-    kwargs = {"features_extractor_class": ViTFeatures, "net_arch": []}
-    model = MaskablePPO("CnnPolicy", env, n_steps=4, batch_size=16, seed=0, device="cpu", policy_kwargs=kwargs)
+    kwargs = {"features_extractor_class": ViTFeatures, "features_extractor_kwargs": TINY, "net_arch": []}
+    model = MaskablePPO(
+        "CnnPolicy", env, n_steps=4, batch_size=16, n_epochs=1, seed=0, device="cpu", policy_kwargs=kwargs
+    )
     seen: list[int] = []
 
     class Tasks(BaseCallback):

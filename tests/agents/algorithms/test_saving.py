@@ -22,6 +22,7 @@ from agents.networks.backbone import create_backbone
 from agents.objectives import cross_entropy_loss
 from agents.peft_modules.lora import split_qkv
 from tests.agents.algorithms.conftest import learn_tasks, rewritten
+from tests.agents.policies import EMBEDDED
 
 pytestmark = pytest.mark.long
 
@@ -63,7 +64,7 @@ def test_loaded_agent_goes_on_within_a_task(make_agent: Callable[..., EPG], make
 def test_checkpoint_holds_no_code_and_loads_with_peft(
     make_agent: Callable[..., EPG], make_vec: MakeVec, tmp_path: Path
 ) -> None:
-    agent = learn_tasks(make_agent(), range(1))
+    agent = learn_tasks(make_agent(policy_kwargs=EMBEDDED), range(1))
     agent.save(tmp_path / "agent")
     with zipfile.ZipFile(tmp_path / "agent.zip") as archive:
         names = sorted(archive.namelist())
@@ -108,7 +109,7 @@ def test_functions_must_be_passed_to_load_again(make_agent: Callable[..., EPG], 
 
 
 def test_damaged_checkpoints_are_refused(make_agent: Callable[..., EPG], make_vec: MakeVec, tmp_path: Path) -> None:
-    make_agent().learn(8).save(tmp_path / "agent")
+    make_agent(policy_kwargs=EMBEDDED).learn(8).save(tmp_path / "agent")
     whole = tmp_path / "agent.zip"
     with zipfile.ZipFile(whole) as archive:
         description = archive.read("model.json")

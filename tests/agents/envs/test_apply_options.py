@@ -30,11 +30,12 @@ from agents.envs.observation_info import observation_info
 from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
 from agents.sb3.task_by_task import TaskByTask
 from cls_env import ClassIncrementalEnv, ClassIncrementalVectorEnv, TaskStream
+from tests.agents.policies import TINY
 
 pytestmark = pytest.mark.long
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
-VIT = {"features_extractor_class": ViTFeatures, "features_extractor_kwargs": {"peft": "none"}, "net_arch": []}
+VIT = {"features_extractor_class": ViTFeatures, "features_extractor_kwargs": TINY | {"peft": "none"}, "net_arch": []}
 OFF_POLICY = {
     "learning_starts": 0,
     "buffer_size": 64,

@@ -11,17 +11,13 @@ import torch
 
 from agents import EPG
 from agents.methods import METHODS, NO_OBJECTIVE, Batch, make_method
-from agents.networks.micro_vit import MICRO_VIT
 from agents.policy import ViTPolicy
 from cls_env.specification import parse_specification
+from tests.agents.policies import TINY
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
 SMALL = {"ranpac": "ranpac:projections=200", "coda-prompt": "coda-prompt:components=30"}
 """Methods whose defaults are slow, or too large for `TINY`."""
-TINY = {"model": "test_vit", "pretrained": False}
-"""A random ViT of width 64 over 4 patches, for tests whose outcome does not depend on accuracy."""
-EMBEDDED = {"model": MICRO_VIT, "pretrained": True}
-"""The embedded backbone, for tests that learn."""
 
 
 def module_of(method: str) -> str:

@@ -13,7 +13,8 @@ import torch
 from agents import EPG
 from agents.evaluation import evaluate_tasks
 from agents.methods import METHODS, Method, check_method, make_method, register_method
-from tests.agents.methods.conftest import EMBEDDED, learn
+from tests.agents.methods.conftest import learn
+from tests.agents.policies import EMBEDDED
 
 pytestmark = pytest.mark.long
 

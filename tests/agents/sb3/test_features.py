@@ -68,7 +68,7 @@ def test_pretrained_weights_survive_and_the_module_learns(
         assert torch.equal(extractor(images().permute(0, 3, 1, 2)), untouched)
     frozen = {name: tensor.clone() for name, tensor in found[0].backbone.named_buffers()}
     initial = {name: tensor.detach().clone() for name, tensor in found[0].backbone.named_parameters()}
-    model.learn(96)
+    model.learn(64)
     moved = [name for name, tensor in found[0].backbone.named_parameters() if not torch.equal(tensor, initial[name])]
     assert moved and all("lora" in name for name in moved)
     assert all(torch.equal(tensor, frozen[name]) for name, tensor in found[0].backbone.named_buffers())

@@ -19,14 +19,16 @@ from agents import EPG, DivergedError, GymnasiumVecEnv, ImageReplayBuffer
 from agents.evaluation import evaluate_tasks
 from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
 from agents.sb3.task_by_task import MaskedDiscrete, TaskByTask
+from tests.agents.policies import EMBEDDED, TINY
 
 pytestmark = pytest.mark.long
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
-ALGORITHMS: dict[str, Callable[[GymnasiumVecEnv], BaseAlgorithm]] = {
-    "ppo": lambda env: PPO(ViTActorCriticPolicy, env, 2e-3, 4, 16, 2, seed=0, device="cpu"),
-    "a2c": lambda env: A2C(ViTActorCriticPolicy, env, 2e-3, 1, use_rms_prop=False, seed=0, device="cpu"),
-    "dqn": lambda env: DQN(
+ALIKE: dict[str, Any] = {"seed": 0, "device": "cpu", "policy_kwargs": {"features_extractor_kwargs": TINY}}
+ALGORITHMS: dict[str, Callable[..., BaseAlgorithm]] = {
+    "ppo": lambda env, **more: PPO(ViTActorCriticPolicy, env, 2e-3, 4, 16, 2, **(ALIKE | more)),
+    "a2c": lambda env, **more: A2C(ViTActorCriticPolicy, env, 2e-3, 1, use_rms_prop=False, **(ALIKE | more)),
+    "dqn": lambda env, **more: DQN(
         ViTQPolicy,
         env,
         2e-3,
@@ -36,8 +38,7 @@ ALGORITHMS: dict[str, Callable[[GymnasiumVecEnv], BaseAlgorithm]] = {
         train_freq=1,
         exploration_fraction=0.5,
         replay_buffer_class=ImageReplayBuffer,
-        seed=0,
-        device="cpu",
+        **(ALIKE | more),
     ),
 }
 
@@ -66,9 +67,10 @@ def learn(model: BaseAlgorithm, task: int, images: int, **arguments: Any) -> Wat
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_it_learns_a_stream(name: str, make_vec: MakeVec) -> None:
-    model = ALGORITHMS[name](GymnasiumVecEnv(make_vec(8, feedback="bandit")))
+    kwargs = {"features_extractor_kwargs": EMBEDDED}
+    model = ALGORITHMS[name](GymnasiumVecEnv(make_vec(8, feedback="bandit")), policy_kwargs=kwargs)
     for task in range(3):
-        learn(model, task, 320)
+        learn(model, task, 240)
     accuracies = [test.accuracy for test in evaluate_tasks(model.policy, make_vec(10, split="test"), range(3))]
     assert np.mean(accuracies) > 0.5  # chance is a sixth
 

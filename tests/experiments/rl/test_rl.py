@@ -17,10 +17,12 @@ from experiments.rl.config import RlConfig, algorithm_entries
 from experiments.rl.runner import run_algorithm
 from experiments.rl.variance import SAMPLES, gradient_variance, sampled, trace_of_covariance
 from experiments.runs.run_folder import RunFolder
+from tests.agents.policies import TINY
 
 pytestmark = pytest.mark.long
 
-SMALL = ("--options", "num_classes=6", "train_per_class=8", "test_per_class=4", "--num-tasks", "2", "--batch-size", "8")
+OPTIONS = ("num_classes=4", "train_per_class=8", "test_per_class=4")
+SMALL = ("--options", *OPTIONS, "--num-tasks", "2", "--batch-size", "8", "--model", "test_vit", "--no-pretrained")
 
 
 def command(out: Path, *words: str) -> list[str]:
@@ -45,7 +47,7 @@ def command(out: Path, *words: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seeds of all kinds of algorithms, on two tasks of three classes."""
+    """Two seeds of all kinds of algorithms, on two tasks of two classes."""
     out = tmp_path_factory.mktemp("rl") / "out"
     kinds = ("epg", "reinforce-baseline", "ppo", "dqn", "thompson")
     assert main(command(out, "--algorithms", *kinds, "--seeds", "0", "1")) == 0
@@ -58,21 +60,21 @@ def runs_of(out: Path) -> pd.DataFrame:
 
 def test_all_act_on_equally_many_images_and_pay_for_them(compared: Path) -> None:
     runs = runs_of(compared)
-    assert len(runs) == 10 and set(runs["env_steps"]) == {2 * 120}
+    assert len(runs) == 10 and set(runs["env_steps"]) == {2 * 80}
     assert runs["final_accuracy"].between(0, 1).all() and (runs["mean_regret"] > 0).all()
     steps = runs["gradient_steps"].groupby("contender").first()
     # PPO goes four times over every 5 x 8 images; a regression takes no gradient.
-    assert steps.to_dict() == {"epg": 30, "reinforce-baseline": 30, "ppo": 120, "dqn": 30, "thompson": 0}
+    assert steps.to_dict() == {"epg": 20, "reinforce-baseline": 20, "ppo": 80, "dqn": 20, "thompson": 0}
 
 
 def test_curves_grow_with_what_is_spent(compared: Path) -> None:
     for folder in (compared / "runs").iterdir():
         curve = pd.read_csv(folder / "curve.csv")
-        assert curve["task"].tolist() == [0, 0, 1, 1] and curve["env_steps"].tolist() == [64, 120, 184, 240]
+        assert curve["task"].tolist() == [0, 0, 1, 1] and curve["env_steps"].tolist() == [40, 80, 120, 160]
         assert all(np.all(np.diff(curve[name]) >= 0) for name in ("gradient_steps", "seconds", "regret"))
         assert (curve["regret"].diff().dropna() <= curve["env_steps"].diff().dropna()).all()
         metrics = json.loads((folder / "metrics.json").read_text())
-        assert metrics["mean_regret"] == pytest.approx(curve["regret"].iloc[-1] / 240)
+        assert metrics["mean_regret"] == pytest.approx(curve["regret"].iloc[-1] / 160)
         assert metrics["accuracy_over_images_curve"] == pytest.approx(metrics["accuracy_curve"])
         assert metrics["accuracy_curve"][-1] == pytest.approx(curve["accuracy"].iloc[-1])
         card = json.loads((folder / "protocol.json").read_text())
@@ -102,8 +104,7 @@ def test_contenders_of_a_seed_begin_alike() -> None:
 
 
 def test_a_run_is_the_same_again(tmp_path: Path) -> None:
-    options = ("num_classes=4", "train_per_class=8", "test_per_class=4")
-    config = RlConfig(algorithms=("dqn",), seeds=(0,), options=options, num_tasks=2, batch_size=8, epochs=2)
+    config = RlConfig(algorithms=("dqn",), seeds=(0,), options=OPTIONS, num_tasks=2, batch_size=8, epochs=2, **TINY)
     (entry,) = algorithm_entries(config)
     found = [run_algorithm(entry.config, RunFolder(tmp_path / name)) for name in ("a", "b")]
     assert all(found[0][key] == found[1][key] for key in found[0] if key != "training_seconds")
@@ -143,7 +144,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture)
 
 
 def test_variance_falls_with_the_number_of_samples() -> None:
-    config = RlConfig(options=("num_classes=4", "train_per_class=8", "test_per_class=4"), num_tasks=2, batch_size=8)
+    config = RlConfig(options=OPTIONS, num_tasks=2, batch_size=8, **TINY)
     run = algorithm_entries(config)[0].config
     found = gradient_variance(run, moments=(0.0,), draws=100).set_index("estimator")  # type: ignore[arg-type]
     of_actions = [found.loc[f"REINFORCE, n = {count}", "actions"] for count in SAMPLES]
@@ -153,7 +154,7 @@ def test_variance_falls_with_the_number_of_samples() -> None:
 
 
 def test_measuring_variance_leaves_learning_as_it_is() -> None:
-    config = RlConfig(options=("num_classes=4", "train_per_class=8", "test_per_class=4"), num_tasks=2, batch_size=8)
+    config = RlConfig(options=OPTIONS, num_tasks=2, batch_size=8, epochs=4, **TINY)
     run = algorithm_entries(config)[0].config
     late = [
         gradient_variance(run, moments, draws=4).query("moment == 1")["total"].to_list()  # type: ignore[arg-type]

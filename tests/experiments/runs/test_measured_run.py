@@ -31,36 +31,46 @@ class Interrupted(Exception):
     pass
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config() -> RunConfig:
     return RunConfig(
-        options=OPTIONS, num_tasks=3, epochs=6, batch_size=8, learning_rate=5e-3, label_noise=0.25, device="cpu"
+        options=OPTIONS, num_tasks=3, epochs=3, batch_size=8, learning_rate=5e-3, label_noise=0.25, device="cpu"
     )
 
 
-def test_every_measure_is_there_and_an_interruption_changes_none(config: RunConfig, tmp_path: Path) -> None:
-    whole = run(config, RunFolder(tmp_path / "whole"))
-    assert set(whole) | {"validation_accuracy", "validation_accuracy_clean"} == set(MEASURES)
+@pytest.fixture(scope="module")
+def whole(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A finished run, which no test changes."""
+    folder = RunFolder(tmp_path_factory.mktemp("whole") / "run")
+    run(config, folder)
+    return folder
+
+
+def test_every_measure_is_there_and_an_interruption_changes_none(
+    config: RunConfig, whole: RunFolder, tmp_path: Path
+) -> None:
+    measures = whole.metrics()
+    assert set(measures) | {"validation_accuracy", "validation_accuracy_clean"} == set(MEASURES)
     seen = 0
 
     def interrupt(count: int) -> None:
         nonlocal seen
         seen += count
-        if seen > 200:  # within the second task
+        if seen > 100:  # within the second task
             raise Interrupted
 
     with pytest.raises(Interrupted):
         run(config, RunFolder(tmp_path / "broken"), interrupt)
     resumed = run(config, RunFolder(tmp_path / "broken"))
     assert {name: value for name, value in resumed.items() if name not in PASSING} == {
-        name: value for name, value in whole.items() if name not in PASSING
+        name: value for name, value in measures.items() if name not in PASSING
     }
-    assert whole["peak_memory_bytes"] > 1e7
+    assert measures["peak_memory_bytes"] > 1e7
 
 
 def test_an_early_stopped_run_goes_on_too(config: RunConfig, tmp_path: Path) -> None:
     """Where the best pass is not the last, the last step is left out of the log."""
-    config = replace(config, validation_fraction=0.3, early_stopping=True)
+    config = replace(config, epochs=6, validation_fraction=0.3, early_stopping=True)
     seen = 0
 
     def interrupt(count: int) -> None:
@@ -111,10 +121,9 @@ def test_measures_agree_with_the_files(config: RunConfig, tmp_path: Path) -> Non
     )
 
 
-def test_true_and_flipped_labels_are_told_apart(config: RunConfig, tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run")
-    metrics = run(config, folder)
-    fits, stream = folder.read_label_fits(), resolve(config).stream
+def test_true_and_flipped_labels_are_told_apart(config: RunConfig, whole: RunFolder) -> None:
+    metrics = whole.metrics()
+    fits, stream = whole.read_label_fits(), resolve(config).stream
     for fit, task in zip(fits, stream.tasks, strict=True):
         rows = task.train_indices
         assert fit.flipped == (stream.train_labels[rows] != stream.clean_train_labels[rows]).sum() == 6
@@ -172,9 +181,10 @@ def test_measuring_the_distance_leaves_the_policy_as_it_was(config: RunConfig) -
     assert list(before) == list(after) and all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_a_part_of_a_run_without_what_the_measures_need_is_refused(config: RunConfig, tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run")
-    metrics = run(config, folder)
+def test_a_part_of_a_run_without_what_the_measures_need_is_refused(
+    config: RunConfig, whole: RunFolder, tmp_path: Path
+) -> None:
+    folder, metrics = RunFolder(Path(shutil.copytree(whole.path, tmp_path / "run"))), whole.metrics()
     (folder.path / "training_labels.csv").unlink()
     assert run(config, folder) == metrics  # a finished run is only read
     (folder.path / "metrics.json").unlink()
@@ -182,9 +192,8 @@ def test_a_part_of_a_run_without_what_the_measures_need_is_refused(config: RunCo
         run(config, folder)
 
 
-def test_a_run_with_damaged_results_does_not_go_on(config: RunConfig, tmp_path: Path) -> None:
-    whole = RunFolder(tmp_path / "whole")
-    run(config, whole)
+def test_a_run_with_damaged_results_does_not_go_on(config: RunConfig, whole: RunFolder, tmp_path: Path) -> None:
+    whole = RunFolder(Path(shutil.copytree(whole.path, tmp_path / "whole")))
     (whole.path / "metrics.json").unlink()
     log = whole.steps / "progress_task1.csv"
     lines, matrix = log.read_text().splitlines(keepends=True), (whole.path / "accuracy_matrix.csv").read_text()

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,21 +34,35 @@ EXPECTED_FILES = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config(image_zip: Path) -> RunConfig:
     return RunConfig(dataset="folder", root=str(image_zip), num_tasks=2, epochs=2, batch_size=4, device="cpu")
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A finished run, which no test changes."""
+
+    folder: RunFolder
+    metrics: dict[str, Any]
+    images: list[int]
+
+
+@pytest.fixture(scope="module")
+def whole(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    images: list[int] = []
+    folder = RunFolder(tmp_path_factory.mktemp("whole") / "run")
+    return Whole(folder, run(config, folder, images.append), images)
 
 
 class Interrupted(Exception):
     pass
 
 
-def test_run_leaves_a_whole_folder(config: RunConfig, tmp_path: Path) -> None:
-    images: list[int] = []
-    folder = RunFolder(tmp_path / "run")
-    metrics = run(config, folder, images.append)
+def test_run_leaves_a_whole_folder(whole: Whole) -> None:
+    folder, metrics = whole.folder, whole.metrics
     assert {file.name for file in folder.path.iterdir()} == EXPECTED_FILES
-    assert sum(images) == 2 * 24
+    assert sum(whole.images) == 2 * 24
     assert folder.read_matrix().shape == (2, 2) and np.isnan(folder.read_matrix()[0, 1])
     assert metrics["final_accuracy"] == pytest.approx(folder.read_matrix()[1].mean())
     assert len(folder.read_steps()) == 2 * 24 // 4
@@ -55,10 +70,8 @@ def test_run_leaves_a_whole_folder(config: RunConfig, tmp_path: Path) -> None:
     assert folder.read_predictions("after_task_1")["task"].tolist() == [0] * 6 + [1] * 6
 
 
-def test_protocol_card_tells_what_was_run(config: RunConfig, tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run")
-    run(config, folder)
-    card = json.loads((folder.path / "protocol.json").read_text())
+def test_protocol_card_tells_what_was_run(config: RunConfig, whole: Whole) -> None:
+    card = json.loads((whole.folder.path / "protocol.json").read_text())
     stream = resolve(config).stream
     assert card["config"] == config.as_json()
     assert card["stream"]["fingerprint"] == stream.fingerprint
@@ -67,19 +80,17 @@ def test_protocol_card_tells_what_was_run(config: RunConfig, tmp_path: Path) -> 
     assert card["weights"]["sha256"] and card["versions"]["torch"] and card["metrics"]["forgetting"]
 
 
-def test_finished_run_is_reused(config: RunConfig, tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run")
-    first = run(config, folder)
+def test_finished_run_is_reused(config: RunConfig, whole: Whole) -> None:
+    folder = whole.folder
     written = {file: file.stat().st_mtime_ns for file in folder.path.rglob("*")}
     images: list[int] = []
-    assert run(config, folder, images.append) == first
+    assert run(config, folder, images.append) == whole.metrics
     assert images == [2 * 24]
     assert {file: file.stat().st_mtime_ns for file in folder.path.rglob("*")} == written
 
 
-def test_interrupted_run_goes_on_to_the_same_end(config: RunConfig, tmp_path: Path) -> None:
-    whole, broken = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "broken")
-    run(config, whole)
+def test_interrupted_run_goes_on_to_the_same_end(config: RunConfig, whole: Whole, tmp_path: Path) -> None:
+    broken = RunFolder(tmp_path / "broken")
     seen = 0
 
     def interrupt(count: int) -> None:
@@ -94,16 +105,15 @@ def test_interrupted_run_goes_on_to_the_same_end(config: RunConfig, tmp_path: Pa
     images: list[int] = []
     run(config, broken, images.append)
     assert images[0] == 24 and sum(images) == 48
-    assert np.array_equal(whole.read_matrix(), broken.read_matrix(), equal_nan=True)
-    assert whole.read_steps()["train/loss"].equals(broken.read_steps()["train/loss"])
+    assert np.array_equal(whole.folder.read_matrix(), broken.read_matrix(), equal_nan=True)
+    assert whole.folder.read_steps()["train/loss"].equals(broken.read_steps()["train/loss"])
     for name in ("predictions", "entropy"):
-        after = [folder.read_predictions("after_task_1")[name] for folder in (whole, broken)]
+        after = [folder.read_predictions("after_task_1")[name] for folder in (whole.folder, broken)]
         assert np.array_equal(*after)
 
 
-def test_run_killed_between_two_files_of_a_task_goes_on(config: RunConfig, tmp_path: Path) -> None:
-    whole, broken = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "broken")
-    run(config, whole)
+def test_run_killed_between_two_files_of_a_task_goes_on(config: RunConfig, whole: Whole, tmp_path: Path) -> None:
+    broken = RunFolder(tmp_path / "broken")
     first_agent = b""
 
     def remember(count: int) -> None:
@@ -115,7 +125,7 @@ def test_run_killed_between_two_files_of_a_task_goes_on(config: RunConfig, tmp_p
     broken.model.write_bytes(first_agent)  # as if killed after the last matrix and before the agent was saved
     (broken.path / "metrics.json").unlink()
     run(config, broken)
-    assert np.array_equal(whole.read_matrix(), broken.read_matrix(), equal_nan=True)
+    assert np.array_equal(whole.folder.read_matrix(), broken.read_matrix(), equal_nan=True)
     assert broken.model.read_bytes() != first_agent
 
 
@@ -132,11 +142,9 @@ def test_other_images_are_noticed(config: RunConfig, image_tree: Path, tmp_path:
     assert (folder.path / "protocol.json").read_bytes() == card
 
 
-def test_folder_of_another_run_is_left_alone(config: RunConfig, tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run")
-    run(config, folder)
+def test_folder_of_another_run_is_left_alone(config: RunConfig, whole: Whole, tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match="another configuration"):
-        run(replace(config, seed=1), folder)
+        run(replace(config, seed=1), whole.folder)
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("mine")

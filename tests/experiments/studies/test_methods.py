@@ -141,7 +141,7 @@ def test_a_method_is_named_in_the_run_and_refused_in_a_line(
 def test_compare_draws_what_learned_without_steps(image_zip: Path, tmp_path: Path) -> None:
     small = ["--dataset", "folder", "--root", str(image_zip), "--num-tasks", "2", "--batch-size", "4", "--seeds", "0"]
     method = ["--method", "ncm", "--peft", "none", "--objectives", "none", "--label-noise", "0", "--device", "cpu"]
-    assert main(["compare", *small, *method, "--out", str(tmp_path)]) == 0
+    assert main(["compare", *small, *method, "--workers", "0", "--out", str(tmp_path)]) == 0
     assert (tmp_path / "output_entropy.png").exists() and "| none | 1 |" in (tmp_path / "table.md").read_text()
 
 
