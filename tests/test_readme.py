@@ -16,6 +16,7 @@ from agents.methods import METHODS
 from agents.objectives import OBJECTIVES
 from experiments.__main__ import COMMANDS
 from experiments.benchmarks.__main__ import BENCHMARKS
+from experiments.reports.display_names import short_name
 from experiments.rl.algorithms import ALGORITHMS
 
 pytestmark = pytest.mark.long
@@ -78,6 +79,7 @@ def test_files_exist() -> None:
 def test_figures_are_those_of_the_committed_results() -> None:
     table = pd.read_csv(ROOT / "experiments" / "results" / "quickstart" / "summary.csv", keep_default_na=False)
     shown = [" ".join(line.split()) for line in README.splitlines()]
+    table["contender"] = table["contender"].map(short_name)
     for row in table.drop(columns=["condition", "seeds"]).itertuples(index=False):
         assert " ".join(filter(None, map(str, row))) in shown
     assert "@@" not in README
