@@ -1,6 +1,7 @@
 """Continual-learning methods: how forgetting is reduced in training, and how predictions are made at test time.
 
-A method works with any objective and with any PEFT module, unless it brings its own; `check_method` tells.
+A method works with any objective, and with the PEFT modules that its `accepts_peft` declares; `check_method` raises an
+error for others.
 """
 
 from __future__ import annotations

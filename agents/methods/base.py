@@ -24,6 +24,7 @@ RENAMED = {
     "looks_through_tasks": "needs_task_data",
     "brings_own_module": "accepts_peft",
     "goes_with": "accepts_peft and default_peft",
+    "reason": "accepts_peft = PeftRequirement(reason=...)",
 }
 """Names of hooks and declarations in version 0.1.0, and their names now."""
 
@@ -33,21 +34,23 @@ class Method(nn.Module):
 
     A method does not train: the learner has the loop, the optimizer and the objective, and calls the method's hooks.
     Parameters of a method are trained together with the head and the PEFT module. Parameters and buffers are its
-    state, which is saved, loaded and counted with the policy. Hooks receive the policy's `Network`, with `backbone`,
-    `head`, `peft_parameters` and `tasks_begun`. In the order of a task they are:
+    state, which is saved, loaded and counted with the policy. Most hooks receive the policy's `Network`, with
+    `backbone`, `head`, `peft_parameters` and `tasks_begun`. In the order of a task they are:
 
-        training_tasks    the tasks whose images are trained on
+        attach            once, when the network exists
+        training_tasks    the tasks whose images are trained on; asked by the code that sets the environment's task
         check_task        refuse a task before anything has changed
         begin_task        the head has grown; the optimizer is made afterwards
-        training_logits   logits of a batch
         loss_mask         the actions that the objective is computed over
+        training_logits   logits of a batch
         additional_loss   a term added to the objective
         after_step        the optimizer has taken a step
         end_task          the last step of a `learn` call is done
         scores            predictions at test time, for each image by itself: without other images of the batch or a
                           task id
-        remap_actions     the classes have other positions in a new environment
-        load_state        a saved agent is loaded
+
+    At other times: `frozen_adapters` for counting parameters, `load_state` when a saved agent is loaded, and
+    `remap_actions` when the classes have other positions in a new environment.
 
     Attributes:
         learns_by_gradient: False for a method without objective and training loop, which does all in `end_task`.

@@ -21,7 +21,7 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"adam": torch.optim.Adam, 
 
 @dataclass(frozen=True, eq=False)
 class ResolvedRun(CheckedRun):
-    """A checked configuration with its stream. Made once in each process by `resolve`.
+    """A checked configuration with its stream, made by `resolve`.
 
     Attributes:
         stream: The tasks and their images.
