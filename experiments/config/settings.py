@@ -141,7 +141,7 @@ class Settings(LearningSettings, PolicySettings, StreamSettings):
     """Settings that all runs of a comparison share."""
 
     imports: tuple[str, ...] = ()
-    """Python modules of your own to import first. They register objectives, methods, PEFT modules, datasets and more."""
+    """Python modules of your own to import first, which register objectives, methods, datasets and other parts."""
 
     def __post_init__(self) -> None:
         settle(self)

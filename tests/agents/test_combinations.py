@@ -108,7 +108,7 @@ def test_reinforce_repeats_itself_by_seed(make_vec: MakeVec) -> None:
 @pytest.mark.parametrize(
     ("saved", "asked", "message"),
     [
-        ("lora", "lora:r=8", r"lora_A\.weight has shape \(4, 128\), where the policy's has \(8, 128\)"),
+        ("lora", "lora:r=8", r"lora_A\.weight has shape \(4, 64\), where the policy's has \(8, 64\)"),
         ("lora", "none", "holds an adapter, which does not fit a policy of peft='none'"),
         ("none", "lora", "holds no adapter, which does not fit a policy of peft='lora'"),
         ("lora", "adapter", "the adapter lacks"),
