@@ -69,7 +69,7 @@ class Method(nn.Module):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for earlier, name in RENAMED.items():
-            if earlier in vars(cls):
+            if hasattr(cls, earlier):
                 raise TypeError(f"{cls.__name__}.{earlier} would be ignored: it is named {name} now")
         if not isinstance(cls.accepts_peft, PeftRequirement):
             raise TypeError(f"{cls.__name__}.accepts_peft must be a PeftRequirement, not {cls.accepts_peft!r}")

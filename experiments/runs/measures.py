@@ -277,11 +277,16 @@ OF_VALIDATION = ("validation_accuracy", "validation_accuracy_clean")
 
 
 def register_measure(measure: Measure) -> Measure:
-    """Add a measure of your own to all runs, their CSV files, and the names for `--measures`.
+    """Add a measure of your own to runs that start from now on, their CSV files, and the names for `--measures`.
+
+    The comparison of RL algorithms has a table of its own, `experiments.rl.measures`.
 
     Raises:
+        TypeError: It is no `Measure`, or its `compute` can't be called.
         ValueError: The name is taken.
     """
+    if not (isinstance(measure, Measure) and callable(measure.compute)):
+        raise TypeError(f"a measure is a Measure whose compute is a function, unlike {measure!r}")
     if measure.name in MEASURES:
         raise ValueError(f"measure {measure.name!r} is already registered; choose another name")
     MEASURES[measure.name] = measure
