@@ -24,7 +24,7 @@ RENAMED = {
     "looks_through_tasks": "needs_task_data",
     "brings_own_module": "accepts_peft",
     "goes_with": "accepts_peft and default_peft",
-    "reason": "accepts_peft = PeftRequirement(reason=...)",
+    "reason": "accepts_peft",
 }
 """Names of hooks and declarations in version 0.1.0, and their names now."""
 

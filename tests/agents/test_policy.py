@@ -40,7 +40,7 @@ def test_optimizer_holds_exactly_what_learns() -> None:
         ({"model": "vit_micro_patch8_32.foo"}, "timm can't create 'vit_micro_patch8_32.foo'"),
         ({"model": "deit_tiny_patch16_223"}, r"did you mean 'deit_tiny_patch16_224'\?.*in all\)$"),
         ({"peft": "lorra"}, "unknown PEFT module 'lorra'; did you mean 'lora'"),
-        ({"peft": "lora:r=0"}, "rank of at least 1"),
+        ({"peft": "lora:r=0"}, "r must be a whole number of at least 1, not 0"),
         ({"blocks": (6,)}, r"block 6 is out of range: the model has 6 blocks, 0 \.\.\. 5"),
         ({"blocks": "all"}, r"blocks are indices of transformer blocks, as in \(0, 1, 2\), not 'all'"),
         ({"blocks": (0.5,)}, r"blocks are indices of transformer blocks"),

@@ -149,7 +149,7 @@ def test_arguments_that_can_not_work(
     kind: type[OneStepAlgorithm], arguments: dict[str, Any], message: str, make_vec: MakeVec
 ) -> None:
     with pytest.raises(ValueError, match=message) as error:
-        kind("ViTPolicy", make_vec(8), **ALIKE, **arguments)
+        kind("ViTPolicy", make_vec(8), **(ALIKE | arguments))
     assert "\n" not in str(error.value)
 
 

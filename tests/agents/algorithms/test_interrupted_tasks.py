@@ -96,7 +96,7 @@ def test_a_task_that_failed_and_then_another_one(make_vec: MakeVec) -> None:
         "inflora",
         "l2p",
         "dualprompt:transfer=true",
-        "coda-prompt",
+        "coda-prompt:components=30",
         "replay",
         "der++",
     ],

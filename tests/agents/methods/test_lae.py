@@ -110,14 +110,10 @@ def test_the_ensemble_by_hand_on_three_images(make_agent: MakeAgent) -> None:
         ("prefix:length=10,scale=true", 76_810),
     ],
 )
-def test_it_keeps_as_many_parameters_as_laes_on_vit_base(
-    peft: str, count: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_keeps_as_many_parameters_as_laes_on_vit_base(peft: str, count: int) -> None:
     images = gym.spaces.Box(0, 255, (224, 224, 3), np.uint8)
     arguments = {"model": "vit_base_patch16_224.orig_in21k", "pretrained": False, "peft": peft, "method": "lae"}
-    monkeypatch.setattr("agents.networks.adapted_backbone.weights_hash", lambda backbone: "")
-    with torch.device("meta"):  # sizes without values
-        policy = ViTPolicy(images, gym.spaces.Discrete(2), lambda _: 1e-3, **arguments)
+    policy = ViTPolicy(images, gym.spaces.Discrete(2), lambda _: 1e-3, **arguments)
     assert sum(tensor.numel() for tensor in policy.network.peft_parameters) == count
     assert policy.method.state_bytes == 4 * count
     policy.begin_task([0, 1], freeze_peft=False, task=TaskInfo(0, [0, 1]))

@@ -144,7 +144,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture)
 
 
 def test_variance_falls_with_the_number_of_samples() -> None:
-    config = RlConfig(options=OPTIONS, num_tasks=2, batch_size=8, **TINY)
+    config = RlConfig(options=OPTIONS, num_tasks=2, batch_size=8)
     run = algorithm_entries(config)[0].config
     found = gradient_variance(run, moments=(0.0,), draws=100).set_index("estimator")  # type: ignore[arg-type]
     of_actions = [found.loc[f"REINFORCE, n = {count}", "actions"] for count in SAMPLES]
