@@ -121,12 +121,12 @@ def check_method(specification: str, peft: str, objective: object) -> Method:
 
 
 def check_objective(specification: str, method: Method, objective: object) -> None:
-    """Check that a method that was made from a specification goes with an objective.
+    """Check that a method and an objective can be combined.
 
     Raises:
         ValueError: It learns without gradients and the objective is not `NO_OBJECTIVE`, or the reverse.
     """
     if not method.learns_by_gradient and objective != NO_OBJECTIVE:
-        raise ValueError(f"{specification} learns without gradients: it goes with objective 'none', not {objective!r}")
+        raise ValueError(f"{specification} learns without gradients: it requires objective 'none', not {objective!r}")
     if method.learns_by_gradient and objective == NO_OBJECTIVE:
         raise ValueError(f"{specification} learns by gradients: name an objective, not 'none'")

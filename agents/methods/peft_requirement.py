@@ -56,13 +56,13 @@ class PeftRequirement:
         """
         if not self.accepts(peft):
             reason = self.reason or f"{method} is not made for every PEFT module"
-            raise ValueError(f"{reason}: it goes with {self}, not with {peft!r}")
+            raise ValueError(f"{reason}: it requires {self}, not {peft!r}")
 
     def __str__(self) -> str:
         if self.names is None:
             refused = " or ".join(map(repr, self.refused))
-            return f"any PEFT module but {refused}" if refused else "any PEFT module"
+            return f"any PEFT module except {refused}" if refused else "any PEFT module"
         values = ",".join(f"{key}={json.dumps(value)}" for key, value in self.values.items())
         named = " or ".join(repr(f"{name}:{values}" if values else name) for name in self.names)
         further = [name for name in self.arguments or () if name not in self.values]
-        return f"peft {named}" + (f" with no further arguments than {', '.join(further)}" if further else "")
+        return f"peft {named}" + (f" with the arguments {', '.join(further)} only" if further else "")

@@ -98,13 +98,13 @@ class ScaledLinear(LoraLinear):
     lora_scale: nn.ParameterDict
 
     def resolve_lora_variant(self, **options: Any) -> LoraVariant:
-        """The scale; it goes with none of peft's own variants.
+        """The scale. It can't be combined with peft's own variants of LoRA.
 
         Raises:
             ValueError: One of them is given.
         """
         if super().resolve_lora_variant(**options) is not None:
-            raise ValueError("a learnable scale goes with plain LoRA alone; leave out scale or the variant of LoRA")
+            raise ValueError("a learnable scale requires plain LoRA; leave out scale or the variant of LoRA")
         return _Scaled()
 
     def get_delta_weight(self, adapter: str) -> Tensor:
@@ -118,7 +118,7 @@ class ScaledLoraConfig(LoraConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.lora_bias:
-            raise ValueError("a learnable scale goes with plain LoRA alone; leave out scale or lora_bias")
+            raise ValueError("a learnable scale requires plain LoRA; leave out scale or lora_bias")
         self.peft_type = SCALED_LORA
         self._register_custom_module({nn.Linear: ScaledLinear})
 

@@ -54,7 +54,7 @@ class PrefixLayer(TunerLayer):
             causal = {"is_causal": True} if is_causal else {}  # an argument that older versions of timm lack
             return self.base_layer(x, attn_mask=attn_mask, **causal)
         if is_causal:
-            raise ValueError("a Prefix goes with attention over all tokens, not with causal attention")
+            raise ValueError("a Prefix requires attention over all tokens, not causal attention")
         prefix_k = torch.cat([k if scale_k is None else k * scale_k for k, _, scale_k, _, _ in active])
         prefix_v = torch.cat([v if scale_v is None else v * scale_v for _, v, _, scale_v, _ in active])
         k, v = (prefix.expand(len(x), -1, -1) for prefix in (prefix_k, prefix_v))

@@ -33,7 +33,7 @@ class VPTLayer(TunerLayer):
             raise ValueError(f"VPT goes before blocks whose norm1 has a weight, not {full_name(self.base_layer)}")
         attention = getattr(self.base_layer, "attn", None)
         if any(getattr(attention, name, None) is not None for name in ("rel_pos", "relative_position_bias_table")):
-            raise ValueError("VPT goes with attention that has no relative positions, which prompts lack")
+            raise ValueError("VPT requires attention without relative positions, which prompts do not have")
         prompts = torch.empty(whole_number("length", length, least=1), len(weight))
         return {"prompts": prompts.uniform_(-largest, largest)}
 
@@ -42,19 +42,19 @@ class VPTLayer(TunerLayer):
 
         Raises:
             ValueError: The model passes a mask, causal attention or positions, which do not cover the prompts, or its
-                tokens are not in one row.
+                input is not one sequence of tokens.
         """
         active = self.active_parts("prompts")
         if not active:
             return self.base_layer(x, *args, **kwargs)
         if args or x.ndim != 3:
             raise ValueError(
-                f"VPT goes with blocks that are passed tokens in one row alone, not {full_name(self.base_layer)}"
+                f"VPT requires blocks whose input is one sequence of tokens, not {full_name(self.base_layer)}"
             )
         given = [name for name, value in kwargs.items() if value is not None and value is not False]
         if given:
             raise ValueError(
-                "VPT goes with blocks that treat all tokens alike: without an attention mask, causal attention or "
+                "VPT requires blocks that treat all tokens alike: without an attention mask, causal attention or "
                 f"relative positions, but the model passes {', '.join(given)}"
             )
         prompts = torch.cat([prompts for (prompts,) in active]).to(x.dtype)

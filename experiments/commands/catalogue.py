@@ -62,7 +62,7 @@ def modules_table() -> Table:
 
 
 def methods_table() -> Table:
-    """Every continual-learning method: its name, what it goes with, its arguments, and what it is."""
+    """Every continual-learning method: name, accepted PEFT modules, arguments, and description."""
     table = _table("method", "objective", "peft", "arguments", "what it is")
     for name, definition in METHODS.items():
         objective = "any" if definition.learns_by_gradient else NO_OBJECTIVE

@@ -28,7 +28,7 @@ class Contender:
 
 
 CONTENDERS: dict[str, Contender] = {
-    # label of at most 14 characters: the objective, and settings that go with it
+    # label of at most 14 characters: the objective, and its settings
     "ce": Contender("ce"),
     "ce b2 0.99": Contender("ce", {"adam_betas": (0.9, 0.99)}),
     "epg": Contender("epg"),

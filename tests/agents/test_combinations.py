@@ -1,4 +1,4 @@
-"""Any objective goes with any PEFT module, in learning, saving and loading."""
+"""Any objective can be combined with any PEFT module, in learning, saving and loading."""
 
 from __future__ import annotations
 

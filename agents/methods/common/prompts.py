@@ -43,7 +43,7 @@ class PromptedAttention(nn.Module):
             causal = {"is_causal": True} if is_causal else {}  # an argument that older versions of timm lack
             return self.base_layer(x, attn_mask=attn_mask, **causal)
         if is_causal:
-            raise ValueError("prompts go with attention over all tokens, not with causal attention")
+            raise ValueError("prompts require attention over all tokens, not causal attention")
         keys, values = self.prompts
         if self.projected:
             keys, values = self._project(keys, part=1), self._project(values, part=2)
@@ -127,7 +127,7 @@ def check_tokens(backbone: nn.Module) -> None:
     """Check that prompt tokens can join those of a model.
 
     Raises:
-        ValueError: It is not a timm ViT whose tokens stand in one row and know their positions beforehand.
+        ValueError: It is not a timm ViT with one sequence of tokens and absolute position embeddings.
     """
     known = ("blocks", "forward_features", "forward_head", "num_prefix_tokens", "fc_norm", "pos_embed")
     if any(getattr(backbone, name, None) is None for name in known):

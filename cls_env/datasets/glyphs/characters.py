@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cls_env.datasets.glyphs.masks import FONTS, MASK_SIZE, font_characters, masks
+from cls_env.datasets.glyphs.masks import FONTS, MASK_SIZE, first_mask, font_characters
 
 CHARACTERS_FILE = Path(__file__).with_name("characters.json")
 MAX_CORRELATION = 0.8
@@ -63,7 +63,9 @@ def class_name(character: str) -> str:
 def silhouette(character: str) -> NDArray[np.float64]:
     """The first font's mask at 16 x 16, flat, centered, with unit norm: the dot product of two is their correlation."""
     block = MASK_SIZE // _SIMILARITY_SIZE
-    small = masks(character)[0].reshape(_SIMILARITY_SIZE, block, _SIMILARITY_SIZE, block).mean(axis=(1, 3)).ravel()
+    drawn = first_mask(character)
+    assert drawn is not None
+    small = drawn.reshape(_SIMILARITY_SIZE, block, _SIMILARITY_SIZE, block).mean(axis=(1, 3)).ravel()
     centred = small - small.mean()
     return centred / np.linalg.norm(centred)
 
@@ -91,5 +93,5 @@ def _candidates(blocks: Iterable[tuple[int, int]]) -> Iterator[str]:
     for first, last in blocks:
         for character in map(chr, range(first, last + 1)):
             whole = not unicodedata.decomposition(character) and unicodedata.category(character)[0] in "LNS"
-            if whole and character in drawable and masks(character):
+            if whole and character in drawable and first_mask(character) is not None:
                 yield character

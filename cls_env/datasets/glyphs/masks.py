@@ -142,7 +142,17 @@ def mask(character: str, font: str) -> NDArray[np.uint8] | None:
 def masks(character: str) -> list[NDArray[np.uint8]]:
     """The distinct masks of a character, in the order of `FONTS`."""
     distinct: dict[bytes, NDArray[np.uint8]] = {}
+    for drawn in _masks(character):
+        distinct.setdefault(drawn.tobytes(), drawn)
+    return list(distinct.values())
+
+
+def first_mask(character: str) -> NDArray[np.uint8] | None:
+    """The mask of a character in the first font that draws it; None if no font does."""
+    return next(_masks(character), None)
+
+
+def _masks(character: str) -> Iterator[NDArray[np.uint8]]:
     for font in FONTS:
         if character in font_characters(font) and (drawn := mask(character, font)) is not None:
-            distinct.setdefault(drawn.tobytes(), drawn)
-    return list(distinct.values())
+            yield drawn

@@ -34,11 +34,11 @@ def test_other_modules_than_the_accepted_ones_are_refused(
         for peft in accepted:
             check_method("declares", peft, "ce")
         for peft in refused:
-            message = f"Declares is not made for every PEFT module: it goes with .*, not with '{peft}'"
+            message = f"Declares is not made for every PEFT module: it requires .*, not '{peft}'"
             with pytest.raises(ValueError, match=message) as error:
                 check_method("declares", peft, "ce")
             assert "\n" not in str(error.value)
-            with pytest.raises(ValueError, match="it goes with"):
+            with pytest.raises(ValueError, match="it requires"):
                 EPG("ViTPolicy", make_vec(8), "ce", batch_size=8, policy_kwargs={"method": "declares", "peft": peft})
     finally:
         METHODS.pop("declares")
@@ -48,11 +48,11 @@ def test_other_modules_than_the_accepted_ones_are_refused(
     ("requirement", "text"),
     [
         (PeftRequirement(), "any PEFT module"),
-        (PeftRequirement(refused=("none", "full")), "any PEFT module but 'none' or 'full'"),
+        (PeftRequirement(refused=("none", "full")), "any PEFT module except 'none' or 'full'"),
         (PeftRequirement(("lora", "dora")), "peft 'lora' or 'dora'"),
         (
             PeftRequirement(("lora",), arguments=("r", "scale"), values={"scale": True}),
-            "peft 'lora:scale=true' with no further arguments than r",
+            "peft 'lora:scale=true' with the arguments r only",
         ),
     ],
 )
@@ -90,7 +90,7 @@ def test_a_default_that_names_no_module_is_refused(declared: str, message: str) 
         ({"accepts_peft": "lora"}, "Wrong.accepts_peft must be a PeftRequirement, not 'lora'"),
         (
             {"accepts_peft": PeftRequirement(("none",))},
-            "Wrong.default_peft: .* it goes with peft 'none', not with 'lora'",
+            "Wrong.default_peft: .* it requires peft 'none', not 'lora'",
         ),
     ],
 )

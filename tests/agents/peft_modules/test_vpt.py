@@ -1,4 +1,4 @@
-"""VPT's initial values, and what goes without it."""
+"""VPT's initial values, and its requirements."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_what_the_model_passes_to_its_blocks_is_refused_or_handed_on() -> None:
 @pytest.mark.parametrize("model", ["beit_base_patch16_224", "vit_relpos_small_patch16_224"])
 def test_relative_positions_are_refused(model: str) -> None:
     backbone = timm.create_model(model, depth=1, embed_dim=24, num_heads=2, num_classes=0)
-    with pytest.raises(ValueError, match=r"^blocks\.0: VPT goes with attention that has no relative positions"):
+    with pytest.raises(ValueError, match=r"^blocks\.0: VPT requires attention without relative positions"):
         add_vpt(backbone, [0], seed=0)
 
 
@@ -55,7 +55,7 @@ def test_tokens_that_are_not_in_one_row_are_refused() -> None:
     size = {"img_size": 32, "depth": 1, "embed_dim": 32, "num_heads": 2, "num_classes": 0}
     for name in ("samvit_base_patch16_224", "xcit_nano_12_p16_224"):  # a map of tokens; height and width beside them
         model = add_vpt(timm.create_model(name, **size).eval(), [0], seed=0)
-        with pytest.raises(ValueError, match="tokens in one row alone, not timm"):
+        with pytest.raises(ValueError, match="one sequence of tokens, not timm"):
             model(torch.zeros(1, 3, 32, 32))
 
 

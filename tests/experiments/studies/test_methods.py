@@ -132,9 +132,9 @@ def test_a_method_is_named_in_the_run_and_refused_in_a_line(
     assert "-lae-lora-" in with_method(config, "lae").name and "sequential" not in config.name
     place = ["--out", str(tmp_path / "run")]
     assert main(["run", "--method", "l2p", *place]) == 2
-    assert "l2p learns prompts of its own: it goes with peft 'none', not with 'lora'" in capsys.readouterr().err
+    assert "l2p learns prompts of its own: it requires peft 'none', not 'lora'" in capsys.readouterr().err
     assert main(["run", "--method", "ncm", "--peft", "none", *place]) == 2
-    assert "ncm learns without gradients: it goes with objective 'none', not 'aepg'" in capsys.readouterr().err
+    assert "ncm learns without gradients: it requires objective 'none', not 'aepg'" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
