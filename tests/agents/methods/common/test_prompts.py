@@ -86,7 +86,7 @@ def test_attention_that_is_not_timms_plain_one_or_is_causal_is_refused() -> None
         PromptedAttention(nn.Linear(2, 2), projected=True)
     wrapped = PromptedAttention(random_attention(), projected=True)
     wrapped.prompts = (torch.zeros(1, 1, 16), torch.zeros(1, 1, 16))
-    with pytest.raises(ValueError, match="not with causal attention"):
+    with pytest.raises(ValueError, match="not causal attention"):
         wrapped(torch.zeros(1, 5, 16), is_causal=True)
 
 
