@@ -8,8 +8,6 @@ from typing import Any
 from experiments.config.settings import BoundsConfig, CompareConfig, RunConfig, shared_settings
 from experiments.runs.job import Entry
 
-__all__ = ["Entry", "bounds_entries", "objective_entries"]
-
 
 def objective_entries(config: CompareConfig) -> list[Entry]:
     """Every objective at every share of label noise, on every seed."""

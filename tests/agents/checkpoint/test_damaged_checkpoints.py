@@ -17,6 +17,8 @@ from agents import EPG, LinearBandit
 from agents.algorithms.one_step import OneStepAlgorithm
 from tests.agents.algorithms.conftest import rewritten
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 ALIKE = {"batch_size": 8, "seed": 0, "device": "cpu"}
 KINDS: dict[str, Callable[[Any], OneStepAlgorithm]] = {

@@ -14,6 +14,8 @@ from agents.methods.common.prompts import features_with_prompt_tokens, similarit
 from agents.policy import ViTPolicy
 from tests.agents.methods.conftest import batch_of, learn
 
+pytestmark = pytest.mark.long
+
 MakeAgent = Callable[..., EPG]
 
 

@@ -10,6 +10,8 @@ import pytest
 from cls_env import DATASETS, load_dataset
 from cls_env.__main__ import main
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[3]
 
 

@@ -19,6 +19,8 @@ from agents import GymnasiumVecEnv
 from cls_env import ClassIncrementalEnv, TaskStream, evaluation_episodes
 from tests.cls_env.envs.conftest import TASKS, Counting, images_of, single_envs
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("kind", [DummyVecEnv, lambda made: VecMonitor(DummyVecEnv(made))])
 def test_unshared_environments_are_refused(uneven: TaskStream, kind: Any) -> None:

@@ -19,6 +19,8 @@ from stable_baselines3.common.env_checker import check_env as check_env_of_sb3
 
 from cls_env import ImageDataset, TaskStream
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 MATRIX = np.random.default_rng(0).normal(size=(6, 6)).astype(np.float32)
 ZEROS = np.zeros(4, dtype=np.int64)

@@ -14,7 +14,7 @@ import pytest
 from agents.methods import METHODS, Method
 from experiments.__main__ import main
 from experiments.commands.rl import _variance
-from experiments.comparisons.entries import Entry, objective_entries
+from experiments.comparisons.entries import objective_entries
 from experiments.comparisons.unused_options import refuse_unused
 from experiments.config.builders import loader_options
 from experiments.config.settings import CompareConfig, RunConfig
@@ -22,6 +22,7 @@ from experiments.config.validation import check
 from experiments.pretrain import PretrainConfig, pretrain
 from experiments.rl.config import RlConfig, algorithm_entries
 from experiments.rl.runner import run_algorithm
+from experiments.runs.job import Entry
 from experiments.runs.run_folder import RunFolder, run_paths
 from experiments.runs.runner import run
 

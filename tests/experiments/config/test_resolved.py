@@ -21,6 +21,8 @@ from experiments.config.resolved import make_agent, resolve
 from experiments.config.settings import CompareConfig, PolicySettings, RunConfig, shared_settings
 from experiments.runs.job import prepare_learning
 
+pytestmark = pytest.mark.long
+
 OPTIONS = ("num_classes=4", "train_per_class=4", "test_per_class=1")
 SMALL = f"--options {' '.join(OPTIONS)} --num-tasks 2 --epochs 1 --batch-size 8"
 CONFIG = RunConfig(options=OPTIONS, num_tasks=2, epochs=1, batch_size=8, method="lae", device="cpu")

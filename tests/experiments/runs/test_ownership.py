@@ -22,6 +22,8 @@ from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import run
 from experiments.runs.step_log import step_log
 
+pytestmark = pytest.mark.long
+
 SMALL = RunConfig(dataset="digits", num_tasks=2, epochs=1, max_per_class=4, device="cpu")
 PASSING = {"seconds", "images_per_second", "peak_memory_bytes"}
 PATIENCE = 120.0

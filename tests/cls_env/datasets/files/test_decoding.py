@@ -16,6 +16,8 @@ from cls_env.datasets.files.decoding import TreeReader, read_square
 from cls_env.datasets.files.trees import open_tree
 from cls_env.datasets.storage.store_build import StoreOptions
 
+pytestmark = pytest.mark.long
+
 
 def folders(root: Path, suffix: str, make: object, count: int = 4) -> Path:
     for name in ("bar", "cross"):
