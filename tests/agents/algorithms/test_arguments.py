@@ -23,6 +23,8 @@ from agents.optimization.learning_arguments import LearnerKwargs
 from agents.sb3.policies import ViTActorCriticPolicy
 from cls_env import TaskStream
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 SPACE = spaces.Box(0, 255, (32, 32, 3), np.uint8)
 ALIKE = {"batch_size": 8, "device": "cpu"}

@@ -21,6 +21,8 @@ from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
 from agents.sb3.task_by_task import TaskByTask
 from tests.agents.methods.conftest import module_of
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 ALIKE = {"batch_size": 8, "seed": 0, "device": "cpu"}
 LEARNERS: dict[str, Callable[..., OneStepAlgorithm]] = {

@@ -18,6 +18,8 @@ from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
 from agents.sb3.task_by_task import TaskByTask
 from tests.agents.methods.conftest import module_of
 
+pytestmark = pytest.mark.long
+
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "asgd": (torch.optim.ASGD, {}),  # has a decay of another name
     "adam": (torch.optim.Adam, {"weight_decay": 0.1}),
