@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from agents.methods import Method, TaskInfo, make_method
 from agents.networks.config import PolicyConfig
 from agents.networks.network import Network
+from agents.networks.precision import checked_precision, precision_on
 from agents.networks.rollback import undone_on_failure
 from agents.optimization.optimizers import check_optimizer, make_optimizer
 from cls_env.arguments import as_plain
@@ -82,6 +83,22 @@ class ViTPolicy(BasePolicy):
         method.attach(self.network, self.config.method_seed)
         self.method = method
         self.train(False)
+
+    @property
+    def precision(self) -> str:
+        """In which the backbone computes, in training and at test: `"auto"`, `"float32"`, `"tf32"` or `"bfloat16"`.
+
+        `"auto"`, the default, is bfloat16 on a GPU that computes in it, and float32 elsewhere. It can be set.
+
+        Raises:
+            ValueError: In setting: it is unknown, or the policy's device does not compute in it.
+        """
+        return self.network.precision
+
+    @precision.setter
+    def precision(self, precision: str) -> None:
+        precision_on(checked_precision(precision), self.device)
+        self.network.precision = precision
 
     @property
     def trainable_parameters(self) -> list[nn.Parameter]:
@@ -167,7 +184,9 @@ class ViTPolicy(BasePolicy):
 
     def forward(self, images: Tensor) -> Tensor:
         """The method's scores of all actions for uint8 images, shape (B, A); minus infinity for unseen classes."""
-        return self.method.scores(self.network, self.network.preprocessing(images))
+        inputs = self.network.preprocessing(images)
+        with self.network.autocast():
+            return self.method.scores(self.network, inputs)
 
     def action_scores(self, observations: Tensor) -> Tensor:
         """Same as `forward`, under the name that `agents.evaluation` calls."""

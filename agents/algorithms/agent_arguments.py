@@ -23,11 +23,12 @@ from agents.envs.vec_env import as_vec_env, native_vector_env
 from agents.methods import check_method, check_objective
 from agents.networks.config import AgentSeeds, PolicyConfig
 from agents.networks.feature_cache import FeatureCache
+from agents.networks.precision import checked_precision
 from agents.networks.views import TrainView
 from agents.objectives import Objective
 from agents.optimization import learning_arguments as arguments
 from agents.policy import ViTPolicy
-from cls_env.arguments import number, one_of, range_of_areas, truth_value, whole_number, word
+from cls_env.arguments import number, one_of, range_of_areas, truth_value, whole_number
 from cls_env.specification import lookup
 
 PolicyArgument: TypeAlias = str | type[ViTPolicy]
@@ -52,7 +53,6 @@ class AgentArguments(CheckpointedAlgorithm):
     precision: str
     _views_generator: torch.Generator
     _scheduled: float | Schedule | None = None
-    _precision: torch.dtype = torch.float32
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class AgentArguments(CheckpointedAlgorithm):
         freeze_fraction: float = 0.6,
         crop_scale: tuple[float, float] | None = None,
         cache_features: bool = False,
-        precision: str = "float32",
+        precision: str = "auto",
         policy_kwargs: dict[str, Any] | None = None,
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
@@ -116,10 +116,7 @@ class AgentArguments(CheckpointedAlgorithm):
             raise ValueError(
                 "cache_features=True and crop_scale can't be combined: crops change the features of an image each time"
             )
-        self.precision = word("precision", self.precision)
-        dtype = lookup("precision", self.precision, arguments.PRECISIONS)
-        if dtype != self._precision:
-            self._precision, self._feature_cache = dtype, FeatureCache()
+        self.precision = checked_precision(self.precision)
         self.learning_rate = arguments.learning_rate(self.learning_rate)
 
     def _apply_changes(self) -> None:
@@ -134,6 +131,7 @@ class AgentArguments(CheckpointedAlgorithm):
         if self._scheduled != self.learning_rate:
             self._setup_lr_schedule()
         self.policy.lr_schedule = self.lr_schedule
+        self._use_precision()
         self._choose_view()
 
     def _check_batches(self, num_envs: int) -> None:
@@ -214,7 +212,13 @@ class AgentArguments(CheckpointedAlgorithm):
         self._name_classes(self.class_names)
         self._actions_generator = torch.Generator(device=self.device)
         self._views_generator = torch.Generator()
+        self._use_precision()
         self._choose_view()
+
+    def _use_precision(self) -> None:
+        if self.policy.precision != self.precision:
+            self.policy.precision = self.precision
+            self._feature_cache.forget()
 
     def _choose_view(self) -> None:
         """Choose the view of images in training: the center, or random crops if `crop_scale` is set."""

@@ -59,7 +59,9 @@ class EPG(OneStepAlgorithm):
               the view of the test.
             - cache_features: Compute the features of each image (`info["image_index"]`) once while the PEFT module is
               frozen, and again if its pixels have changed. Exact, and faster; not with `crop_scale`. Default False.
-            - precision: `"float32"`, or `"bfloat16"` for mixed precision in the backbone. Default `"float32"`.
+            - precision: In which the backbone computes, in training and at test: `"float32"`, `"bfloat16"` (mixed
+              precision), `"tf32"` on a GPU, or `"auto"`, which is bfloat16 on a GPU that computes in it and float32
+              elsewhere. The head and the objective are computed in float32. Default `"auto"`.
             - policy_kwargs: Entries of `PolicyConfig` (`model`, `peft`, `method`, ...), and `optimizer_class` and
               `optimizer_kwargs`. Default None: those of `PolicyConfig`, and Adam.
             - stats_window_size: Episodes over which the `rollout/` averages are taken, at least 1. Default 100.

@@ -159,7 +159,7 @@ class LinearBandit(OneStepAlgorithm):
         self._arms = RidgeArms(self._num_actions, width, self.ridge).to(self.device)
 
     def _unit_features(self, batch: Batch) -> Tensor:
-        return nn.functional.normalize(batch.frozen_features(self.policy.network.backbone).double(), dim=1)
+        return nn.functional.normalize(batch.frozen_features(self.policy.network.encode).double(), dim=1)
 
     def _logits(self, batch: Batch) -> Tensor:
         """The index of each action that the rule maximizes, minus infinity for those outside the task."""

@@ -20,6 +20,7 @@ from agents.algorithms.update_log import log_update
 from agents.envs.current_task import is_same_task, task_of
 from agents.envs.observation_info import ObservationInfo, check_rewards, observation_info
 from agents.methods import Batch, TaskInfo
+from agents.networks.precision import precision_on, tensor_float_32
 from agents.objectives import mask_logits
 from agents.optimization import learning_arguments as arguments
 from agents.optimization.divergence import LARGEST_LOGIT, Advice, DivergenceWatch
@@ -135,7 +136,8 @@ class OneStepAlgorithm(AgentArguments, ABC):
         method = self.policy.method
         updates = math.ceil(total_timesteps / self.batch_size) if method.learns_by_gradient else 0
         listener.on_training_start(locals(), globals())
-        self._train(updates, log_interval, listener)
+        with tensor_float_32(precision_on(self.precision, self.device) == "tf32"):
+            self._train(updates, log_interval, listener)
         self.policy.set_training_mode(False)
         if updates:
             self._check_end_of_task()
@@ -260,14 +262,10 @@ class OneStepAlgorithm(AgentArguments, ABC):
         return batches, torch.cat(masked), torch.cat(rewards)
 
     def _logits(self, batch: Batch) -> Tensor:
-        with self._autocast():
+        with self.policy.network.autocast():
             logits = self.policy.method.training_logits(self.policy.network, batch).float()
         batch.logits = logits.detach()
         return logits
-
-    def _autocast(self) -> torch.autocast:
-        dtype = self._precision
-        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32)
 
     def _act(self, batch: Batch, logits: Tensor, mask: Tensor, progress: float, listener: BaseCallback) -> bool:
         """Sample actions and step the environment; False if a callback ends the training."""
@@ -295,7 +293,7 @@ class OneStepAlgorithm(AgentArguments, ABC):
         """Take a gradient step, and return the loss, a scalar without gradient."""
         method = self.policy.method
         loss = self._loss(logits, action_rewards, progress).mean()
-        with self._autocast():
+        with self.policy.network.autocast():
             further = method.additional_loss(
                 self.policy.network, batches, lambda others, values: self._loss(others.float(), values, progress).mean()
             )

@@ -119,7 +119,7 @@ class Method(nn.Module):
     def training_logits(self, network: Network, batch: Batch) -> Tensor:
         """Logits of all actions, shape (B, A); minus infinity for unseen classes."""
         if network.backbone_frozen and batch.cache is not None:
-            return network.head(batch.frozen_features(network.backbone))
+            return network.head(batch.frozen_features(network.encode))
         return network(batch.inputs)
 
     def loss_mask(self, network: Network, batch: Batch) -> Tensor:

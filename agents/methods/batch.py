@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from agents.networks.feature_cache import FeatureCache
 
@@ -47,10 +47,13 @@ class Batch:
             self._inputs = self.preprocess(self.images)
         return self._inputs
 
-    def frozen_features(self, backbone: nn.Module) -> Tensor:
+    def frozen_features(self, backbone: Callable[[Tensor], Tensor]) -> Tensor:
         """The features of a backbone that does not change, without gradient, shape (B, D).
 
         They are computed once per batch and, with a cache, once per image.
+
+        Args:
+            backbone: From inputs to features, such as `network.encode`.
         """
         if self._frozen_features is None:
             if self.cache is not None and self.image_index is not None:

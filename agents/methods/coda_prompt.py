@@ -120,7 +120,7 @@ class CODAPrompt(Method):
 
     def training_logits(self, network: Network, batch: Batch) -> Tensor:
         """Logits with the components of the tasks so far."""
-        return self._logits(network, batch.inputs, batch.frozen_features(network.backbone))
+        return self._logits(network, batch.inputs, batch.frozen_features(network.encode))
 
     def additional_loss(self, network: Network, batches: Sequence[Batch], loss: Loss) -> Tensor | None:
         """The penalty on components that are not orthonormal."""
@@ -131,7 +131,7 @@ class CODAPrompt(Method):
     def scores(self, network: Network, inputs: Tensor) -> Tensor:
         """Logits with the prompts of each image."""
         with torch.no_grad():
-            queries = network.backbone(inputs)
+            queries = network.encode(inputs)
         return self._logits(network, inputs, queries)
 
 

@@ -121,7 +121,7 @@ class DualPrompt(Method):
 
     def additional_loss(self, network: Network, batches: Sequence[Batch], loss: Loss) -> Tensor:
         """-pull * the mean cosine of the images' frozen features and the task's key."""
-        queries = torch.cat([batch.frozen_features(network.backbone) for batch in batches])
+        queries = torch.cat([batch.frozen_features(network.encode) for batch in batches])
         return -self.pull * similarity(queries, self.key[None]).mean()
 
     def selected(self, queries: Tensor) -> Tensor:
@@ -131,6 +131,6 @@ class DualPrompt(Method):
     def scores(self, network: Network, inputs: Tensor) -> Tensor:
         """Logits with the E-prompt selected for each image."""
         with torch.no_grad():
-            queries = network.backbone(inputs)
+            queries = network.encode(inputs)
         experts = torch.cat([self.past_prompts, self.prompt[None]])
         return self._logits(network, inputs, experts[self.selected(queries)])

@@ -128,7 +128,7 @@ def input_moments(network: Network, batches: Iterable[Batch]) -> list[Tensor]:
     handles = [layer.register_forward_pre_hook(gather(place)) for place, layer in enumerate(layers)]
     try:
         for batch in batches:
-            network.backbone(batch.inputs)
+            network.encode(batch.inputs)
     finally:
         for handle in handles:
             handle.remove()

@@ -113,14 +113,14 @@ class L2P(Method):
 
     def training_logits(self, network: Network, batch: Batch) -> Tensor:
         """Logits with the selected prompts, or those of a vote where `batchwise`."""
-        queries = batch.frozen_features(network.backbone)
+        queries = batch.frozen_features(network.encode)
         return self._logits(network, batch.inputs, self._selected_in_training(queries))
 
     def additional_loss(self, network: Network, batches: Sequence[Batch], loss: Loss) -> Tensor:
         """-pull * the mean over images of the sum of cosines of query and selected keys."""
         pulls = []
         for batch in batches:
-            queries = batch.frozen_features(network.backbone)
+            queries = batch.frozen_features(network.encode)
             selected = self._selected_in_training(queries)
             pulls.append(similarity(queries, self.keys).gather(1, selected).sum(dim=1))
         return -self.pull * torch.cat(pulls).mean()
@@ -128,5 +128,5 @@ class L2P(Method):
     def scores(self, network: Network, inputs: Tensor) -> Tensor:
         """Logits with the prompts selected for each image."""
         with torch.no_grad():
-            queries = network.backbone(inputs)
+            queries = network.encode(inputs)
         return self._logits(network, inputs, self.selected(queries))

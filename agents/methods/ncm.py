@@ -65,7 +65,7 @@ class NCM(Method):
         network.train(False)
         sums, counts = torch.zeros_like(self.sums), torch.zeros_like(self.counts)
         for batch in task.images():  # which may fail midway
-            sums.index_add_(0, batch.labels, network.backbone(batch.inputs).double())
+            sums.index_add_(0, batch.labels, network.encode(batch.inputs).double())
             counts += torch.bincount(batch.labels, minlength=len(counts))
         self.sums, self.counts = self.sums + sums, self.counts + counts
         self.tasks_counted.fill_(task.index + 1)

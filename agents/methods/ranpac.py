@@ -66,8 +66,9 @@ class RanPAC(Method):
         self.register_buffer("tasks_counted", torch.zeros((), dtype=torch.int64))
 
     def random_features(self, features: Tensor) -> Tensor:
-        """relu(f W), shape (B, projections)."""
-        return (features @ self.projection).relu()
+        """relu(f W), float32 of shape (B, projections)."""
+        with torch.autocast(features.device.type, enabled=False):
+            return (features @ self.projection).relu()
 
     def remap_actions(self, network: Network, new_index: Tensor, num_actions: int) -> None:
         """Move the columns of the correlation and of the solution."""
@@ -82,7 +83,7 @@ class RanPAC(Method):
         network.train(False)
         inputs, labels = [], []
         for batch in task.images():
-            inputs.append(self.random_features(network.backbone(batch.inputs)).double())
+            inputs.append(self.random_features(network.encode(batch.inputs)).double())
             labels.append(batch.labels)
         h = torch.cat(inputs)
         y = one_hot(torch.cat(labels), self.correlation.shape[1]).double()
@@ -111,7 +112,7 @@ class RanPAC(Method):
 
     def scores(self, network: Network, inputs: Tensor) -> Tensor:
         """The regression's scores of the seen classes."""
-        values = self.random_features(network.backbone(inputs).float()) @ self.solution
+        values = self.random_features(network.encode(inputs)) @ self.solution
         seen = network.head.actions
         if not len(seen):
             return values

@@ -67,9 +67,13 @@ class GrowingHead(nn.Module):
         self.num_actions = num_actions
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits of all actions, shape (B, num_actions): minus infinity for unseen classes, 0 if all are unseen."""
+        """Logits of all actions, shape (B, num_actions): minus infinity for unseen classes, 0 if all are unseen.
+
+        They are computed in float32, also under autocast.
+        """
         if len(self.actions) == 0:
-            return features.new_zeros(len(features), self.num_actions)
-        known = nn.functional.linear(features, self.weight, self.bias)
+            return features.new_zeros(len(features), self.num_actions, dtype=torch.float32)
+        with torch.autocast(features.device.type, enabled=False):
+            known = nn.functional.linear(features.float(), self.weight, self.bias)
         logits = known.new_full((len(features), self.num_actions), -torch.inf)
         return logits.index_copy(1, self.actions, known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from agents.networks.adapted_backbone import adapt_backbone
 from agents.networks.config import PolicyConfig
 from agents.networks.head import GrowingHead
+from agents.networks.precision import arithmetic
 
 
 class Network(nn.Module):
@@ -37,6 +39,8 @@ class Network(nn.Module):
         module_names: Names of the backbone's tensors that belong to the PEFT module: those that are or were trainable,
             and its persistent buffers.
         tasks_begun: Number of tasks begun.
+        precision: In which the backbone computes, a name in `agents.networks.precision.PRECISIONS`; by default float32
+            on a CPU, and bfloat16 on a GPU that computes in it. The head computes in float32.
 
     Raises:
         FileNotFoundError: The weights file does not exist.
@@ -57,12 +61,21 @@ class Network(nn.Module):
         self.trains_whole_backbone = len(self.peft_parameters) == len(list(self.backbone.parameters()))
         self.peft_frozen = False
         self.tasks_begun = 0
+        self.precision = "auto"
         self.train(False)
 
     @property
     def device(self) -> torch.device:
         """Where the network runs."""
         return self.head.weight.device
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """A context in which passes through the backbone, or through parts of it, are computed in `precision`.
+
+        Raises:
+            ValueError: The device does not compute in this precision.
+        """
+        return arithmetic(self.precision, self.device)
 
     @property
     def seen_classes(self) -> Tensor:
@@ -76,11 +89,17 @@ class Network(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits of all actions, shape (B, A), for inputs [B, 3, h, w]; minus infinity for unseen classes."""
-        return self.head(self.backbone(inputs))
+        return self.head(self.encode(inputs))
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        """The backbone's features of inputs [B, 3, h, w], in `precision`: float32 of shape (B, D)."""
+        with self.autocast():
+            features: Tensor = self.backbone(inputs)
+        return features.float()
 
     def features(self, images: Tensor) -> Tensor:
-        """The backbone's features of uint8 images in their test view, shape (B, D)."""
-        return self.backbone(self.preprocessing(images))
+        """The backbone's features of uint8 images in their test view, float32 of shape (B, D)."""
+        return self.encode(self.preprocessing(images))
 
     def freeze_peft(self) -> None:
         """Stop the gradients of the PEFT module: no backward pass goes through the backbone."""

@@ -17,7 +17,6 @@ SEEDS = 2**32
 """Seeds of NumPy's global generator, which stable-baselines3 sets, are below this number."""
 LARGEST_RATE = 1e30
 """Adam divides the rate by 1 - beta, and the largest float32 is 3e38."""
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class FurtherLearnerKwargs(TypedDict, total=False):

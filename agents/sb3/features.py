@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from agents.networks.adapted_backbone import adapt_backbone
 from agents.networks.config import PolicyConfig, renamed_entries
+from agents.networks.precision import arithmetic, checked_precision
 from cls_env.arguments import one_of
 
 ENTRIES = [field.name for field in fields(PolicyConfig) if field.name not in ("method", "method_seed", "head_seed")]
@@ -40,6 +41,7 @@ class ViTFeatures(BaseFeaturesExtractor):
 
     Args:
         observation_space: uint8 images, channels last or first.
+        precision: In which the backbone computes, a name in `agents.networks.precision.PRECISIONS`.
         **entries: Entries of `PolicyConfig` that concern the backbone: `model`, `peft`, `blocks`, `peft_seed` ...
 
     Raises:
@@ -47,16 +49,17 @@ class ViTFeatures(BaseFeaturesExtractor):
         ValueError: The space, or an entry, does not fit.
     """
 
-    def __init__(self, observation_space: spaces.Box, **entries: Any) -> None:
+    def __init__(self, observation_space: spaces.Box, precision: str = "auto", **entries: Any) -> None:
         entries = renamed_entries(entries)  # of an agent saved before
         for name in entries:
-            one_of("argument of ViTFeatures", name, ENTRIES)
+            one_of("argument of ViTFeatures", name, [*ENTRIES, "precision"])
         config = PolicyConfig(**entries)
         adapted = adapt_backbone(config, observation_space)
         super().__init__(observation_space, adapted.features_dim)
         self.preprocessing, self.backbone = adapted.preprocessing, adapted.backbone
         self.trains_whole_backbone = all(parameter.requires_grad for parameter in self.backbone.parameters())
         _share_frozen(self.backbone, (adapted.weights_sha256, config.peft, config.blocks, config.peft_seed))
+        self.precision = checked_precision(precision)
         self._range_is_known = False
         self.train(False)
 
@@ -72,7 +75,10 @@ class ViTFeatures(BaseFeaturesExtractor):
         if observations.is_floating_point():
             self._check_range(observations)
             observations = (observations * 255).round().to(torch.uint8)
-        return self.backbone(self.preprocessing(observations))
+        inputs = self.preprocessing(observations)
+        with arithmetic(self.precision, inputs.device):
+            features: Tensor = self.backbone(inputs)
+        return features.float()
 
     def _check_range(self, observations: Tensor) -> None:
         """Raise ValueError if the first images that are not black are floats in 0 ... 255."""

@@ -165,7 +165,7 @@ def _activation_bytes(policy: ViTPolicy, side: int, precision: str) -> int:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    half = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
+    half = torch.autocast("cpu", torch.bfloat16, enabled=precision in ("auto", "bfloat16"))  # auto as on a GPU
     unpack: Callable[[Any], Any] = lambda tensor: tensor  # noqa: E731
     with torch.autograd.graph.saved_tensors_hooks(keep, unpack), half:
         _pass(policy, side, backward=True)

@@ -128,8 +128,9 @@ class LearningSettings:
     """Smallest and largest share of the image's area in a random crop."""
     cache_features: bool = True
     """Without augmentation: compute each image's features once in the head-only phase. Exact."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the backbone; bfloat16 is autocast."""
+    precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
+    """Arithmetic of the backbone in training and tests; auto is bfloat16 on a GPU that computes in it, and float32
+    elsewhere; bfloat16 is autocast; tf32 is for GPUs."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the policy runs; auto takes a GPU where there is one."""
     threads: int = 1

@@ -66,6 +66,7 @@ def _one_step_arguments(resolved: ResolvedRun, algorithm: Algorithm) -> dict[str
     return {
         "policy": "ViTPolicy",
         "freeze_fraction": run.freeze_fraction,
+        "precision": run.precision,
         "policy_kwargs": resolved.policy | algorithm.policy_arguments,
         "seed": run.seeds.agent,
     }
@@ -74,6 +75,7 @@ def _one_step_arguments(resolved: ResolvedRun, algorithm: Algorithm) -> dict[str
 def _sb3_arguments(resolved: ResolvedRun, algorithm: Algorithm) -> dict[str, Any]:
     seeds = AgentSeeds.of(resolved.config.seeds.agent)
     entries = {name: value for name, value in resolved.policy.items() if name in ENTRIES}
+    entries |= {"precision": resolved.config.precision}
     return {
         "policy": algorithm.policy,
         "policy_kwargs": {

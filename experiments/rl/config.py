@@ -15,7 +15,6 @@ PLAIN: dict[str, Any] = {
     "adam_betas": (0.9, 0.999),
     "weight_decay": 0.0,
     "rate_milestones": (),
-    "precision": "float32",
     "cache_features": False,
     "scenario": "class-incremental",
     "noise_matrix": None,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ASSUMED_RATES = {"bfloat16": 100e12, "float32": 10e12}
-"""Floating-point operations a second for which hours are given: a third to a half of an A100's peak."""
+ASSUMED_RATES = {"auto": 100e12, "bfloat16": 100e12, "tf32": 50e12, "float32": 10e12}
+"""Floating-point operations a second of a GPU, for which hours are given: a third to a half of an A100's peak."""
 
 
 @dataclass(frozen=True)

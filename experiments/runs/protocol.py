@@ -12,6 +12,7 @@ import torch
 
 import cls_env
 from agents import EPG
+from agents.networks.precision import precision_on
 from agents.policy import parameter_counts
 from experiments.config.builders import loader_arguments
 from experiments.config.resolved import ResolvedRun
@@ -87,5 +88,6 @@ def runtime_info(run: ResolvedRun, device: torch.device) -> dict[str, Any]:
             "system": platform.system(),
             "cores": os.cpu_count(),
             "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+            "precision": precision_on(run.config.precision, device),
         },
     }
