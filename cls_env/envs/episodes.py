@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from inspect import signature
-from typing import Any, NamedTuple, cast
+from typing import Any, SupportsFloat, cast
 
 import gymnasium as gym
 import numpy as np
@@ -14,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cls_env.arguments import whole_number, word
 from cls_env.datasets import ImageDataset
+from cls_env.datasets.image_dataset import Images
 from cls_env.datasets.storage.row_reader import RowReader
 from cls_env.rewards.matrices import Rewards, reward
 from cls_env.rewards.model import RewardMatrix, RewardModel
@@ -25,26 +28,32 @@ Dataset = str | ImageDataset | tuple[ArrayLike, ...]
 FEEDBACKS = {"full": True, "bandit": False}
 
 
-class Episodes(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Episodes:
     """A batch of episodes: the images shown to the agent, and what belongs to them.
 
     Attributes:
-        images: uint8 of shape (N, H, W, 3).
         labels: Labels with label noise, int64 of shape (N,).
         tasks: Task id of each image, int64 of shape (N,).
         rows: Row of each image in its split, int64 of shape (N,).
         steps: Step number of each image, counted from the last seed, int64 of shape (N,).
         action_rewards: Reward of each action, float32 of shape (N, A).
         padding: True for images that only fill the last batch of an epoch, bool of shape (N,).
+        read: Reads rows of the split.
     """
 
-    images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     tasks: NDArray[np.int64]
     rows: NDArray[np.int64]
     steps: NDArray[np.int64]
     action_rewards: Rewards
     padding: NDArray[np.bool_]
+    read: RowReader
+
+    @cached_property
+    def images(self) -> NDArray[np.uint8]:
+        """The images, uint8 of shape (N, H, W, 3); read at the first access."""
+        return self.read(self.rows)
 
 
 class EpisodeSource:
@@ -65,10 +74,10 @@ class EpisodeSource:
         task_blur: In [0, 1]: how much the boundaries of the schedule are blurred.
 
     Attributes:
+        full_feedback: Whether `info` has the label and the rewards of all actions.
         evaluates: Whether the split is `"validation"` or `"test"`.
         share: `(index, count)`: the share of the images that is shown.
         num_episodes: Number of episodes finished since construction, without padding.
-        total_regret: Sum of their regrets.
 
     Raises:
         ValueError: An argument is unknown, out of range, or of the wrong shape, or two arguments can't be combined.
@@ -93,7 +102,7 @@ class EpisodeSource:
             spaces.Space[NDArray[np.uint8]],
             spaces.Box(0, 255, stream.dataset.train_images.shape[1:], np.uint8),
         )
-        self._full_feedback = lookup("feedback", feedback, FEEDBACKS)
+        self.full_feedback = lookup("feedback", feedback, FEEDBACKS)
         self._read, self._labels = RowReader(stream.images(split)), stream.labels(split)
         self._rewards = RewardModel(stream.class_names, reward_matrix, reward_noise, abstain_reward)
         self.reward_noise = reward_noise
@@ -110,13 +119,54 @@ class EpisodeSource:
         self.share = 0, 1
         self._noise_generator: np.random.Generator | None = None
         self.num_episodes = 0
-        self.total_regret = 0.0
+        self._total_regret = 0.0
+        self._unread_regrets: list[SupportsFloat] = []
 
     @property
     def epoch_length(self) -> int:
         """Number of images of the current tasks, in all shares."""
         first = np.zeros(1, dtype=np.int64)
         return int(self._sampler.info(first, first)["epoch_length"][0])
+
+    @property
+    def total_regret(self) -> float:
+        """Sum of the regrets of the episodes finished since construction."""
+        self._total_regret += sum(map(float, self._unread_regrets))
+        self._unread_regrets = []
+        return self._total_regret
+
+    def add_regret(self, regret: SupportsFloat) -> None:
+        """Add to `total_regret`; a number on a device is read when `total_regret` is."""
+        self._unread_regrets.append(regret)
+
+    @property
+    def rewards_of_labels(self) -> Rewards | None:
+        """R[label, action], float32 of shape (K, A); None if the rewards of an image are drawn."""
+        return None if self._rewards.is_noisy else self._rewards.expected
+
+    @property
+    def regrets_of_labels(self) -> Rewards:
+        """The regret of each action by label, float32 of shape (K, A)."""
+        return self._rewards.expected.max(axis=1, keepdims=True) - self._rewards.expected
+
+    @property
+    def reveals_success(self) -> bool:
+        """Whether `info` may report if a choice was right."""
+        return self.full_feedback or self._rewards.reward_reveals_success
+
+    @property
+    def images(self) -> Images:
+        """The images of all tasks in the split, uint8 of shape (R, H, W, 3)."""
+        return self.stream.images(self._split)
+
+    @property
+    def tasks(self) -> tuple[int, ...]:
+        """The current tasks."""
+        return self._sampler.tasks
+
+    def rows_of(self, tasks: Sequence[int]) -> NDArray[np.int64]:
+        """The rows of the images of some tasks in their split, in ascending order."""
+        return np.unique(np.concatenate([self.stream.tasks[task].indices(self._split) for task in tasks]))
 
     @property
     def image_selection(self) -> tuple[object, ...]:
@@ -196,14 +246,14 @@ class EpisodeSource:
         if self._noise_generator is None and self._rewards.is_noisy:
             (self._noise_generator,) = generator.spawn(1)
         action_rewards = self._rewards.draw(labels, self._noise_generator or generator)
-        return Episodes(self._read(rows), labels, self._task_of[rows], rows, steps, action_rewards, padding)
+        return Episodes(labels, self._task_of[rows], rows, steps, action_rewards, padding, self._read)
 
     def observation_info(self, episodes: Episodes) -> dict[str, Any]:
         """Entries of `info` for the images of episodes, as arrays of N rows."""
         info: dict[str, Any] = {"task": episodes.tasks} | self._sampler.info(episodes.steps, episodes.tasks)
         if self.evaluates:
             info["padding"] = episodes.padding.copy()
-        if self._full_feedback:
+        if self.full_feedback:
             info["image_index"] = episodes.rows
             info["label"] = episodes.labels.copy()
             info["action_rewards"] = episodes.action_rewards.copy()
@@ -217,20 +267,24 @@ class EpisodeSource:
         """Rewards R(x, a) of the chosen actions, float32 of shape (N,)."""
         return reward(episodes.action_rewards, actions)
 
+    def count(self, episodes: Episodes) -> None:
+        """Count finished episodes."""
+        count = int((~episodes.padding).sum())
+        self.num_episodes += count
+        self._num_answered = (self._num_answered + count) % max(self._sampler.own_epoch_length, 1)
+
     def end(self, episodes: Episodes, actions: NDArray[np.int64]) -> dict[str, Any]:
         """Count episodes and their regret, and return the entries of `info` for their ends, as arrays of N rows."""
         correct, regret = actions == episodes.labels, self._rewards.regret(episodes.labels, actions)
-        counted = ~episodes.padding
-        self.num_episodes += int(counted.sum())
-        self.total_regret += float(regret[counted].sum(dtype=np.float64))
-        self._num_answered = (self._num_answered + int(counted.sum())) % max(self._sampler.own_epoch_length, 1)
+        self.count(episodes)
+        self.add_regret(float(regret[~episodes.padding].sum(dtype=np.float64)))
         outcome: dict[str, Any] = {"action": actions}
         info: dict[str, Any] = {"outcome": outcome}
-        if self._full_feedback:
+        if self.full_feedback:
             outcome["label"] = episodes.labels.copy()
-        if self._full_feedback or self._rewards.reward_reveals_success:
+        if self.reveals_success:
             outcome["is_success"] = info["is_success"] = correct
-        if self._full_feedback or self._rewards.reward_reveals_regret:
+        if self.full_feedback or self._rewards.reward_reveals_regret:
             outcome["regret"] = regret
         return info
 

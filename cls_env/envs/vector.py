@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cls_env.arguments import whole_number
 from cls_env.envs.base import StreamEnv
 from cls_env.envs.class_incremental import ClassIncrementalEnv
-from cls_env.envs.episodes import Dataset, Episodes, make_source
+from cls_env.envs.episodes import Dataset, Episodes, EpisodeSource, make_source
 from cls_env.envs.rendering import checked_render_mode, render_frame
 from cls_env.tasks import TaskStream
 
@@ -71,6 +71,20 @@ class ClassIncrementalVectorEnv(StreamEnv, VectorEnv[NDArray[np.uint8], NDArray[
         self.render_mode = checked_render_mode(render_mode, self.metadata)
         self._episodes: Episodes | None = None
 
+    @property
+    def source(self) -> EpisodeSource:
+        """Samples the episodes, and holds what belongs to the images."""
+        return self._source
+
+    @property
+    def episodes(self) -> Episodes:
+        """The current episodes.
+
+        Raises:
+            ResetNeeded: `reset` was not called before.
+        """
+        return self._current("episodes")
+
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
@@ -81,6 +95,13 @@ class ClassIncrementalVectorEnv(StreamEnv, VectorEnv[NDArray[np.uint8], NDArray[
                 only the first element of a sequence is used.
             options: `{"task": t}` or `{"task": [t, u]}` sets the task or tasks.
         """
+        episodes = self.begin(seed=seed, options=options)
+        return episodes.images, self._masked(self._source.observation_info(episodes))
+
+    def begin(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> Episodes:
+        """As `reset`, without reading the images: return the next episodes."""
         first: Any = next(iter(seed), None) if isinstance(seed, (list, tuple, np.ndarray)) else seed
         first = int(first) if isinstance(first, np.integer) else first
         super().reset(seed=first)
@@ -88,8 +109,15 @@ class ClassIncrementalVectorEnv(StreamEnv, VectorEnv[NDArray[np.uint8], NDArray[
         if self._source.evaluates:
             self._source.warn_of_early_end()
             self._source.begin_epoch()
+        return self.advance()
+
+    def advance(self) -> Episodes:
+        """Leave the current episodes, and return the next ones, without reading their images.
+
+        `step` does so too. Only a caller that pays the rewards and counts the episodes itself needs this method.
+        """
         self._episodes = self._source.sample(self.num_envs, self.np_random)
-        return self._episodes.images, self._masked(self._source.observation_info(self._episodes))
+        return self._episodes
 
     def step(
         self, actions: NDArray[np.int64]
@@ -108,9 +136,9 @@ class ClassIncrementalVectorEnv(StreamEnv, VectorEnv[NDArray[np.uint8], NDArray[
         final_obs = np.empty(self.num_envs, dtype=object)
         final_obs[:] = list(finished.images)
 
-        self._episodes = self._source.sample(self.num_envs, self.np_random)
-        info = self._source.observation_info(self._episodes) | {"final_obs": final_obs, "final_info": final_info}
-        return self._episodes.images, rewards, terminations, truncations, self._masked(info)
+        episodes = self.advance()
+        info = self._source.observation_info(episodes) | {"final_obs": final_obs, "final_info": final_info}
+        return episodes.images, rewards, terminations, truncations, self._masked(info)
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """Return one frame per environment, uint8 RGB."""
