@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from agents.algorithms.checkpointed import CheckpointedAlgorithm, constructor_arguments
 from agents.algorithms.class_memory import checked_actions
+from agents.algorithms.device_batches import DEVICE_IMAGES
 from agents.algorithms.devices import checked_device
 from agents.checkpoint.parameters import check_parameters
 from agents.envs.stream_identity import class_names_of
@@ -28,7 +29,7 @@ from agents.networks.views import TrainView
 from agents.objectives import Objective
 from agents.optimization import learning_arguments as arguments
 from agents.policy import ViTPolicy
-from cls_env.arguments import number, one_of, range_of_areas, truth_value, whole_number
+from cls_env.arguments import number, one_of, range_of_areas, truth_value, whole_number, word
 from cls_env.specification import lookup
 
 PolicyArgument: TypeAlias = str | type[ViTPolicy]
@@ -42,7 +43,15 @@ class AgentArguments(CheckpointedAlgorithm):
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"ViTPolicy": ViTPolicy}
-    saved_arguments = ("batch_size", "freeze_fraction", "crop_scale", "cache_features", "precision", "seed")
+    saved_arguments = (
+        "batch_size",
+        "freeze_fraction",
+        "crop_scale",
+        "cache_features",
+        "precision",
+        "device_images",
+        "seed",
+    )
     objective: str | Objective = ""
     """What is minimized."""
     learning_rate: float | Schedule
@@ -51,6 +60,7 @@ class AgentArguments(CheckpointedAlgorithm):
     crop_scale: tuple[float, float] | None
     cache_features: bool
     precision: str
+    device_images: str
     _views_generator: torch.Generator
     _scheduled: float | Schedule | None = None
 
@@ -64,6 +74,7 @@ class AgentArguments(CheckpointedAlgorithm):
         crop_scale: tuple[float, float] | None = None,
         cache_features: bool = False,
         precision: str = "auto",
+        device_images: str = "auto",
         policy_kwargs: dict[str, Any] | None = None,
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
@@ -76,6 +87,7 @@ class AgentArguments(CheckpointedAlgorithm):
         self._refuse_unknown(unknown)
         self.batch_size, self.freeze_fraction, self.crop_scale = batch_size, freeze_fraction, crop_scale
         self.cache_features, self.precision, self.learning_rate = cache_features, precision, learning_rate
+        self.device_images = device_images
         self._feature_cache = FeatureCache()
         self._check_arguments()
         self._check_policy(policy)
@@ -117,6 +129,7 @@ class AgentArguments(CheckpointedAlgorithm):
                 "cache_features=True and crop_scale can't be combined: crops change the features of an image each time"
             )
         self.precision = checked_precision(self.precision)
+        self.device_images = one_of("device_images", word("device_images", self.device_images), DEVICE_IMAGES)
         self.learning_rate = arguments.learning_rate(self.learning_rate)
 
     def _apply_changes(self) -> None:

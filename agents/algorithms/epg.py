@@ -5,14 +5,13 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from numpy.typing import NDArray
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor
 from typing_extensions import Unpack
 
 from agents.algorithms.agent_arguments import EnvArgument, PolicyArgument
 from agents.algorithms.one_step import OneStepAlgorithm
-from agents.envs.observation_info import ObservationInfo, check_rewards
+from agents.envs.observation_info import ObservationInfo, Rewards, check_rewards
 from agents.envs.stream_identity import reward_noise_of
 from agents.methods import NO_OBJECTIVE, TaskInfo
 from agents.objectives import Objective, TaskObjective, is_linear_in_rewards, make_objective
@@ -62,6 +61,10 @@ class EPG(OneStepAlgorithm):
             - precision: In which the backbone computes, in training and at test: `"float32"`, `"bfloat16"` (mixed
               precision), `"tf32"` on a GPU, or `"auto"`, which is bfloat16 on a GPU that computes in it and float32
               elsewhere. The head and the objective are computed in float32. Default `"auto"`.
+            - device_images: Whether the images of the current tasks are kept on the device: `"yes"`, `"no"`, or
+              `"auto"`, which does so on a GPU if the environment is the native vector environment without wrappers,
+              and the images fit in half of the free memory. A step then does not wait for the device: rows of the log
+              are written up to 64 steps late, and diverged training is found as late. Default `"auto"`.
             - policy_kwargs: Entries of `PolicyConfig` (`model`, `peft`, `method`, ...), and `optimizer_class` and
               `optimizer_kwargs`. Default None: those of `PolicyConfig`, and Adam.
             - stats_window_size: Episodes over which the `rollout/` averages are taken, at least 1. Default 100.
@@ -105,14 +108,15 @@ class EPG(OneStepAlgorithm):
                 self._reset_task_state(self._action_seed + self.policy.network.tasks_begun)
         super()._check_arguments()
 
-    def _full_feedback(self, info: ObservationInfo) -> NDArray[np.float32]:
+    def _full_feedback(self, info: ObservationInfo) -> Rewards:
         if info.action_rewards is None:
             raise ValueError(
                 "the expectation over actions needs info['action_rewards'], the reward of every action, which this "
                 "environment does not give (feedback='bandit' withholds it); use an algorithm that learns from the "
                 "reward of the chosen action, such as Reinforce, PPO or A2C"
             )
-        check_rewards(info.action_rewards)
+        if isinstance(info.action_rewards, np.ndarray):  # those on a device are the environment's own
+            check_rewards(info.action_rewards)
         return info.action_rewards
 
     def _begin_task(self) -> TaskInfo:

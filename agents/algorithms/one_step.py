@@ -16,10 +16,15 @@ from torch import Tensor
 
 from agents.algorithms.agent_arguments import AgentArguments
 from agents.algorithms.batches import BatchSource
-from agents.algorithms.update_log import log_update
+from agents.algorithms.deferred_results import DeferredResults
+from agents.algorithms.device_batches import DeviceBatchSource, source_kind
+from agents.algorithms.episode_buffers import EpisodeBuffers
+from agents.algorithms.step_results import ImmediateResults
+from agents.algorithms.update_log import Counters, figures
 from agents.envs.current_task import is_same_task, task_of
-from agents.envs.observation_info import ObservationInfo, check_rewards, observation_info
+from agents.envs.observation_info import ObservationInfo, Rewards, observation_info
 from agents.methods import Batch, TaskInfo
+from agents.networks.feature_cache import FeatureCache
 from agents.networks.precision import precision_on, tensor_float_32
 from agents.objectives import mask_logits
 from agents.optimization import learning_arguments as arguments
@@ -30,7 +35,7 @@ from cls_env.arguments import truth_value, whole_number, word
 SelfOneStep = TypeVar("SelfOneStep", bound="OneStepAlgorithm")
 
 
-class OneStepAlgorithm(AgentArguments, ABC):
+class OneStepAlgorithm(EpisodeBuffers, AgentArguments, ABC):
     """Trains a policy on images: one action for each, and one forward pass for acting and learning.
 
     A `learn` call is one task, of K = `total_timesteps` / `batch_size` gradient steps:
@@ -90,9 +95,9 @@ class OneStepAlgorithm(AgentArguments, ABC):
         """The probabilities of the actions in training, shape (B, A): by default the policy's own."""
         return logits.softmax(dim=1)
 
-    def _full_feedback(self, info: ObservationInfo) -> NDArray[np.float32]:
-        """The rewards of all actions that are known without acting, shape (N, A); by default zeros."""
-        return np.zeros(info.action_mask.shape, dtype=np.float32)
+    def _full_feedback(self, info: ObservationInfo) -> Rewards | None:
+        """The rewards of all actions that are known without acting, shape (N, A); None, the default, if none is."""
+        return None
 
     def _observe_bandit_reward(self, batch: Batch, probabilities: Tensor, actions: Tensor, rewards: Tensor) -> None:
         """Receive the rewards of the chosen actions, shape (B,).
@@ -159,8 +164,11 @@ class OneStepAlgorithm(AgentArguments, ABC):
         self._check_classes(self.env)
         self._apply_changes()
         log_name = type(self).__name__ if log_name is None else word("tb_log_name", log_name)
+        source = source_kind(self.device_images, self.env, self.device)
+        if self._feature_cache.digests is not source.digests:
+            self._feature_cache = FeatureCache(source.digests)
         cache = self._feature_cache if self.cache_features else None
-        self._batches = BatchSource(self.env, self._num_actions, self._full_feedback, cache, self.device)
+        self._batches = source(self.env, self._num_actions, self._full_feedback, cache, self.device)
         self._last_obs = None  # begin with the images of the task that was set, also with reset_num_timesteps=False
         return self._setup_learn(total_timesteps, callback, reset_num_timesteps, log_name, progress_bar)[1]
 
@@ -212,6 +220,15 @@ class OneStepAlgorithm(AgentArguments, ABC):
         self._frozen_share = self.freeze_fraction if self.policy.network.peft_frozen else 0.0
         hold_rows_without_gradient(self.policy.optimizer)  # a copied agent has a copied optimizer
         self._watch = DivergenceWatch(self.policy, self._task_number, self._advice())
+        kind = DeferredResults if isinstance(self._batches, DeviceBatchSource) else ImmediateResults
+        self._results = kind(self, self._watch, self._actions_generator, self._largest_output, self._note_rewards)
+        try:
+            self._take_steps(updates, log_interval, listener)
+        finally:
+            self._process_results()
+            self._results = None
+
+    def _take_steps(self, updates: int, log_interval: int, listener: BaseCallback) -> None:
         for update in range(updates):
             self._watch.step = update + 1
             progress = update / updates
@@ -234,9 +251,13 @@ class OneStepAlgorithm(AgentArguments, ABC):
         self._last_batch = batches[-1]
         loss = self._update(batches, logits, action_rewards, progress)
         self._n_updates += 1
+        assert self._results is not None
         if log:
             known = action_rewards if self.knows_all_rewards else None
-            log_update(self, self._task_number, progress, loss, logits.detach(), known)
+            counters = Counters.of(self, self._task_number, progress)
+            self._results.add(counters, figures(loss, logits.detach(), known))
+        else:
+            self._results.add(None, None)
         return True
 
     def _collect(self, progress: float, listener: BaseCallback) -> tuple[list[Batch], Tensor, Tensor] | None:
@@ -269,25 +290,22 @@ class OneStepAlgorithm(AgentArguments, ABC):
 
     def _act(self, batch: Batch, logits: Tensor, mask: Tensor, progress: float, listener: BaseCallback) -> bool:
         """Sample actions and step the environment; False if a callback ends the training."""
-        assert self.env is not None
+        assert self.env is not None and self._results is not None
         outputs = logits.detach()
         probabilities = self._behavior_policy(outputs, progress)
-        limit = self._largest_output()
-        chosen, actions = self._watch.draw(probabilities, outputs, mask, limit, self._actions_generator)
-        new_obs, rewards, dones, infos = self.env.step(actions)
-        self._batches.show(self.env, new_obs)
-        if not dones.all():
-            name = type(self).__name__
-            raise ValueError(f"{name} learns from the reward of one action: every episode must end after one step")
-        check_rewards(rewards)
-        self._largest_reward = max(self._largest_reward or 0.0, float(np.abs(rewards).max()))
-        self._observe_bandit_reward(batch, probabilities, chosen, self._batches.to_device(rewards))
+        chosen, actions = self._results.draw(probabilities, outputs, mask)
+        outcome = self._batches.step(self.env, chosen, actions)
+        new_obs, rewards, dones, infos, paid = outcome  # names that SB3's callbacks look up
+        self._observe_bandit_reward(batch, probabilities, chosen, paid)
         self.num_timesteps += self.n_envs
         listener.update_locals(locals())
         if not listener.on_step():
             return False
-        self._update_info_buffer(infos, dones)
+        self._results.note_episodes(outcome)
         return True
+
+    def _note_rewards(self, rewards: NDArray[Any]) -> None:
+        self._largest_reward = max(self._largest_reward or 0.0, float(np.abs(rewards).max()))
 
     def _update(self, batches: list[Batch], logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:
         """Take a gradient step, and return the loss, a scalar without gradient."""

@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.utils import get_device
 from torch import Tensor
 
-from agents.envs.device_episodes import DeviceEpisodes, EpisodeTensors
+from agents.envs.device_episodes import DeviceEpisodes, episode_tensors
 from agents.envs.episode_protocol import episode_env
 
 
@@ -56,7 +56,7 @@ class DeviceVectorEnv(VectorEnv[Tensor, Tensor, Tensor]):
         self.num_envs, self.metadata, self.autoreset_mode = env.num_envs, env.metadata, AutoresetMode.SAME_STEP
         self.observation_space, self.single_observation_space = env.observation_space, env.single_observation_space
         self.action_space, self.single_action_space = env.action_space, env.single_action_space
-        self._tensors = EpisodeTensors(native.source, self.device)
+        self._tensors = episode_tensors(native, self.device)
         self._ended = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
         self._shown: DeviceEpisodes | None = None
 

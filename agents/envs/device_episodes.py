@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.envs.device_images import DeviceImages
-from agents.envs.episode_protocol import Episodes, Source
+from agents.envs.episode_protocol import EpisodeEnv, Episodes, Source
 from agents.networks.uploads import upload_small
 
 
@@ -93,3 +94,14 @@ class EpisodeTensors:
             self._shared = {other: kept for other, kept in self._shared.items() if other[0] != name}
             self._shared[key] = self.upload(values[:1])
         return self._shared[key].expand(values.shape)
+
+
+_KEPT: WeakKeyDictionary[Any, dict[torch.device, EpisodeTensors]] = WeakKeyDictionary()
+
+
+def episode_tensors(env: EpisodeEnv, device: torch.device) -> EpisodeTensors:
+    """Those of an environment on a device; the same object at each call, as long as the environment lives."""
+    of_env = _KEPT.setdefault(env, {})
+    if device not in of_env:
+        of_env[device] = EpisodeTensors(env.source, device)
+    return of_env[device]

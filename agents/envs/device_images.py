@@ -46,14 +46,15 @@ class DeviceImages:
         self._place[rows] = np.arange(len(rows))
 
     def take(self, rows: NDArray[np.int64], tasks: NDArray[np.int64]) -> Tensor:
-        """Images, uint8 of shape (N, H, W, 3). If one is not kept, those of all its tasks are fetched.
+        """Images, uint8 of shape (N, H, W, 3). If one is not kept, those of all their tasks and of the current ones are
+        fetched.
 
         Args:
             rows: Of the images in their split, int64 of shape (N,).
             tasks: Of the images, int64 of shape (N,).
         """
         if (self._place[rows] < 0).any():
-            self.keep(np.unique(tasks).tolist())
+            self.keep(sorted({*self._source.tasks, *tasks.tolist()}))
         return self._kept.index_select(0, upload_small(torch.from_numpy(self._place[rows]), self._device))
 
 

@@ -8,8 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
 
 from agents.envs.vec_env import INFO_LIST, GymnasiumVecEnv
+
+Rewards = NDArray[np.float32] | Tensor
 
 
 class ObservationInfo(NamedTuple):
@@ -19,7 +22,7 @@ class ObservationInfo(NamedTuple):
         task: The task of each image, int64 of shape (N,); 0 if the environment has no tasks.
         task_mask: 1 for the current tasks, int8 of shape (N, T); T = 0 if the environment does not name them.
         action_mask: 1 for the classes of the current task, int8 of shape (N, A); all ones if there is no mask.
-        action_rewards: R(x, a) of every action, float32 of shape (N, A); None if withheld.
+        action_rewards: R(x, a) of every action, float32 of shape (N, A), perhaps on a device; None if withheld.
         image_index: Identifies each image, int64 of shape (N,), or None.
         epoch_length: Images in one pass over the current tasks, or None.
     """
@@ -27,7 +30,7 @@ class ObservationInfo(NamedTuple):
     task: NDArray[np.int64]
     task_mask: NDArray[np.int8]
     action_mask: NDArray[np.int8]
-    action_rewards: NDArray[np.float32] | None
+    action_rewards: Rewards | None
     image_index: NDArray[np.int64] | None
     epoch_length: int | None
 

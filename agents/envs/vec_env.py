@@ -102,21 +102,20 @@ class GymnasiumVecEnv(VecEnv):
         """Step all environments."""
         observations, rewards, terminated, truncated, self.batch_info = self.venv.step(self._actions)
         dones = terminated | truncated
-        elapsed = round(time.time() - self._started, 6)
-        finished = np.flatnonzero(dones).tolist()
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        success = self.batch_info.get("final_info", {}).get("is_success")
-        final_observations = self.batch_info.get("final_obs")
-        paid, cut = rewards.tolist(), (truncated & ~terminated).tolist()
-        for index in finished:
-            info = infos[index]
-            info["episode"] = {"r": paid[index], "l": 1, "t": elapsed}
-            info["TimeLimit.truncated"] = cut[index]
-            if final_observations is not None:
-                info["terminal_observation"] = final_observations[index]
-            if success is not None:
-                info["is_success"] = bool(success[index])
+        infos = episode_infos(
+            rewards,
+            dones,
+            truncated & ~terminated,
+            self.elapsed,
+            self.batch_info.get("final_obs"),
+            self.batch_info.get("final_info", {}).get("is_success"),
+        )
         return observations, rewards.astype(np.float32), dones, infos
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since this object was made, as SB3's Monitor reports them."""
+        return round(time.time() - self._started, 6)
 
     def close(self) -> None:
         """Close the environment."""
@@ -187,6 +186,28 @@ class GymnasiumVecEnv(VecEnv):
             raise ValueError(
                 "a native vector environment has no single environments: leave indices out, or name all of them"
             )
+
+
+def episode_infos(
+    rewards: NDArray[Any],
+    dones: NDArray[np.bool_],
+    truncated: NDArray[np.bool_],
+    elapsed: float,
+    final_observations: Sequence[Any] | None,
+    success: NDArray[np.bool_] | None,
+) -> list[dict[str, Any]]:
+    """What SB3 reads of the finished episodes of a step, a dict for each environment; empty where none is finished."""
+    infos: list[dict[str, Any]] = [{} for _ in range(len(dones))]
+    paid, cut = rewards.tolist(), truncated.tolist()
+    for index in np.flatnonzero(dones).tolist():
+        info = infos[index]
+        info["episode"] = {"r": paid[index], "l": 1, "t": elapsed}
+        info["TimeLimit.truncated"] = cut[index]
+        if final_observations is not None:
+            info["terminal_observation"] = final_observations[index]
+        if success is not None:
+            info["is_success"] = bool(success[index])
+    return infos
 
 
 def pending_settings(env: VecEnv) -> str:

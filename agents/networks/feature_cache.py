@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -10,16 +10,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agents.networks.uploads import upload_small
+
+Digests = Callable[[Tensor], list[bytes]]
+"""The digest of each image of a batch."""
+
 
 class FeatureCache:
-    """Features by image index, with a hash of each image's pixels; exact while the backbone is frozen.
+    """Features by image index, with a digest of each image's pixels; exact while the backbone is frozen.
 
     In the head-only phase of a task every epoch would repeat the same forward passes. With the cache, the second and
     later epochs cost a hash and a gather. Call `forget` when the backbone changes. A changed image under a known index
     replaces the cached one, so that wrappers which change images take time but no further memory.
+
+    Args:
+        digests: The digest of each image of a batch; `no_digests` where the image of an index never changes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, digests: Digests | None = None) -> None:
+        self.digests = digests or digests_of
         self.forget()
 
     def forget(self) -> None:
@@ -39,17 +48,17 @@ class FeatureCache:
         Returns:
             Features of shape (B, D), without gradient.
         """
-        keys = list(zip(indices.tolist(), digests_of(images), strict=True))
+        keys = list(zip(indices.tolist(), self.digests(images), strict=True))
         rows = {key: row for row, key in enumerate(keys) if not self._knows(*key)}
         if not rows:
             assert self._features is not None
-            return self._features[[self._slots[index] for index, _ in keys]]
+            return _rows(self._features, [self._slots[index] for index, _ in keys])
         with torch.no_grad():
-            computed = extract(images[list(rows.values())])
+            computed = extract(_rows(images, list(rows.values())))
         known = len(self._digests)
         pool = computed if self._features is None else torch.cat([self._features, computed])
         place = {key: known + position for position, key in enumerate(rows)}
-        chosen = pool[[place[key] if key in place else self._slots[key[0]] for key in keys]]
+        chosen = _rows(pool, [place[key] if key in place else self._slots[key[0]] for key in keys])
         self._keep(pool, place)
         return chosen
 
@@ -67,7 +76,16 @@ class FeatureCache:
                 self._slots[index] = len(kept)
                 kept.append(at)
                 self._digests.append(digest)
-        self._features = pool if kept == list(range(len(pool))) else pool[kept]
+        self._features = pool if kept == list(range(len(pool))) else _rows(pool, kept)
+
+
+def _rows(tensor: Tensor, chosen: Sequence[int]) -> Tensor:
+    return tensor.index_select(0, upload_small(torch.tensor(chosen), tensor.device))
+
+
+def no_digests(images: Tensor) -> list[bytes]:
+    """The same digest for all images."""
+    return [b""] * len(images)
 
 
 def digests_of(images: Tensor) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -86,6 +87,35 @@ class DivergenceWatch:
             raise self._error(describe_outputs(outputs, allowed, limit), self.step)
         return chosen, actions
 
+    def draw_later(
+        self, probabilities: Tensor, outputs: Tensor, allowed: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Draw an action for each image as `draw` does, without waiting for the device.
+
+        Returns:
+            The actions, int64 of shape (B,), and the numbers for `judge`, float64 of shape (3,), both on the device.
+        """
+        largest = outputs.abs().masked_fill(allowed == 0, 0.0).max()
+        checks = torch.stack([largest.double(), (probabilities >= 0).all().double(), self._loss_is_finite.double()])
+        return draw_actions(probabilities, generator), checks
+
+    def judge(self, step: int, checks: Sequence[float], limit: float) -> None:
+        """Check a step as `draw` does.
+
+        Args:
+            step: Its number.
+            checks: The numbers of `draw_later`.
+            limit: The largest plausible absolute value of an output; may be infinite.
+
+        Raises:
+            DivergedError: The loss before it, an output or a probability is NaN, infinite or implausibly large.
+        """
+        largest, probabilities_are_numbers, loss_was_finite = checks
+        if not loss_was_finite:
+            raise self._error("the loss is NaN or infinite", step - 1)
+        if not (largest <= limit and math.isfinite(largest) and probabilities_are_numbers):
+            raise self._error(describe_largest(largest, limit), step)
+
     def check_parameters(self) -> bool:
         """Check that the last gradient steps left finite parameters.
 
@@ -135,12 +165,28 @@ def is_sensible(values: Tensor, allowed: Tensor, limit: float) -> Tensor:
 
 def describe_outputs(values: Tensor, allowed: Tensor, limit: float) -> str:
     """What is wrong with outputs for which `is_sensible` is False, in words."""
-    counted = values[(allowed != 0).expand_as(values)]
-    if not counted.isfinite().all():
+    return describe_largest(values[(allowed != 0).expand_as(values)].abs().max().item(), limit)
+
+
+def describe_largest(largest: float, limit: float) -> str:
+    """What is wrong with outputs whose largest absolute value is given, in words."""
+    if not math.isfinite(largest):
         return "the outputs of the network hold NaN or infinity"
-    if counted.abs().max() > limit:
-        return f"the outputs of the network reach {counted.abs().max().item():.3g}, where {limit:g} is the limit"
+    if largest > limit:
+        return f"the outputs of the network reach {largest:.3g}, where {limit:g} is the limit"
     return "the probabilities of the actions hold NaN"
+
+
+def draw_actions(probabilities: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw an action for each row of probabilities, shape (B, A), as `torch.multinomial` does, to the same numbers.
+
+    `torch.multinomial` checks its input, which may wait for the device, or kill the process where it holds NaN.
+
+    Returns:
+        int64 of shape (B,).
+    """
+    exponential = torch.empty_like(probabilities).exponential_(1, generator=generator)
+    return torch.div(probabilities, exponential, out=exponential).argmax(dim=1)
 
 
 def largest_size(tensors: list[Tensor]) -> float:

@@ -26,6 +26,7 @@ class FurtherLearnerKwargs(TypedDict, total=False):
     crop_scale: tuple[float, float] | None
     cache_features: bool
     precision: str
+    device_images: str
     policy_kwargs: dict[str, Any] | None
     stats_window_size: int
     tensorboard_log: str | None

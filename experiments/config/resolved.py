@@ -64,6 +64,7 @@ class ResolvedRun(CheckedRun):
             "crop_scale": config.crop_scale if self.augments else None,
             "cache_features": config.cache_features and not self.augments,
             "precision": config.precision,
+            "device_images": config.device_images,
             "seed": config.seeds.agent,
             "device": config.device,
         }

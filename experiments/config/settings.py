@@ -131,6 +131,9 @@ class LearningSettings:
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
     """Arithmetic of the backbone in training and tests; auto is bfloat16 on a GPU that computes in it, and float32
     elsewhere; bfloat16 is autocast; tf32 is for GPUs."""
+    device_images: Literal["auto", "yes", "no"] = "auto"
+    """Keep the images of the current tasks on the device; auto does so on a GPU, if half of its free memory holds
+    them."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the policy runs; auto takes a GPU where there is one."""
     threads: int = 1
