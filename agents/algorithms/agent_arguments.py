@@ -50,6 +50,7 @@ class AgentArguments(CheckpointedAlgorithm):
         "cache_features",
         "precision",
         "device_images",
+        "micro_batch",
         "seed",
     )
     objective: str | Objective = ""
@@ -61,6 +62,7 @@ class AgentArguments(CheckpointedAlgorithm):
     cache_features: bool
     precision: str
     device_images: str
+    micro_batch: int | None
     _views_generator: torch.Generator
     _scheduled: float | Schedule | None = None
 
@@ -75,6 +77,7 @@ class AgentArguments(CheckpointedAlgorithm):
         cache_features: bool = False,
         precision: str = "auto",
         device_images: str = "auto",
+        micro_batch: int | None = None,
         policy_kwargs: dict[str, Any] | None = None,
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
@@ -87,7 +90,7 @@ class AgentArguments(CheckpointedAlgorithm):
         self._refuse_unknown(unknown)
         self.batch_size, self.freeze_fraction, self.crop_scale = batch_size, freeze_fraction, crop_scale
         self.cache_features, self.precision, self.learning_rate = cache_features, precision, learning_rate
-        self.device_images = device_images
+        self.device_images, self.micro_batch = device_images, micro_batch
         self._feature_cache = FeatureCache()
         self._check_arguments()
         self._check_policy(policy)
@@ -129,6 +132,7 @@ class AgentArguments(CheckpointedAlgorithm):
                 "cache_features=True and crop_scale can't be combined: crops change the features of an image each time"
             )
         self.precision = checked_precision(self.precision)
+        self.micro_batch = None if self.micro_batch is None else whole_number("micro_batch", self.micro_batch, least=1)
         self.device_images = one_of("device_images", word("device_images", self.device_images), DEVICE_IMAGES)
         self.learning_rate = arguments.learning_rate(self.learning_rate)
 

@@ -19,6 +19,7 @@ from agents.algorithms.batches import BatchSource
 from agents.algorithms.deferred_results import DeferredResults
 from agents.algorithms.device_batches import DeviceBatchSource, source_kind
 from agents.algorithms.episode_buffers import EpisodeBuffers
+from agents.algorithms.saved_memory import logits_by_parts
 from agents.algorithms.step_results import ImmediateResults
 from agents.algorithms.update_log import Counters, figures
 from agents.envs.current_task import is_same_task, task_of
@@ -284,7 +285,7 @@ class OneStepAlgorithm(EpisodeBuffers, AgentArguments, ABC):
 
     def _logits(self, batch: Batch) -> Tensor:
         with self.policy.network.autocast():
-            logits = self.policy.method.training_logits(self.policy.network, batch).float()
+            logits = logits_by_parts(self.policy.method, self.policy.network, batch, self.micro_batch).float()
         batch.logits = logits.detach()
         return logits
 

@@ -65,6 +65,10 @@ class Batch:
                     self._frozen_features = backbone(self.inputs)
         return self._frozen_features
 
+    def split(self, size: int) -> list[Batch]:
+        """Parts of at most `size` images, which share views and frozen features with this batch."""
+        return [_Part(self, slice(start, start + size)) for start in range(0, len(self.images), size)]
+
     @property
     def labels(self) -> Tensor:
         """The task's action with the highest reward, int64 of shape (B,).
@@ -80,6 +84,23 @@ class Batch:
                 "reward: use an environment without reward_noise, or a method that learns from rewards"
             )
         return labels
+
+
+class _Part(Batch):
+    """Some images of a batch."""
+
+    def __init__(self, whole: Batch, rows: slice) -> None:
+        index = None if whole.image_index is None else whole.image_index[rows]
+        tensors = (whole.images[rows], whole.action_rewards[rows], whole.action_mask[rows])
+        super().__init__(*tensors, index, whole.preprocess, whole.cache)
+        self._whole, self._rows = whole, rows
+
+    @property
+    def inputs(self) -> Tensor:
+        return self._whole.inputs[self._rows]
+
+    def frozen_features(self, backbone: Callable[[Tensor], Tensor]) -> Tensor:
+        return self._whole.frozen_features(backbone)[self._rows]
 
 
 def _no_images() -> Iterator[Batch]:

@@ -27,6 +27,7 @@ class FurtherLearnerKwargs(TypedDict, total=False):
     cache_features: bool
     precision: str
     device_images: str
+    micro_batch: int | None
     policy_kwargs: dict[str, Any] | None
     stats_window_size: int
     tensorboard_log: str | None

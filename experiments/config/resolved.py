@@ -65,6 +65,7 @@ class ResolvedRun(CheckedRun):
             "cache_features": config.cache_features and not self.augments,
             "precision": config.precision,
             "device_images": config.device_images,
+            "micro_batch": config.micro_batch,
             "seed": config.seeds.agent,
             "device": config.device,
         }

@@ -131,6 +131,9 @@ class LearningSettings:
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
     """Arithmetic of the backbone in training and tests; auto is bfloat16 on a GPU that computes in it, and float32
     elsewhere; bfloat16 is autocast; tf32 is for GPUs."""
+    micro_batch: int | None = None
+    """The most images whose activations are in memory at once, for a GPU with little memory; by default the batch. The
+    result is the same up to rounding; a step takes one more forward pass."""
     device_images: Literal["auto", "yes", "no"] = "auto"
     """Keep the images of the current tasks on the device; auto does so on a GPU, if half of its free memory holds
     them."""

@@ -20,6 +20,7 @@ from experiments.config.settings import PATHS, RunConfig, Settings
 RANGES = {
     "epochs": "[1, inf)",
     "batch_size": "[1, inf)",
+    "micro_batch": "[1, inf)",
     "threads": "[1, inf)",
     "input_size": "[1, inf)",
     "seed": "[0, inf)",

@@ -67,6 +67,7 @@ def _one_step_arguments(resolved: ResolvedRun, algorithm: Algorithm) -> dict[str
         "policy": "ViTPolicy",
         "freeze_fraction": run.freeze_fraction,
         "precision": run.precision,
+        "device_images": run.device_images,
         "policy_kwargs": resolved.policy | algorithm.policy_arguments,
         "seed": run.seeds.agent,
     }
