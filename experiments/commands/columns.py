@@ -1,9 +1,12 @@
-"""The columns that `--measures` names."""
+"""The columns that `--measures` names, and what the runs must do for them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
+from experiments.config.settings import Settings
 from experiments.config.validation import import_modules
 from experiments.runs.measure import Measure, find_measures
 from experiments.runs.measures import MEASURES
@@ -19,3 +22,16 @@ def chosen_columns(
     """
     import_modules(imports)
     return find_measures(names, known)
+
+
+Config = TypeVar("Config", bound=Settings)
+
+
+def with_passes_for(measures: Iterable[Measure], config: Config) -> Config:
+    """A configuration whose runs make the passes that some measures need."""
+    needs = {measure.needs for measure in measures}
+    return replace(
+        config,
+        test_before_tasks=config.test_before_tasks or "test_before_tasks" in needs,
+        label_fit=config.label_fit or "label_fit" in needs,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from experiments.commands.columns import chosen_columns
+from experiments.commands.columns import chosen_columns, with_passes_for
 from experiments.comparisons.compare import (
     OutputPaths,
     check_comparison,
@@ -61,6 +61,7 @@ def bounds_command(
         measures: Columns of the table, such as final_accuracy nll; CSV files have all measures.
     """
     shown = chosen_columns(measures, config.imports)
+    config = with_passes_for(shown, config)
     entries = bounds_entries(config)
     refuse_unused(config, BoundsConfig(), entries)
     if dry_run:
@@ -118,6 +119,7 @@ def _compare(
 ) -> None:
     """Compare objectives, with tables and figures in a folder; or show the plan."""
     shown = chosen_columns(measures, config.imports)
+    config = with_passes_for(shown, config)
     entries = objective_entries(config)
     baseline = (*config.objectives, "")[0]
     refuse_unused(config, default, entries)

@@ -13,7 +13,7 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from experiments.commands.columns import chosen_columns
+from experiments.commands.columns import chosen_columns, with_passes_for
 from experiments.comparisons.compare import (
     OutputPaths,
     check_comparison,
@@ -60,6 +60,7 @@ def study_command(name: str) -> Callable[..., None]:
         measures: tuple[str, ...] = (),
     ) -> None:
         shown = chosen_columns(measures, config.imports)
+        config = with_passes_for((*study.measures, *shown), config)
         entries = study.entries(config)
         refuse_unused(config, study.config, entries)
         _introduce(study)

@@ -144,7 +144,19 @@ class LearningSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(LearningSettings, PolicySettings, StreamSettings):
+class EvaluationSettings:
+    """Tests beyond those of all tasks so far after each task."""
+
+    test_before_tasks: bool = False
+    """Test each task right before it is learned too, for forward_transfer; --measures forward_transfer does so by
+    itself."""
+    label_fit: bool = False
+    """Classify the training images of each task after it too, for train_accuracy_clean, train_accuracy_flipped and
+    train_recovered; --measures with one of them does so by itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(EvaluationSettings, LearningSettings, PolicySettings, StreamSettings):
     """Settings that all runs of a comparison share."""
 
     imports: tuple[str, ...] = ()

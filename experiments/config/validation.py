@@ -55,6 +55,11 @@ class CheckedRun:
     augments: bool
 
     @property
+    def extra_passes(self) -> tuple[str, ...]:
+        """The passes that the run makes for measures: `test_before_tasks`, `label_fit`."""
+        return tuple(name for name in ("test_before_tasks", "label_fit") if getattr(self.config, name))
+
+    @property
     def method_name(self) -> str:
         """Name of the method without its arguments."""
         return self.config.method.partition(":")[0]

@@ -188,7 +188,7 @@ def _entropy_by_progress(folder: Path, points: int = 100) -> NDArray[np.float64]
 
 
 def choices(runs: pd.DataFrame, stream: TaskStream, images_per_task: int = 2) -> Figure:
-    """Test images with the predicted classes before their task, after it, and after the last task.
+    """Test images with the predicted classes after their task and after the last task; and before it, if tested then.
 
     A prediction is shown as a training image of that class, framed green if it is right and red if it is wrong.
     All contenders are of the first condition and seed; the images are the first ones of the first classes of each task.
@@ -197,6 +197,8 @@ def choices(runs: pd.DataFrame, stream: TaskStream, images_per_task: int = 2) ->
     tasks = stream.tasks[:8]
     picked = [(task.index, position) for task in tasks for position in _spread(len(task.test_indices), images_per_task)]
     moments = [("before its task", "before_task_{task}"), ("after its task", "after_task_{task}")]
+    if not all(RunFolder(Path(path)).has_predictions("before_task_0") for path in here["folder"]):
+        moments = moments[1:]
     last = ("after the last", f"after_task_{len(stream.tasks) - 1}")
     lines = [("test image", None, "")]
     for contender, path in zip(here["contender"], here["folder"], strict=True):

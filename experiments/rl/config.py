@@ -22,6 +22,8 @@ PLAIN: dict[str, Any] = {
     "validation_fraction": 0.0,
     "anneal": "task",
     "early_stopping": False,
+    "test_before_tasks": False,
+    "label_fit": False,
 }
 """Settings that all algorithms share, since not every algorithm supports other values."""
 _CHANGES = {"augment": "auto", "cache_features": True}

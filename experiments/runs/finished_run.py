@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -31,6 +31,7 @@ class FinishedRun:
         seconds: Wall time since the run was last started.
         peak_memory: Peak memory in bytes; None if the system does not report it.
         validation: Accuracies on held-out images by name; empty if none are held out.
+        extra_passes: The passes of its own that the run made for measures: `test_before_tasks`, `label_fit`.
     """
 
     folder: RunFolder
@@ -41,6 +42,7 @@ class FinishedRun:
     seconds: float
     peak_memory: int | None
     validation: Mapping[str, float]
+    extra_passes: Collection[str]
 
     @cached_property
     def matrix(self) -> Matrix:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class Measure:
         definition: The definition in words, for the protocol card.
         compute: Computes it: from a `FinishedRun`, or in the comparison of RL algorithms from a `FinishedAlgorithm`.
             None stands for a value that the run does not have.
+        needs: The setting that must be on for it, such as `test_before_tasks`, since the run then makes passes of its
+            own; empty if none. Where the setting is off, the value is None.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Measure:
     factor: float
     definition: str
     compute: Callable[[Any], Any]
+    needs: Literal["", "test_before_tasks", "label_fit"] = ""
 
 
 def by_name(measures: Iterable[Measure]) -> dict[str, Measure]:

@@ -96,6 +96,7 @@ _TABLE = (
         "Lopez-Paz and Ranzato 2017, with chance for a fresh model; a new class's row of the head is random, so it "
         "is near 0 by construction",
         lambda run: forward_transfer(run.before, run.chance),
+        "test_before_tasks",
     ),
     Measure(
         "plasticity",
@@ -163,6 +164,7 @@ _TABLE = (
         "right after each task, on its training images whose label is true: share classified as labelled, the task "
         "named; over all tasks, images weighing alike",
         lambda run: run.label_fit["train_accuracy_clean"],
+        "label_fit",
     ),
     Measure(
         "train_accuracy_flipped",
@@ -171,6 +173,7 @@ _TABLE = (
         "the same where the label was flipped: share classified as the wrong label says, which is memorised; null "
         "where none is flipped",
         lambda run: run.label_fit["train_accuracy_flipped"],
+        "label_fit",
     ),
     Measure(
         "train_recovered",
@@ -178,6 +181,7 @@ _TABLE = (
         100,
         "the same where the label was flipped: share classified as the true label",
         lambda run: run.label_fit["train_recovered"],
+        "label_fit",
     ),
     Measure(
         "parameter_distance",
@@ -304,8 +308,10 @@ def columns(*names: str) -> tuple[Measure, ...]:
 
 def measure_run(run: FinishedRun) -> dict[str, Any]:
     """The metrics of a finished run, by name."""
-    names = [name for name in MEASURES if run.validation or name not in OF_VALIDATION]
-    return {name: MEASURES[name].compute(run) for name in names}
+    known = [measure for name, measure in MEASURES.items() if run.validation or name not in OF_VALIDATION]
+    return {
+        measure.name: measure.compute(run) if measure.needs in ("", *run.extra_passes) else None for measure in known
+    }
 
 
 def definitions() -> dict[str, str]:

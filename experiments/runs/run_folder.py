@@ -148,7 +148,14 @@ class RunFolder:
             with aside.open("wb") as stream:
                 np.savez_compressed(stream, allow_pickle=False, **arrays)
 
-        replace_file(self.path / "predictions" / f"{moment}.npz", write)
+        replace_file(self._predictions(moment), write)
+
+    def has_predictions(self, moment: str) -> bool:
+        """Whether there are predictions of a moment."""
+        return self._predictions(moment).exists()
+
+    def _predictions(self, moment: str) -> Path:
+        return self.path / "predictions" / f"{moment}.npz"
 
     def read_predictions(self, moment: str) -> dict[str, NDArray[Any]]:
         """The predictions of a moment: the array `task`, and those of a `TaskEvaluation`.
@@ -156,7 +163,7 @@ class RunFolder:
         Raises:
             ValueError: The file is missing or damaged.
         """
-        file = self.path / "predictions" / f"{moment}.npz"
+        file = self._predictions(moment)
         with self._reading(file), np.load(file, allow_pickle=False) as arrays:
             answers = dict(arrays)
             answers["task"], answers["predictions"], answers["labels"]

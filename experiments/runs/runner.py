@@ -79,8 +79,9 @@ def run_owned(run: ResolvedRun, folder: RunFolder, on_images: Listener = lambda 
     for task in range(len(matrix), len(stream.tasks)):
         trained += _learn(run, model, task, folder, test_env, on_images)
         matrix = np.vstack([matrix, _test(model, stream, task, folder, test_env)])
-        fits.append(label_fit(model.policy, stream, task))
-        folder.write_label_fits(fits)
+        if "label_fit" in run.extra_passes:
+            fits.append(label_fit(model.policy, stream, task))
+            folder.write_label_fits(fits)
         folder.write_matrix(matrix)
         model.save(folder.model)  # the last of a task's files: it says how far the run has come
     seconds, peak = time.perf_counter() - started, peak_bytes(model.device)
@@ -93,6 +94,7 @@ def run_owned(run: ResolvedRun, folder: RunFolder, on_images: Listener = lambda 
         seconds=seconds,
         peak_memory=peak,
         validation=validation_accuracies(model, stream) if stream.has_validation else {},
+        extra_passes=run.extra_passes,
     )
     metrics = measure_run(finished)
     refuse_absurd(metrics, config.learning_rate)
@@ -141,11 +143,12 @@ def _resume(run: ResolvedRun, folder: RunFolder, fresh: EPG) -> tuple[EPG, Matri
     with reading(folder.model, f"remove the folder {folder.path}, and the same command runs it anew"):
         model = EPG.load(folder.model, fresh.get_env(), device=run.config.device, learning_rate=rate)
     done = model.policy.network.tasks_begun
-    matrix, fits = folder.read_matrix()[:done], folder.read_label_fits()[:done]
-    if matrix.shape != (done, num_tasks) or len(fits) != done:
+    matrix = folder.read_matrix()[:done]
+    fits = folder.read_label_fits()[:done] if "label_fit" in run.extra_passes else []
+    if matrix.shape != (done, num_tasks) or ("label_fit" in run.extra_passes and len(fits) != done):
         raise ValueError(
-            f"{folder.path} holds an agent of {done} tasks and results of {min(len(matrix), len(fits))}: remove it, "
-            "and the same command runs it anew"
+            f"{folder.path} holds an agent of {done} tasks and results of {min(len(matrix), len(fits or matrix))}: "
+            "remove it, and the same command runs it anew"
         )
     if wrong := damage(matrix, [folder.read_step_log(task) for task in range(done)], run.config.early_stopping):
         raise ValueError(f"{folder.path} is damaged: {wrong}; remove the folder, and the same command runs it anew")
@@ -167,13 +170,16 @@ def _learn(
     env.seed((config.seeds.batch_order + task) % 2**31)
     env.set_options({"task": model.policy.method.training_tasks(task)})
     model.set_logger(Logger(str(folder.steps), [step_log(folder.steps, f"_task{task}")]))
-    named = stream.scenario.task_id_given
-    watcher = _EvaluateBeforeTask(
-        lambda: folder.write_predictions(f"before_task_{task}", evaluate_tasks(model.policy, test_env, [task], named)),
-        on_images,
-    )
     method = model.policy.method
-    callbacks: list[BaseCallback] = [watcher]
+    callbacks: list[BaseCallback] = [_ReportImages(on_images)]
+    if "test_before_tasks" in run.extra_passes:
+        named = stream.scenario.task_id_given
+        moment = f"before_task_{task}"
+        callbacks.append(
+            _BeforeTraining(
+                lambda: folder.write_predictions(moment, evaluate_tasks(model.policy, test_env, [task], named))
+            )
+        )
     if config.early_stopping:
         callbacks.append(early_stopping(model, stream, task))
     model.learn(max(images, 1), callback=callbacks, log_interval=1, reset_num_timesteps=task == 0)
@@ -194,16 +200,26 @@ def _test(
     return row
 
 
-class _EvaluateBeforeTask(BaseCallback):
-    """Tests the policy when the head has grown and nothing is trained yet, and reports the images of each step."""
+class _BeforeTraining(BaseCallback):
+    """Calls a function when the head has grown and nothing is trained yet."""
 
-    def __init__(self, before: Callable[[], object], on_images: Listener) -> None:
+    def __init__(self, function: Callable[[], object]) -> None:
         super().__init__()
-        self._before = before
-        self._on_images = on_images
+        self._function = function
 
     def _on_training_start(self) -> None:
-        self._before()
+        self._function()
+
+    def _on_step(self) -> bool:
+        return True
+
+
+class _ReportImages(BaseCallback):
+    """Reports the images of each step."""
+
+    def __init__(self, on_images: Listener) -> None:
+        super().__init__()
+        self._on_images = on_images
 
     def _on_step(self) -> bool:
         self._on_images(self.training_env.num_envs)

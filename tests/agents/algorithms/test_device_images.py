@@ -148,9 +148,7 @@ def test_diverged_training_has_the_same_message(learning_rate: float, make_vec: 
 def test_yes_is_refused_for_a_wrapped_environment(make_vec: MakeVec) -> None:
     wrapped = gym.wrappers.vector.RecordEpisodeStatistics(make_vec(6))
     agent = EPG("ViTPolicy", wrapped, batch_size=6, device="cpu", device_images="yes", policy_kwargs=TINY)
-    with pytest.raises(
-        ValueError, match=r"device_images='yes' needs the native .* without wrappers"
-    ):
+    with pytest.raises(ValueError, match=r"device_images='yes' needs the native .* without wrappers"):
         agent.learn(6)
     agent.device_images = "auto"
     agent.learn(6)
