@@ -13,10 +13,12 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agents.envs.evaluation_images import EvaluationImages, Info, evaluation_images
 from agents.networks.class_names import check_same_classes
 from agents.networks.preprocessing import to_space_layout
+from agents.networks.uploads import upload_small
 from agents.objectives import entropy, mask_logits
-from agents.optimization.divergence import check_scores
+from agents.optimization.divergence import check_entropies
 
 
 @dataclass(frozen=True)
@@ -97,37 +99,54 @@ def evaluate_tasks(
     learned, given = getattr(policy, "class_names", None), getattr(env.unwrapped, "action_names", None)
     if learned is not None and given is not None and len(policy.seen_classes):
         check_same_classes(learned, given, "test on the classes that were learned, in their order")
-    return [_evaluate_task(policy, env, task, task_id_given) for task in tasks]
+    images = evaluation_images(env, policy.seen_classes.device, tasks)
+    return [_evaluate_task(policy, images, task, task_id_given) for task in tasks]
 
 
 test_tasks = evaluate_tasks
 """The name of `evaluate_tasks` in version 0.1.0."""
 
 
-def _evaluate_task(policy: Classifier, env: VectorEnv[Any, Any, Any], task: int, task_id_given: bool) -> TaskEvaluation:
-    images, info = env.reset(options={"task": task})
+def _evaluate_task(policy: Classifier, images: EvaluationImages, task: int, task_id_given: bool) -> TaskEvaluation:
+    info = images.begin(task)
     if missing := {"padding", "label"} - set(info):
         raise ValueError(
             "evaluate_tasks needs an environment with split='test' or 'validation' and feedback='full': "
             f"info has no {' and no '.join(sorted(missing))}"
         )
     remaining = int(info["epoch_length"][0])
-    batches: list[dict[str, NDArray[Any]]] = []
+    batches: list[dict[str, Tensor]] = []
     policy.set_training_mode(False)
-    seen = policy.seen_classes
     while remaining > 0:
         shown = np.flatnonzero(~info["padding"])
-        observations = to_space_layout(torch.from_numpy(images[shown]).to(seen.device), policy.observation_space)
-        with torch.no_grad():
-            logits = policy.action_scores(observations).float()
-        labels, mask = (torch.from_numpy(info[key][shown]).to(seen.device) for key in ("label", "action_mask"))
-        evaluated = evaluate_batch(logits, labels, mask, seen, task_id_given)
-        batches.append({name: tensor.cpu().numpy() for name, tensor in evaluated.items()})
-        actions = np.zeros(env.num_envs, dtype=np.int64)
-        actions[shown] = batches[-1]["predictions"]
-        images, _, _, _, info = env.step(actions)
+        batches.append(_evaluate_rows(policy, images.images, info, shown, task_id_given))
+        actions = torch.zeros(len(info["padding"]), dtype=torch.int64, device=policy.seen_classes.device)
+        actions[upload_small(torch.from_numpy(shown), actions.device)] = batches[-1]["predictions"]
+        info = images.answer(actions)
         remaining -= len(shown)
-    return TaskEvaluation(task, **{name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]})
+    entries = {name: torch.cat([batch[name] for batch in batches]).cpu().numpy() for name in batches[0]}
+    check_entropies(entries["entropy"])
+    return TaskEvaluation(task, **entries)
+
+
+@torch.no_grad()
+def _evaluate_rows(
+    policy: Classifier, images: Tensor, info: Info, rows: NDArray[np.int64], task_id_given: bool
+) -> dict[str, Tensor]:
+    """The entries of a `TaskEvaluation` for some rows of the images.
+
+    On a GPU the images of the other rows are classified too, so that all batches have one shape.
+    """
+    seen = policy.seen_classes
+    device, chosen = seen.device, torch.from_numpy(rows)
+    if device.type == "cuda":
+        observations = to_space_layout(images.to(device), policy.observation_space)
+        logits = policy.action_scores(observations).float()[upload_small(chosen, device)]
+    else:
+        observations = to_space_layout(images[chosen].to(device), policy.observation_space)
+        logits = policy.action_scores(observations).float()
+    labels, mask = (upload_small(torch.from_numpy(info[key][rows]), device) for key in ("label", "action_mask"))
+    return evaluate_batch(logits, labels, mask, seen, task_id_given)
 
 
 def evaluate_batch(
@@ -141,14 +160,10 @@ def evaluate_batch(
         action_mask: Non-zero for the classes of the image's task, shape (B, A).
         seen: The seen classes, int64; if there are none, all classes count.
         task_id_given: Restrict the policy to the task's classes.
-
-    Raises:
-        DivergedError: The logit of a seen class is NaN.
     """
     within = mask_logits(logits, action_mask)
     restricted = within if task_id_given else logits
     columns = seen if len(seen) else torch.arange(logits.shape[1], device=logits.device)
-    check_scores(logits, columns)
     known = restricted[:, columns]
     log_probabilities = known.log_softmax(dim=1)
     top, choice = log_probabilities.max(dim=1)

@@ -195,15 +195,14 @@ def largest_size(tensors: list[Tensor]) -> float:
     return torch.stack(sizes).max().item() if sizes else 0.0
 
 
-def check_scores(scores: Tensor, seen: Tensor) -> None:
+def check_entropies(entropies: NDArray[np.float32]) -> None:
     """Check that the scores of a policy at test are numbers.
 
     Args:
-        scores: Scores of all actions, shape (B, A).
-        seen: Indices of the seen classes, int64.
+        entropies: Of the policy over the seen classes, for each image.
 
     Raises:
-        DivergedError: The score of a seen class is NaN.
+        DivergedError: One is NaN, since the score of a seen class is.
     """
-    if scores[:, seen].isnan().any():
+    if np.isnan(entropies).any():
         raise DivergedError("the policy scores seen classes with NaN: its training diverged; lower the learning rate")

@@ -34,7 +34,15 @@ class Interrupted(Exception):
 @pytest.fixture(scope="module")
 def config() -> RunConfig:
     return RunConfig(
-        options=OPTIONS, num_tasks=3, epochs=3, batch_size=8, learning_rate=5e-3, label_noise=0.25, device="cpu"
+        options=OPTIONS,
+        num_tasks=3,
+        epochs=3,
+        batch_size=8,
+        learning_rate=5e-3,
+        label_noise=0.25,
+        device="cpu",
+        test_before_tasks=True,
+        label_fit=True,
     )
 
 
