@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from agents.methods.base import Method
 from agents.methods.batch import Batch, TaskInfo
@@ -73,5 +72,5 @@ class LAE(Method):
         if network.tasks_begun < 2:
             return online
         averaged = dict(zip(self._names, self.offline, strict=True))
-        offline = network.head(functional_call(network.backbone, averaged, (inputs,))).log_softmax(dim=1)
+        offline = network.head(network.encode(inputs, averaged)).log_softmax(dim=1)
         return torch.maximum(online, offline)

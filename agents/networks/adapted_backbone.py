@@ -9,6 +9,7 @@ from timm.data import resolve_model_data_config
 from torch import nn
 
 from agents.networks.backbone import create_backbone, feature_width, weights_hash
+from agents.networks.class_token import prepare_last_block
 from agents.networks.config import PolicyConfig
 from agents.networks.native_view import view_of
 from agents.networks.preprocessing import Preprocessing, image_layout, mean_and_std
@@ -54,6 +55,7 @@ def adapt_backbone(config: PolicyConfig, observation_space: spaces.Space[Any]) -
     view = CentralView(size, config.crop_fraction or native.crop_fraction, config.interpolation or native.interpolation)
     sha256 = weights_hash(bare)
     bare_buffers = {id(buffer) for buffer in bare.buffers()}
+    prepare_last_block(bare)
     backbone = add_peft_module(config.peft, bare, config.blocks, config.peft_seed).eval()
     return AdaptedBackbone(
         Preprocessing(channels_first, view, mean, std),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from agents.networks.adapted_backbone import adapt_backbone
+from agents.networks.class_token import class_token_alone
 from agents.networks.config import PolicyConfig
 from agents.networks.head import GrowingHead
 from agents.networks.precision import arithmetic
@@ -91,10 +93,17 @@ class Network(nn.Module):
         """Logits of all actions, shape (B, A), for inputs [B, 3, h, w]; minus infinity for unseen classes."""
         return self.head(self.encode(inputs))
 
-    def encode(self, inputs: Tensor) -> Tensor:
-        """The backbone's features of inputs [B, 3, h, w], in `precision`: float32 of shape (B, D)."""
-        with self.autocast():
-            features: Tensor = self.backbone(inputs)
+    def encode(self, inputs: Tensor, replaced: Mapping[str, Tensor] | None = None) -> Tensor:
+        """The backbone's features of inputs [B, 3, h, w], in `precision`: float32 of shape (B, D).
+
+        Args:
+            inputs: Preprocessed images.
+            replaced: Tensors of the backbone, by name, to use in place of its own.
+        """
+        with self.autocast(), class_token_alone(self.backbone):
+            features: Tensor = (
+                functional_call(self.backbone, dict(replaced), (inputs,)) if replaced else self.backbone(inputs)
+            )
         return features.float()
 
     def features(self, images: Tensor) -> Tensor:

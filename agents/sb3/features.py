@@ -13,6 +13,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
 from agents.networks.adapted_backbone import adapt_backbone
+from agents.networks.class_token import class_token_alone
 from agents.networks.config import PolicyConfig, renamed_entries
 from agents.networks.precision import arithmetic, checked_precision
 from cls_env.arguments import one_of
@@ -76,7 +77,7 @@ class ViTFeatures(BaseFeaturesExtractor):
             self._check_range(observations)
             observations = (observations * 255).round().to(torch.uint8)
         inputs = self.preprocessing(observations)
-        with arithmetic(self.precision, inputs.device):
+        with arithmetic(self.precision, inputs.device), class_token_alone(self.backbone):
             features: Tensor = self.backbone(inputs)
         return features.float()
 
