@@ -81,6 +81,7 @@ class ViTPolicy(BasePolicy):
             method.check_peft(self.config.peft)
         self.network = Network(self.config, observation_space, int(action_space.n))
         method.attach(self.network, self.config.method_seed)
+        self.network.backbone.train(self.network.backbone.training)  # also the modules that it has added
         self.method = method
         self.train(False)
 

@@ -135,6 +135,7 @@ class Network(nn.Module):
         for parameter in self.peft_parameters:
             parameter.requires_grad_(wanted)
         self.train(self.training)
+        self.backbone.train(self.backbone.training)  # also the modules that a method has added
 
     def module_tensors(self) -> list[Tensor]:
         """The backbone's tensors that training may change: those of the PEFT module, or all of them."""
@@ -149,5 +150,7 @@ class Network(nn.Module):
         """
         self.training = mode
         self.head.train(mode)
-        self.backbone.train(mode and self.trains_whole_backbone and not self.peft_frozen)
+        of_backbone = mode and self.trains_whole_backbone and not self.peft_frozen
+        if self.backbone.training != of_backbone:  # a large module takes milliseconds, at each step
+            self.backbone.train(of_backbone)
         return self

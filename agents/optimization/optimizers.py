@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -28,9 +28,32 @@ def make_optimizer(
         lr_schedule: Its value at remaining progress 1 is the first learning rate.
         arguments: Further arguments of `optimizer_class`.
     """
-    optimizer = optimizer_class(parameters, lr=lr_schedule(1), **arguments)
+    parameters = list(parameters)
+    fast = fast_implementation(optimizer_class, parameters, arguments)
+    optimizer = optimizer_class(parameters, lr=lr_schedule(1), **arguments, **fast)
     hold_rows_without_gradient(optimizer)
     return optimizer
+
+
+def fast_implementation(
+    optimizer_class: Callable[..., torch.optim.Optimizer],
+    parameters: Sequence[nn.Parameter],
+    arguments: Mapping[str, Any],
+) -> dict[str, bool]:
+    """The argument that chooses the fastest implementation of PyTorch's Adam, AdamW and SGD.
+
+    It is fused on a GPU. On a CPU all tensors are updated together, to the same numbers as one after the other. PyTorch
+    itself does neither by default.
+
+    Args:
+        optimizer_class: Other optimizers keep their own default.
+        parameters: Trained by it.
+        arguments: Those that name an implementation are left as they are.
+    """
+    chosen = {"foreach", "fused", "differentiable"} & set(arguments)
+    if optimizer_class not in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD) or chosen or not parameters:
+        return {}
+    return {"fused": True} if all(parameter.is_cuda for parameter in parameters) else {"foreach": True}
 
 
 def is_torchs_own(optimizer: Any) -> bool:
