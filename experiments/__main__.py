@@ -12,7 +12,7 @@ COMMANDS = {
     "compare": "compare:compare_command",
     "bounds": "compare:bounds_command",
     "rl": "rl:rl_command",
-    "study": "study:studies_command",
+    "study": "studies:studies_command",
     "presets": "compare:presets_command",
     "objectives": "catalogue:objectives_command",
     "modules": "catalogue:modules_command",

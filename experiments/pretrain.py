@@ -7,9 +7,8 @@ import platform
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from math import inf
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,38 +22,10 @@ from torch import nn
 from agents.networks.micro_vit import MICRO_VIT, MICRO_VIT_CARD, MICRO_VIT_WEIGHTS
 from cls_env.datasets.glyphs.characters import characters
 from cls_env.datasets.glyphs.drawing import GlyphPainter
-from experiments.config.fields import settle
+from experiments.config.pretraining import PretrainConfig
 from experiments.console import progress_bar
 from experiments.files import replace_file, write_json
 from experiments.runs.ownership import owned
-
-
-@dataclass(frozen=True)
-class PretrainConfig:
-    """Pretrain the embedded micro ViT and write its weights and card."""
-
-    out: Path = Path("results/pretrain")
-    """Folder for the weights and the card; `agents/networks/pretrained` replaces those that ship."""
-    images: int = 460_000
-    """Training images, each drawn once and never seen again."""
-    batch_size: int = 128
-    """Images a gradient step."""
-    learning_rate: float = 1e-3
-    """Peak learning rate of AdamW, with warm-up over 2 % of the steps and cosine decay to 0."""
-    weight_decay: float = 0.05
-    """AdamW's weight decay."""
-    clip: float = 1.0
-    """Gradient norm limit."""
-    test_images_per_class: int = 20
-    """New images of each class on which the accuracy of the card is measured."""
-    seed: int = 0
-    """Fixes initialization, images and their order."""
-    threads: int = 2
-    """CPU threads; another number rounds sums differently, which changes the final accuracy by some points."""
-
-    def __post_init__(self) -> None:
-        settle(self)
-
 
 LEAST = {"images": 1, "batch_size": 1, "test_images_per_class": 1, "seed": 0, "threads": 1, "weight_decay": 0.0}
 """The smallest value of each entry that has one."""

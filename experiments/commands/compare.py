@@ -5,23 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from experiments.commands.columns import chosen_columns, with_passes_for
-from experiments.comparisons.compare import (
-    OutputPaths,
-    check_comparison,
-    run_and_report,
-    save_and_list_figures,
-    show_plan,
-)
-from experiments.comparisons.entries import bounds_entries, objective_entries
-from experiments.comparisons.unused_options import refuse_unused
-from experiments.config.builders import make_stream
 from experiments.config.settings import BoundsConfig, CompareConfig
-from experiments.console import say, titled
-from experiments.presets import PRESETS
-from experiments.presets.listing import preset_lines
-from experiments.reports.figures import comparison_figures, final_accuracies
-from experiments.runs.ownership import owned
 
 
 def compare_command(
@@ -40,8 +24,8 @@ def compare_command(
         dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
         measures: Columns of the table, such as final_accuracy nll; CSV files have all measures.
     """
-    places = _places(out or Path("results/compare") / config.data_name, workers)
-    _compare(config, CompareConfig(), places, dry_run, measures)
+    folder = out or Path("results/compare") / config.data_name
+    _compare(config, CompareConfig(), folder, workers, dry_run, measures)
 
 
 def bounds_command(
@@ -60,6 +44,19 @@ def bounds_command(
         dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
         measures: Columns of the table, such as final_accuracy nll; CSV files have all measures.
     """
+    from experiments.commands.columns import chosen_columns, with_passes_for
+    from experiments.comparisons.compare import (
+        OutputPaths,
+        check_comparison,
+        run_and_report,
+        save_and_list_figures,
+        show_plan,
+    )
+    from experiments.comparisons.entries import bounds_entries
+    from experiments.comparisons.unused_options import refuse_unused
+    from experiments.reports.figures import final_accuracies
+    from experiments.runs.ownership import owned
+
     shown = chosen_columns(measures, config.imports)
     config = with_passes_for(shown, config)
     entries = bounds_entries(config)
@@ -70,7 +67,7 @@ def bounds_command(
         return
     folder = out or Path("results/bounds") / config.data_name
     with owned(folder):
-        runs = run_and_report(entries, "sequential", _places(folder, workers), shown=shown)
+        runs = run_and_report(entries, "sequential", OutputPaths.of(folder, workers), shown=shown)
         save_and_list_figures({"final_accuracies": final_accuracies(runs)}, folder)
 
 
@@ -80,6 +77,11 @@ def presets_command() -> None:
     Of each: its published figures, which of its settings are as published, what the publication leaves open, and where
     our run is known to differ.
     """
+    from experiments.comparisons.entries import objective_entries
+    from experiments.console import say, titled
+    from experiments.presets import PRESETS
+    from experiments.presets.listing import preset_lines
+
     for preset in PRESETS.values():
         count = len(objective_entries(preset.config))
         say(titled(preset.name, f"{preset.title}; {count} runs"), highlight=False)
@@ -93,6 +95,8 @@ def preset_command(name: str) -> Callable[..., None]:
     Raises:
         ValueError: The preset is unknown.
     """
+    from experiments.presets import PRESETS
+
     preset = PRESETS.lookup(name)
 
     def command(
@@ -102,31 +106,44 @@ def preset_command(name: str) -> Callable[..., None]:
         dry_run: bool = False,
         measures: tuple[str, ...] = (),
     ) -> None:
-        places = _places(out or Path("results/presets") / preset.name, workers)
-        _compare(config, preset.config, places, dry_run, measures)
+        _compare(config, preset.config, out or Path("results/presets") / preset.name, workers, dry_run, measures)
 
     command.__doc__ = f"{preset.title}.\n\n{compare_command.__doc__}"
     return command
 
 
-def _places(folder: Path, workers: int | None) -> OutputPaths:
-    """A comparison's folder, which holds its runs too."""
-    return OutputPaths(tables=folder, runs=folder / "runs", workers=workers)
-
-
 def _compare(
-    config: CompareConfig, default: CompareConfig, places: OutputPaths, dry_run: bool, measures: tuple[str, ...]
+    config: CompareConfig,
+    default: CompareConfig,
+    folder: Path,
+    workers: int | None,
+    dry_run: bool,
+    measures: tuple[str, ...],
 ) -> None:
-    """Compare objectives, with tables and figures in a folder; or show the plan."""
+    """Compare objectives, with tables and figures in a folder, which holds the runs too; or show the plan."""
+    from experiments.commands.columns import chosen_columns, with_passes_for
+    from experiments.comparisons.compare import (
+        OutputPaths,
+        check_comparison,
+        run_and_report,
+        save_and_list_figures,
+        show_plan,
+    )
+    from experiments.comparisons.entries import objective_entries
+    from experiments.comparisons.unused_options import refuse_unused
+    from experiments.config.builders import make_stream
+    from experiments.reports.figures import comparison_figures
+    from experiments.runs.ownership import owned
+
     shown = chosen_columns(measures, config.imports)
     config = with_passes_for(shown, config)
     entries = objective_entries(config)
     baseline = (*config.objectives, "")[0]
     refuse_unused(config, default, entries)
     if dry_run:
-        check_comparison(entries, baseline, places.workers)
+        check_comparison(entries, baseline, workers)
         show_plan(entries)
         return
-    with owned(places.tables):
-        runs = run_and_report(entries, baseline, places, shown=shown)
-        save_and_list_figures(comparison_figures(runs, make_stream(entries[0].checked)), places.tables)
+    with owned(folder):
+        runs = run_and_report(entries, baseline, OutputPaths.of(folder, workers), shown=shown)
+        save_and_list_figures(comparison_figures(runs, make_stream(entries[0].checked)), folder)

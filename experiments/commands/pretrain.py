@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.console import say
-from experiments.pretrain import PretrainConfig, check_pretraining, pretrain
+from experiments.config.pretraining import PretrainConfig
 
 
 def pretrain_command(config: PretrainConfig, dry_run: bool = False) -> None:
@@ -13,6 +12,9 @@ def pretrain_command(config: PretrainConfig, dry_run: bool = False) -> None:
         config: How to train.
         dry_run: Show the configuration, and write nothing.
     """
+    from experiments.console import say
+    from experiments.pretrain import check_pretraining, pretrain
+
     check_pretraining(config)
     say(config)
     if not dry_run:

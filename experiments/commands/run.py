@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.commands.stream import show_stream
-from experiments.comparisons.compare import show_plan
-from experiments.comparisons.unused_options import refuse_unused
-from experiments.config.resolved import resolve
 from experiments.config.settings import RunConfig
-from experiments.console import progress_bar, say
-from experiments.runs.job import Entry
-from experiments.runs.run_folder import RunFolder, run_path
-from experiments.runs.runner import run_owned
 
 
 def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = False) -> None:
@@ -24,6 +16,15 @@ def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = Fals
             at the task where it stopped.
         dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
     """
+    from experiments.commands.stream import show_stream
+    from experiments.comparisons.compare import show_plan
+    from experiments.comparisons.unused_options import refuse_unused
+    from experiments.config.entry import Entry
+    from experiments.config.resolved import resolve
+    from experiments.console import progress_bar, say
+    from experiments.runs.run_folder import RunFolder, run_path
+    from experiments.runs.runner import run_owned
+
     entry = Entry("", config.objective, config)
     checked = entry.checked
     refuse_unused(config, RunConfig(), [entry])

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from cls_env import TaskStream
 from cls_env.datasets.files.load_report import report_lines
-from experiments.config.builders import make_stream
 from experiments.config.settings import RunConfig
-from experiments.config.validation import check
-from experiments.console import say, show
-from experiments.reports.terminal import stream_table
 
 
 def stream_command(config: RunConfig) -> None:
@@ -17,6 +13,10 @@ def stream_command(config: RunConfig) -> None:
     Args:
         config: Which stream; what concerns the policy and its learning does not matter.
     """
+    from experiments.config.builders import make_stream
+    from experiments.config.validation import check
+    from experiments.console import say
+
     stream = make_stream(check(config))
     show_stream(stream)
     say(f"images SHA-256 {stream.dataset.images_sha256}")
@@ -30,6 +30,9 @@ def show_stream(stream: TaskStream, classes_named: int | None = None) -> None:
         stream: The stream.
         classes_named: How many classes of each task are named; by default all.
     """
+    from experiments.console import say, show
+    from experiments.reports.terminal import stream_table
+
     show(stream_table(stream, classes_named))
     for line in report_lines(stream.dataset.left_out, stream.dataset.remarks):
         say(line, highlight=False)

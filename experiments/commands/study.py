@@ -22,25 +22,16 @@ from experiments.comparisons.compare import (
     show_plan,
 )
 from experiments.comparisons.unused_options import refuse_unused
-from experiments.console import say, show, titled
+from experiments.config.entry import Entry
+from experiments.console import say, show
 from experiments.files import replace_file, write_text
 from experiments.reports.tables import latex, legend, markdown, rich_tables, with_display_names
-from experiments.runs.job import Entry
 from experiments.runs.measure import Measure
 from experiments.runs.ownership import owned
 from experiments.studies import STUDIES
 from experiments.studies.study import Study, with_settings
 
 RUNS = Path("results/studies/runs")
-
-
-def studies_command() -> None:
-    """List the studies; `study NAME` runs one, and `study NAME --help` shows what can be changed."""
-    for study in STUDIES.values():
-        count = len(study.entries(study.config))
-        more = ", and more that these lead to" if study.follow_up else ""
-        say(titled(study.name, f"{study.title}; {count} runs{more}"), highlight=False)
-        say(f"    {study.question}", highlight=False)
 
 
 def study_command(name: str) -> Callable[..., None]:

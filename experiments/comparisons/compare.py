@@ -14,13 +14,14 @@ from rich.table import Table
 
 from experiments.comparisons.dry_run import make_plan
 from experiments.comparisons.native_size import size_warning
+from experiments.config.entry import Entry
 from experiments.config.settings import RunConfig
 from experiments.console import say, show
 from experiments.execution.processes import check_different, check_workers, run_all
 from experiments.reports.figures import save_figures
 from experiments.reports.tables import DEFAULT_COLUMNS, rich_tables, write_report
 from experiments.reports.terminal import compute, plan_lines
-from experiments.runs.job import LEARNING, Entry, Job
+from experiments.runs.job import LEARNING, Job
 from experiments.runs.measure import Measure
 from experiments.runs.plan import Plan
 
@@ -38,6 +39,11 @@ class OutputPaths:
     tables: Path
     runs: Path
     workers: int | None = None
+
+    @classmethod
+    def of(cls, folder: Path, workers: int | None) -> OutputPaths:
+        """Tables and runs in one folder."""
+        return cls(tables=folder, runs=folder / "runs", workers=workers)
 
 
 def run_and_report(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.config.entry import Entry
 from experiments.config.settings import BoundsConfig, CompareConfig, RunConfig, shared_settings
-from experiments.runs.job import Entry
 
 
 def objective_entries(config: CompareConfig) -> list[Entry]:

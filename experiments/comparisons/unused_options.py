@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from agents.objectives import anneals
 from cls_env import DATASETS
+from experiments.config.entry import Entry
 from experiments.config.settings import Settings
 from experiments.config.validation import CheckedRun
-from experiments.runs.job import Entry
 
 METHODS_IN_BLOCKS = ("coda-prompt", "dualprompt")
 """Methods of this package that add parameters to the blocks themselves."""

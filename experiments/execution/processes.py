@@ -18,11 +18,12 @@ import torch
 from rich.progress import Progress, TaskID
 
 from cls_env.command_line.errors import one_line
+from experiments.config.entry import Entry
 from experiments.config.settings import Settings
 from experiments.console import progress_bar
 from experiments.execution.workers import begin_worker, execute, work, worker_context
 from experiments.runs.errors import RunFailedError
-from experiments.runs.job import LEARNING, Entry, Job
+from experiments.runs.job import LEARNING, Job
 from experiments.runs.run_folder import RunFolder, run_paths
 
 if TYPE_CHECKING:

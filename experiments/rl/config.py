@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.config.entry import Entry
 from experiments.config.settings import RunConfig, Settings, folder_name, shared_settings
-from experiments.runs.job import Entry
 
 PLAIN: dict[str, Any] = {
     "method": "sequential",

@@ -18,6 +18,7 @@ from agents.evaluation import Classifier, evaluate_tasks
 from agents.networks.backbone import create_backbone, weights_hash
 from agents.networks.config import AgentSeeds
 from agents.sb3.task_by_task import TaskByTask
+from experiments.config.entry import Entry
 from experiments.config.resolved import ResolvedRun, resolve
 from experiments.config.validation import check
 from experiments.files import replace_file, write_json
@@ -25,7 +26,7 @@ from experiments.rl.algorithms import find_algorithm, make_algorithm
 from experiments.rl.config import AlgorithmRun
 from experiments.rl.curve import CURVE, EvaluationCallback
 from experiments.rl.measures import ALGORITHM_MEASURES, FinishedAlgorithm, measure_algorithm
-from experiments.runs.job import Entry, Job
+from experiments.runs.job import Job
 from experiments.runs.measure import refuse_absurd
 from experiments.runs.protocol import runtime_info
 from experiments.runs.run_folder import RunFolder

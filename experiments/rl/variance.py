@@ -8,6 +8,7 @@ covariance matrix, in units of the squared norm of EPG's gradient over all image
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import gymnasium as gym
@@ -20,8 +21,12 @@ from torch import Tensor
 
 from agents import EPG, ViTPolicy
 from agents.objectives import expected_policy_gradient_loss, mask_logits, reinforce_loss
+from experiments.config.entry import Entry
 from experiments.config.resolved import resolve
+from experiments.console import say
+from experiments.files import reading, replace_file
 from experiments.rl.config import AlgorithmRun
+from experiments.runs.run_folder import run_path
 
 SAMPLES = (1, 4, 16, 64)
 VARIANCES = ("total", "actions")
@@ -149,3 +154,21 @@ class _Measure(BaseCallback):
                     "actions": float(np.square(errors).sum(axis=1).mean()) / scale,
                 }
             )
+
+
+def variance_of_entries(entries: Sequence[Entry], draws: int, folder: Path) -> pd.DataFrame:
+    """The variance of gradient estimates, once for each seed; measured where it is not there yet."""
+    first = {entry.config.seed: entry.config for entry in reversed(entries)}
+    tables = []
+    for seed, config in sorted(first.items()):
+        assert isinstance(config, AlgorithmRun)
+        file = run_path(config, folder / "runs") / f"gradient_variance_{draws}.csv"
+        if not file.exists():
+            say(f"gradient variance, seed {seed}")
+            table = gradient_variance(config, draws=draws)
+            replace_file(file, lambda aside, table=table: table.to_csv(aside, index=False, float_format="%.6g"))  # type: ignore[misc]
+        with reading(file, "remove it, and the same command measures it anew"):
+            tables.append(pd.read_csv(file).astype(dict.fromkeys(VARIANCES, float)))
+    found = pd.concat(tables, ignore_index=True)
+    replace_file(folder / "gradient_variance.csv", lambda aside: found.to_csv(aside, index=False, float_format="%.6g"))
+    return found

@@ -1,35 +1,16 @@
-"""Entries of a comparison, and what a job does with them."""
+"""What is done with the entries of a comparison."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+from experiments.config.entry import Entry
 from experiments.config.resolved import make_agent, resolve
 from experiments.config.settings import RunConfig
-from experiments.config.validation import CheckedRun, check
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import Listener, run
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A run and its place in the comparison's table."""
-
-    condition: str
-    contender: str
-    config: RunConfig
-
-    @cached_property
-    def checked(self) -> CheckedRun:
-        """The configuration, checked once.
-
-        Raises:
-            ValueError: It is impossible.
-        """
-        return check(self.config)
 
 
 class Job(NamedTuple):

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from cls_env.specification import lookup
 from experiments.comparisons.compare import check_comparison
+from experiments.config.entry import Entry
 from experiments.reports.tables import summary_table
-from experiments.runs.job import Entry
 from experiments.runs.measures import columns
 from experiments.studies.figures import differences, heat_map
 from experiments.studies.study import Study, StudyConfig, by_noise, grid

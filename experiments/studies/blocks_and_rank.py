@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from agents.networks.backbone import create_backbone
 from cls_env.specification import parse_specification
+from experiments.config.entry import Entry
 from experiments.config.validation import configured_view
 from experiments.reports.figures import UNCORRECTED
-from experiments.runs.job import Entry
 from experiments.studies.figures import minus_baseline, plot_data, plot_lines
 from experiments.studies.study import Study, StudyConfig, by_objective, grid
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
+from experiments.config.entry import Entry
 from experiments.reports.figures import output_entropy
-from experiments.runs.job import Entry
 from experiments.runs.measures import columns
 from experiments.studies.figures import differences
 from experiments.studies.study import OBJECTIVES, Study, StudyConfig, by_noise, by_objective, grid

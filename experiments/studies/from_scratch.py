@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
+from experiments.config.entry import Entry
 from experiments.presets.table3 import RECIPE
 from experiments.reports.figures import final_accuracies, output_entropy
-from experiments.runs.job import Entry
 from experiments.runs.measures import columns
 from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, grid
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
+from experiments.config.entry import Entry
 from experiments.reports.figures import UNCORRECTED
-from experiments.runs.job import Entry
 from experiments.runs.measures import columns
 from experiments.studies.figures import minus_baseline, plot_data, plot_lines
 from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, grid

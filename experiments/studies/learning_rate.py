@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.comparisons.compare import check_comparison
-from experiments.runs.job import Entry
+from experiments.config.entry import Entry
 from experiments.runs.measures import columns
 from experiments.studies.figures import differences, plot_data, plot_lines
 from experiments.studies.study import OBJECTIVES, Study, StudyConfig, by_noise, by_objective, grid

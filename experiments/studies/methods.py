@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from agents.methods import METHODS, NO_OBJECTIVE
 from cls_env.specification import lookup, parse_specification
+from experiments.config.entry import Entry
 from experiments.presets.table1 import TABLE_1, TABLE_1_TASKS
 from experiments.reports.display_names import display_name
-from experiments.runs.job import Entry
 from experiments.studies.figures import heat_map, plot_data, plot_lines
 from experiments.studies.method_figures import accuracy_against_cost, forgetting_by_task, gain_over
 from experiments.studies.study import Study, StudyConfig, grid

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.runs.job import Entry
+from experiments.config.entry import Entry
 from experiments.studies.figures import differences, heat_map
 from experiments.studies.study import OBJECTIVES, Study, StudyConfig, by_objective, grid
 

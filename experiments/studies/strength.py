@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cls_env.specification import parse_specification
-from experiments.runs.job import Entry
+from experiments.config.entry import Entry
 from experiments.studies.figures import differences, plot_data, plot_lines
 from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, grid
 

@@ -9,9 +9,9 @@ from typing import Any, Generic, TypeVar
 import pandas as pd
 from matplotlib.figure import Figure
 
+from experiments.config.entry import Entry
 from experiments.config.settings import RunConfig, Settings, shared_settings
 from experiments.reports.tables import DEFAULT_COLUMNS
-from experiments.runs.job import Entry
 from experiments.runs.measure import Measure
 
 OBJECTIVES = (

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from experiments.__main__ import main
-from experiments.pretrain import PretrainConfig, pretrain
+from experiments.config.pretraining import PretrainConfig
+from experiments.pretrain import pretrain
 
 pytestmark = pytest.mark.long
 

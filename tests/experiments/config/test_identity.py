@@ -13,16 +13,17 @@ import pytest
 
 from agents.methods import METHODS, Method
 from experiments.__main__ import main
-from experiments.commands.rl import _variance
 from experiments.comparisons.entries import objective_entries
 from experiments.comparisons.unused_options import refuse_unused
 from experiments.config.builders import loader_options
+from experiments.config.entry import Entry
+from experiments.config.pretraining import PretrainConfig
 from experiments.config.settings import CompareConfig, RunConfig
 from experiments.config.validation import check
-from experiments.pretrain import PretrainConfig, pretrain
+from experiments.pretrain import pretrain
 from experiments.rl.config import RlConfig, algorithm_entries
 from experiments.rl.runner import run_algorithm
-from experiments.runs.job import Entry
+from experiments.rl.variance import variance_of_entries
 from experiments.runs.run_folder import RunFolder, run_paths
 from experiments.runs.runner import run
 
@@ -322,7 +323,7 @@ def test_a_damaged_measurement_of_variance_is_named(tmp_path: Path) -> None:
     file.parent.mkdir(parents=True)
     pd.DataFrame({"total": ["1.0", "1.0.0"]}).to_csv(file)
     with pytest.raises(ValueError, match=r"gradient_variance_4\.csv can't be read .*remove it, and the same command"):
-        _variance(entries, 4, tmp_path)
+        variance_of_entries(entries, 4, tmp_path)
 
 
 def test_a_home_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
