@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
-from agents.methods import Batch, TaskInfo
+from agents.networks.preprocessing import View
+from agents.networks.views import TrainView
 from agents.policy import ViTPolicy, parameter_counts
 from cls_env import DATASETS, ImageDataset
 from cls_env.datasets import DatasetCard
+from experiments.comparisons.flops import IMAGES, costs_of_tasks, evaluation_flops, train, training_flops
 from experiments.config.builders import stored_size
 from experiments.config.resolved import ResolvedRun, resolve
 from experiments.config.validation import CheckedRun
@@ -40,13 +42,8 @@ def make_plan(run: CheckedRun) -> Plan:
     tasks = _planned_tasks(resolved)
     side, classes = resolved.stream.dataset.train_images.shape[1], resolved.stream.num_classes
     policy = _random_policy(resolved, side, classes)
-    for index, task in enumerate(tasks[:2]):  # some methods do more from the second task on
-        seen = range(index * tasks[0].classes, index * tasks[0].classes + task.classes)
-        actions = [action % classes for action in seen]
-        about = TaskInfo(index, actions, len(tasks), images=lambda: iter([_black_batch(policy, side)]))
-        policy.begin_task(actions, freeze_peft=False, task=about)
-    learns = policy.method.learns_by_gradient
-    head, step = _flops(policy, side, backward=False), _flops(policy, side, backward=learns)
+    actions = _first_classes(tasks, classes)
+    costs = costs_of_tasks(policy, side, actions, resolved.learner["cache_features"], _view(resolved, policy))
     memory = _training_bytes(resolved, policy, side)
     policy.network.head.grow(range(classes))
     absent = f"not here, so taken to be as many of each class: {missing}"
@@ -55,11 +52,26 @@ def make_plan(run: CheckedRun) -> Plan:
         resolved.stream.fingerprint if missing is None else None,
         tasks,
         parameter_counts(policy),
-        head,
-        step,
-        _total_flops(resolved, tasks, head, step),
+        costs[-1].test,
+        costs[-1].step,
+        training_flops(resolved, tasks, costs),
+        evaluation_flops(resolved, tasks, costs),
         memory,
     )
+
+
+def _view(run: ResolvedRun, policy: ViTPolicy) -> View | None:
+    """The view of images in training; None for that of the test."""
+    if not run.augments:
+        return None
+    view = TrainView(policy.network.preprocessing.view.size, run.config.crop_scale)
+    return partial(view, generator=torch.Generator())
+
+
+def _first_classes(tasks: Sequence[PlannedTask], classes: int) -> list[list[int]]:
+    """The classes of the first two tasks; some methods do more from the second task on."""
+    begins = [0, *np.cumsum([task.classes for task in tasks]).tolist()]
+    return [[action % classes for action in range(*begins[index : index + 2])] for index in range(min(2, len(tasks)))]
 
 
 def _resolve_offline(run: CheckedRun) -> tuple[ResolvedRun, FileNotFoundError | None]:
@@ -132,28 +144,6 @@ def _random_policy(run: ResolvedRun, side: int, classes: int) -> ViTPolicy:
     return ViTPolicy(images, actions, lambda _: run.config.learning_rate, made_method=method, **entries)
 
 
-def _pass(policy: ViTPolicy, side: int, backward: bool) -> None:
-    """Pass two images through the policy; batch norm needs more than one."""
-    batch = _black_batch(policy, side)
-    policy.set_training_mode(backward)
-    with torch.set_grad_enabled(backward):
-        logits = policy.method.training_logits(policy.network, batch) if backward else policy(batch.images)
-    if backward:
-        logits[:, policy.network.head.actions].sum().backward()
-
-
-def _black_batch(policy: ViTPolicy, side: int) -> Batch:
-    images = torch.zeros(2, side, side, 3, dtype=torch.uint8)
-    rewards = torch.zeros(2, policy.network.head.num_actions)
-    return Batch(images, rewards, torch.ones_like(rewards), None, policy.network.preprocessing)
-
-
-def _flops(policy: ViTPolicy, side: int, backward: bool) -> float:
-    with FlopCounterMode(display=False) as counter:
-        _pass(policy, side, backward)
-    return counter.get_total_flops() / 2
-
-
 def _activation_bytes(policy: ViTPolicy, side: int, precision: str) -> int:
     """Bytes that autograd keeps for the backward pass, for one image."""
     weights = {tensor.untyped_storage().data_ptr() for tensor in policy.parameters()}
@@ -168,8 +158,8 @@ def _activation_bytes(policy: ViTPolicy, side: int, precision: str) -> int:
     half = torch.autocast("cpu", torch.bfloat16, enabled=precision in ("auto", "bfloat16"))  # auto as on a GPU
     unpack: Callable[[Any], Any] = lambda tensor: tensor  # noqa: E731
     with torch.autograd.graph.saved_tensors_hooks(keep, unpack), half:
-        _pass(policy, side, backward=True)
-    return sum(kept.values()) // 2
+        train(policy, side)
+    return sum(kept.values()) // IMAGES
 
 
 def _training_bytes(run: ResolvedRun, policy: ViTPolicy, side: int) -> int:
@@ -180,16 +170,5 @@ def _training_bytes(run: ResolvedRun, policy: ViTPolicy, side: int) -> int:
     states = ADAM_STATES if config.optimizer == "adam" else SGD_STATES
     activations = 0
     if policy.method.learns_by_gradient:
-        activations = _activation_bytes(policy, side, config.precision) * config.batch_size
+        activations = _activation_bytes(policy, side, config.precision) * (config.micro_batch or config.batch_size)
     return BYTES * (weights + (1 + states) * trainable) + activations
-
-
-def _total_flops(run: ResolvedRun, tasks: tuple[PlannedTask, ...], head: float, step: float) -> float:
-    """Operations of training, of a test of each task before it, and of a test of all tasks so far after it."""
-    total, seen = 0.0, 0
-    for index, task in enumerate(tasks):
-        frozen = round(run.config.freeze_fraction * task.learned_images) if index else 0
-        forwards = min(frozen, task.train_images) if run.learner["cache_features"] else frozen
-        seen += task.test_images
-        total += forwards * head + (task.learned_images - frozen) * step + (seen + task.test_images) * head
-    return total

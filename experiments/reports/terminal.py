@@ -65,8 +65,8 @@ def plan_lines(plan: Plan, precision: str) -> Iterator[Table | str]:
         f"{head:,} in the head"
     )
     yield (
-        f"an image costs {plan.head_flops / 1e9:.3g} GFLOP in the head-only phase and in tests, "
-        f"{plan.step_flops / 1e9:.3g} GFLOP in a whole step"
+        f"an image costs {plan.test_flops / 1e9:.3g} GFLOP in a test, and {plan.step_flops / 1e9:.3g} GFLOP in a step "
+        f"that trains the backbone's module; tests are {plan.evaluation_flops / plan.total_flops:.0%} of all"
     )
     yield (
         f"estimate: {compute(plan.total_flops, precision)} a run; memory {plan.memory / 2**30:.2g} GiB for weights, "

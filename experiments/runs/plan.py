@@ -29,9 +29,10 @@ class Plan:
         fingerprint: SHA-256 of the stream; None if the images are not here.
         tasks: The tasks in order.
         parameters: Numbers of parameters by part: `backbone` (frozen), `peft`, `method`, and `head` at the end.
-        head_flops: Floating-point operations for one image while only the head is trained.
-        step_flops: The same for a whole step, forward and backward.
-        total_flops: The same for the run with its tests.
+        test_flops: Floating-point operations for one image at test.
+        step_flops: The same in a training step of all that is trained, forward and backward.
+        training_flops: The same for the training of all tasks.
+        evaluation_flops: The same for all tests.
         memory: Bytes of weights, gradients, optimizer states and activations of a step.
     """
 
@@ -39,7 +40,13 @@ class Plan:
     fingerprint: str | None
     tasks: tuple[PlannedTask, ...]
     parameters: dict[str, int]
-    head_flops: float
+    test_flops: float
     step_flops: float
-    total_flops: float
+    training_flops: float
+    evaluation_flops: float
     memory: int
+
+    @property
+    def total_flops(self) -> float:
+        """Floating-point operations of the run."""
+        return self.training_flops + self.evaluation_flops

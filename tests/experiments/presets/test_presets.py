@@ -125,11 +125,11 @@ def test_plan_counts_what_the_run_does() -> None:
     assert [task.train_images for task in plan.tasks] == [200] * 5
     assert [task.learned_images for task in plan.tasks] == [608] * 5
     assert plan.fingerprint is not None and plan.parameters["head"] == 50 * 129
-    head, step = plan.head_flops, plan.step_flops
-    assert 1.5 * head < step < 3 * head
-    learned = 608 * step + 4 * (304 * step + 200 * head)  # the frozen phase computes each image's features once
-    tested = sum(200 * (task + 1) + 200 for task in range(5)) * head
-    assert plan.total_flops == pytest.approx(learned + tested)
+    test, step = plan.test_flops, plan.step_flops
+    assert 1.5 * test < step < 3 * test
+    learned = 608 * step + 4 * (288 * step + 200 * test)  # the frozen phase computes each image's features once
+    assert plan.training_flops == pytest.approx(learned, rel=0.02)
+    assert plan.evaluation_flops == pytest.approx(sum(200 * (task + 1) for task in range(5)) * test, rel=1e-4)
 
 
 def test_images_that_are_not_here_come_in_their_customary_tasks() -> None:

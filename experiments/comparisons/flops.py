@@ -1,0 +1,178 @@
+"""Floating-point operations of a run, counted on passes of its own policy."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from math import ceil
+
+import numpy as np
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from agents.methods import Batch, TaskInfo
+from agents.networks.feature_cache import FeatureCache
+from agents.networks.preprocessing import View
+from agents.policy import ViTPolicy
+from experiments.config.resolved import ResolvedRun
+from experiments.runs.label_fit import MOST_IMAGES
+from experiments.runs.plan import PlannedTask
+
+IMAGES = 2
+"""Images of a counted pass; batch norm needs more than one."""
+
+
+@dataclass(frozen=True)
+class ImageCosts:
+    """Operations for one image in a task.
+
+    Attributes:
+        look: In the passes of the method over the task's images, before and after training.
+        frozen: A training step while the PEFT module is frozen.
+        frozen_again: The same for an image whose features are cached.
+        step: A training step of all that is trained.
+        step_again: The same for an image whose features are cached.
+        test: A prediction.
+        freezes: Whether the PEFT module is frozen at first.
+    """
+
+    look: float
+    frozen: float
+    frozen_again: float
+    step: float
+    step_again: float
+    test: float
+    freezes: bool
+
+
+def counted(work: Callable[[], object]) -> float:
+    """The operations of some work, attention included."""
+    with ExitStack() as stack:
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))  # fused attention on the CPU is not counted
+        counter = stack.enter_context(FlopCounterMode(display=False))
+        work()
+    return float(counter.get_total_flops())
+
+
+def black_batch(policy: ViTPolicy, side: int, count: int = IMAGES) -> Batch:
+    """A batch of black images of one class, of shape (count, side, side, 3)."""
+    images = torch.zeros(count, side, side, 3, dtype=torch.uint8)
+    rewards = torch.zeros(count, policy.network.head.num_actions)
+    rewards[:, policy.network.head.actions[-1:]] = 1.0
+    mask = torch.ones_like(rewards)
+    return Batch(images, rewards, mask, np.arange(count), policy.network.preprocessing)
+
+
+def costs_of_tasks(
+    policy: ViTPolicy, side: int, actions: Sequence[Sequence[int]], cache: bool, view: View | None
+) -> list[ImageCosts]:
+    """Begin some tasks, one after the other, and count each.
+
+    Args:
+        policy: A policy that has begun none.
+        side: Of the images, in pixels.
+        actions: Classes of each task.
+        cache: Whether features of a frozen backbone are cached.
+        view: The view of images in training; None for that of the test.
+    """
+    costs = []
+    for index, classes in enumerate(actions):
+        costs.append(_costs_of_task(policy, side, index, classes, len(actions), cache, view))
+    return costs
+
+
+def _costs_of_task(
+    policy: ViTPolicy,
+    side: int,
+    index: int,
+    classes: Sequence[int],
+    num_tasks: int,
+    cache: bool,
+    view: View | None,
+) -> ImageCosts:
+    def look(count: int) -> float:
+        tried = copy.deepcopy(policy)
+        task = TaskInfo(index, classes, num_tasks, images=lambda: iter([black_batch(tried, side, count)]))
+
+        def begin_and_end() -> None:
+            tried.begin_task(classes, freeze_peft=False, task=task)
+            tried.method.end_task(tried.network, task)
+
+        return counted(begin_and_end)
+
+    looked = (look(2 * IMAGES) - look(IMAGES)) / IMAGES if policy.method.needs_task_data else 0.0
+    task = TaskInfo(index, classes, num_tasks, images=lambda: iter([black_batch(policy, side)]))
+    policy.begin_task(classes, freeze_peft=index > 0, task=task)
+    test = counted(partial(_test, policy, side)) / IMAGES
+    if not policy.method.learns_by_gradient:
+        return ImageCosts(looked, 0.0, 0.0, 0.0, 0.0, test, False)
+    freezes, frozen = policy.network.peft_frozen, _two_steps(policy, side, cache, view)
+    policy.unfreeze_peft()
+    return ImageCosts(looked, *frozen, *_two_steps(policy, side, cache, view), test, freezes)
+
+
+def _two_steps(policy: ViTPolicy, side: int, cache: bool, view: View | None) -> tuple[float, float]:
+    """Operations for an image in a first step, and in a second one on the same images."""
+    features = FeatureCache() if cache else None
+    first, second = (counted(partial(train, policy, side, features, view)) / IMAGES for _ in range(2))
+    return first, second
+
+
+def _test(policy: ViTPolicy, side: int) -> None:
+    policy.set_training_mode(False)
+    with torch.no_grad():
+        policy(black_batch(policy, side).images)
+
+
+def train(policy: ViTPolicy, side: int, cache: FeatureCache | None = None, view: View | None = None) -> None:
+    """Forward and backward pass of a step on black images."""
+    policy.set_training_mode(True)
+    batch = replace(black_batch(policy, side), cache=cache, preprocess=partial(policy.network.preprocessing, view=view))
+    logits = policy.method.training_logits(policy.network, batch)
+    logits[:, policy.network.head.actions].sum().backward()
+
+
+def training_flops(run: ResolvedRun, tasks: Sequence[PlannedTask], costs: Sequence[ImageCosts]) -> float:
+    """Operations of training.
+
+    Args:
+        run: Its freeze fraction is used.
+        tasks: All tasks.
+        costs: Of the first tasks; those of the last one hold for all further tasks.
+    """
+    total = 0.0
+    for index, task in enumerate(tasks):
+        cost = costs[min(index, len(costs) - 1)]
+        learned = task.learned_images if run.method.learns_by_gradient else 0
+        batch = run.config.batch_size
+        frozen = ceil(run.config.freeze_fraction * learned / batch) * batch if cost.freezes else 0
+        total += task.train_images * cost.look
+        total += _repeated(frozen, task.train_images, cost.frozen, cost.frozen_again)
+        total += _repeated(learned - frozen, task.train_images, cost.step, cost.step_again)
+    return total
+
+
+def _repeated(images: int, different: int, first: float, again: float) -> float:
+    """Operations for some images, of which so many are different."""
+    once = min(images, different)
+    return once * first + (images - once) * again
+
+
+def evaluation_flops(run: ResolvedRun, tasks: Sequence[PlannedTask], costs: Sequence[ImageCosts]) -> float:
+    """Operations of tests, of looks at held-out images, and of the passes that measures need. Arguments as above."""
+    total, seen = 0.0, 0
+    for index, task in enumerate(tasks):
+        seen += task.test_images
+        images = seen
+        if "test_before_tasks" in run.extra_passes:
+            images += task.test_images
+        if "label_fit" in run.extra_passes:
+            images += min(task.train_images, MOST_IMAGES)
+        if run.config.early_stopping:
+            images += run.config.epochs * task.validation_images
+        total += images * costs[min(index, len(costs) - 1)].test
+    return total + sum(task.validation_images for task in tasks) * costs[-1].test
