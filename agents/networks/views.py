@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import center_crop, resize
 
+from agents.networks.uploads import upload_small
 from cls_env.arguments import as_plain, number, pair_of_numbers, range_of_areas, word
 from cls_env.specification import lookup
 
@@ -176,15 +177,20 @@ def resized_crops(images: Tensor, crops: Tensor, mirrored: Tensor, size: tuple[i
         size: Height and width of the views, in pixels.
 
     Returns:
-        float32 [B, C, height, width] in [0, 1], on the images' device; in float32 also under autocast.
+        float32 [B, C, height, width] in [0, 1], on the images' device. It is computed in float32; on a GPU under
+        autocast in float16, whose error of at most 0.2 of 255 levels is less than what the cast to bfloat16 loses.
     """
-    top, left, height, width = crops.to(images.device).unbind(dim=1)
+    device = images.device
+    drawn = upload_small(torch.cat([crops, mirrored[:, None]], dim=1), device)
+    top, left, height, width, flipped = drawn.unbind(dim=1)
     rows = _resizing_matrices(top, height, images.shape[2], size[0])
     columns = _resizing_matrices(left, width, images.shape[3], size[1])
-    columns = torch.where(mirrored.to(images.device)[:, None, None], columns.flip(1), columns)
-    with torch.autocast(images.device.type, enabled=False):
-        views = torch.einsum("bih,bchw,bjw->bcij", rows, images.float(), columns)
-    return views.div_(255).clamp_(max=1)
+    columns = torch.where(flipped[:, None, None] > 0, columns.flip(1), columns)
+    half = device.type == "cuda" and torch.is_autocast_enabled(device.type)
+    dtype = torch.float16 if half else torch.float32
+    with torch.autocast(device.type, enabled=False):
+        views = torch.einsum("bih,bchw,bjw->bcij", rows.to(dtype), images.to(dtype), columns.to(dtype))
+    return views.float().div_(255).clamp_(max=1)
 
 
 def _resizing_matrices(start: Tensor, length: Tensor, pixels: int, size: int) -> Tensor:
