@@ -22,6 +22,7 @@ from agents.checkpoint.parameters import check_parameters
 from agents.envs.stream_identity import class_names_of
 from agents.envs.vec_env import as_vec_env, native_vector_env
 from agents.methods import check_method, check_objective
+from agents.networks.compiled_blocks import compile_blocks
 from agents.networks.config import AgentSeeds, PolicyConfig
 from agents.networks.feature_cache import FeatureCache
 from agents.networks.precision import checked_precision
@@ -49,6 +50,7 @@ class AgentArguments(CheckpointedAlgorithm):
         "crop_scale",
         "cache_features",
         "precision",
+        "compile",
         "device_images",
         "micro_batch",
         "seed",
@@ -61,6 +63,7 @@ class AgentArguments(CheckpointedAlgorithm):
     crop_scale: tuple[float, float] | None
     cache_features: bool
     precision: str
+    compile: bool
     device_images: str
     micro_batch: int | None
     _views_generator: torch.Generator
@@ -76,6 +79,7 @@ class AgentArguments(CheckpointedAlgorithm):
         crop_scale: tuple[float, float] | None = None,
         cache_features: bool = False,
         precision: str = "auto",
+        compile: bool = False,
         device_images: str = "auto",
         micro_batch: int | None = None,
         policy_kwargs: dict[str, Any] | None = None,
@@ -90,7 +94,7 @@ class AgentArguments(CheckpointedAlgorithm):
         self._refuse_unknown(unknown)
         self.batch_size, self.freeze_fraction, self.crop_scale = batch_size, freeze_fraction, crop_scale
         self.cache_features, self.precision, self.learning_rate = cache_features, precision, learning_rate
-        self.device_images, self.micro_batch = device_images, micro_batch
+        self.compile, self.device_images, self.micro_batch = compile, device_images, micro_batch
         self._feature_cache = FeatureCache()
         self._check_arguments()
         self._check_policy(policy)
@@ -132,6 +136,7 @@ class AgentArguments(CheckpointedAlgorithm):
                 "cache_features=True and crop_scale can't be combined: crops change the features of an image each time"
             )
         self.precision = checked_precision(self.precision)
+        self.compile = truth_value("compile", self.compile)
         self.micro_batch = None if self.micro_batch is None else whole_number("micro_batch", self.micro_batch, least=1)
         self.device_images = one_of("device_images", word("device_images", self.device_images), DEVICE_IMAGES)
         self.learning_rate = arguments.learning_rate(self.learning_rate)
@@ -149,6 +154,7 @@ class AgentArguments(CheckpointedAlgorithm):
             self._setup_lr_schedule()
         self.policy.lr_schedule = self.lr_schedule
         self._use_precision()
+        self._compile()
         self._choose_view()
 
     def _check_batches(self, num_envs: int) -> None:
@@ -230,12 +236,23 @@ class AgentArguments(CheckpointedAlgorithm):
         self._actions_generator = torch.Generator(device=self.device)
         self._views_generator = torch.Generator()
         self._use_precision()
+        self._compile()
         self._choose_view()
 
     def _use_precision(self) -> None:
         if self.policy.precision != self.precision:
             self.policy.precision = self.precision
             self._feature_cache.forget()
+
+    def _compile(self) -> None:
+        if not self.compile:
+            return
+        if not self.policy.method.can_compile:
+            raise ValueError(
+                f"compile=True can't be combined with method {self.policy.config.method!r}, which adds modules to the "
+                "backbone in each task, so that it would be compiled again each time"
+            )
+        compile_blocks(self.policy.network.backbone)
 
     def _choose_view(self) -> None:
         """Choose the view of images in training: the center, or random crops if `crop_scale` is set."""

@@ -61,9 +61,11 @@ class EPG(OneStepAlgorithm):
             - precision: In which the backbone computes, in training and at test: `"float32"`, `"bfloat16"` (mixed
               precision), `"tf32"` on a GPU, or `"auto"`, which is bfloat16 on a GPU that computes in it and float32
               elsewhere. The head and the objective are computed in float32. Default `"auto"`.
-            - device_images: Whether the images of the current tasks are kept on the device: `"yes"`, `"no"`, or
-              `"auto"`, which does so on a GPU if the environment is the native vector environment without wrappers,
-              and the images fit in half of the free memory. A step then does not wait for the device: rows of the log
+            - compile: Compile the backbone's blocks with `torch.compile`: faster steps, after a minute or so of
+              compiling at the first ones. Not with inflora and sd-lora, which add modules in each task. Default False.
+            - device_images: `"yes"` keeps the images of the current tasks on the policy's device, `"no"` does not, and
+              `"auto"` does so on a GPU if the environment is the native vector environment without wrappers, and the
+              images fit in half of the free memory. A step then does not wait for the device: rows of the log
               are written up to 64 steps late, and diverged training is found as late. Default `"auto"`.
             - micro_batch: The most images whose activations are in memory at once, at least 1, for a GPU with little
               memory. A step gives the same result up to rounding, and takes one more forward pass. Default None: the

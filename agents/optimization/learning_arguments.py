@@ -26,6 +26,7 @@ class FurtherLearnerKwargs(TypedDict, total=False):
     crop_scale: tuple[float, float] | None
     cache_features: bool
     precision: str
+    compile: bool
     device_images: str
     micro_batch: int | None
     policy_kwargs: dict[str, Any] | None

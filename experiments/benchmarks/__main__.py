@@ -1,4 +1,4 @@
-"""`python -m experiments.benchmarks NAME`: env, data, learner, augmentation, methods, startup or gpu."""
+"""`python -m experiments.benchmarks NAME`: env, data, learner, augmentation, methods, compile, startup or gpu."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def _measured(name: str, repeats: int) -> list[Measurement]:
 
 
 BENCHMARKS: dict[str, Callable[[int], list[Measurement]]] = {
-    name: partial(_measured, name) for name in ("env", "data", "learner", "augmentation", "methods", "startup", "gpu")
+    name: partial(_measured, name)
+    for name in ("env", "data", "learner", "augmentation", "methods", "compile", "startup", "gpu")
 }
 
 
@@ -35,7 +36,8 @@ def benchmark(name: tyro.conf.Positional[str], repeats: int = 5, json: Path | No
     Args:
         name: env (vector env against Gymnasium's), data (store against DataLoader and numpy.take), learner (EPG against
             a bare loop), augmentation (random crops against torchvision's), methods (each continual-learning method
-            against sequential fine-tuning), startup (the command line against bare imports), gpu (ViT-B/16 with LoRA).
+            against sequential fine-tuning), compile (compiled blocks against eager ones), startup (the
+            command line against bare imports), gpu (ViT-B/16 with LoRA).
         repeats: How often each side is timed; the median is reported, with the smallest and largest ratio.
         json: Also write the rows here.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 
 from agents import EPG
 from cls_env import ImageDataset, TaskStream
+from cls_env.datasets.paths import cache_root
 from experiments.config.builders import images_per_task, make_stream
 from experiments.config.settings import PolicySettings, RunConfig
 from experiments.config.validation import CheckedRun, check
@@ -64,6 +66,7 @@ class ResolvedRun(CheckedRun):
             "crop_scale": config.crop_scale if self.augments else None,
             "cache_features": config.cache_features and not self.augments,
             "precision": config.precision,
+            "compile": config.compile,
             "device_images": config.device_images,
             "micro_batch": config.micro_batch,
             "seed": config.seeds.agent,
@@ -94,6 +97,8 @@ def resolve(run: RunConfig | CheckedRun, dataset: ImageDataset | None = None) ->
 def make_agent(run: ResolvedRun) -> EPG:
     """An untrained agent on the stream's training images."""
     env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=run.config.batch_size, dataset=run.stream)
+    if run.config.compile:
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_root() / "compiled"))
     made = {"made_method": copy.deepcopy(run.method)}
     return EPG("ViTPolicy", env, **run.learner, policy_kwargs=run.policy | run.optimizer | made)
 

@@ -131,6 +131,8 @@ class LearningSettings:
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
     """Arithmetic of the backbone in training and tests; auto is bfloat16 on a GPU that computes in it, and float32
     elsewhere; bfloat16 is autocast; tf32 is for GPUs."""
+    compile: bool = False
+    """Compile the backbone's blocks: faster steps, after a minute or so of compiling; the result is kept on disk."""
     micro_batch: int | None = None
     """The most images whose activations are in memory at once, for a GPU with little memory; by default the batch. The
     result is the same up to rounding; a step takes one more forward pass."""

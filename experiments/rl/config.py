@@ -16,6 +16,7 @@ PLAIN: dict[str, Any] = {
     "weight_decay": 0.0,
     "rate_milestones": (),
     "cache_features": False,
+    "compile": False,
     "micro_batch": None,
     "scenario": "class-incremental",
     "noise_matrix": None,

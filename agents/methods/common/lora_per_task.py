@@ -60,6 +60,8 @@ def layers_by_input(network: Network) -> list[list[Any]]:
 class PerTaskLoRA(Method):
     """Base class of methods with a LoRA for each task: adds, loads and counts the adapters."""
 
+    can_compile = False  # an adapter more is another form of the blocks
+
     @abstractmethod
     def trainable_tensors(self, layers: Sequence[Any], task: int) -> list[nn.Parameter]:
         """The trainable tensors of the layers with LoRAs in a task."""
