@@ -8,6 +8,7 @@ from agents.algorithms.reinforce import Reinforce
 from agents.algorithms.value_bandit import ValueBandit
 from agents.earlier_names import provide_earlier_names
 from agents.envs.apply_options import ApplyOptions
+from agents.envs.device_env import DeviceVectorEnv
 from agents.envs.vec_env import GymnasiumVecEnv
 from agents.networks.config import PolicyConfig
 from agents.objectives import OBJECTIVES
@@ -22,6 +23,7 @@ __all__ = [
     "EPG",
     "OBJECTIVES",
     "ApplyOptions",
+    "DeviceVectorEnv",
     "DivergedError",
     "GymnasiumVecEnv",
     "ImageReplayBuffer",
