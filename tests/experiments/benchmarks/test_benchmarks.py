@@ -13,7 +13,7 @@ import torch
 from experiments.benchmarks import learner
 from experiments.benchmarks.__main__ import BENCHMARKS, main
 from experiments.benchmarks.data import benchmark_data, mosaics
-from experiments.benchmarks.gpu import benchmark_gpu
+from experiments.benchmarks.gpu import PATHS, benchmark_gpu
 from experiments.benchmarks.measuring import Measurement, compare_rates, measure_rate
 
 pytestmark = pytest.mark.long
@@ -85,20 +85,20 @@ def test_mosaics_are_made_of_whole_glyphs() -> None:
 
 
 def test_gpu_benchmark_runs_wherever_it_is() -> None:
-    named = check(benchmark_gpu(1, model="vit_micro_patch8_32", image_size=32, batch_size=4, matrix_size=64))
-    rows = list(named.values())
-    assert [row.unit for row in rows[:5]] == [*["images/s"] * 3, *["TFLOP/s"] * 2]
-    assert "random crops of 36 px" in rows[2].row and rows[3].against == rows[4].value
+    paths = {name: PATHS[name] for name in ("images in main memory", "images on the device")}  # compiling takes minutes
+    size = {"image_size": 32, "batch_size": 4, "matrix_size": 64}
+    named = check(benchmark_gpu(1, model="vit_micro_patch8_32", paths=paths, **size))
+    kinds = ["bf16 matrix product, 64", *["head-only step", "step", "test", "step / bf16 matrix product"] * 2]
+    rows = [row for row in named if not row.startswith(("peak", "waits"))]
+    assert [row.partition(":")[0] for row in rows[:9]] == kinds
     exact, mixed = (
         named[f"loss of 20 steps, {precision}, largest relative difference to the CPU"]
         for precision in ("float32", "bfloat16")
     )
-    assert (exact.against, mixed.against) == (1e-4, 2e-2)
-    assert exact.value < 1e-4 and 0 < mixed.value < 2e-2
+    assert exact.value < exact.against == 1e-5
+    assert 0 < mixed.value < mixed.against == 2e-3
     if torch.cuda.is_available():
-        assert named["peak memory of the LoRA step"].value > 0
-    else:
-        assert exact.value == 0 and "peak memory of the LoRA step" not in named
+        assert all(row.value > 0 for name, row in named.items() if name.startswith("peak"))
 
 
 def test_command_writes_its_rows(
