@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from cls_env import ImageDataset, TaskStream, load_dataset
+from tests.pretend_gpu import Traffic, pretend_gpu
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,6 +29,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def _deterministic() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def gpu() -> Iterator[Traffic]:
+    """A pretend GPU, and its traffic."""
+    with pretend_gpu() as traffic:
+        yield traffic
 
 
 @pytest.fixture(scope="session")

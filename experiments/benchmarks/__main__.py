@@ -1,4 +1,4 @@
-"""`python -m experiments.benchmarks NAME`: env, data, learner, augmentation, methods, compile, startup or gpu."""
+"""`python -m experiments.benchmarks NAME`: env, data, learner, augmentation, methods, compile, startup, or gpu with its own options."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _measured(name: str, repeats: int) -> list[Measurement]:
 
 BENCHMARKS: dict[str, Callable[[int], list[Measurement]]] = {
     name: partial(_measured, name)
-    for name in ("env", "data", "learner", "augmentation", "methods", "compile", "startup", "gpu")
+    for name in ("env", "data", "learner", "augmentation", "methods", "compile", "startup")
 }
 
 
@@ -36,8 +36,9 @@ def benchmark(name: tyro.conf.Positional[str], repeats: int = 5, json: Path | No
     Args:
         name: env (vector env against Gymnasium's), data (store against DataLoader and numpy.take), learner (EPG against
             a bare loop), augmentation (random crops against torchvision's), methods (each continual-learning method
-            against sequential fine-tuning), compile (compiled blocks against eager ones), startup (the
-            command line against bare imports), gpu (ViT-B/16 with LoRA).
+            against sequential fine-tuning), compile (compiled blocks against eager ones), startup (the command line
+            against bare imports). gpu (is training on a GPU right, and how fast) has options of its own, see
+            `gpu --help`.
         repeats: How often each side is timed; the median is reported, with the smallest and largest ratio.
         json: Also write the rows here.
 
@@ -65,10 +66,22 @@ def main() -> int:
         any other error, 130 when it was interrupted.
     """
     try:
-        return answer(lambda words: tyro.cli(benchmark, args=words, prog="python -m experiments.benchmarks"))
+        return answer(run_command_line)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
+
+
+def run_command_line(words: list[str]) -> None:
+    """Run the benchmark of a command line."""
+    prog = "python -m experiments.benchmarks"
+    if words[:1] == ["gpu"]:
+        from experiments.benchmarks.gpu.schedule import benchmark_gpu
+        from experiments.benchmarks.gpu.settings import GpuSettings
+
+        benchmark_gpu(tyro.cli(GpuSettings, args=words[1:], prog=f"{prog} gpu"))
+    else:
+        tyro.cli(benchmark, args=words, prog=prog)
 
 
 if __name__ == "__main__":

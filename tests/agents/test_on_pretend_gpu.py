@@ -1,125 +1,152 @@
-"""Methods, PEFT modules and algorithms on a pretend GPU: nothing is on the wrong device, and no step waits."""
+"""Agents on a pretend GPU: no operands on two devices, no generator or NumPy array on the wrong one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import pytest
+import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents import EPG, LinearBandit, Reinforce, ValueBandit
 from agents.algorithms.one_step import OneStepAlgorithm
 from agents.evaluation import evaluate_tasks
 from agents.methods import METHODS
+from tests.agents.methods.conftest import SMALL, module_of
 from tests.agents.policies import TINY
-from tests.pretend_gpu import Record, pretend_gpu
+from tests.pretend_gpu import StepTraffic, Traffic
 
 pytestmark = pytest.mark.long
 
 MakeVec = Callable[..., gym.vector.VectorEnv]
-SMALL = {"coda-prompt": "coda-prompt:components=10", "ranpac": "ranpac:projections=20", "replay": "replay:size=10"}
-MODULES = ("lora:r=4", "adapter", "prefix", "vpt", "ssf", "full", "dora", "oft")
+Learn = Callable[..., OneStepAlgorithm]
+BATCH = 8
+OWN_MODULES = ("lora", "adapter", "prefix", "vpt", "ssf", "full", "none")
+LIBRARY_MODULES = ("dora", "fourierft", "hra", "ia3", "loha", "oft", "vblora", "vera")
+SAMPLED = ("reinforce", "reinforce:baseline=running-mean")
+OBJECTIVES = ("ce", "epg", "aepg", "focal:gamma=2", "gce", *SAMPLED)
 
 
 @pytest.fixture
-def record(monkeypatch: pytest.MonkeyPatch) -> Iterator[Record]:
-    with pretend_gpu(monkeypatch) as record:
-        yield record
+def learn(make_vec: MakeVec, gpu: Traffic) -> Learn:
+    """`learn(algorithm, **arguments)`: an agent on the pretend GPU after two tasks of two steps; its PEFT module is
+    frozen in the first half of the second."""
+
+    def learn(
+        algorithm: type[OneStepAlgorithm] = EPG,
+        feedback: str = "full",
+        steps: int = 2,
+        callback: BaseCallback | None = None,
+        **arguments: Any,
+    ) -> OneStepAlgorithm:
+        kwargs = TINY | {"blocks": (0, 1, 2)} | arguments.pop("policy_kwargs", {})
+        env = make_vec(BATCH, feedback=feedback)
+        defaults = {"batch_size": BATCH, "freeze_fraction": 0.5, "seed": 0, "device": "cuda"}
+        agent = algorithm("ViTPolicy", env, policy_kwargs=kwargs, **(defaults | arguments))
+        for task in range(2):
+            agent.get_env().set_options({"task": agent.policy.method.training_tasks(task)})
+            agent.learn(steps * BATCH, callback, log_interval=1, reset_num_timesteps=task == 0)
+        return agent
+
+    return learn
 
 
-def learn_and_test(kind: type[OneStepAlgorithm], make_vec: MakeVec, folder: Path, **arguments: Any) -> None:
-    """Two tasks, tests, a save, a load, and further steps."""
-    feedback = arguments.pop("feedback", "full")
-    policy = {"policy_kwargs": TINY | arguments.pop("policy_kwargs", {})}
-    given = {"batch_size": 8, "seed": 0, "device": "cuda"} | arguments | policy
-    agent = kind("ViTPolicy", make_vec(8, feedback=feedback), **given)
-    assert agent.policy.device.type == "cuda"
-    for task in range(2):
-        agent.get_env().set_options({"task": agent.policy.method.training_tasks(task)})
-        agent.learn(16, log_interval=1, reset_num_timesteps=task == 0)
-    evaluate_tasks(agent.policy, make_vec(7, split="test"), [0, 1])
+def use(agent: OneStepAlgorithm, make_vec: MakeVec, folder: Path) -> None:
+    """Test an agent, save it, load it, predict, and go on learning."""
+    answers = evaluate_tasks(agent.policy, make_vec(BATCH, split="test"), range(2))
     agent.save(folder / "agent")
-    loaded = kind.load(folder / "agent", make_vec(8, feedback=feedback), device="cuda")
-    loaded.learn(8)
-    loaded.predict(make_vec(8).reset()[0])
+    loaded = type(agent).load(folder / "agent", agent.get_env(), device="cuda")
+    assert {tensor.device for tensor in loaded.policy.parameters()} == {torch.device("cuda", 0)}
+    again = evaluate_tasks(loaded.policy, make_vec(BATCH, split="test"), range(2))
+    assert [test.predictions.tolist() for test in again] == [test.predictions.tolist() for test in answers]
+    images = make_vec(BATCH).reset(seed=0)[0]
+    assert (
+        agent.predict(images, deterministic=True)[0].tolist() == loaded.predict(images, deterministic=True)[0].tolist()
+    )
+    loaded.predict(images)
+    loaded.learn(BATCH)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_methods(method: str, record: Record, make_vec: MakeVec, tmp_path: Path) -> None:
-    definition = METHODS[method]
-    objective = "epg" if definition.learns_by_gradient else "none"
-    entries = {"method": SMALL.get(method, method), "peft": definition.default_peft}
-    learn_and_test(EPG, make_vec, tmp_path, objective=objective, policy_kwargs=entries)
-    assert record.errors == []
+def test_any_method(method: str, learn: Learn, make_vec: MakeVec, tmp_path: Path) -> None:
+    objective = "ce" if METHODS[method].learns_by_gradient else "none"
+    kwargs = {"method": SMALL.get(method, method), "peft": module_of(method)}
+    use(learn(objective=objective, cache_features=True, policy_kwargs=kwargs), make_vec, tmp_path)
 
 
-@pytest.mark.parametrize("peft", MODULES)
-def test_peft_modules(peft: str, record: Record, make_vec: MakeVec, tmp_path: Path) -> None:
-    learn_and_test(EPG, make_vec, tmp_path, precision="bfloat16", policy_kwargs={"peft": peft})
-    assert record.errors == []
+@pytest.mark.slow
+@pytest.mark.parametrize("peft", OWN_MODULES + LIBRARY_MODULES)
+def test_any_module(peft: str, learn: Learn, tmp_path: Path) -> None:
+    agent = learn(policy_kwargs={"peft": peft})
+    agent.save(tmp_path / "agent")
+    EPG.load(tmp_path / "agent", agent.get_env(), device="cuda").learn(BATCH)
 
 
-ALGORITHMS: list[dict[str, Any]] = [
-    {"kind": EPG, "objective": "reinforce:samples=2", "device_images": "no"},
-    {"kind": EPG, "crop_scale": (0.05, 1.0), "device_images": "no"},
-    {"kind": EPG, "cache_features": True, "micro_batch": 3},
-    {"kind": Reinforce, "baseline": "running-mean", "feedback": "bandit"},
-    {"kind": ValueBandit, "feedback": "bandit"},
-    {"kind": LinearBandit, "feedback": "bandit"},
-    {"kind": LinearBandit, "rule": "thompson", "feedback": "bandit"},
-]
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_any_objective_in_mixed_precision_on_crops(objective: str, learn: Learn) -> None:
+    learn(objective=objective, precision="bfloat16", crop_scale=(0.3, 1.0))
 
 
-@pytest.mark.parametrize("arguments", ALGORITHMS, ids=str)
-def test_algorithms(arguments: dict[str, Any], record: Record, make_vec: MakeVec, tmp_path: Path) -> None:
-    learn_and_test(make_vec=make_vec, folder=tmp_path, **arguments)
-    assert record.errors == []
+@pytest.mark.parametrize(
+    ("algorithm", "arguments"),
+    [
+        (Reinforce, {}),
+        (Reinforce, {"baseline": "running-mean"}),
+        (ValueBandit, {}),
+        (LinearBandit, {"exploration": 0.0}),
+        (LinearBandit, {"rule": "thompson"}),
+    ],
+)
+def test_any_learner_of_bandit_feedback(
+    algorithm: type[OneStepAlgorithm],
+    arguments: dict[str, Any],
+    learn: Learn,
+    make_vec: MakeVec,
+    tmp_path: Path,
+) -> None:
+    use(learn(algorithm, feedback="bandit", **arguments), make_vec, tmp_path)
 
 
-class Steps(BaseCallback):
-    """Begins a new record at each step of the environment."""
+IMAGES = BATCH * 32 * 32 * 3
+SMALL_PARTS = 20_000
+"""The most bytes of a step that is not images: rewards, masks, crops."""
 
-    def __init__(self, record: Record) -> None:
-        super().__init__()
-        self._record = record
-        self.uploads: list[int] = []
-        self.waits: list[list[str]] = []
 
-    def _on_step(self) -> bool:
-        self.uploads.append(sum(size for size, _ in self._record.uploads))
-        self.waits.append(list(self._record.waits))
-        self._record.clear()
-        return True
+def steps_of(learn: Learn, gpu: Traffic, **arguments: Any) -> list[Traffic]:
+    """The traffic of the training steps, on crops and with a log row each, as in a run."""
+    watch = StepTraffic(gpu)
+    learn(steps=6, callback=watch, **({"crop_scale": (0.3, 1.0), "precision": "bfloat16"} | arguments))
+    return watch.steps
+
+
+def test_a_step_with_images_in_main_memory_uploads_them_and_waits(learn: Learn, gpu: Traffic) -> None:
+    steps = steps_of(learn, gpu, device_images="no")
+    assert len(steps) == 2 * 5
+    for step in steps:
+        assert [event.size for event in step.events if event.kind == "upload"].count(IMAGES) == 1
+        assert IMAGES < step.uploaded < IMAGES + SMALL_PARTS
+        assert any(event.kind == "download" for event in step.waits)  # of the actions
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"objective": "aepg", "crop_scale": (0.05, 1.0)},
-        {"objective": "ce", "cache_features": True},
-        {"objective": "ce", "crop_scale": (0.05, 1.0), "policy_kwargs": {"method": "lae"}},
-        {"objective": "epg", "policy_kwargs": {"method": "l2p", "peft": "none"}},
+        {},
+        {"crop_scale": None, "cache_features": True},
+        {"policy_kwargs": {"method": "lae"}},
+        {"crop_scale": None, "policy_kwargs": {"method": "l2p", "peft": "none"}},
     ],
     ids=str,
 )
-def test_a_step_uploads_little_and_does_not_wait(arguments: dict[str, Any], record: Record, make_vec: MakeVec) -> None:
-    policy = {"policy_kwargs": TINY | arguments.get("policy_kwargs", {})}
-    agent = EPG("ViTPolicy", make_vec(24), batch_size=24, seed=0, device="cuda", **(arguments | policy))
-    for task in range(2):
-        steps = Steps(record)
-        agent.get_env().set_options({"task": task})
-        agent.learn(24 * 9, callback=steps, log_interval=1, reset_num_timesteps=task == 0)
-        assert max(steps.uploads[1:]) <= 20_000
-        assert [wait for waits in steps.waits[1:] for wait in waits] == []
-    assert record.errors == []
-
-
-def test_images_in_main_memory_are_uploaded_in_each_step(record: Record, make_vec: MakeVec) -> None:
-    agent = EPG("ViTPolicy", make_vec(24), batch_size=24, seed=0, device="cuda", device_images="no", policy_kwargs=TINY)
-    steps = Steps(record)
-    agent.learn(24 * 4, callback=steps, log_interval=1)
-    assert min(steps.uploads[1:]) >= 24 * 32 * 32 * 3
-    assert all(steps.waits[1:])
+def test_a_step_with_images_on_the_device_uploads_little_and_never_waits(
+    arguments: dict[str, Any], learn: Learn, gpu: Traffic
+) -> None:
+    steps = steps_of(learn, gpu, device_images="yes", **arguments)
+    assert len(steps) == 2 * 5
+    for step in steps:
+        assert 0 < step.uploaded < SMALL_PARTS
+        assert step.waits == []

@@ -38,6 +38,7 @@ def trained(make_vec: MakeVec, compiled: bool, **entries: Any) -> tuple[EPG, lis
     return agent, tests
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entries", [{"method": "lae"}, {"method": "l2p", "peft": "none"}], ids=str)
 def test_training_and_tests_are_those_of_plain_blocks(entries: dict[str, Any], make_vec: MakeVec) -> None:
     plain, expected = trained(make_vec, False, **entries)

@@ -8,12 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from experiments.benchmarks import learner
 from experiments.benchmarks.__main__ import BENCHMARKS, main
 from experiments.benchmarks.data import benchmark_data, mosaics
-from experiments.benchmarks.gpu import PATHS, benchmark_gpu
 from experiments.benchmarks.measuring import Measurement, compare_rates, measure_rate
 
 pytestmark = pytest.mark.long
@@ -82,23 +80,6 @@ def test_mosaics_are_made_of_whole_glyphs() -> None:
         large[0, 32 * row : 32 * row + 32, 32 * column : 32 * column + 32] for row in (0, 1) for column in range(3)
     ]
     assert np.array_equal(tiles, glyphs)
-
-
-def test_gpu_benchmark_runs_wherever_it_is() -> None:
-    paths = {name: PATHS[name] for name in ("images in main memory", "images on the device")}  # compiling takes minutes
-    size = {"image_size": 32, "batch_size": 4, "matrix_size": 64}
-    named = check(benchmark_gpu(1, model="vit_micro_patch8_32", paths=paths, **size))
-    kinds = ["bf16 matrix product, 64", *["head-only step", "step", "test", "step / bf16 matrix product"] * 2]
-    rows = [row for row in named if not row.startswith(("peak", "waits"))]
-    assert [row.partition(":")[0] for row in rows[:9]] == kinds
-    exact, mixed = (
-        named[f"loss of 20 steps, {precision}, largest relative difference to the CPU"]
-        for precision in ("float32", "bfloat16")
-    )
-    assert exact.value < exact.against == 1e-5
-    assert 0 < mixed.value < mixed.against == 2e-3
-    if torch.cuda.is_available():
-        assert all(row.value > 0 for name, row in named.items() if name.startswith("peak"))
 
 
 def test_command_writes_its_rows(

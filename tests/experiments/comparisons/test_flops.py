@@ -32,11 +32,11 @@ SMALL = RunConfig(
     "changes",
     [
         {},
-        {"augment": "yes", "label_fit": True, "test_before_tasks": True},
+        pytest.param({"augment": "yes", "label_fit": True, "test_before_tasks": True}, marks=pytest.mark.slow),
         {"method": "lae", "validation_fraction": 0.25},
-        {"method": "l2p", "peft": "none"},
-        {"method": "ncm", "peft": "none", "objective": "none"},
-        {"method": "inflora"},
+        pytest.param({"method": "l2p", "peft": "none"}, marks=pytest.mark.slow),
+        pytest.param({"method": "ncm", "peft": "none", "objective": "none"}, marks=pytest.mark.slow),
+        pytest.param({"method": "inflora"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

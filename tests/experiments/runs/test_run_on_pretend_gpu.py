@@ -1,0 +1,51 @@
+"""A whole run on a pretend GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.config.settings import RunConfig
+from experiments.runs.run_folder import RunFolder
+from experiments.runs.runner import run
+from tests.pretend_gpu import Traffic
+
+pytestmark = pytest.mark.slow
+
+CONFIG = RunConfig(
+    device="cuda",
+    precision="bfloat16",
+    model="test_vit",
+    pretrained=False,
+    method="lae",
+    num_tasks=2,
+    epochs=1,
+    batch_size=8,
+    augment="yes",
+    validation_fraction=0.25,
+    early_stopping=True,
+    options=("num_classes=4", "train_per_class=8", "test_per_class=4"),
+)
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_an_interrupted_run_goes_on(gpu: Traffic, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    shown = 0
+
+    def interrupt(count: int) -> None:
+        nonlocal shown
+        shown += count
+        if shown > 16:  # within the second task
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run(CONFIG, folder, interrupt)
+    assert len(folder.read_matrix()) == 1 and gpu.uploaded > 0
+    metrics = run(CONFIG, folder)
+    assert folder.finished and metrics["final_accuracy"] == pytest.approx(np.mean(folder.read_matrix()[1]))
