@@ -16,6 +16,8 @@ from agents.networks.precision import arithmetic, precision_on
 from cls_env import TaskStream
 from tests.agents.policies import TINY
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 CPU = torch.device("cpu")
 SPACE = spaces.Box(0, 255, (32, 32, 3), np.uint8)
