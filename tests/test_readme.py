@@ -65,7 +65,7 @@ def test_a_method_of_ones_own_takes_forty_lines_and_does_what_it_says(tmp_path: 
 
 def test_commands_exist() -> None:
     assert set(re.findall(r"python -m experiments (\w+)", README)) <= set(COMMANDS)
-    (named,) = re.findall(r"python -m experiments\.benchmarks ([\w| ]+)`", README)
+    (named,) = re.findall(r"python -m experiments\.benchmarks ([\w|\s]+)`", README)
     assert {name.strip() for name in named.split("|")} == {*BENCHMARKS, "gpu"}
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
     assert set(re.findall(r"make (\w+)`", README)) <= set(targets)

@@ -1,4 +1,4 @@
-"""`python -m experiments.benchmarks NAME`: env, data, learner, augmentation, methods, compile, startup, or gpu with its own options."""
+"""`python -m experiments.benchmarks NAME`: the benchmarks, of which gpu has options of its own."""
 
 from __future__ import annotations
 

@@ -79,10 +79,19 @@ def costs_of_tasks(
         cache: Whether features of a frozen backbone are cached.
         view: The view of images in training; None for that of the test.
     """
-    costs = []
+    costs: list[ImageCosts] = []
+    tests: list[float] = []
     for index, classes in enumerate(actions):
-        costs.append(_costs_of_task(policy, side, index, classes, len(actions), cache, view))
-    return costs
+        if index < len(actions) - 1:  # a step costs what it costs in the last of them
+            policy.begin_task(classes, freeze_peft=False, task=_task(policy, side, index, classes, len(actions)))
+            tests.append(counted(partial(_test, policy, side)) / IMAGES)
+        else:
+            costs.append(_costs_of_task(policy, side, index, classes, len(actions), cache, view))
+    return [*(replace(costs[0], test=test, freezes=False) for test in tests), *costs]
+
+
+def _task(policy: ViTPolicy, side: int, index: int, classes: Sequence[int], num_tasks: int) -> TaskInfo:
+    return TaskInfo(index, classes, num_tasks, images=lambda: iter([black_batch(policy, side)]))
 
 
 def _costs_of_task(
@@ -105,7 +114,7 @@ def _costs_of_task(
         return counted(begin_and_end)
 
     looked = (look(2 * IMAGES) - look(IMAGES)) / IMAGES if policy.method.needs_task_data else 0.0
-    task = TaskInfo(index, classes, num_tasks, images=lambda: iter([black_batch(policy, side)]))
+    task = _task(policy, side, index, classes, num_tasks)
     policy.begin_task(classes, freeze_peft=index > 0, task=task)
     test = counted(partial(_test, policy, side)) / IMAGES
     if not policy.method.learns_by_gradient:
@@ -118,8 +127,8 @@ def _costs_of_task(
 def _two_steps(policy: ViTPolicy, side: int, cache: bool, view: View | None) -> tuple[float, float]:
     """Operations for an image in a first step, and in a second one on the same images."""
     features = FeatureCache() if cache else None
-    first, second = (counted(partial(train, policy, side, features, view)) / IMAGES for _ in range(2))
-    return first, second
+    first = counted(partial(train, policy, side, features, view)) / IMAGES
+    return first, counted(partial(train, policy, side, features, view)) / IMAGES if cache else first
 
 
 def _test(policy: ViTPolicy, side: int) -> None:

@@ -70,6 +70,7 @@ def use(agent: OneStepAlgorithm, make_vec: MakeVec, folder: Path) -> None:
     loaded.learn(BATCH)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_any_method(method: str, learn: Learn, make_vec: MakeVec, tmp_path: Path) -> None:
     objective = "ce" if METHODS[method].learns_by_gradient else "none"
@@ -91,6 +92,7 @@ def test_any_objective_in_mixed_precision_on_crops(objective: str, learn: Learn)
     learn(objective=objective, precision="bfloat16", crop_scale=(0.3, 1.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("algorithm", "arguments"),
     [

@@ -49,12 +49,20 @@ def pretend_gpu() -> Iterator[Traffic]:
         patch.setattr(torch, "Generator", Generator)
         for module in (torch, torch.amp):
             patch.setattr(module, "autocast", _HostAutocast)
+        patch.setattr(torch, "is_autocast_enabled", _is_autocast_enabled)
         with kernels, Functions(traffic, kernels):
             yield traffic
 
 
 def _always(answer: Any) -> Any:
     return lambda *args, **kwargs: answer
+
+
+_is_enabled = torch.is_autocast_enabled
+
+
+def _is_autocast_enabled(device_type: str = "cuda") -> bool:
+    return _is_enabled("cpu" if device_type == "cuda" else device_type)
 
 
 class _HostAutocast(torch.autocast):

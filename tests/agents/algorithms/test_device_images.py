@@ -79,8 +79,6 @@ KINDS: list[dict[str, Any]] = [
     {"objective": "aepg", "crop_scale": (0.05, 1.0)},
     {"objective": "ce", "cache_features": True, "precision": "bfloat16"},
     {"env": {"reward_noise": "gaussian:deviation=0.1"}, "objective": "epg"},
-    {"objective": "none", "policy_kwargs": {"method": "ncm", "peft": "none"}},
-    {"objective": "epg", "policy_kwargs": {"method": "der++"}},
     {"kind": Reinforce, "env": {"feedback": "bandit"}, "baseline": "running-mean"},
     {"kind": ValueBandit, "env": {"feedback": "bandit"}},
     {"kind": LinearBandit, "env": {"feedback": "bandit"}, "rule": "thompson"},
@@ -99,7 +97,7 @@ def test_agent_and_log_are_equal(arguments: dict[str, Any], make_vec: MakeVec, t
     assert agent.num_timesteps == host.num_timesteps
 
 
-@pytest.mark.parametrize("log_interval", [1, 4])
+@pytest.mark.parametrize("log_interval", [4])
 def test_callbacks_read_the_same(log_interval: int, make_vec: MakeVec, tmp_path: Path) -> None:
     host_reader, reader = Reader(), Reader()
     _, expected = trained("no", make_vec, tmp_path / "no", callback=host_reader, log_interval=log_interval)
@@ -133,7 +131,7 @@ def test_a_callback_that_steps_the_environment_and_stops(make_vec: MakeVec, tmp_
     assert all(torch.equal(tensor, state(host)[name]) for name, tensor in state(agent).items())
 
 
-@pytest.mark.parametrize("learning_rate", [1e12, 1e29])
+@pytest.mark.parametrize("learning_rate", [1e12])
 def test_diverged_training_has_the_same_message(learning_rate: float, make_vec: MakeVec, tmp_path: Path) -> None:
     messages = []
     for images in ("no", "yes"):

@@ -27,7 +27,7 @@ from experiments.runs.runner import run
 pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[3]
-SMALL = ["--dataset", "digits", "--num-tasks", "2", "--epochs", "5", "--max-per-class", "4", "--device", "cpu"]
+SMALL = "--dataset digits --num-tasks 2 --epochs 5 --max-per-class 4 --device cpu --label-fit".split()
 OWN_LOSS = """
 from agents.objectives import cross_entropy_loss, register_objective
 
@@ -47,7 +47,7 @@ def breaks(logits, action_rewards, progress):
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A small run."""
     folder = RunFolder(tmp_path_factory.mktemp("whole") / "run")
-    run(RunConfig(dataset="digits", num_tasks=2, epochs=5, max_per_class=4, device="cpu"), folder)
+    run(RunConfig(dataset="digits", num_tasks=2, epochs=5, max_per_class=4, device="cpu", label_fit=True), folder)
     return folder
 
 

@@ -33,7 +33,7 @@ SMALL = RunConfig(
     [
         {},
         pytest.param({"augment": "yes", "label_fit": True, "test_before_tasks": True}, marks=pytest.mark.slow),
-        {"method": "lae", "validation_fraction": 0.25},
+        pytest.param({"method": "lae", "validation_fraction": 0.25}, marks=pytest.mark.slow),
         pytest.param({"method": "l2p", "peft": "none"}, marks=pytest.mark.slow),
         pytest.param({"method": "ncm", "peft": "none", "objective": "none"}, marks=pytest.mark.slow),
         pytest.param({"method": "inflora"}, marks=pytest.mark.slow),
