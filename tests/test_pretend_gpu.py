@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from tests.pretend_gpu import Traffic, pretend_gpu
 
+pytestmark = pytest.mark.long
+
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
 

@@ -33,10 +33,8 @@ def trained(make_vec: MakeVec, kind: type[OneStepAlgorithm], **arguments: Any) -
     "arguments",
     [
         {"kind": EPG, "objective": "aepg", "crop_scale": (0.2, 1.0)},
-        {"kind": EPG, "objective": "ce", "cache_features": True},
         {"kind": EPG, "objective": "reinforce", "policy_kwargs": {"method": "lae"}},
         {"kind": EPG, "policy_kwargs": {"method": "l2p", "peft": "none"}},
-        {"kind": EPG, "policy_kwargs": {"method": "coda-prompt:components=10", "peft": "none"}},
         {"kind": EPG, "policy_kwargs": {"method": "replay"}},
         {"kind": Reinforce, "baseline": "running-mean"},
     ],

@@ -13,6 +13,8 @@ from gymnasium.error import ResetNeeded
 
 from agents.envs.device_env import DeviceVectorEnv
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 
 KINDS: list[dict[str, Any]] = [

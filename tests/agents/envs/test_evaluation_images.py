@@ -16,6 +16,8 @@ from agents.envs.evaluation_images import HostImages, ImagesOnDevice, evaluation
 from agents.evaluation import TaskEvaluation, evaluate_tasks
 from tests.agents.policies import TINY, make_policy
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 
 

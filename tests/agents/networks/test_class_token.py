@@ -13,6 +13,8 @@ from agents import ViTPolicy
 from agents.networks.class_token import ClassTokenBlock, class_token_alone
 from tests.agents.policies import TINY, make_policy
 
+pytestmark = pytest.mark.long
+
 MODELS: dict[str, dict[str, Any]] = {
     "tiny": TINY,
     "micro": {"model": "vit_micro_patch8_32", "pretrained": False},

@@ -6,6 +6,10 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.long
+
 HEAVY = ("torch", "timm", "peft", "stable_baselines3", "transformers", "pandas", "matplotlib", "scipy", "torchvision")
 LINES = (
     "--help",

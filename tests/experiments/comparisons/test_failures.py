@@ -27,7 +27,8 @@ from experiments.runs.runner import run
 pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[3]
-SMALL = "--dataset digits --num-tasks 2 --epochs 5 --max-per-class 4 --device cpu --label-fit".split()
+SMALL = ["--dataset", "digits", "--num-tasks", "2", "--epochs", "5", "--max-per-class", "4"]
+SMALL += ["--device", "cpu", "--label-fit"]
 OWN_LOSS = """
 from agents.objectives import cross_entropy_loss, register_objective
 
