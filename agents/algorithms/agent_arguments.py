@@ -21,8 +21,8 @@ from agents.algorithms.devices import checked_device
 from agents.checkpoint.parameters import check_parameters
 from agents.envs.stream_identity import class_names_of
 from agents.envs.vec_env import as_vec_env, native_vector_env
-from agents.methods import check_method, check_objective
-from agents.networks.compiled_blocks import compile_blocks
+from agents.methods import check_compilable, check_method, check_objective
+from agents.networks.compiled_blocks import compile_blocks, undo_compilation
 from agents.networks.config import AgentSeeds, PolicyConfig
 from agents.networks.feature_cache import FeatureCache
 from agents.networks.precision import checked_precision
@@ -68,6 +68,7 @@ class AgentArguments(CheckpointedAlgorithm):
     micro_batch: int | None
     _views_generator: torch.Generator
     _scheduled: float | Schedule | None = None
+    _compiled: bool = False
 
     def __init__(
         self,
@@ -168,12 +169,14 @@ class AgentArguments(CheckpointedAlgorithm):
             raise ValueError(f"policy must be 'ViTPolicy' or a subclass of ViTPolicy, not {policy!r}")
 
     def _check_config(self, config: PolicyConfig) -> None:
-        """Check that method, PEFT module and objective can be combined, before anything is built.
+        """Check that method, PEFT module, objective and compilation can be combined, before anything is built.
 
         Raises:
             ValueError: They can't.
         """
-        check_method(config.method, config.peft, self.objective)
+        method = check_method(config.method, config.peft, self.objective)
+        if self.compile:
+            check_compilable(config.method, method)
 
     def _made_env(self, env: EnvArgument, required: bool) -> EnvArgument:
         """The environment, made with `batch_size` sub-environments if it is an id with a native vector environment."""
@@ -245,14 +248,12 @@ class AgentArguments(CheckpointedAlgorithm):
             self._feature_cache.forget()
 
     def _compile(self) -> None:
-        if not self.compile:
-            return
-        if not self.policy.method.can_compile:
-            raise ValueError(
-                f"compile=True can't be combined with method {self.policy.config.method!r}, which adds modules to the "
-                "backbone in each task, so that it would be compiled again each time"
-            )
-        compile_blocks(self.policy.network.backbone)
+        if self.compile:
+            check_compilable(self.policy.config.method, self.policy.method)
+            compile_blocks(self.policy.network.backbone)
+        elif self._compiled:
+            undo_compilation(self.policy.network.backbone)
+        self._compiled = self.compile
 
     def _choose_view(self) -> None:
         """Choose the view of images in training: the center, or random crops if `crop_scale` is set."""

@@ -34,6 +34,7 @@ __all__ = [
     "Method",
     "PeftRequirement",
     "TaskInfo",
+    "check_compilable",
     "check_method",
     "check_objective",
     "make_method",
@@ -130,3 +131,16 @@ def check_objective(specification: str, method: Method, objective: object) -> No
         raise ValueError(f"{specification} learns without gradients: it requires objective 'none', not {objective!r}")
     if method.learns_by_gradient and objective == NO_OBJECTIVE:
         raise ValueError(f"{specification} learns by gradients: name an objective, not 'none'")
+
+
+def check_compilable(specification: str, method: Method) -> None:
+    """Check that the blocks of a backbone may be compiled under a method.
+
+    Raises:
+        ValueError: The method declares that they may not.
+    """
+    if not method.can_compile:
+        raise ValueError(
+            f"compile=True can't be combined with method {specification!r}, which adds modules to the backbone in each "
+            "task, so that it would be compiled again each time"
+        )

@@ -44,7 +44,7 @@ class ClassTokenBlock(Block):
         heads = attention.num_heads
         weight, bias = attention.qkv.weight, attention.qkv.bias
         of_queries, of_others = (None, None) if bias is None else (bias[:width], bias[width:])
-        queries = linear(tokens[:, :1], weight[:width], of_queries).view(batch, 1, heads, -1).transpose(1, 2)
+        queries = linear(tokens[:, 0], weight[:width], of_queries).view(batch, 1, heads, -1).transpose(1, 2)
         others = linear(tokens, weight[width:], of_others).view(batch, count, 2, heads, -1).permute(2, 0, 3, 1, 4)
         keys, values = others.unbind(0)
         dropout = attention.attn_drop.p if attention.training else 0.0

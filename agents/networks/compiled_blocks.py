@@ -26,13 +26,23 @@ def compile_blocks(backbone: nn.Module, backend: str = "inductor") -> None:
     Raises:
         ValueError: The model has no `blocks`.
     """
-    vit: Any = backbone.get_base_model() if isinstance(backbone, PeftModel) else backbone
+    vit = _without_module(backbone)
     if not isinstance(getattr(vit, "blocks", None), nn.Sequential):
         raise ValueError(f"compile=True compiles the blocks of a timm ViT, and {type(vit).__name__} has none")
     _prepare_dynamo()
     for block in vit.blocks:
         if block._compiled_call_impl is None:
             block.compile(dynamic=False, backend=backend)
+
+
+def undo_compilation(backbone: nn.Module) -> None:
+    """Let the blocks that `compile_blocks` compiled run as before."""
+    for block in getattr(_without_module(backbone), "blocks", ()):
+        block._compiled_call_impl = None
+
+
+def _without_module(backbone: nn.Module) -> Any:
+    return backbone.get_base_model() if isinstance(backbone, PeftModel) else backbone
 
 
 def _prepare_dynamo() -> None:

@@ -13,6 +13,8 @@ from cls_env.specification import lookup
 
 TRIES = 10
 INTERPOLATIONS = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
+MIDDLE_LEVEL = 128
+_PRODUCTS = "bih,bchw,bjw->bcij"
 
 
 class TrainView(nn.Module):
@@ -61,7 +63,8 @@ class TrainView(nn.Module):
             generator: Draws the views; lives on the CPU. The global random state stays as it is.
 
         Returns:
-            float32 [B, C, height, width] in [0, 1], on the images' device.
+            float32 [B, C, height, width] in [0, 1], on the images' device. Under autocast on a GPU it is computed in
+            float16, see `resized_crops`.
 
         Raises:
             ValueError: The images have another shape or dtype.
@@ -70,7 +73,8 @@ class TrainView(nn.Module):
         count, _, height, width = images.shape
         crops = random_crops(count, height, width, self.scale, self.ratio, generator)
         mirrored = torch.rand(count, generator=generator) < self.flip
-        return resized_crops(images, crops, mirrored, self.size)
+        half = images.is_cuda and torch.is_autocast_enabled("cuda")
+        return resized_crops(images, crops, mirrored, self.size, half)
 
 
 class CentralView(nn.Module):
@@ -162,7 +166,7 @@ def random_crops(
     return torch.cat([corner, size], dim=1)
 
 
-def resized_crops(images: Tensor, crops: Tensor, mirrored: Tensor, size: tuple[int, int]) -> Tensor:
+def resized_crops(images: Tensor, crops: Tensor, mirrored: Tensor, size: tuple[int, int], half: bool = False) -> Tensor:
     """Cut a crop of its own out of each image and resize it, bilinear with antialiasing.
 
     Resizing is linear and separable: a matrix for the rows and one for the columns of each image do crop, resize and
@@ -175,10 +179,11 @@ def resized_crops(images: Tensor, crops: Tensor, mirrored: Tensor, size: tuple[i
         crops: int64 [B, 4]: top, left, height, width, inside the image.
         mirrored: bool [B]; True flips the view from left to right.
         size: Height and width of the views, in pixels.
+        half: Compute in float16 in place of float32. The error is at most 0.15 of 255 levels, less than what a cast of
+            the view to bfloat16 loses.
 
     Returns:
-        float32 [B, C, height, width] in [0, 1], on the images' device. It is computed in float32; on a GPU under
-        autocast in float16, whose error of up to 0.23 of 255 levels is less than what the cast to bfloat16 loses.
+        float32 [B, C, height, width] in [0, 1], on the images' device.
     """
     device = images.device
     drawn = upload_small(torch.cat([crops, mirrored[:, None]], dim=1), device)
@@ -186,11 +191,23 @@ def resized_crops(images: Tensor, crops: Tensor, mirrored: Tensor, size: tuple[i
     rows = _resizing_matrices(top, height, images.shape[2], size[0])
     columns = _resizing_matrices(left, width, images.shape[3], size[1])
     columns = torch.where(flipped[:, None, None] > 0, columns.flip(1), columns)
-    half = device.type == "cuda" and torch.is_autocast_enabled(device.type)
-    dtype = torch.float16 if half else torch.float32
     with torch.autocast(device.type, enabled=False):
-        views = torch.einsum("bih,bchw,bjw->bcij", rows.to(dtype), images.to(dtype), columns.to(dtype))
-    return views.float().div_(255).clamp_(max=1)
+        levels = (_weighted_in_half if half else _weighted)(rows, images, columns)
+    return levels.div_(255).clamp_(0, 1)
+
+
+def _weighted(rows: Tensor, images: Tensor, columns: Tensor) -> Tensor:
+    """The levels R I C^T of each channel, float32."""
+    return torch.einsum(_PRODUCTS, rows, images.float(), columns)
+
+
+def _weighted_in_half(rows: Tensor, images: Tensor, columns: Tensor) -> Tensor:
+    """As `_weighted`, from products in float16.
+
+    Levels are counted from the middle one, since float16 is finest around 0; the weights of a pixel sum to 1.
+    """
+    centered = images.half().sub_(MIDDLE_LEVEL)
+    return torch.einsum(_PRODUCTS, rows.half(), centered, columns.half()).float().add_(MIDDLE_LEVEL)
 
 
 def _resizing_matrices(start: Tensor, length: Tensor, pixels: int, size: int) -> Tensor:

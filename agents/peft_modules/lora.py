@@ -16,6 +16,7 @@ from peft.tuners.lora import LoraModel
 from peft.tuners.lora.layer import LoraVariant
 from torch import Tensor, nn
 
+from agents.peft_modules.autocast import leave_inputs
 from agents.peft_modules.peft_model import check_config_arguments, make_peft_model
 from agents.peft_modules.target_modules import SplitQKV, split_qkv, target_pattern
 from cls_env.arguments import whole_number
@@ -59,7 +60,9 @@ def add_lora(
     config_class = ScaledLoraConfig if scale else LoraConfig
     check_config_arguments("lora", config_class, config)
     pattern = target_pattern(backbone, blocks, targets)
-    return make_peft_model(config_class, backbone, seed, pattern, {"r": r, "lora_alpha": r} | config)
+    model = make_peft_model(config_class, backbone, seed, pattern, {"r": r, "lora_alpha": r} | config)
+    leave_inputs(model)
+    return model
 
 
 class _Scaled(LoraVariant):

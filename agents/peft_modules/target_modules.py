@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from agents.peft_modules.autocast import cast_for_products
 from cls_env.specification import lookup
 
 TARGETS: dict[str, tuple[str, ...]] = {
@@ -41,6 +42,7 @@ class SplitQKV(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, N, D] to [B, N, 3 D], queries, keys and values in this order."""
+        x = cast_for_products(x)
         return torch.cat([self.q(x), self.k(x), self.v(x)], dim=-1)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from agents.methods import NO_OBJECTIVE, Method, check_method
+from agents.methods import NO_OBJECTIVE, Method, check_compilable, check_method
 from agents.networks.native_view import NativeView, native_view
 from agents.objectives import Objective, make_objective
 from agents.peft_modules import check_peft_module
@@ -83,6 +83,8 @@ def check(config: RunConfig) -> CheckedRun:
     check_peft_module(config.peft)
     _check_paths(config)
     method = check_method(config.method, config.peft, config.objective)
+    if config.compile:
+        check_compilable(config.method, method)
     view = configured_view(config)
     _check_ranges(config)
     _check_online(config, method)

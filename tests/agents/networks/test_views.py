@@ -92,6 +92,22 @@ def test_views_have_torchvisions_pixels(height: int, width: int, size: int) -> N
     assert (views - rounded).abs().mean() <= 0.35 / 255
 
 
+@pytest.mark.parametrize("levels", ["random", "extreme", "white"])
+@pytest.mark.parametrize(("side", "size"), [(256, 224), (32, 32), (40, 64)])
+def test_views_in_half_precision_differ_by_less_than_bfloat16_does(levels: str, side: int, size: int) -> None:
+    images = {
+        "random": noise(8, side, side),
+        "extreme": (noise(8, side, side) > 127).to(torch.uint8) * 255,
+        "white": torch.full((8, 3, side, side), 255, dtype=torch.uint8),
+    }[levels]
+    crops = random_crops(8, side, side, SCALE, RATIO, generator())
+    mirrored = torch.arange(8) % 2 == 0
+    single, half = (resized_crops(images, crops, mirrored, (size, size), half) for half in (False, True))
+    assert half.dtype == torch.float32 and half.min() >= 0 and half.max() <= 1
+    assert 255 * (half - single).abs().max() <= 0.15
+    assert not torch.equal(half, single) or levels == "white"
+
+
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_the_whole_image_at_its_size_stays_as_it_is(channels_last: bool) -> None:
     images = noise(4, 32, 32)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +89,15 @@ def test_policies_do_not_share_the_method_of_a_resolved_run() -> None:
 def test_policy_settings_are_those_of_the_policy_with_its_defaults() -> None:
     own = {field.name: field.default for field in fields(PolicyConfig) if not field.name.endswith("_seed")}
     assert {field.name: field.default for field in fields(PolicySettings)} == own
+
+
+@pytest.mark.parametrize("chosen", [None, "elsewhere"])
+def test_compiled_code_is_kept_in_the_cache(
+    chosen: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLS_ENV_CACHE", str(tmp_path))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "elsewhere"))
+    if chosen is None:
+        monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    make_agent(resolve(replace(CONFIG, compile=True)))
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / (chosen or "compiled"))
