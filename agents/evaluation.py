@@ -15,6 +15,7 @@ from torch import Tensor
 
 from agents.envs.evaluation_images import EvaluationImages, Info, evaluation_images
 from agents.networks.class_names import check_same_classes
+from agents.networks.feature_memory import FeatureMemory
 from agents.networks.preprocessing import to_space_layout
 from agents.networks.uploads import upload_small
 from agents.objectives import entropy, mask_logits
@@ -75,7 +76,11 @@ class Classifier(Protocol):
 
 
 def evaluate_tasks(
-    policy: Classifier, env: VectorEnv[Any, Any, Any], tasks: Sequence[int], task_id_given: bool = False
+    policy: Classifier,
+    env: VectorEnv[Any, Any, Any],
+    tasks: Sequence[int],
+    task_id_given: bool = False,
+    memory: FeatureMemory | None = None,
 ) -> list[TaskEvaluation]:
     """Classify every test image of some tasks once.
 
@@ -87,6 +92,9 @@ def evaluate_tasks(
         tasks: Indices of the tasks; each is evaluated by itself, over all seen classes.
         task_id_given: Restrict the policy to the classes of `info["action_mask"]`, as in task-incremental learning.
             This concerns `predictions`, `entropy`, `confidence` and `log_likelihood`.
+        memory: Where a method never changes the backbone, the features of test images are kept in it, and each image
+            passes the plain backbone once. Give the same one to all evaluations of one policy in one environment, which
+            must show the same image under the same `info["image_index"]`. Other methods do not use it.
 
     Returns:
         One evaluation for each task.
@@ -100,14 +108,17 @@ def evaluate_tasks(
     if learned is not None and given is not None and len(policy.seen_classes):
         check_same_classes(learned, given, "test on the classes that were learned, in their order")
     images = evaluation_images(env, policy.seen_classes.device, tasks)
-    return [_evaluate_task(policy, images, task, task_id_given) for task in tasks]
+    return [_evaluate_task(policy, images, task, task_id_given, memory) for task in tasks]
 
 
 test_tasks = evaluate_tasks
 """The name of `evaluate_tasks` in version 0.1.0."""
 
 
-def _evaluate_task(policy: Classifier, images: EvaluationImages, task: int, task_id_given: bool) -> TaskEvaluation:
+@torch.no_grad()
+def _evaluate_task(
+    policy: Classifier, images: EvaluationImages, task: int, task_id_given: bool, memory: FeatureMemory | None
+) -> TaskEvaluation:
     info = images.begin(task)
     if missing := {"padding", "label"} - set(info):
         raise ValueError(
@@ -119,9 +130,12 @@ def _evaluate_task(policy: Classifier, images: EvaluationImages, task: int, task
     policy.set_training_mode(False)
     while remaining > 0:
         shown = np.flatnonzero(~info["padding"])
-        batches.append(_evaluate_rows(policy, images.images, info, shown, task_id_given))
-        actions = torch.zeros(len(info["padding"]), dtype=torch.int64, device=policy.seen_classes.device)
-        actions[upload_small(torch.from_numpy(shown), actions.device)] = batches[-1]["predictions"]
+        logits = _logits(policy, images, info, shown, memory)
+        device = logits.device
+        labels, mask = (upload_small(torch.from_numpy(info[key][shown]), device) for key in ("label", "action_mask"))
+        batches.append(evaluate_batch(logits, labels, mask, policy.seen_classes, task_id_given))
+        actions = torch.zeros(len(info["padding"]), dtype=torch.int64, device=device)
+        actions[upload_small(torch.from_numpy(shown), device)] = batches[-1]["predictions"]
         info = images.answer(actions)
         remaining -= len(shown)
     entries = {name: torch.cat([batch[name] for batch in batches]).cpu().numpy() for name in batches[0]}
@@ -129,24 +143,26 @@ def _evaluate_task(policy: Classifier, images: EvaluationImages, task: int, task
     return TaskEvaluation(task, **entries)
 
 
-@torch.no_grad()
-def _evaluate_rows(
-    policy: Classifier, images: Tensor, info: Info, rows: NDArray[np.int64], task_id_given: bool
-) -> dict[str, Tensor]:
-    """The entries of a `TaskEvaluation` for some rows of the images.
+def _logits(
+    policy: Classifier, shown: EvaluationImages, info: Info, rows: NDArray[np.int64], memory: FeatureMemory | None
+) -> Tensor:
+    """The policy's logits for some rows of the images that are shown, float32 of shape (B, A).
 
     On a GPU the images of the other rows are classified too, so that all batches have one shape.
     """
-    seen = policy.seen_classes
-    device, chosen = seen.device, torch.from_numpy(rows)
-    if device.type == "cuda":
-        observations = to_space_layout(images.to(device), policy.observation_space)
-        logits = policy.action_scores(observations).float()[upload_small(chosen, device)]
+    device = policy.seen_classes.device
+    passed = rows if device.type == "cpu" else np.arange(len(info["padding"]))
+
+    def observations() -> Tensor:
+        images = shown.images[torch.from_numpy(rows)] if device.type == "cpu" else shown.images.to(device)
+        return to_space_layout(images, policy.observation_space)
+
+    remembered = getattr(policy, "remembered_scores", None)
+    if memory is None or remembered is None or "image_index" not in info:
+        logits = policy.action_scores(observations())
     else:
-        observations = to_space_layout(images[chosen].to(device), policy.observation_space)
-        logits = policy.action_scores(observations).float()
-    labels, mask = (upload_small(torch.from_numpy(info[key][rows]), device) for key in ("label", "action_mask"))
-    return evaluate_batch(logits, labels, mask, seen, task_id_given)
+        logits = remembered(observations, info["image_index"][passed], memory)
+    return logits.float() if device.type == "cpu" else logits.float()[upload_small(torch.from_numpy(rows), device)]
 
 
 def evaluate_batch(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
+from numpy.typing import NDArray
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
 
-from agents.methods import Method, TaskInfo, make_method
+from agents.methods import FixedBackbone, Method, TaskInfo, make_method
 from agents.networks.config import PolicyConfig
+from agents.networks.feature_memory import FeatureMemory
 from agents.networks.network import Network
 from agents.networks.precision import checked_precision, precision_on
 from agents.networks.rollback import undone_on_failure
@@ -192,6 +195,22 @@ class ViTPolicy(BasePolicy):
     def action_scores(self, observations: Tensor) -> Tensor:
         """Same as `forward`, under the name that `agents.evaluation` calls."""
         return self(observations)
+
+    def remembered_scores(self, images: Callable[[], Tensor], rows: NDArray[np.int64], memory: FeatureMemory) -> Tensor:
+        """Same as `action_scores`; a method that never changes the backbone takes known features from a memory.
+
+        Args:
+            images: Returns the images; it is called only if they are needed.
+            rows: Row of each image in its split, int64 of shape (B,).
+            memory: Of this policy, and of the environment that shows the images.
+        """
+        method, network = self.method, self.network
+        if not isinstance(method, FixedBackbone) or not method.can_reuse_features(network):
+            return self(images())
+        inputs = cache(lambda: network.preprocessing(images()))
+        with network.autocast():
+            features = memory.features(rows, lambda: network.encode(inputs()))
+            return method.scores_from_features(network, features, inputs)
 
     def train(self, mode: bool = True) -> ViTPolicy:
         """Set the mode of policy, network and method, see `Network.train`."""

@@ -13,6 +13,7 @@ from agents.methods.base import NO_OBJECTIVE, Method
 from agents.methods.baselines import Frozen, Joint, LinearProbe, Sequential
 from agents.methods.batch import Batch, Loss, TaskInfo
 from agents.methods.coda_prompt import CODAPrompt
+from agents.methods.common.fixed_backbone import FixedBackbone
 from agents.methods.derpp import DERpp
 from agents.methods.dualprompt import DualPrompt
 from agents.methods.inflora import InfLoRA
@@ -30,6 +31,7 @@ __all__ = [
     "METHODS",
     "NO_OBJECTIVE",
     "Batch",
+    "FixedBackbone",
     "Loss",
     "Method",
     "PeftRequirement",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agents.methods.base import Method
+from agents.methods.common.fixed_backbone import FixedBackbone
 from agents.methods.peft_requirement import PeftRequirement
 
 
@@ -28,14 +29,14 @@ class Joint(Method):
         return list(range(task + 1))
 
 
-class LinearProbe(Method):
+class LinearProbe(FixedBackbone):
     """Learn the head alone, by any objective, on the features of the pretrained backbone."""
 
     default_peft = "none"
     accepts_peft = PeftRequirement(("none",), reason="linear-probe leaves the backbone as it is")
 
 
-class Frozen(Method):
+class Frozen(FixedBackbone):
     """Lower bound: pretrained features and a head with its initial values, which predicts at random."""
 
     learns_by_gradient = False

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from agents.methods.base import Method
 from agents.methods.batch import Batch, Loss, TaskInfo
+from agents.methods.common.fixed_backbone import FixedBackbone
 from agents.methods.common.prompts import seeds_of, with_prompts, wrap_attention
 from agents.methods.peft_requirement import PeftRequirement
 from agents.networks.network import Network
@@ -18,7 +18,7 @@ from cls_env.arguments import number, truth_value, whole_number
 PARTS = ("components", "keys", "attention")
 
 
-class CODAPrompt(Method):
+class CODAPrompt(FixedBackbone):
     """Prompts for attention are weighted sums of components, to which each task adds some.
 
     In each block, prompt = sum_m cos(q * A_m, K_m) P_m over the components of all tasks so far: q are the image's
@@ -128,11 +128,9 @@ class CODAPrompt(Method):
             return None
         return self.orthogonality * torch.stack([orthonormality_gap(self._all(name)) for name in PARTS]).sum()
 
-    def scores(self, network: Network, inputs: Tensor) -> Tensor:
+    def scores_from_features(self, network: Network, features: Tensor, inputs: Callable[[], Tensor]) -> Tensor:
         """Logits with the prompts of each image."""
-        with torch.no_grad():
-            queries = network.encode(inputs)
-        return self._logits(network, inputs, queries)
+        return self._logits(network, inputs(), features)
 
 
 def orthonormal_to(past: Tensor, count: int, seed: int) -> Tensor:

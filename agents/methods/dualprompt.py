@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from agents.methods.base import Method
 from agents.methods.batch import Batch, Loss, TaskInfo
+from agents.methods.common.fixed_backbone import FixedBackbone
 from agents.methods.common.prompts import seeds_of, similarity, uniform, with_prompts, wrap_attention
 from agents.methods.peft_requirement import PeftRequirement
 from agents.networks.network import Network
 from cls_env.arguments import number, truth_value, whole_number
 
 
-class DualPrompt(Method):
+class DualPrompt(FixedBackbone):
     """Prompts for attention: a general one (G) in the first blocks, and an expert one (E) per task in further blocks.
 
     In training the E-prompt is the task's own. Its key is pulled towards the frozen features of the task's images by
@@ -128,9 +128,7 @@ class DualPrompt(Method):
         """The task whose key is nearest to each query, int64 of shape (B,)."""
         return similarity(queries, torch.cat([self.past_keys, self.key[None]])).argmax(dim=1)
 
-    def scores(self, network: Network, inputs: Tensor) -> Tensor:
+    def scores_from_features(self, network: Network, features: Tensor, inputs: Callable[[], Tensor]) -> Tensor:
         """Logits with the E-prompt selected for each image."""
-        with torch.no_grad():
-            queries = network.encode(inputs)
         experts = torch.cat([self.past_prompts, self.prompt[None]])
-        return self._logits(network, inputs, experts[self.selected(queries)])
+        return self._logits(network, inputs(), experts[self.selected(features)])

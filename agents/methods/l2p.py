@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from agents.methods.base import Method
 from agents.methods.batch import Batch, Loss
+from agents.methods.common.fixed_backbone import FixedBackbone
 from agents.methods.common.prompts import (
     check_tokens,
     features_with_prompt_tokens,
@@ -23,7 +23,7 @@ from cls_env.arguments import number, one_of, truth_value, whole_number
 HEADS = ("prompts", "cls")
 
 
-class L2P(Method):
+class L2P(FixedBackbone):
     """Learning to prompt: the prompts whose keys are nearest to an image's frozen features are added to its tokens.
 
     Features for the head are the mean output of the prompt tokens. Prompts and keys are shared by all tasks and trained
@@ -125,8 +125,6 @@ class L2P(Method):
             pulls.append(similarity(queries, self.keys).gather(1, selected).sum(dim=1))
         return -self.pull * torch.cat(pulls).mean()
 
-    def scores(self, network: Network, inputs: Tensor) -> Tensor:
+    def scores_from_features(self, network: Network, features: Tensor, inputs: Callable[[], Tensor]) -> Tensor:
         """Logits with the prompts selected for each image."""
-        with torch.no_grad():
-            queries = network.encode(inputs)
-        return self._logits(network, inputs, self.selected(queries))
+        return self._logits(network, inputs(), self.selected(features))

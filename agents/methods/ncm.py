@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from agents.methods.base import Method
 from agents.methods.batch import TaskInfo
+from agents.methods.common.fixed_backbone import FixedBackbone
 from agents.methods.peft_requirement import PeftRequirement
 from agents.networks.class_names import move_actions
 from agents.networks.network import Network
@@ -15,7 +15,7 @@ from cls_env.arguments import one_of
 METRICS = ("cosine", "euclidean")
 
 
-class NCM(Method):
+class NCM(FixedBackbone):
     """Nearest class mean: the head's rows are set from the mean pretrained features m of each class.
 
     For the cosine, w = m / |m| and b = 0; for the Euclidean distance, w = 2 m and b = -|m|^2. Each image counts once.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from agents.methods.base import Method
 from agents.methods.batch import TaskInfo
 from agents.methods.common.allocation import allocate_zeros
+from agents.methods.common.fixed_backbone import FixedBackbone
 from agents.methods.peft_requirement import PeftRequirement
 from agents.networks.class_names import move_actions
 from agents.networks.network import Network
@@ -17,7 +19,7 @@ from cls_env.arguments import whole_number
 PENALTIES = tuple(10.0**power for power in range(-2, 9))
 
 
-class RanPAC(Method):
+class RanPAC(FixedBackbone):
     """Ridge regression on random projections of the pretrained features.
 
     Scores are h (G + lambda 1)^-1 C, with h = relu(f W) of the features f, W ~ N(0, 1), and G = sum h^T h and
@@ -110,9 +112,9 @@ class RanPAC(Method):
         ]
         return PENALTIES[int(torch.stack(errors).argmin())]
 
-    def scores(self, network: Network, inputs: Tensor) -> Tensor:
+    def scores_from_features(self, network: Network, features: Tensor, inputs: Callable[[], Tensor]) -> Tensor:
         """The regression's scores of the seen classes."""
-        values = self.random_features(network.encode(inputs)) @ self.solution
+        values = self.random_features(features) @ self.solution
         seen = network.head.actions
         if not len(seen):
             return values

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from agents.methods import Batch, TaskInfo
 from agents.networks.feature_cache import FeatureCache
+from agents.networks.feature_memory import FeatureMemory
 from agents.networks.preprocessing import View
 from agents.policy import ViTPolicy
 from experiments.config.resolved import ResolvedRun
@@ -37,6 +38,7 @@ class ImageCosts:
         step: A training step of all that is trained.
         step_again: The same for an image whose features are cached.
         test: A prediction.
+        test_again: A prediction for an image that was tested before.
         freezes: Whether the PEFT module is frozen at first.
     """
 
@@ -46,6 +48,7 @@ class ImageCosts:
     step: float
     step_again: float
     test: float
+    test_again: float
     freezes: bool
 
 
@@ -80,14 +83,14 @@ def costs_of_tasks(
         view: The view of images in training; None for that of the test.
     """
     costs: list[ImageCosts] = []
-    tests: list[float] = []
+    tests: list[tuple[float, float]] = []
     for index, classes in enumerate(actions):
         if index < len(actions) - 1:  # a step costs what it costs in the last of them
             policy.begin_task(classes, freeze_peft=False, task=_task(policy, side, index, classes, len(actions)))
-            tests.append(counted(partial(_test, policy, side)) / IMAGES)
+            tests.append(_two_tests(policy, side))
         else:
             costs.append(_costs_of_task(policy, side, index, classes, len(actions), cache, view))
-    return [*(replace(costs[0], test=test, freezes=False) for test in tests), *costs]
+    return [*(replace(costs[0], test=first, test_again=again, freezes=False) for first, again in tests), *costs]
 
 
 def _task(policy: ViTPolicy, side: int, index: int, classes: Sequence[int], num_tasks: int) -> TaskInfo:
@@ -116,12 +119,12 @@ def _costs_of_task(
     looked = (look(2 * IMAGES) - look(IMAGES)) / IMAGES if policy.method.needs_task_data else 0.0
     task = _task(policy, side, index, classes, num_tasks)
     policy.begin_task(classes, freeze_peft=index > 0, task=task)
-    test = counted(partial(_test, policy, side)) / IMAGES
+    tests = _two_tests(policy, side)
     if not policy.method.learns_by_gradient:
-        return ImageCosts(looked, 0.0, 0.0, 0.0, 0.0, test, False)
+        return ImageCosts(looked, 0.0, 0.0, 0.0, 0.0, *tests, False)
     freezes, frozen = policy.network.peft_frozen, _two_steps(policy, side, cache, view)
     policy.unfreeze_peft()
-    return ImageCosts(looked, *frozen, *_two_steps(policy, side, cache, view), test, freezes)
+    return ImageCosts(looked, *frozen, *_two_steps(policy, side, cache, view), *tests, freezes)
 
 
 def _two_steps(policy: ViTPolicy, side: int, cache: bool, view: View | None) -> tuple[float, float]:
@@ -131,10 +134,19 @@ def _two_steps(policy: ViTPolicy, side: int, cache: bool, view: View | None) -> 
     return first, counted(partial(train, policy, side, features, view)) / IMAGES if cache else first
 
 
-def _test(policy: ViTPolicy, side: int) -> None:
+def _two_tests(policy: ViTPolicy, side: int) -> tuple[float, float]:
+    """Operations for an image in a first test, and in a second one."""
+    memory = FeatureMemory()
+    return counted(partial(_test, policy, side, memory)) / IMAGES, counted(
+        partial(_test, policy, side, memory)
+    ) / IMAGES
+
+
+@torch.no_grad()
+def _test(policy: ViTPolicy, side: int, memory: FeatureMemory) -> None:
     policy.set_training_mode(False)
-    with torch.no_grad():
-        policy(black_batch(policy, side).images)
+    images = black_batch(policy, side).images
+    policy.remembered_scores(lambda: images, np.arange(IMAGES), memory)
 
 
 def train(policy: ViTPolicy, side: int, cache: FeatureCache | None = None, view: View | None = None) -> None:
@@ -173,15 +185,17 @@ def _repeated(images: int, different: int, first: float, again: float) -> float:
 
 def evaluation_flops(run: ResolvedRun, tasks: Sequence[PlannedTask], costs: Sequence[ImageCosts]) -> float:
     """Operations of tests, of looks at held-out images, and of the passes that measures need. Arguments as above."""
-    total, seen = 0.0, 0
+    total, earlier = 0.0, 0
     for index, task in enumerate(tasks):
-        seen += task.test_images
-        images = seen
+        cost = costs[min(index, len(costs) - 1)]
+        first, again = task.test_images, earlier
         if "test_before_tasks" in run.extra_passes:
-            images += task.test_images
+            again += task.test_images
         if "label_fit" in run.extra_passes:
-            images += min(task.train_images, MOST_IMAGES)
+            first += min(task.train_images, MOST_IMAGES)
         if run.config.early_stopping:
-            images += run.config.epochs * task.validation_images
-        total += images * costs[min(index, len(costs) - 1)].test
+            first += task.validation_images
+            again += (run.config.epochs - 1) * task.validation_images
+        total += first * cost.test + again * cost.test_again
+        earlier += task.test_images
     return total + sum(task.validation_images for task in tasks) * costs[-1].test

@@ -1,5 +1,6 @@
 """Configurations of runs: their settings, checks, and what they are resolved to."""
 
+from experiments.config.identity import canonical, folder_name
 from experiments.config.settings import (
     BoundsConfig,
     CompareConfig,
@@ -9,8 +10,6 @@ from experiments.config.settings import (
     Seeds,
     Settings,
     StreamSettings,
-    canonical,
-    folder_name,
     parse_option,
     shared_settings,
 )

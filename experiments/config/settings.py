@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,13 +13,10 @@ import tyro
 from cls_env.datasets.files.trees import plain_name
 from cls_env.specification import parse_value
 from experiments.config.fields import settle
+from experiments.config.identity import folder_name, precision_here
 
 PATHS = ("root", "weights", "noise_matrix")
 """Settings that are paths; they are made absolute, so that one file has one name."""
-RENAMED = {"normalisation": "normalization"}
-"""Names of settings in `config.json` files of earlier versions, and their present names."""
-MOST_NAME_BYTES = 200
-"""The most bytes in the name of a run's folder; file systems allow 255."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +182,7 @@ class RunConfig(Settings):
         """Name of the run's folder: readable, and different for every different configuration."""
         noise = "matrix" if self.noise_matrix else f"{self.label_noise:g}"
         kind = (self.objective, *([] if self.method == "sequential" else [self.method]), self.peft)
-        return folder_name((self.data_name, *kind, f"noise{noise}", f"seed{self.seed}"), self.as_json())
+        return folder_name((self.data_name, *kind, f"noise{noise}", f"seed{self.seed}"), type(self), self.as_json())
 
     @property
     def seeds(self) -> Seeds:
@@ -196,9 +190,9 @@ class RunConfig(Settings):
         return Seeds(*map(int, np.random.SeedSequence(self.seed).generate_state(len(fields(Seeds)))))
 
     def as_json(self) -> dict[str, Any]:
-        """The fields as JSON represents them."""
+        """The fields as JSON represents them, and the precision that is computed in on this machine."""
         content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return content
+        return content | {"precision": precision_here(self.precision, self.device)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,39 +229,6 @@ class Seeds:
     stream: int
     batch_order: int
     agent: int
-
-
-def folder_name(words: Iterable[str], content: dict[str, Any]) -> str:
-    """A name for the folder of a run.
-
-    Args:
-        words: The readable part; cut where it is too long.
-        content: The configuration; the name ends with its digest.
-    """
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
-    readable = re.sub(r"[^\w.+-]+", "_", "-".join(words)).encode()
-    return f"{readable[: MOST_NAME_BYTES - len(digest) - 1].decode(errors='ignore')}-{digest}"
-
-
-def canonical(kind: type[RunConfig], content: Any) -> dict[str, Any]:
-    """The entries of a saved configuration, with the names and values that `as_json` gives them now.
-
-    Args:
-        kind: Class of the configuration.
-        content: Content of its file; entries that this version does not know stay as they are.
-
-    Raises:
-        ValueError: It is not a configuration.
-    """
-    if not isinstance(content, dict):
-        raise ValueError("it holds no configuration")
-    content = {RENAMED.get(name, name): value for name, value in content.items()}
-    known = {field.name: content[field.name] for field in fields(kind) if field.name in content}
-    try:
-        spelled = kind(**known).as_json()
-    except ValueError:  # saved by a version that accepted other values
-        return content
-    return content | {name: value for name, value in spelled.items() if name in content}
 
 
 def parse_option(option: str) -> tuple[str, Any]:

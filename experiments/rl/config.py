@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.config.entry import Entry
-from experiments.config.settings import RunConfig, Settings, folder_name, shared_settings
+from experiments.config.identity import folder_name
+from experiments.config.settings import RunConfig, Settings, shared_settings
 
 PLAIN: dict[str, Any] = {
     "method": "sequential",
@@ -69,7 +70,7 @@ class AlgorithmRun(RunConfig):
     @property
     def name(self) -> str:
         """Readable, and different for every different configuration."""
-        return folder_name((self.data_name, self.algorithm, f"seed{self.seed}"), self.as_json())
+        return folder_name((self.data_name, self.algorithm, f"seed{self.seed}"), type(self), self.as_json())
 
     def as_json(self) -> dict[str, Any]:
         """The fields as JSON. The algorithm stands for the objective."""

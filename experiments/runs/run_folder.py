@@ -17,16 +17,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from agents.evaluation import TaskEvaluation
-from experiments.config.settings import RunConfig, canonical
+from experiments.config.identity import MEASURING, canonical, measured, what_is_learned
+from experiments.config.settings import RunConfig
 from experiments.files import read_json, reading, replace_file, write_json
 from experiments.runs.label_fit import LabelFit
 from experiments.runs.ownership import owned
@@ -60,8 +61,11 @@ class RunFolder:
         """Own the folder while a run writes to it. A finished run is only read, which needs no lock."""
         return nullcontext() if self.finished else owned(self.path)
 
-    def claim(self, config: RunConfig) -> None:
+    def claim(self, config: RunConfig) -> RunConfig:
         """Write the configuration to the folder, or check that the folder holds a run of this configuration.
+
+        Returns:
+            The configuration; that of the folder, if its run measures more.
 
         Raises:
             FileExistsError: The folder holds something else, and is not changed.
@@ -75,10 +79,11 @@ class RunFolder:
                 raise FileExistsError(
                     f"{self.path} holds a run of another configuration: {others}; choose another --out"
                 )
-            return
+            return replace(config, **{name: there[name] for name in MEASURING})
         if self.path.exists() and any(not file.name.startswith(".") for file in self.path.iterdir()):
             raise FileExistsError(f"{self.path} is not empty and holds no run; choose another --out")
         write_json(file, config.as_json())
+        return config
 
     def record_protocol(self, card: dict[str, Any]) -> None:
         """Write the protocol card, or check that the run began with the same images, stream and weights.
@@ -225,21 +230,23 @@ class RunFolder:
 def run_paths(configs: Iterable[RunConfig], folder: Path) -> list[Path]:
     """The folders of runs, within a folder that may hold many.
 
-    A folder has the name of its configuration. Earlier versions named some configurations differently; their folders
-    are found by the content of `config.json`.
+    A folder has the name of its configuration. Other folders are found by the content of `config.json`: those that
+    earlier versions named differently, and those of runs that learn the same and measure more.
 
     Args:
         configs: The runs.
         folder: The parent of their folders.
     """
-    earlier: dict[str, Path] | None = None
+    begun: dict[str, list[_Begun]] | None = None
     paths = []
     for config in configs:
         path = folder / config.name
         if not path.exists():
-            if earlier is None:
-                earlier = _begun(folder, type(config))
-            path = earlier.get(_key(config.as_json()), path)
+            if begun is None:
+                begun = _begun(folder, type(config))
+            wanted = config.as_json()
+            same = begun.get(_key(wanted), [])
+            path = next((other.path for other in same if measured(wanted) <= other.measured), path)
         paths.append(path)
     return paths
 
@@ -249,21 +256,29 @@ def run_path(config: RunConfig, folder: Path) -> Path:
     return run_paths([config], folder)[0]
 
 
-def _begun(folder: Path, kind: type[RunConfig]) -> dict[str, Path]:
-    """The folders of the runs that a folder holds, by configuration."""
-    found = {}
-    for file in folder.glob("*/config.json"):
+class _Begun(NamedTuple):
+    path: Path
+    measured: frozenset[str]
+
+
+def _begun(folder: Path, kind: type[RunConfig]) -> dict[str, list[_Begun]]:
+    """The folders of the runs that a folder holds, by what they learn."""
+    found: dict[str, list[_Begun]] = {}
+    for file in sorted(folder.glob("*/config.json")):
         with suppress(Exception):  # not a run of this kind
-            found[_key(canonical(kind, read_json(file)))] = file.parent
+            entries = canonical(kind, read_json(file))
+            found.setdefault(_key(entries), []).append(_Begun(file.parent, measured(entries)))
     return found
 
 
 def _key(entries: dict[str, Any]) -> str:
-    return json.dumps(entries, sort_keys=True)
+    return json.dumps(what_is_learned(entries), sort_keys=True)
 
 
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> str:
-    """A description of the entries in which two configurations differ."""
+    """A description of the entries in which two configurations differ; it may measure more there."""
+    if measured(here) <= measured(there):
+        there, here = what_is_learned(there), what_is_learned(here)
     names = dict.fromkeys([*here, *there])
     words = {name: (_shown(there, name), _shown(here, name)) for name in names}
     found = [f"{name} is {theirs} there and {ours} here" for name, (theirs, ours) in words.items() if theirs != ours]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -13,7 +14,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
 from agents import EPG, KeepBestPass
-from agents.evaluation import evaluate_tasks
+from agents.evaluation import TaskEvaluation, evaluate_tasks
+from agents.networks.feature_memory import FeatureMemory
+from agents.policy import ViTPolicy
 from cls_env import TaskStream
 from experiments.config.resolved import ResolvedRun, make_agent, resolve
 from experiments.config.settings import RunConfig
@@ -33,6 +36,8 @@ from experiments.runs.weight_change import initial_values
 
 TEST_BATCH = 256
 Listener = Callable[[int], None]
+Tester = Callable[[Sequence[int]], list[TaskEvaluation]]
+"""Evaluates a policy on the tasks of these indices."""
 
 
 def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count: None) -> dict[str, Any]:
@@ -59,10 +64,10 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
 
 def run_owned(run: ResolvedRun, folder: RunFolder, on_images: Listener = lambda count: None) -> dict[str, Any]:
     """As `run`, for a caller that owns the folder and has resolved the configuration."""
-    config, stream = run.config, run.stream
-    torch.set_num_threads(config.threads)
+    torch.set_num_threads(run.config.threads)
     model = make_agent(run)
-    folder.claim(config)
+    run = replace(run, config=folder.claim(run.config))
+    config, stream = run.config, run.stream
     folder.record_protocol(protocol_card(run, model))
     if folder.finished:
         on_images(sum(run.images_per_task))
@@ -72,13 +77,13 @@ def run_owned(run: ResolvedRun, folder: RunFolder, on_images: Listener = lambda 
     model, matrix, fits = _resume(run, folder, model)
     if len(matrix):
         on_images(sum(run.images_per_task[: len(matrix)]))
-    test_env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="test")
+    test = tester(model.policy, stream, "test")
     reset_peak(model.device)
     started = time.perf_counter()
     trained = 0
     for task in range(len(matrix), len(stream.tasks)):
-        trained += _learn(run, model, task, folder, test_env, on_images)
-        matrix = np.vstack([matrix, _test(model, stream, task, folder, test_env)])
+        trained += _learn(run, model, task, folder, test, on_images)
+        matrix = np.vstack([matrix, _after_task(test, task, len(stream.tasks), folder)])
         if "label_fit" in run.extra_passes:
             fits.append(label_fit(model.policy, stream, task))
             folder.write_label_fits(fits)
@@ -104,8 +109,7 @@ def run_owned(run: ResolvedRun, folder: RunFolder, on_images: Listener = lambda 
 
 def validation_accuracies(model: EPG, stream: TaskStream) -> dict[str, float]:
     """Accuracy on the images held out of training, a mean over all tasks: by their labels, and by their true ones."""
-    env = held_out(stream)
-    tests = evaluate_tasks(model.policy, env, range(len(stream.tasks)), stream.scenario.task_id_given)
+    tests = tester(model.policy, stream, "validation")(range(len(stream.tasks)))
     true = [stream.clean_train_labels[task.validation_indices] for task in stream.tasks]
     return {
         "validation_accuracy": float(np.mean([test.accuracy for test in tests])),
@@ -115,9 +119,17 @@ def validation_accuracies(model: EPG, stream: TaskStream) -> dict[str, float]:
     }
 
 
-def held_out(stream: TaskStream) -> gym.vector.VectorEnv[Any, Any, Any]:
-    """An environment of the images that are held out of training."""
-    return gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="validation")
+def tester(policy: ViTPolicy, stream: TaskStream, split: str) -> Tester:
+    """Evaluates a policy on some tasks, as often as it is called.
+
+    Args:
+        policy: The policy.
+        stream: The stream.
+        split: `"test"`, or `"validation"` for the images that are held out of training.
+    """
+    env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split=split)
+    named, memory = stream.scenario.task_id_given, FeatureMemory()
+    return lambda tasks: evaluate_tasks(policy, env, tasks, named, memory)
 
 
 def early_stopping(model: EPG, stream: TaskStream, task: int) -> KeepBestPass:
@@ -126,11 +138,10 @@ def early_stopping(model: EPG, stream: TaskStream, task: int) -> KeepBestPass:
     If the task were given, early passes would look as good as later ones, although they still confuse the new classes
     with the old ones.
     """
-    env, tasks = held_out(stream), model.policy.method.training_tasks(task)
-    named = stream.scenario.task_id_given
+    test, tasks = tester(model.policy, stream, "validation"), model.policy.method.training_tasks(task)
 
     def accuracy() -> float:
-        return float(np.mean([test.accuracy for test in evaluate_tasks(model.policy, env, tasks, named)]))
+        return float(np.mean([each.accuracy for each in test(tasks)]))
 
     return KeepBestPass(accuracy, sum(len(stream.tasks[visited].train_indices) for visited in tasks))
 
@@ -155,14 +166,7 @@ def _resume(run: ResolvedRun, folder: RunFolder, fresh: EPG) -> tuple[EPG, Matri
     return model, matrix, fits
 
 
-def _learn(
-    run: ResolvedRun,
-    model: EPG,
-    task: int,
-    folder: RunFolder,
-    test_env: gym.vector.VectorEnv[Any, Any, Any],
-    on_images: Listener,
-) -> int:
+def _learn(run: ResolvedRun, model: EPG, task: int, folder: RunFolder, test: Tester, on_images: Listener) -> int:
     """Train on one task, and return on how many images."""
     config, stream, images = run.config, run.stream, run.images_per_task[task]
     env = model.get_env()
@@ -173,13 +177,7 @@ def _learn(
     method = model.policy.method
     callbacks: list[BaseCallback] = [_ReportImages(on_images)]
     if "test_before_tasks" in run.extra_passes:
-        named = stream.scenario.task_id_given
-        moment = f"before_task_{task}"
-        callbacks.append(
-            _BeforeTraining(
-                lambda: folder.write_predictions(moment, evaluate_tasks(model.policy, test_env, [task], named))
-            )
-        )
+        callbacks.append(_BeforeTraining(lambda: folder.write_predictions(f"before_task_{task}", test([task]))))
     if config.early_stopping:
         callbacks.append(early_stopping(model, stream, task))
     model.learn(max(images, 1), callback=callbacks, log_interval=1, reset_num_timesteps=task == 0)
@@ -189,14 +187,12 @@ def _learn(
     return images
 
 
-def _test(
-    model: EPG, stream: TaskStream, task: int, folder: RunFolder, env: gym.vector.VectorEnv[Any, Any, Any]
-) -> Matrix:
+def _after_task(test: Tester, task: int, num_tasks: int, folder: RunFolder) -> Matrix:
     """Test on all tasks up to one, save the predictions, and return the row of the accuracy matrix."""
-    tests = evaluate_tasks(model.policy, env, range(task + 1), stream.scenario.task_id_given)
+    tests = test(range(task + 1))
     folder.write_predictions(f"after_task_{task}", tests)
-    row = np.full(len(stream.tasks), np.nan)
-    row[: task + 1] = [test.accuracy for test in tests]
+    row = np.full(num_tasks, np.nan)
+    row[: task + 1] = [each.accuracy for each in tests]
     return row
 
 

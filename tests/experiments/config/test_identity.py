@@ -83,6 +83,15 @@ def test_a_run_goes_on_in_a_folder_that_an_earlier_version_wrote(
     assert list(runs.iterdir()) == [place]
 
 
+def test_folders_are_named_as_by_the_version_without_the_added_settings() -> None:
+    assert RunConfig().name == "glyphs-aepg-lora-noise0-seed0-d080341c"
+    assert RunConfig(label_noise=0.2).name == "glyphs-aepg-lora-noise0.2-seed0-07fe49b8"
+    assert algorithm_entries(RlConfig(seeds=(0,)))[0].config.name == "glyphs-epg-seed0-273c6644"
+    changes = [{}, {"test_before_tasks": True}, {"label_fit": True}, {"compile": True}, {"precision": "bfloat16"}]
+    assert len({RunConfig(**change).name for change in changes}) == len(changes)
+    assert RunConfig(precision="float32", device="cpu").name == RunConfig(device="cpu").name
+
+
 def test_the_former_spelling_of_an_option_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stream", "--normalisation", "half", "--model", "nothing"]) == 2
     assert "unknown model 'nothing'" in capsys.readouterr().err
@@ -159,7 +168,8 @@ def test_values_of_numpy_become_pythons() -> None:
         root="/x",
         label_noise=0.0,
     )
-    assert RunConfig(**config.as_json()) == config and hash(config) == hash(replace(config))
+    again = RunConfig(**config.as_json() | {"precision": "auto"})
+    assert again == config and hash(config) == hash(replace(config))
     assert {type(value) for value in (config.seed, config.blocks[0], config.num_tasks[0])} == {int}
     compare = CompareConfig(objectives=["ce"], label_noise=np.array([0.0, 0.5]), seeds=range(2))
     assert (compare.objectives, compare.label_noise, compare.seeds) == (("ce",), (0.0, 0.5), (0, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from importlib.util import find_spec
@@ -12,18 +13,20 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.config.identity import ADDED
 from experiments.config.resolved import make_agent, resolve
 from experiments.config.settings import RunConfig
 from experiments.runs.label_fit import LabelFit, label_fit, shares
 from experiments.runs.measures import MEASURES
 from experiments.runs.peak_memory import peak_bytes, reset_peak
-from experiments.runs.run_folder import RunFolder
+from experiments.runs.run_folder import RunFolder, run_path, run_paths
 from experiments.runs.runner import run
 from experiments.runs.weight_change import initial_values, parameter_distance, weight_distance
 
 pytestmark = pytest.mark.long
 
 PASSING = {"seconds", "images_per_second", "peak_memory_bytes"}
+ASKED_FOR = {"forward_transfer", "train_accuracy_clean", "train_accuracy_flipped", "train_recovered"}
 OPTIONS = ("num_classes=6", "train_per_class=12", "test_per_class=5", "hard_fraction=0.0")
 
 
@@ -74,6 +77,38 @@ def test_every_measure_is_there_and_an_interruption_changes_none(
         name: value for name, value in measures.items() if name not in PASSING
     }
     assert measures["peak_memory_bytes"] > 1e7
+
+
+def test_what_is_not_asked_for_is_not_measured_and_changes_nothing_else(
+    config: RunConfig, whole: RunFolder, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path / "plain")
+    metrics = run(replace(config, test_before_tasks=False, label_fit=False), folder)
+    assert {name for name, value in metrics.items() if value is None} == ASKED_FOR
+    assert list(metrics) == list(whole.metrics())
+    alike = metrics.keys() - ASKED_FOR - PASSING
+    assert {name: metrics[name] for name in alike} == {name: whole.metrics()[name] for name in alike}
+    assert not (folder.path / "training_labels.csv").exists()
+    assert not any(folder.has_predictions(f"before_task_{task}") for task in range(3))
+    with pytest.raises(FileExistsError, match="test_before_tasks is false there and true here, label_fit is false"):
+        run(config, folder)
+
+
+def test_a_run_that_measured_more_serves(config: RunConfig, whole: RunFolder, tmp_path: Path) -> None:
+    """So does one of a version without a choice, which measured everything."""
+    plain = replace(config, test_before_tasks=False, label_fit=False)
+    place = Path(shutil.copytree(whole.path, tmp_path / config.name))
+    assert run_path(plain, tmp_path) == place != tmp_path / plain.name
+    assert run(plain, RunFolder(place)) == whole.metrics()
+
+    place = place.rename(tmp_path / plain.name)
+    old = {name: value for name, value in config.as_json().items() if name not in ADDED}
+    (place / "config.json").write_text(json.dumps(old))
+    assert run_paths([plain, config], tmp_path) == [place, place]
+    (place / "metrics.json").unlink()
+    (place / "model.zip").unlink()  # it starts again, and measures what that version did
+    again = run(plain, RunFolder(place))
+    assert {name: again[name] for name in ASKED_FOR} == {name: whole.metrics()[name] for name in ASKED_FOR}
 
 
 def test_an_early_stopped_run_goes_on_too(config: RunConfig, tmp_path: Path) -> None:
