@@ -33,6 +33,7 @@ coverage: .venv/dev
 
 docs: .venv/dev
 	$(BIN)/python docs/environment_pages.py
+	$(BIN)/python -m experiments.catalogue
 
 .venv/experiments .venv/dev: pyproject.toml
 	@echo "setting up .venv; PyTorch is large, so this takes some minutes"

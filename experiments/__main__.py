@@ -22,7 +22,7 @@ COMMANDS = {
 }
 """Functions by the name of their command, as `module:function` in `experiments.commands`; a command imports only its
 own module."""
-NAMED = {"study": "study:study_command", "presets": "compare:preset_command"}
+NAMED = {"study": "studies:named_study", "presets": "compare:preset_command"}
 """Functions that return the command of a name: `study NAME`, `presets NAME`."""
 
 

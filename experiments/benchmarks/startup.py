@@ -7,7 +7,17 @@ import sys
 
 from experiments.benchmarks.measuring import Measurement, Side, compare_rates
 
-LINES = ("--help", "compare --help", "presets", "nonsense")
+LINES = (
+    "--help",
+    "compare --help",
+    "presets",
+    "objectives",
+    "methods",
+    "modules",
+    "study",
+    "nonsense",
+    "run --method nonsense",
+)
 
 
 def benchmark_startup(repeats: int) -> list[Measurement]:

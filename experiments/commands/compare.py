@@ -44,6 +44,10 @@ def bounds_command(
         dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
         measures: Columns of the table, such as final_accuracy nll; CSV files have all measures.
     """
+    from experiments.catalogue.names import check_names
+
+    check_names(config, "objective", [config.objective])
+
     from experiments.commands.columns import chosen_columns, with_passes_for
     from experiments.comparisons.compare import (
         OutputPaths,
@@ -121,6 +125,10 @@ def _compare(
     measures: tuple[str, ...],
 ) -> None:
     """Compare objectives, with tables and figures in a folder, which holds the runs too; or show the plan."""
+    from experiments.catalogue.names import check_names
+
+    check_names(config, "objective", config.objectives)
+
     from experiments.commands.columns import chosen_columns, with_passes_for
     from experiments.comparisons.compare import (
         OutputPaths,

@@ -23,13 +23,12 @@ def rl_command(
         dry_run: Show what would run, and write nothing.
         measures: Columns of the table, such as final_accuracy gradient_steps; CSV files have all measures.
     """
+    from experiments.catalogue.names import check_names
+
+    check_names(config, "algorithm", config.algorithms)
+
     from experiments.commands.columns import chosen_columns
-    from experiments.comparisons.compare import (
-        OutputPaths,
-        check_comparison,
-        run_and_report,
-        save_and_list_figures,
-    )
+    from experiments.comparisons.compare import OutputPaths, check_comparison, run_and_report, save_and_list_figures
     from experiments.comparisons.unused_options import refuse_unused
     from experiments.rl.config import algorithm_entries
     from experiments.rl.figures import algorithm_figures

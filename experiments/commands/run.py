@@ -16,6 +16,10 @@ def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = Fals
             at the task where it stopped.
         dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
     """
+    from experiments.catalogue.names import check_names
+
+    check_names(config, "objective", [config.objective])
+
     from experiments.commands.stream import show_stream
     from experiments.comparisons.compare import show_plan
     from experiments.comparisons.unused_options import refuse_unused

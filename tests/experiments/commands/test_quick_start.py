@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,16 @@ LINES = (
     "presets nonsense",
     "stream --help",
     "pretrain --help",
-    "objectives --help",
+    "objectives",
+    "methods",
+    "modules",
+    "study",
+    "study nonsense",
     "nonsense",
+    "run --objective nonsense",
+    "compare --objectives ce nonsense",
+    "bounds --method nonsense",
+    "rl --algorithms nonsense",
 )
 PROGRAM = f"""
 import contextlib, io, json, sys
@@ -37,11 +46,24 @@ for line in {LINES!r}:
         except SystemExit as stopped:
             code = stopped.code
     found[line] = [code, [name for name in {HEAVY!r} if name in sys.modules]]
-print(json.dumps(found))
+from experiments.catalogue.contents import contents
+from experiments.catalogue.names import FILE
+print(json.dumps([found, contents(), json.loads(FILE.read_text())]))
 """
 
 
-def test_nothing_heavy_is_imported() -> None:
-    answer = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
-    found = json.loads(answer.stdout.splitlines()[-1])
-    assert found == {line: [2 if "nonsense" in line else 0, []] for line in LINES}
+@pytest.fixture(scope="module")
+def answers() -> list[Any]:
+    """What a fresh process finds, in which no test has registered anything."""
+    process = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    found: list[Any] = json.loads(process.stdout.splitlines()[-1])
+    return found
+
+
+def test_nothing_heavy_is_imported(answers: list[Any]) -> None:
+    assert answers[0] == {line: [2 if "nonsense" in line else 0, []] for line in LINES}
+
+
+def test_the_catalogue_is_that_of_the_definitions(answers: list[Any]) -> None:
+    _, contents, saved = answers
+    assert saved == contents, "run `make docs` and commit experiments/catalogue"
