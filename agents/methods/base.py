@@ -57,6 +57,7 @@ class Method(nn.Module):
         needs_task_data: Whether it iterates over a task's images in `begin_task` or `end_task` (`TaskInfo.images`).
         fixed_shapes: Whether its state keeps its shapes from task to task, so that a loaded one must have them.
         can_compile: Whether the backbone's blocks may be compiled; not if the method adds modules to them in each task.
+        additional_images: Images that `additional_loss` passes through the network in a step; a dry run counts them.
         default_peft: Specification of the PEFT module to use where the user names none, such as `"lora:r=10"`.
         accepts_peft: The PEFT modules that it can be combined with; others are refused.
     """
@@ -65,6 +66,7 @@ class Method(nn.Module):
     needs_task_data: ClassVar[bool] = False
     fixed_shapes: ClassVar[bool] = False
     can_compile: ClassVar[bool] = True
+    additional_images: int = 0
     default_peft: ClassVar[str] = "lora"
     accepts_peft: ClassVar[PeftRequirement] = PeftRequirement()
 

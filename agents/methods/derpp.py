@@ -41,6 +41,7 @@ class DERpp(Replay):
         self, size: int = 200, batch: int = 32, alpha: float = 0.5, beta: float = 0.5, local: bool = True
     ) -> None:
         super().__init__(size, batch, local)
+        self.additional_images *= 2
         self.alpha, self.beta = number("alpha", alpha, "[0, inf)"), number("beta", beta, "[0, inf)")
 
     def attach(self, network: Network, seed: int) -> None:

@@ -49,6 +49,7 @@ class Replay(Method):
         super().__init__()
         self.size, self.batch = whole_number("size", size, least=1), whole_number("batch", batch, least=1)
         self.local = truth_value("local", local)
+        self.additional_images = min(self.batch, self.size)
 
     def attach(self, network: Network, seed: int) -> None:
         """Create the empty buffer."""

@@ -174,6 +174,9 @@ def training_flops(run: ResolvedRun, tasks: Sequence[PlannedTask], costs: Sequen
         total += task.train_images * cost.look
         total += _repeated(frozen, task.train_images, cost.frozen, cost.frozen_again)
         total += _repeated(learned - frozen, task.train_images, cost.step, cost.step_again)
+        steps, frozen_steps = ceil(learned / batch), frozen // batch
+        replaying = steps - (index == 0)  # in the very first step there is nothing to replay
+        total += run.method.additional_images * (frozen_steps * cost.frozen + (replaying - frozen_steps) * cost.step)
     return total
 
 

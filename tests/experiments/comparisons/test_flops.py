@@ -37,6 +37,8 @@ SMALL = RunConfig(
         pytest.param({"method": "l2p", "peft": "none"}, marks=pytest.mark.slow),
         pytest.param({"method": "ncm", "peft": "none", "objective": "none"}, marks=pytest.mark.slow),
         pytest.param({"method": "inflora"}, marks=pytest.mark.slow),
+        pytest.param({"method": "replay:batch=12"}, marks=pytest.mark.slow),
+        pytest.param({"method": "der++:batch=12", "augment": "yes"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
