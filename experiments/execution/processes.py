@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence, Set
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from queue import Empty
 from threading import Event, Thread
@@ -21,7 +22,8 @@ from cls_env.command_line.errors import one_line
 from experiments.config.entry import Entry
 from experiments.config.settings import Settings
 from experiments.console import progress_bar
-from experiments.execution.workers import begin_worker, execute, work, worker_context
+from experiments.execution.sharing import SharedGPU, memory_check, uses_gpu
+from experiments.execution.workers import IMAGES_PER_REPORT, Report, begin_worker, execute, work, worker_context
 from experiments.runs.errors import RunFailedError
 from experiments.runs.job import LEARNING, Job
 from experiments.runs.run_folder import RunFolder, run_paths
@@ -41,8 +43,9 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None, 
     Args:
         entries: The runs.
         folder: Holds a folder for each run, under its name; several comparisons may share it.
-        workers: Number of worker processes; by default as many as fit the cores, and one on a GPU. With 0, the runs
-            are executed one after another in the calling process. The results do not depend on this number.
+        workers: Number of worker processes; by default as many as fit the cores, and on a GPU as many as are fastest,
+            see `SharedGPU`. With 0, the runs are executed one after another in the calling process. The results do not
+            depend on this number.
         job: What is done with an entry; by default an agent is trained on a stream.
 
     Returns:
@@ -65,8 +68,9 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None, 
         if workers == 0:
             _run_here(entries, paths, job, on_done, lambda count: progress.advance(bar, count))
         else:
-            count = workers or _fitting_workers(entries[0].config)
-            _run_in_workers(entries, paths, job, on_done, min(count, len(entries)), progress, bar)
+            most = min(workers or fitting_workers(entries[0].config), len(entries))
+            shared = SharedGPU(most, memory_check()) if workers is None and uses_gpu(entries[0].config) else None
+            _run_in_workers(entries, paths, job, on_done, most, shared, progress, bar)
         progress.update(bar, completed=total)
     return pd.DataFrame([_row(entry, path) for entry, path in zip(entries, paths, strict=True)])
 
@@ -106,31 +110,38 @@ def _run_in_workers(
     job: Job,
     on_done: OnDone,
     workers: int,
+    shared: SharedGPU | None,
     progress: Progress,
     bar: TaskID,
 ) -> None:
     context = worker_context()
-    images: Queue[int] = context.Queue()
+    images: Queue[Report] = context.Queue()
     others = set(multiprocessing.active_children())
     arguments = (os.getpid(), dict(os.environ), images)
-    with _advancing(progress, bar, images), ProcessPoolExecutor(workers, context, begin_worker, arguments) as pool:
-        futures = {
-            pool.submit(work, job.run, entry.config, path): entry for entry, path in zip(entries, paths, strict=True)
-        }
-        _follow(futures, pool, on_done, others)
+
+    def on_report(report: Report) -> None:
+        progress.advance(bar, report.images)
+        if shared is not None and report.images <= IMAGES_PER_REPORT + entries[0].config.batch_size:
+            shared.note(report.worker, report.images)  # larger ones are of tasks that were finished before
+
+    with _reading(images, on_report), ProcessPoolExecutor(workers, context, begin_worker, arguments) as pool:
+        started = (
+            (entry, pool.submit(work, job.run, entry.config, path)) for entry, path in zip(entries, paths, strict=True)
+        )
+        _follow(started, pool, lambda: workers if shared is None else shared.allowed, on_done, others)
 
 
 @contextmanager
-def _advancing(progress: Progress, bar: TaskID, images: Queue[int]) -> Iterator[None]:
-    """Meanwhile advance a progress bar by the numbers of images in a queue."""
+def _reading(reports: Queue[Report], on_report: Callable[[Report], None]) -> Iterator[None]:
+    """Meanwhile read the reports in a queue."""
     over = Event()
 
-    def show() -> None:
+    def read() -> None:
         while not over.is_set():
             with suppress(Empty):
-                progress.advance(bar, images.get(timeout=SECONDS_BETWEEN_LOOKS))
+                on_report(reports.get(timeout=SECONDS_BETWEEN_LOOKS))
 
-    Thread(target=show, daemon=True).start()
+    Thread(target=read, daemon=True).start()
     try:
         yield
     finally:
@@ -138,15 +149,45 @@ def _advancing(progress: Progress, bar: TaskID, images: Queue[int]) -> Iterator[
 
 
 def _follow(
-    futures: Mapping[Future[None], Entry], pool: ProcessPoolExecutor, on_done: OnDone, others: Set[BaseProcess]
+    started: Iterator[tuple[Entry, Future[None]]],
+    pool: ProcessPoolExecutor,
+    allowed: Callable[[], int],
+    on_done: OnDone,
+    others: Set[BaseProcess],
 ) -> None:
-    """Wait for all runs, and stop at the first that fails. At Ctrl-C terminate the workers, but no other children."""
+    """Start runs, as many at once as are allowed, until all are done, and stop at the first that fails.
+
+    At Ctrl-C terminate the workers, but no other children.
+
+    Args:
+        started: Starts a run each time that it is asked for the next one.
+        pool: Executes the runs.
+        allowed: The number of runs that may be executed at once.
+        on_done: Receives the number of finished runs.
+        others: Children of this process that are not of the pool.
+    """
+    running: dict[Future[None], Entry] = {}
+    done = 0
     try:
-        for done, future in enumerate(as_completed(futures), start=1):
-            if error := future.exception():
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise _failure(futures[future], error) from error
-            on_done(done)
+        while True:
+            running |= {future: entry for entry, future in islice(started, max(0, allowed() - len(running)))}
+            if not running:
+                return
+            for future in wait(running, SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED).done:
+                entry = running.pop(future)
+                error = future.exception()
+                if isinstance(error, BrokenProcessPool):
+                    raise error
+                if error is not None:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise _failure(entry, error) from error
+                done += 1
+                on_done(done)
+    except BrokenProcessPool as error:
+        raise RunFailedError(
+            "a worker process was killed, possibly because memory ran out. Finished runs are kept. Run the same "
+            "command again with fewer --workers"
+        ) from error
     except KeyboardInterrupt:
         for worker in set(multiprocessing.active_children()) - others:  # else the pool waits for their runs
             worker.terminate()
@@ -154,11 +195,6 @@ def _follow(
 
 
 def _failure(entry: Entry, error: BaseException) -> RunFailedError:
-    if isinstance(error, BrokenProcessPool):
-        return RunFailedError(
-            "a worker process was killed, possibly because memory ran out. Finished runs are kept. Run the same "
-            "command again with fewer --workers"
-        )
     return RunFailedError(f"the run {entry.config.name} failed: {one_line(error)}")
 
 
@@ -167,7 +203,6 @@ def _row(entry: Entry, path: Path) -> dict[str, Any]:
     return columns | RunFolder(path).metrics() | {"folder": str(path)}
 
 
-def _fitting_workers(config: Settings) -> int:
-    """The number of runs that fit the cores, or one on a GPU."""
-    on_gpu = config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available())
-    return 1 if on_gpu else max(1, (os.cpu_count() or 1) // config.threads)
+def fitting_workers(config: Settings) -> int:
+    """The number of runs that fit the cores."""
+    return max(1, (os.cpu_count() or 1) // config.threads)

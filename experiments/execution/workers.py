@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Mapping
 from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cls_env.command_line.errors import described
 from cls_env.command_line.processes import end_with
@@ -24,7 +24,15 @@ PRELOADED = ["experiments.runs.runner"]
 IMAGES_PER_REPORT = 500
 """A run reports its progress each time it has processed this many images."""
 
-_reports: list[Queue[int]] = []
+
+class Report(NamedTuple):
+    """A report of a worker: its process id, and how many images it has processed since the last one."""
+
+    worker: int
+    images: int
+
+
+_reports: list[Queue[Report]] = []
 """In a worker: where it reports. A queue can be given to a process only when it starts."""
 
 
@@ -41,24 +49,24 @@ def worker_context() -> BaseContext:
     return context
 
 
-def begin_worker(parent: int, environment: Mapping[str, str], images: Queue[int]) -> None:
+def begin_worker(parent: int, environment: Mapping[str, str], reports: Queue[Report]) -> None:
     """Prepare a worker. It ends with its parent, and at Ctrl-C without a traceback.
 
     Args:
         parent: Process id.
         environment: The parent's variables, which may have changed since the server started.
-        images: Receives the numbers of processed images.
+        reports: Receives the worker's reports.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     end_with(parent)
     os.environ.clear()
     os.environ.update(environment)
-    _reports.append(images)
+    _reports.append(reports)
 
 
 def work(run: Callable[[Any, RunFolder, Listener], Any], config: Any, path: Path) -> None:
     """Execute one run in a worker, and report its images to the parent."""
-    execute(run, config, path, _reports[0].put)
+    execute(run, config, path, lambda count: _reports[0].put(Report(os.getpid(), count)))
 
 
 def execute(run: Callable[[Any, RunFolder, Listener], Any], config: Any, path: Path, on_images: Listener) -> None:
