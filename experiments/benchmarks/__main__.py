@@ -26,7 +26,7 @@ def _measured(name: str, repeats: int) -> list[Measurement]:
 
 BENCHMARKS: dict[str, Callable[[int], list[Measurement]]] = {
     name: partial(_measured, name)
-    for name in ("env", "data", "learner", "augmentation", "methods", "compile", "startup")
+    for name in ("env", "data", "learner", "augmentation", "methods", "compile", "precision", "scaling", "startup")
 }
 
 
@@ -36,8 +36,9 @@ def benchmark(name: tyro.conf.Positional[str], repeats: int = 5, json: Path | No
     Args:
         name: env (vector env against Gymnasium's), data (store against DataLoader and numpy.take), learner (EPG against
             a bare loop), augmentation (random crops against torchvision's), methods (each continual-learning method
-            against sequential fine-tuning), compile (compiled blocks against eager ones), startup (the command line
-            against bare imports). gpu (is training on a GPU right, and how fast) has options of its own, see
+            against sequential fine-tuning), compile (compiled blocks against eager ones), precision
+            (bfloat16 against float32), scaling (long streams and many classes against short ones), startup (the command
+            line against bare imports). gpu (is training on a GPU right, and how fast) has options of its own, see
             `gpu --help`.
         repeats: How often each side is timed; the median is reported, with the smallest and largest ratio.
         json: Also write the rows here.

@@ -17,30 +17,33 @@ BATCHES = 40
 def benchmark_learner(repeats: int) -> list[Measurement]:
     """Cross-entropy on the first task's classes, all tensors unfrozen, on one CPU thread: forward, backward and Adam.
 
-    The bare loop gathers its batches from the same arrays; it has no environment, no sampled action, no log.
+    The bare loop gathers its batches from the same arrays; it has no environment, no sampled action, no log. The last
+    row compares two objectives.
     """
     torch.set_num_threads(1)
     stream = TaskStream("glyphs")
-    return [_ratio(stream, batch_size, repeats) for batch_size in (32, 128)]
+    rows = []
+    for size in (32, 128):
+        learner = _agent(stream, "ce", size)
+        bare = _bare_loop(copy.deepcopy(learner.policy), stream, size)
+        name = f"learner / bare PyTorch loop, batch {size}"
+        rows.append(compare_rates(name, _learner(learner, size), bare, "images/s", repeats))
+    aepg, ce = (_learner(_agent(stream, objective, 32), 32) for objective in ("aepg", "ce"))
+    return [*rows, compare_rates("learner with aepg / with ce, batch 32", aepg, ce, "images/s", repeats)]
 
 
-def _ratio(stream: TaskStream, batch_size: int, repeats: int) -> Measurement:
+def _agent(stream: TaskStream, objective: str, batch_size: int) -> EPG:
     env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=batch_size, dataset=stream)
-    agent = EPG("ViTPolicy", env, objective="ce", batch_size=batch_size, seed=0, device="cpu")
-    agent.learn(batch_size)
-    bare = copy.deepcopy(agent.policy)
+    agent = EPG("ViTPolicy", env, objective=objective, batch_size=batch_size, seed=0, device="cpu")
+    return agent.learn(batch_size)
 
-    def learner() -> int:
+
+def _learner(agent: EPG, batch_size: int) -> Side:
+    def side() -> int:
         agent.learn(BATCHES * batch_size)
         return BATCHES * batch_size
 
-    return compare_rates(
-        f"learner / bare PyTorch loop, batch {batch_size}",
-        learner,
-        _bare_loop(bare, stream, batch_size),
-        "images/s",
-        repeats,
-    )
+    return side
 
 
 def _bare_loop(policy: ViTPolicy, stream: TaskStream, batch_size: int) -> Side:

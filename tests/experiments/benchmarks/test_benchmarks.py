@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.benchmarks import learner
+from experiments.benchmarks import learner, precision, scaling
 from experiments.benchmarks.__main__ import BENCHMARKS, main
 from experiments.benchmarks.data import benchmark_data, mosaics
 from experiments.benchmarks.measuring import Measurement, compare_rates, measure_rate
@@ -52,7 +52,27 @@ def test_env_benchmark_measures_both_sides() -> None:
 
 def test_learner_benchmark_measures_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learner, "BATCHES", 1)
-    assert list(check(BENCHMARKS["learner"](1))) == [f"learner / bare PyTorch loop, batch {size}" for size in (32, 128)]
+    rows = [f"learner / bare PyTorch loop, batch {size}" for size in (32, 128)]
+    assert list(check(BENCHMARKS["learner"](1))) == [*rows, "learner with aepg / with ce, batch 32"]
+
+
+@pytest.mark.slow
+def test_precision_benchmark_measures_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "MODEL", "test_vit")
+    monkeypatch.setattr(precision, "BATCHES", 1)
+    rows = check(BENCHMARKS["precision"](1))
+    assert list(rows) == [f"bfloat16 / float32, {phase}, test_vit" for phase in ("head alone", "all of LoRA", "test")]
+
+
+@pytest.mark.slow
+def test_scaling_benchmark_measures_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scaling, "TASKS", (2, 6))
+    monkeypatch.setattr(scaling, "CLASSES", (10, 20))
+    monkeypatch.setattr(scaling, "IMAGES_PER_TASK", 40)
+    monkeypatch.setattr(scaling, "BATCHES", 1)
+    sizes = ("6 tasks / 2 tasks, 2 classes each", "20 classes / 10 classes, 5 tasks")
+    rows = [f"{phase}, {size}" for size in sizes for phase in ("learning", "test")]
+    assert list(check(BENCHMARKS["scaling"](1))) == rows
 
 
 def test_augmentation_benchmark_is_nearer_to_torchvision_than_other_batched_ways() -> None:

@@ -1,0 +1,67 @@
+"""Images a second in bfloat16 against float32, of a ViT-S on the CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from agents import EPG
+from agents.evaluation import evaluate_tasks
+from cls_env import ImageDataset, TaskStream
+from experiments.benchmarks.measuring import Measurement, Side, compare_rates
+
+MODEL = "vit_small_patch16_224"
+BATCH = 32
+BATCHES = 3
+
+
+def benchmark_precision(repeats: int) -> list[Measurement]:
+    """Learning of the head alone, of head and LoRA, and tests; with random weights and images, on all CPU threads.
+
+    A CPU with AMX multiplies in bfloat16 natively. Features are not cached.
+    """
+    stream = TaskStream(_random_images(), 1)
+    rows = []
+    for phase, head_alone in (("head alone", True), ("all of LoRA", False)):
+        bfloat16, float32 = (_learning(_agent(stream, each, head_alone)) for each in ("bfloat16", "float32"))
+        rows.append(compare_rates(f"bfloat16 / float32, {phase}, {MODEL}", bfloat16, float32, "images/s", repeats))
+    bfloat16, float32 = (_testing(_agent(stream, each, False), stream) for each in ("bfloat16", "float32"))
+    return [*rows, compare_rates(f"bfloat16 / float32, test, {MODEL}", bfloat16, float32, "images/s", repeats)]
+
+
+def _random_images() -> ImageDataset:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (BATCH * BATCHES, 224, 224, 3), dtype=np.uint8)
+    labels = np.arange(len(images)) % 2
+    return ImageDataset("random images", images, labels, images, labels, ("first", "second"))
+
+
+def _agent(stream: TaskStream, precision: str, head_alone: bool) -> EPG:
+    """An agent in its first task, which trains the head alone or LoRA too."""
+    env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=BATCH, dataset=stream)
+    settings: dict[str, Any] = {"precision": precision, "cache_features": False, "seed": 0, "device": "cpu"}
+    policy: dict[str, Any] = {"model": MODEL, "pretrained": False} | (
+        {"peft": "none", "method": "linear-probe"} if head_alone else {}
+    )
+    agent = EPG("ViTPolicy", env, batch_size=BATCH, policy_kwargs=policy, **settings)
+    return agent.learn(BATCH)
+
+
+def _learning(agent: EPG) -> Side:
+    def side() -> int:
+        agent.learn(BATCH * BATCHES)
+        return BATCH * BATCHES
+
+    return side
+
+
+def _testing(agent: EPG, stream: TaskStream) -> Side:
+    env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=BATCH, dataset=stream, split="test")
+
+    def side() -> int:
+        (test,) = evaluate_tasks(agent.policy, env, [0])
+        return len(test.labels)
+
+    return side
