@@ -57,7 +57,8 @@ class EPG(OneStepAlgorithm):
               drawn anew each time, and flipped at random (see `TrainView`). The paper's is (0.05, 1). Default None:
               the view of the test.
             - cache_features: Compute the features of each image (`info["image_index"]`) once while the PEFT module is
-              frozen, and again if its pixels have changed. Exact, and faster; not with `crop_scale`. Default False.
+              frozen, on a CPU its patch embeddings too, and again if its pixels have changed. Exact, and faster; not
+              with `crop_scale`. Default False.
             - precision: In which the backbone computes, in training and at test: `"float32"`, `"bfloat16"` (mixed
               precision), `"tf32"` on a GPU, or `"auto"`, which is bfloat16 on a GPU that computes in it and float32
               elsewhere. The head and the objective are computed in float32. Default `"auto"`.

@@ -124,7 +124,7 @@ class Method(nn.Module):
         """Logits of all actions, shape (B, A); minus infinity for unseen classes."""
         if network.backbone_frozen and batch.cache is not None:
             return network.head(batch.frozen_features(network.encode))
-        return network(batch.inputs)
+        return network(batch.embedded(network.embed) if network.embeds_apart else batch.inputs)
 
     def loss_mask(self, network: Network, batch: Batch) -> Tensor:
         """Non-zero for the actions that the objective is computed over, (B, A) or (1, A); by default the task's."""

@@ -65,6 +65,18 @@ class Batch:
                     self._frozen_features = backbone(self.inputs)
         return self._frozen_features
 
+    def embedded(self, embed: Callable[[Tensor], Tensor]) -> Tensor:
+        """The patch embeddings of the images, without gradient; the images as `inputs` where nothing is cached.
+
+        Like features, they are computed once per image. On a GPU they are not worth a cache.
+
+        Args:
+            embed: From inputs to patch embeddings, such as `network.embed`.
+        """
+        if self.cache is None or self.image_index is None or self.images.is_cuda:
+            return self.inputs
+        return self.cache.patches.features(self.image_index, self.images, lambda images: embed(self.preprocess(images)))
+
     def split(self, size: int) -> list[Batch]:
         """Parts of at most `size` images, which share views and frozen features with this batch."""
         return [_Part(self, slice(start, start + size)) for start in range(0, len(self.images), size)]
@@ -98,6 +110,9 @@ class _Part(Batch):
     @property
     def inputs(self) -> Tensor:
         return self._whole.inputs[self._rows]
+
+    def embedded(self, embed: Callable[[Tensor], Tensor]) -> Tensor:
+        return self._whole.embedded(embed)[self._rows]
 
     def frozen_features(self, backbone: Callable[[Tensor], Tensor]) -> Tensor:
         return self._whole.frozen_features(backbone)[self._rows]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from hashlib import blake2b
+from math import inf
 
 import numpy as np
 import torch
@@ -12,6 +14,8 @@ from torch import Tensor
 
 from agents.networks.uploads import upload_small
 
+MOST_PATCH_BYTES = 2**28
+"""The most memory for patch embeddings, in bytes."""
 Digests = Callable[[Tensor], list[bytes]]
 """The digest of each image of a batch."""
 
@@ -25,14 +29,22 @@ class FeatureCache:
 
     Args:
         digests: The digest of each image of a batch; `no_digests` where the image of an index never changes.
+        most_bytes: The most memory for features. If they take more, none is kept until `forget` is called.
     """
 
-    def __init__(self, digests: Digests | None = None) -> None:
-        self.digests = digests or digests_of
+    def __init__(self, digests: Digests | None = None, most_bytes: float = inf) -> None:
+        self.digests, self._most_bytes = digests or digests_of, most_bytes
         self.forget()
 
+    @cached_property
+    def patches(self) -> FeatureCache:
+        """A cache of the patch embeddings of the same images, for as many as `MOST_PATCH_BYTES` hold."""
+        return FeatureCache(self.digests, MOST_PATCH_BYTES)
+
     def forget(self) -> None:
-        """Drop all features."""
+        """Drop all features and patch embeddings."""
+        self.__dict__.pop("patches", None)
+        self._full = False
         self._slots: dict[int, int] = {}
         self._digests: list[bytes] = []
         self._features: Tensor | None = None
@@ -48,6 +60,9 @@ class FeatureCache:
         Returns:
             Features of shape (B, D), without gradient.
         """
+        if self._full:
+            with torch.no_grad():
+                return extract(images)
         keys = list(zip(indices.tolist(), self.digests(images), strict=True))
         rows = {key: row for row, key in enumerate(keys) if not self._knows(*key)}
         if not rows:
@@ -59,7 +74,11 @@ class FeatureCache:
         pool = computed if self._features is None else torch.cat([self._features, computed])
         place = {key: known + position for position, key in enumerate(rows)}
         chosen = _rows(pool, [place[key] if key in place else self._slots[key[0]] for key in keys])
-        self._keep(pool, place)
+        if pool.nbytes > self._most_bytes:
+            self.forget()
+            self._full = True
+        else:
+            self._keep(pool, place)
         return chosen
 
     def _knows(self, index: int, digest: bytes) -> bool:

@@ -15,6 +15,7 @@ from agents.networks.adapted_backbone import adapt_backbone
 from agents.networks.class_token import class_token_alone
 from agents.networks.config import PolicyConfig
 from agents.networks.head import GrowingHead
+from agents.networks.patch_embedding import patches_given, plain_vit
 from agents.networks.precision import arithmetic
 
 
@@ -97,14 +98,27 @@ class Network(nn.Module):
         """The backbone's features of inputs [B, 3, h, w], in `precision`: float32 of shape (B, D).
 
         Args:
-            inputs: Preprocessed images.
+            inputs: Preprocessed images, or the patch embeddings that `embed` returns for them.
             replaced: Tensors of the backbone, by name, to use in place of its own.
         """
-        with self.autocast(), class_token_alone(self.backbone):
+        with self.autocast(), class_token_alone(self.backbone), patches_given(self.backbone, inputs.ndim == 3):
             features: Tensor = (
                 functional_call(self.backbone, dict(replaced), (inputs,)) if replaced else self.backbone(inputs)
             )
         return features.float()
+
+    @property
+    def embeds_apart(self) -> bool:
+        """Whether `embed` can compute the patch embeddings: those of a timm ViT, without a trained tensor in them."""
+        return plain_vit(self.backbone) is not None and not any("patch_embed." in name for name in self.module_names)
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        """The patch embeddings of inputs [B, 3, h, w], of shape (B, N, D); they stay the same while others learn."""
+        vit = plain_vit(self.backbone)
+        assert vit is not None
+        with self.autocast():
+            patches: Tensor = vit.patch_embed(inputs)
+        return patches
 
     def features(self, images: Tensor) -> Tensor:
         """The backbone's features of uint8 images in their test view, float32 of shape (B, D)."""

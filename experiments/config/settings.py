@@ -121,7 +121,8 @@ class LearningSettings:
     crop_scale: tuple[float, float] = (0.05, 1.0)
     """Smallest and largest share of the image's area in a random crop."""
     cache_features: bool = True
-    """Without augmentation: compute each image's features once in the head-only phase. Exact."""
+    """Without augmentation: compute each image's features once in the head-only phase, and on a CPU its patch
+    embeddings once in a task. Exact."""
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
     """Arithmetic of the backbone in training and tests; auto is bfloat16 on a GPU that computes in it, and float32
     elsewhere; bfloat16 is autocast; tf32 is for GPUs."""

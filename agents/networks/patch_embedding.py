@@ -1,0 +1,45 @@
+"""The patch embeddings of images, which stay the same where nothing before a ViT's blocks is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from peft import PeftModel
+from timm.layers import PatchEmbed
+from timm.models.vision_transformer import VisionTransformer
+from torch import nn
+
+
+def plain_vit(backbone: nn.Module) -> VisionTransformer | None:
+    """The timm `VisionTransformer` in a backbone whose patch embeddings are tokens of shape (B, N, D); None if none is.
+
+    Args:
+        backbone: With or without a PEFT module.
+    """
+    vit: Any = backbone.get_base_model() if isinstance(backbone, PeftModel) else backbone
+    if type(vit) is not VisionTransformer:
+        return None
+    embedding = vit.patch_embed
+    plain = isinstance(embedding, PatchEmbed) and embedding.flatten
+    return vit if plain and not embedding._forward_hooks and not embedding._forward_pre_hooks else None
+
+
+@contextmanager
+def patches_given(backbone: nn.Module, given: bool) -> Iterator[None]:
+    """A context in which a backbone takes patch embeddings in place of images, if they are given.
+
+    Args:
+        backbone: One that has a `plain_vit`.
+        given: Whether they are.
+    """
+    vit: Any = plain_vit(backbone) if given else None
+    if vit is None:
+        yield
+        return
+    embedding, vit.patch_embed = vit.patch_embed, nn.Identity()
+    try:
+        yield
+    finally:
+        vit.patch_embed = embedding
