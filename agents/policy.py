@@ -205,11 +205,12 @@ class ViTPolicy(BasePolicy):
             memory: Of this policy, and of the environment that shows the images.
         """
         method, network = self.method, self.network
-        if not isinstance(method, FixedBackbone) or not method.can_reuse_features(network):
-            return self(images())
+        plain = type(self).forward is ViTPolicy.forward and type(self).action_scores is ViTPolicy.action_scores
+        if not plain or not isinstance(method, FixedBackbone) or not method.can_reuse_features(network):
+            return self.action_scores(images())
         inputs = cache(lambda: network.preprocessing(images()))
         with network.autocast():
-            features = memory.features(rows, lambda: network.encode(inputs()))
+            features = memory.features(rows, network.precision, lambda: network.encode(inputs()))
             return method.scores_from_features(network, features, inputs)
 
     def train(self, mode: bool = True) -> ViTPolicy:

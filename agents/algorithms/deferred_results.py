@@ -76,7 +76,8 @@ class DeferredResults(ImmediateResults):
     """Reads the results of many steps at once, and processes them in their order, as `ImmediateResults` does.
 
     A diverged step is found when it is read; the message names it. What callbacks record is written with the row that
-    would have held it. The arguments are those of `ImmediateResults`.
+    would have held it. Rows that callbacks write by themselves come after those of the steps before them: `close` ends
+    this. The arguments are those of `ImmediateResults`.
     """
 
     _steps: list[_Step]
@@ -86,6 +87,22 @@ class DeferredResults(ImmediateResults):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._steps, self._checks, self._infos = [], [], []
+        self._flushing = False
+        self._logger = self._agent.logger
+        self._dump = self._logger.dump
+        self._logger.dump = self._dump_in_order  # type: ignore[method-assign]
+
+    def close(self) -> None:
+        """Process what is kept, and give the logger back."""
+        try:
+            self.flush()
+        finally:
+            self._logger.dump = self._dump  # type: ignore[method-assign]
+
+    def _dump_in_order(self, step: int = 0) -> None:
+        if not self._flushing:
+            self.flush()
+        self._dump(step)
 
     def draw(self, probabilities: Tensor, outputs: Tensor, allowed: Tensor) -> tuple[Tensor, Any]:
         """Draw an action for each image."""
@@ -111,8 +128,12 @@ class DeferredResults(ImmediateResults):
         steps = [*self._steps, waiting]
         self._steps, self._infos, self._checks = [], [], self._checks[len(self._infos) :]
         later = Records.taken_from(self._agent.logger)
-        for step, numbers in zip(steps, _numbers(steps), strict=True):
-            self._process(step, numbers)
+        self._flushing = True
+        try:
+            for step, numbers in zip(steps, _numbers(steps), strict=True):
+                self._process(step, numbers)
+        finally:
+            self._flushing = False
         later.give_to(self._agent.logger)
 
     def _process(self, step: _Step, parts: list[list[float]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,14 +12,14 @@ from torch import Tensor
 
 from agents.algorithms.batches import BatchSource, FullFeedback, Outcome, View
 from agents.envs.deferred import DeferredArray, DeferredInfos
-from agents.envs.device_episodes import DeviceEpisodes, episode_tensors
-from agents.envs.device_images import free_bytes, image_bytes
-from agents.envs.episode_protocol import episode_env
+from agents.envs.device_episodes import DeviceEpisodes, can_keep, episode_tensors
+from agents.envs.episode_protocol import EpisodeEnv, Source, episode_env
 from agents.envs.observation_info import ObservationInfo, observation_info
 from agents.envs.stale_observations import has_moved, refuse_pending
 from agents.envs.vec_env import GymnasiumVecEnv
 from agents.methods import Batch
 from agents.networks.feature_cache import Digests, FeatureCache, no_digests
+from cls_env.arguments import as_plain
 
 DEVICE_IMAGES = ("auto", "yes", "no")
 
@@ -46,15 +46,29 @@ class DeviceBatchSource(BatchSource):
         device: torch.device,
     ) -> None:
         super().__init__(env, num_actions, full_feedback, cache, device)
-        native = episode_env(env.venv) if isinstance(env, GymnasiumVecEnv) else None
-        assert native is not None
-        self._episodes = native
-        self._tensors = episode_tensors(self._episodes, device)
         self._shown: DeviceEpisodes | None = None
         self._every = np.ones(env.num_envs, dtype=np.bool_)
+        self._hold(env)
+
+    def _hold(self, env: VecEnv) -> None:
+        """Take the episodes of an environment from now on.
+
+        Raises:
+            ValueError: They can't be brought to a device.
+        """
+        native = _native(env)
+        if native is None:
+            raise ValueError(
+                f"{env} has replaced the environment during learn, and its images can't be kept on the device: use "
+                "device_images='no'"
+            )
+        self._held, self._episodes = env, native
+        self._tensors = episode_tensors(native, self._device)
 
     def observe(self, env: VecEnv, task: dict[str, Any], view: View) -> Batch:
         """The batch of the images that the environment shows, see `BatchSource.observe`."""
+        if env is not self._held:
+            self._hold(env)
         refuse_pending(env)
         if has_moved(env, self._marks):
             self.show(env, env.reset())
@@ -71,8 +85,8 @@ class DeviceBatchSource(BatchSource):
             actions: Not read.
         """
         assert isinstance(env, GymnasiumVecEnv) and self._shown is not None
-        finished = self._shown
-        paid, success = self._tensors.pay(finished, chosen)
+        finished = self._shown.host
+        paid, success = self._tensors.pay(self._shown, chosen)
         shown = self._episodes.advance()
         env.batch_info = self._episodes.source.observation_info(shown)
         self.show(env, ())
@@ -80,7 +94,7 @@ class DeviceBatchSource(BatchSource):
             paid,
             success if self._episodes.source.reveals_success else None,
             env.elapsed,
-            lambda: finished.host.images,
+            lambda: finished.images,
         )
         return Outcome(
             DeferredArray(lambda: shown.images), DeferredArray(lambda: paid.cpu().numpy()), self._every, infos, paid
@@ -135,7 +149,7 @@ def source_kind(choice: str, env: VecEnv, device: torch.device) -> type[BatchSou
     Raises:
         ValueError: `"yes"` was chosen, and the environment does not allow it.
     """
-    native = episode_env(env.venv) if isinstance(env, GymnasiumVecEnv) else None
+    native = _native(env)
     if choice == "yes" and native is None:
         raise ValueError(
             "device_images='yes' needs the native vector environment of cls_env without wrappers, as gym.make_vec "
@@ -143,5 +157,22 @@ def source_kind(choice: str, env: VecEnv, device: torch.device) -> type[BatchSou
         )
     if native is None or choice == "no":
         return BatchSource
-    fits = device.type == "cuda" and image_bytes(native.source, native.source.tasks) <= free_bytes(device) // 2
-    return DeviceBatchSource if choice == "yes" or fits else BatchSource
+    if choice == "yes" or can_keep(native, device, _coming_tasks(env, native.source)):
+        return DeviceBatchSource
+    return BatchSource
+
+
+def _native(env: VecEnv) -> EpisodeEnv | None:
+    """The environment whose episodes can be brought to a device; None if another class may change its steps."""
+    return episode_env(env.venv) if type(env) is GymnasiumVecEnv else None
+
+
+def _coming_tasks(env: VecEnv, source: Source) -> Sequence[int]:
+    """The tasks of the next reset: those that were set, if the environment knows them, or the current ones."""
+    task = as_plain(env._options[0].get("task"))
+    tasks = task if isinstance(task, list | tuple) else [task]
+    try:
+        source.rows_of(tasks)
+    except (IndexError, TypeError, ValueError):
+        return source.tasks
+    return tasks

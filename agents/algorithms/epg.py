@@ -69,8 +69,8 @@ class EPG(OneStepAlgorithm):
               images fit in half of the free memory. A step then does not wait for the device: rows of the log
               are written up to 64 steps late, and diverged training is found as late. Default `"auto"`.
             - micro_batch: The most images whose activations are in memory at once, at least 1, for a GPU with little
-              memory. A step gives the same result up to rounding, and takes one more forward pass. Default None: the
-              whole batch.
+              memory. A step gives the same result up to rounding, and takes one more forward pass. Images that a method
+              replays pass all at once. Default None: the whole batch.
             - policy_kwargs: Entries of `PolicyConfig` (`model`, `peft`, `method`, ...), and `optimizer_class` and
               `optimizer_kwargs`. Default None: those of `PolicyConfig`, and Adam.
             - stats_window_size: Episodes over which the `rollout/` averages are taken, at least 1. Default 100.

@@ -226,7 +226,7 @@ class OneStepAlgorithm(EpisodeBuffers, AgentArguments, ABC):
         try:
             self._take_steps(updates, log_interval, listener)
         finally:
-            self._process_results()
+            self._results.close()
             self._results = None
 
     def _take_steps(self, updates: int, log_interval: int, listener: BaseCallback) -> None:

@@ -47,6 +47,9 @@ class StepResults(Protocol):
     def flush(self) -> None:
         """Process what is not processed yet."""
 
+    def close(self) -> None:
+        """Process what is not processed yet, at the end of the `learn` call."""
+
 
 class ImmediateResults:
     """Reads the results of each step at once, which waits for the device.
@@ -85,4 +88,7 @@ class ImmediateResults:
             write_row(self._agent, counters, figures.tolist())
 
     def flush(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
         """Do nothing."""

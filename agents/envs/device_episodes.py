@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.envs.device_images import DeviceImages
+from agents.envs.device_images import DeviceImages, free_bytes, image_bytes
 from agents.envs.episode_protocol import EpisodeEnv, Episodes, Source
 from agents.networks.uploads import upload_small
 
@@ -94,6 +95,26 @@ class EpisodeTensors:
             self._shared = {other: kept for other, kept in self._shared.items() if other[0] != name}
             self._shared[key] = self.upload(values[:1])
         return self._shared[key].expand(values.shape)
+
+
+def can_keep(env: EpisodeEnv, device: torch.device, tasks: Sequence[int]) -> bool:
+    """Whether a device is a GPU and half of its free memory holds the images of some tasks.
+
+    The memory of the environment's images that are there already counts as free. If it is too small, they are released.
+
+    Args:
+        env: The environment.
+        device: The device.
+        tasks: Indices of the tasks.
+    """
+    if device.type != "cuda":
+        return False
+    kept = _KEPT.get(env, {}).get(device)
+    free = free_bytes(device) + (kept.images.kept_bytes if kept is not None else 0)
+    fits = image_bytes(env.source, tasks) <= free // 2
+    if not fits and kept is not None:
+        kept.images.release()
+    return fits
 
 
 _KEPT: WeakKeyDictionary[Any, dict[torch.device, EpisodeTensors]] = WeakKeyDictionary()

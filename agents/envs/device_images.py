@@ -35,8 +35,7 @@ class DeviceImages:
         rows = self._source.rows_of(tasks)
         if (self._place[rows] >= 0).all():
             return
-        self._place[:] = -1
-        self._kept = torch.empty(0, dtype=torch.uint8, device=self._device)  # frees the memory first
+        self.release()  # frees the memory first
         shape = self._images.shape[1:]
         self._kept = torch.empty((len(rows), *shape), dtype=torch.uint8, device=self._device)
         step = max(1, CHUNK_BYTES // int(np.prod(shape)))
@@ -44,6 +43,16 @@ class DeviceImages:
             chunk = np.ascontiguousarray(self._images[rows[start : start + step]])
             self._kept[start : start + step] = torch.from_numpy(chunk).to(self._device)
         self._place[rows] = np.arange(len(rows))
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the images that are kept."""
+        return self._kept.nbytes
+
+    def release(self) -> None:
+        """Keep no image."""
+        self._place[:] = -1
+        self._kept = torch.empty(0, dtype=torch.uint8, device=self._device)
 
     def take(self, rows: NDArray[np.int64], tasks: NDArray[np.int64]) -> Tensor:
         """Images, uint8 of shape (N, H, W, 3). If one is not kept, those of all their tasks and of the current ones are

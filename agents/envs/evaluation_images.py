@@ -10,8 +10,7 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.envs.device_episodes import DeviceEpisodes, episode_tensors
-from agents.envs.device_images import free_bytes, image_bytes
+from agents.envs.device_episodes import DeviceEpisodes, can_keep, episode_tensors
 from agents.envs.episode_protocol import EpisodeEnv, Episodes, episode_env
 
 Info = dict[str, NDArray[Any]]
@@ -96,6 +95,5 @@ class ImagesOnDevice:
 def evaluation_images(env: VectorEnv[Any, Any, Any], device: torch.device, tasks: Sequence[int]) -> EvaluationImages:
     """The images of some tasks: kept on a GPU if they fit in half of its free memory and the environment allows it."""
     native = episode_env(env)
-    if native is None or device.type != "cuda" or image_bytes(native.source, tasks) > free_bytes(device) // 2:
-        return HostImages(env)
-    return ImagesOnDevice(native, device, tasks)
+    keeps = native is not None and can_keep(native, device, tasks)
+    return ImagesOnDevice(native, device, tasks) if native is not None and keeps else HostImages(env)

@@ -26,8 +26,8 @@ class GymnasiumVecEnv(VecEnv):
     The infos of `step` hold only what SB3 reads of a finished episode: Monitor's `episode` entry, `is_success` if the
     environment gives it, `terminal_observation` and `TimeLimit.truncated`. Everything else is in `batch_info`, the
     environment's own dict of arrays: entries for the current observations, and under `final_info` those of the episodes
-    just finished. `reset_infos` converts the former to dicts. Episodes are reported as those of one-step environments:
-    length 1, return = reward.
+    just finished; an agent that keeps images on a device leaves `final_info` and `final_obs` out. `reset_infos`
+    converts the former to dicts. Episodes are reported as those of one-step environments: length 1, return = reward.
 
     Args:
         venv: A vector environment with `AutoresetMode.SAME_STEP`.

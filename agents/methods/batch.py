@@ -41,6 +41,11 @@ class Batch:
     _frozen_features: Tensor | None = None
 
     @property
+    def whole(self) -> Batch:
+        """The batch that this is a part of, or itself."""
+        return self
+
+    @property
     def inputs(self) -> Tensor:
         """The preprocessed images, float32 [B, 3, h, w]; a random view is drawn at the first access and kept."""
         if self._inputs is None:
@@ -106,6 +111,10 @@ class _Part(Batch):
         tensors = (whole.images[rows], whole.action_rewards[rows], whole.action_mask[rows])
         super().__init__(*tensors, index, whole.preprocess, whole.cache)
         self._whole, self._rows = whole, rows
+
+    @property
+    def whole(self) -> Batch:
+        return self._whole
 
     @property
     def inputs(self) -> Tensor:

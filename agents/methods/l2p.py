@@ -100,12 +100,12 @@ class L2P(FixedBackbone):
         """The prompts selected for each image, nearest first, int64 of shape (B, top)."""
         return similarity(queries, self.keys).topk(self.top, dim=1).indices
 
-    def _selected_in_training(self, queries: Tensor) -> Tensor:
-        selected = self.selected(queries)
+    def _selected_in_training(self, network: Network, batch: Batch) -> Tensor:
         if not self.batchwise:
-            return selected
-        votes = torch.bincount(selected.flatten(), minlength=self.pool)
-        return votes.topk(self.top).indices.expand(len(queries), -1)
+            return self.selected(batch.frozen_features(network.encode))
+        queries = batch.whole.frozen_features(network.encode)
+        votes = torch.bincount(self.selected(queries).flatten(), minlength=self.pool)
+        return votes.topk(self.top).indices.expand(len(batch.images), -1)
 
     def _logits(self, network: Network, inputs: Tensor, selected: Tensor) -> Tensor:
         tokens = self.prompts[selected].flatten(1, 2)
@@ -113,15 +113,14 @@ class L2P(FixedBackbone):
 
     def training_logits(self, network: Network, batch: Batch) -> Tensor:
         """Logits with the selected prompts, or those of a vote where `batchwise`."""
-        queries = batch.frozen_features(network.encode)
-        return self._logits(network, batch.inputs, self._selected_in_training(queries))
+        return self._logits(network, batch.inputs, self._selected_in_training(network, batch))
 
     def additional_loss(self, network: Network, batches: Sequence[Batch], loss: Loss) -> Tensor:
         """-pull * the mean over images of the sum of cosines of query and selected keys."""
         pulls = []
         for batch in batches:
             queries = batch.frozen_features(network.encode)
-            selected = self._selected_in_training(queries)
+            selected = self._selected_in_training(network, batch)
             pulls.append(similarity(queries, self.keys).gather(1, selected).sum(dim=1))
         return -self.pull * torch.cat(pulls).mean()
 

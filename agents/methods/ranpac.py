@@ -114,7 +114,8 @@ class RanPAC(FixedBackbone):
 
     def scores_from_features(self, network: Network, features: Tensor, inputs: Callable[[], Tensor]) -> Tensor:
         """The regression's scores of the seen classes."""
-        values = self.random_features(features) @ self.solution
+        with torch.autocast(features.device.type, enabled=False):
+            values = self.random_features(features) @ self.solution
         seen = network.head.actions
         if not len(seen):
             return values

@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from peft import PeftModel
-from timm.layers import Mlp
+from timm.layers import LayerNorm, Mlp
 from timm.layers.attention import Attention
 from timm.models.vision_transformer import Block, LayerScale, VisionTransformer
 from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
+
+from agents.networks.hooks import has_hooks
 
 PLAIN = (Block, Attention, Mlp, LayerScale, nn.Linear, nn.Identity, nn.Dropout, nn.GELU)
 
@@ -67,8 +69,8 @@ def prepare_last_block(backbone: nn.Module) -> None:
 def class_token_alone(backbone: nn.Module) -> Iterator[None]:
     """A context in which the last block is computed for the class token alone, if nothing else of it is used.
 
-    That is so for a timm `VisionTransformer` that pools the class token, whose last block has neither a PEFT module nor
-    a hook.
+    That is so for a timm `VisionTransformer` that pools the class token, whose last block, and what comes after it, has
+    neither a PEFT module nor a hook.
 
     Args:
         backbone: With or without a PEFT module.
@@ -76,6 +78,10 @@ def class_token_alone(backbone: nn.Module) -> Iterator[None]:
     vit: Any = backbone.get_base_model() if isinstance(backbone, PeftModel) else backbone
     block = vit.blocks[-1] if isinstance(vit, VisionTransformer) else None
     if not isinstance(block, ClassTokenBlock) or not _pools_class_token(vit) or not _is_plain(block):
+        yield
+        return
+    after = (vit.norm, vit.fc_norm, vit.head_drop)
+    if has_hooks(backbone, vit, vit.blocks, *after) or not all(_is_plain_layer(module) for module in after):
         yield
         return
     block.class_token_only = True
@@ -93,9 +99,11 @@ def _is_plain(block: ClassTokenBlock) -> bool:
     attention: Any = block.attn
     if getattr(attention, "gate", None) is not None or not getattr(attention, "fused_attn", False):
         return False
-    return all(
-        (isinstance(module, ClassTokenBlock | nn.LayerNorm) or type(module) in PLAIN)
-        and not module._forward_hooks
-        and not module._forward_pre_hooks
-        for module in block.modules()
+    modules = list(block.modules())
+    return not has_hooks(*modules) and all(
+        isinstance(module, ClassTokenBlock) or _is_plain_layer(module) for module in modules
     )
+
+
+def _is_plain_layer(module: nn.Module) -> bool:
+    return type(module) in (*PLAIN, nn.LayerNorm, LayerNorm)

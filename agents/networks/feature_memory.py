@@ -17,16 +17,17 @@ class FeatureMemory:
     """
 
     def __init__(self) -> None:
-        self._batches: dict[bytes, Tensor] = {}
+        self._batches: dict[tuple[bytes, str], Tensor] = {}
 
-    def features(self, rows: NDArray[np.int64], compute: Callable[[], Tensor]) -> Tensor:
+    def features(self, rows: NDArray[np.int64], precision: str, compute: Callable[[], Tensor]) -> Tensor:
         """The features of a batch; they are computed when its rows come together for the first time.
 
         Args:
             rows: Row of each image in its split, int64 of shape (B,).
+            precision: In which they are computed.
             compute: Computes the features, shape (B, D).
         """
-        key = rows.tobytes()
+        key = rows.tobytes(), precision
         if key not in self._batches:
             self._batches[key] = compute()
         return self._batches[key]

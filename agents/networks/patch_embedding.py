@@ -11,9 +11,13 @@ from timm.layers import PatchEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+from agents.networks.hooks import has_hooks
+
 
 def plain_vit(backbone: nn.Module) -> VisionTransformer | None:
-    """The timm `VisionTransformer` in a backbone whose patch embeddings are tokens of shape (B, N, D); None if none is.
+    """The timm `VisionTransformer` in a backbone whose patch embeddings are tokens of shape (B, N, D).
+
+    None if there is none, or if hooks may read or change images or patch embeddings.
 
     Args:
         backbone: With or without a PEFT module.
@@ -23,7 +27,7 @@ def plain_vit(backbone: nn.Module) -> VisionTransformer | None:
         return None
     embedding = vit.patch_embed
     plain = isinstance(embedding, PatchEmbed) and embedding.flatten
-    return vit if plain and not embedding._forward_hooks and not embedding._forward_pre_hooks else None
+    return vit if plain and not has_hooks(backbone, vit, *embedding.modules()) else None
 
 
 @contextmanager

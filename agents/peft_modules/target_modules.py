@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from agents.peft_modules.autocast import cast_for_products
@@ -42,7 +43,9 @@ class SplitQKV(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, N, D] to [B, N, 3 D], queries, keys and values in this order."""
-        x = cast_for_products(x)
+        layers = (self.q, self.k, self.v)
+        if all(type(layer) is nn.Linear or isinstance(layer, LoraLayer) for layer in layers):
+            x = cast_for_products(x)  # other modules may compute in float32
         return torch.cat([self.q(x), self.k(x), self.v(x)], dim=-1)
 
 

@@ -119,8 +119,7 @@ class EpisodeSource:
         self.share = 0, 1
         self._noise_generator: np.random.Generator | None = None
         self.num_episodes = 0
-        self._total_regret = 0.0
-        self._unread_regrets: list[SupportsFloat] = []
+        self._total_regret: Any = 0.0
 
     @property
     def epoch_length(self) -> int:
@@ -131,13 +130,12 @@ class EpisodeSource:
     @property
     def total_regret(self) -> float:
         """Sum of the regrets of the episodes finished since construction."""
-        self._total_regret += sum(map(float, self._unread_regrets))
-        self._unread_regrets = []
+        self._total_regret = float(self._total_regret)
         return self._total_regret
 
     def add_regret(self, regret: SupportsFloat) -> None:
         """Add to `total_regret`; a number on a device is read when `total_regret` is."""
-        self._unread_regrets.append(regret)
+        self._total_regret = self._total_regret + regret
 
     @property
     def rewards_of_labels(self) -> Rewards | None:

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from typing import Any
 
 import gymnasium as gym
@@ -43,7 +44,9 @@ def make_plan(run: CheckedRun) -> Plan:
     side, classes = resolved.stream.dataset.train_images.shape[1], resolved.stream.num_classes
     policy = _random_policy(resolved, side, classes)
     actions = _first_classes(tasks, classes)
-    costs = costs_of_tasks(policy, side, actions, resolved.learner["cache_features"], _view(resolved, policy))
+    by_parts = (resolved.config.micro_batch or inf) < resolved.config.batch_size
+    cache, view = resolved.learner["cache_features"], _view(resolved, policy)
+    costs = costs_of_tasks(policy, side, actions, cache, view, by_parts)
     memory = _training_bytes(resolved, policy, side)
     policy.network.head.grow(range(classes))
     absent = f"not here, so taken to be as many of each class: {missing}"
@@ -145,7 +148,15 @@ def _random_policy(run: ResolvedRun, side: int, classes: int) -> ViTPolicy:
 
 
 def _activation_bytes(policy: ViTPolicy, side: int, precision: str) -> int:
-    """Bytes that autograd keeps for the backward pass, for one image."""
+    """Bytes that autograd keeps for the backward pass, for one image; for `auto` as on a GPU."""
+    policy.precision = "bfloat16" if precision in ("auto", "bfloat16") else "float32"
+    more, less = (_kept_bytes(policy, side, count) for count in (2 * IMAGES, IMAGES))
+    policy.precision = "auto"
+    return (more - less) // IMAGES
+
+
+def _kept_bytes(policy: ViTPolicy, side: int, count: int) -> int:
+    """Bytes that autograd keeps for the backward pass, for some images, without weights."""
     weights = {tensor.untyped_storage().data_ptr() for tensor in policy.parameters()}
     kept: dict[int, int] = {}
 
@@ -155,11 +166,10 @@ def _activation_bytes(policy: ViTPolicy, side: int, precision: str) -> int:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    half = torch.autocast("cpu", torch.bfloat16, enabled=precision in ("auto", "bfloat16"))  # auto as on a GPU
     unpack: Callable[[Any], Any] = lambda tensor: tensor  # noqa: E731
-    with torch.autograd.graph.saved_tensors_hooks(keep, unpack), half:
-        train(policy, side)
-    return sum(kept.values()) // IMAGES
+    with torch.autograd.graph.saved_tensors_hooks(keep, unpack):
+        train(policy, side, count=count)
+    return sum(kept.values())
 
 
 def _training_bytes(run: ResolvedRun, policy: ViTPolicy, side: int) -> int:

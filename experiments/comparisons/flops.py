@@ -14,6 +14,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from agents.algorithms.saved_memory import logits_by_parts
 from agents.methods import Batch, TaskInfo
 from agents.networks.feature_cache import FeatureCache
 from agents.networks.feature_memory import FeatureMemory
@@ -71,7 +72,7 @@ def black_batch(policy: ViTPolicy, side: int, count: int = IMAGES) -> Batch:
 
 
 def costs_of_tasks(
-    policy: ViTPolicy, side: int, actions: Sequence[Sequence[int]], cache: bool, view: View | None
+    policy: ViTPolicy, side: int, actions: Sequence[Sequence[int]], cache: bool, view: View | None, by_parts: bool
 ) -> list[ImageCosts]:
     """Begin some tasks, one after the other, and count each.
 
@@ -81,6 +82,7 @@ def costs_of_tasks(
         actions: Classes of each task.
         cache: Whether features of a frozen backbone are cached.
         view: The view of images in training; None for that of the test.
+        by_parts: Whether activations are computed again in the backward pass, see `logits_by_parts`.
     """
     costs: list[ImageCosts] = []
     tests: list[tuple[float, float]] = []
@@ -89,7 +91,7 @@ def costs_of_tasks(
             policy.begin_task(classes, freeze_peft=False, task=_task(policy, side, index, classes, len(actions)))
             tests.append(_two_tests(policy, side))
         else:
-            costs.append(_costs_of_task(policy, side, index, classes, len(actions), cache, view))
+            costs.append(_costs_of_task(policy, side, index, classes, len(actions), cache, view, by_parts))
     return [*(replace(costs[0], test=first, test_again=again, freezes=False) for first, again in tests), *costs]
 
 
@@ -105,6 +107,7 @@ def _costs_of_task(
     num_tasks: int,
     cache: bool,
     view: View | None,
+    by_parts: bool,
 ) -> ImageCosts:
     def look(count: int) -> float:
         tried = copy.deepcopy(policy)
@@ -122,16 +125,17 @@ def _costs_of_task(
     tests = _two_tests(policy, side)
     if not policy.method.learns_by_gradient:
         return ImageCosts(looked, 0.0, 0.0, 0.0, 0.0, *tests, False)
-    freezes, frozen = policy.network.peft_frozen, _two_steps(policy, side, cache, view)
+    freezes, frozen = policy.network.peft_frozen, _two_steps(policy, side, cache, view, by_parts)
     policy.unfreeze_peft()
-    return ImageCosts(looked, *frozen, *_two_steps(policy, side, cache, view), *tests, freezes)
+    return ImageCosts(looked, *frozen, *_two_steps(policy, side, cache, view, by_parts), *tests, freezes)
 
 
-def _two_steps(policy: ViTPolicy, side: int, cache: bool, view: View | None) -> tuple[float, float]:
+def _two_steps(policy: ViTPolicy, side: int, cache: bool, view: View | None, by_parts: bool) -> tuple[float, float]:
     """Operations for an image in a first step, and in a second one on the same images."""
-    features = FeatureCache() if cache else None
-    first = counted(partial(train, policy, side, features, view)) / IMAGES
-    return first, counted(partial(train, policy, side, features, view)) / IMAGES if cache else first
+    part, count = (IMAGES, 2 * IMAGES) if by_parts else (None, IMAGES)
+    step = partial(train, policy, side, FeatureCache() if cache else None, view, count, part)
+    first = counted(step) / count
+    return first, counted(step) / count if cache else first
 
 
 def _two_tests(policy: ViTPolicy, side: int) -> tuple[float, float]:
@@ -149,12 +153,33 @@ def _test(policy: ViTPolicy, side: int, memory: FeatureMemory) -> None:
     policy.remembered_scores(lambda: images, np.arange(IMAGES), memory)
 
 
-def train(policy: ViTPolicy, side: int, cache: FeatureCache | None = None, view: View | None = None) -> None:
-    """Forward and backward pass of a step on black images."""
+def train(
+    policy: ViTPolicy,
+    side: int,
+    cache: FeatureCache | None = None,
+    view: View | None = None,
+    count: int = IMAGES,
+    part: int | None = None,
+) -> None:
+    """Forward and backward pass of a step on black images, without images that a method adds.
+
+    Args:
+        policy: The policy.
+        side: Of the images, in pixels.
+        cache: Of features of the frozen backbone.
+        view: The view of images in training; None for that of the test.
+        count: Number of images.
+        part: The most images whose activations are in memory at once.
+    """
     policy.set_training_mode(True)
-    batch = replace(black_batch(policy, side), cache=cache, preprocess=partial(policy.network.preprocessing, view=view))
-    logits = policy.method.training_logits(policy.network, batch)
-    logits[:, policy.network.head.actions].sum().backward()
+    method, network = policy.method, policy.network
+    preprocess = partial(network.preprocessing, view=view)
+    batch = replace(black_batch(policy, side, count), cache=cache, preprocess=preprocess)
+    loss = logits_by_parts(method, network, batch, part)[:, network.head.actions].sum()
+    if not method.additional_images:
+        further = method.additional_loss(network, [batch], lambda logits, rewards: logits.sum())
+        loss = loss if further is None else loss + further
+    loss.backward()
 
 
 def training_flops(run: ResolvedRun, tasks: Sequence[PlannedTask], costs: Sequence[ImageCosts]) -> float:
@@ -171,9 +196,10 @@ def training_flops(run: ResolvedRun, tasks: Sequence[PlannedTask], costs: Sequen
         learned = task.learned_images if run.method.learns_by_gradient else 0
         batch = run.config.batch_size
         frozen = ceil(run.config.freeze_fraction * learned / batch) * batch if cost.freezes else 0
+        different = sum(tasks[each].train_images for each in run.method.training_tasks(index))
         total += task.train_images * cost.look
-        total += _repeated(frozen, task.train_images, cost.frozen, cost.frozen_again)
-        total += _repeated(learned - frozen, task.train_images, cost.step, cost.step_again)
+        total += _repeated(frozen, different, cost.frozen, cost.frozen_again)
+        total += _repeated(learned - frozen, different, cost.step, cost.step_again)
         steps, frozen_steps = ceil(learned / batch), frozen // batch
         replaying = steps - (index == 0)  # in the very first step there is nothing to replay
         total += run.method.additional_images * (frozen_steps * cost.frozen + (replaying - frozen_steps) * cost.step)
@@ -197,8 +223,9 @@ def evaluation_flops(run: ResolvedRun, tasks: Sequence[PlannedTask], costs: Sequ
         if "label_fit" in run.extra_passes:
             first += min(task.train_images, MOST_IMAGES)
         if run.config.early_stopping:
-            first += task.validation_images
-            again += (run.config.epochs - 1) * task.validation_images
+            held_out = sum(tasks[each].validation_images for each in run.method.training_tasks(index))
+            first += held_out
+            again += (run.config.epochs - 1) * held_out
         total += first * cost.test + again * cost.test_again
         earlier += task.test_images
     return total + sum(task.validation_images for task in tasks) * costs[-1].test

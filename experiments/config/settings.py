@@ -130,7 +130,8 @@ class LearningSettings:
     """Compile the backbone's blocks: faster steps, after a minute or so of compiling; the result is kept on disk."""
     micro_batch: int | None = None
     """The most images whose activations are in memory at once, for a GPU with little memory; by default the batch. The
-    result is the same up to rounding; a step takes one more forward pass."""
+    result is the same up to rounding; a step takes one more forward pass. Images that a method replays pass
+    all at once."""
     device_images: Literal["auto", "yes", "no"] = "auto"
     """Keep the images of the current tasks on the device; auto does so on a GPU, if half of its free memory holds
     them."""

@@ -85,6 +85,7 @@ def gradient_variance(run: AlgorithmRun, moments: Sequence[float] = (0.0, 0.25, 
         learning_rate=run.learning_rate,
         batch_size=run.batch_size,
         policy_kwargs=resolved.policy,
+        precision=run.precision,
         seed=run.seeds.agent,
         device=run.device,
     )

@@ -231,7 +231,8 @@ def run_paths(configs: Iterable[RunConfig], folder: Path) -> list[Path]:
     """The folders of runs, within a folder that may hold many.
 
     A folder has the name of its configuration. Other folders are found by the content of `config.json`: those that
-    earlier versions named differently, and those of runs that learn the same and measure more.
+    earlier versions named differently, and those of runs that learn the same and measure more. A finished run is
+    preferred.
 
     Args:
         configs: The runs.
@@ -241,12 +242,13 @@ def run_paths(configs: Iterable[RunConfig], folder: Path) -> list[Path]:
     paths = []
     for config in configs:
         path = folder / config.name
-        if not path.exists():
+        if not RunFolder(path).finished:
             if begun is None:
                 begun = _begun(folder, type(config))
             wanted = config.as_json()
-            same = begun.get(_key(wanted), [])
-            path = next((other.path for other in same if measured(wanted) <= other.measured), path)
+            serve = [each.path for each in begun.get(_key(wanted), []) if measured(wanted) <= each.measured]
+            finished = [each for each in serve if RunFolder(each).finished]
+            path = next(iter(finished or ([] if path.exists() else serve)), path)
         paths.append(path)
     return paths
 

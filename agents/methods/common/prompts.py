@@ -135,8 +135,9 @@ def check_tokens(backbone: nn.Module) -> None:
 
 
 def similarity(queries: Tensor, keys: Tensor) -> Tensor:
-    """Cosine of each query with each key: (B, D) and (M, D) to (B, M)."""
-    return normalize(queries, dim=1) @ normalize(keys, dim=1).T
+    """Cosine of each query with each key, computed in float32: (B, D) and (M, D) to (B, M)."""
+    with torch.autocast(queries.device.type, enabled=False):
+        return normalize(queries, dim=1) @ normalize(keys, dim=1).T
 
 
 def uniform(shape: Sequence[int], seed: int, largest: float, positive: bool = False) -> Tensor:

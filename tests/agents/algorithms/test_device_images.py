@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, make_output_format
 
 from agents import EPG, LinearBandit, Reinforce, ValueBandit
+from agents.algorithms import device_batches
 from agents.algorithms.device_batches import DeviceBatchSource
 from agents.algorithms.one_step import OneStepAlgorithm
+from agents.envs.vec_env import GymnasiumVecEnv
 from agents.optimization.divergence import DivergedError
 from tests.agents.policies import TINY
 
@@ -113,6 +117,85 @@ def test_callbacks_read_the_same(log_interval: int, make_vec: MakeVec, tmp_path:
             assert np.array_equal(info.pop("terminal_observation"), host_info.pop("terminal_observation"))
             assert info == host_info
     assert len(agent.ep_success_buffer) == 100
+
+
+class WritesRows(BaseCallback):
+    """Writes rows of its own, as SB3's `EvalCallback` does."""
+
+    def _on_step(self) -> bool:
+        if self.n_calls % 3 == 0:
+            self.logger.record("own/row", self.n_calls)
+            self.logger.dump(self.num_timesteps)
+        return True
+
+
+def test_rows_of_callbacks_are_in_order(make_vec: MakeVec, tmp_path: Path) -> None:
+    _, expected = trained("no", make_vec, tmp_path / "no", callback=WritesRows())
+    agent, rows = trained("yes", make_vec, tmp_path / "yes", callback=WritesRows())
+    pd.testing.assert_frame_equal(rows, expected)
+    assert rows["own/row"].notna().sum() == 2 * IMAGES // 6 // 3
+    assert agent.logger.dump.__func__ is Logger.dump  # given back
+
+
+class Replaces(BaseCallback):
+    """Replaces the agent's environment in the middle of a task."""
+
+    def __init__(self, env: gym.vector.VectorEnv) -> None:
+        super().__init__()
+        self.other = env
+
+    def _on_step(self) -> bool:
+        if self.n_calls == 3:
+            self.model.set_env(self.other)
+        return True
+
+
+def test_a_callback_that_replaces_the_environment(make_vec: MakeVec) -> None:
+    counts = []
+    for images in ("no", "yes"):
+        envs = make_vec(6), make_vec(6)
+        agent = EPG("ViTPolicy", envs[0], batch_size=6, device="cpu", device_images=images, policy_kwargs=TINY, seed=0)
+        agent.learn(60, callback=Replaces(envs[1]))
+        counts.append([env.num_episodes for env in envs])
+    assert counts[0] == counts[1] and min(counts[0]) > 0
+
+
+class Shaped(GymnasiumVecEnv):
+    """Changes rewards."""
+
+    def step_wait(self) -> Any:
+        images, rewards, *rest = super().step_wait()
+        return images, 10 * rewards - 3, *rest
+
+
+def test_a_subclass_that_changes_steps_is_not_passed_by(make_vec: MakeVec) -> None:
+    agent = EPG("ViTPolicy", Shaped(make_vec(6)), batch_size=6, device="cpu", device_images="yes", policy_kwargs=TINY)
+    with pytest.raises(ValueError, match="device_images='yes' needs the native"):
+        agent.learn(6)
+
+
+def test_the_tasks_that_were_set_must_fit(make_vec: MakeVec, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(device_batches, "can_keep", lambda env, device, tasks: bool(asked.append(list(tasks))))
+    agent = EPG("ViTPolicy", make_vec(6), batch_size=6, device="cpu", policy_kwargs=TINY)
+    for tasks in (0, [0, 1]):
+        agent.get_env().set_options({"task": tasks})
+        agent.learn(6)
+    assert asked == [[0], [0, 1]]
+
+
+def test_images_of_finished_steps_are_not_kept(make_vec: MakeVec) -> None:
+    kept: list[Any] = []
+
+    class Watches(BaseCallback):
+        def _on_step(self) -> bool:
+            kept.append(weakref.ref(self.model._batches._shown.images))
+            return True
+
+    agent = EPG("ViTPolicy", make_vec(6), batch_size=6, device="cpu", device_images="yes", policy_kwargs=TINY)
+    agent.learn(60, callback=Watches())
+    gc.collect()
+    assert sum(each() is not None for each in kept) <= 1
 
 
 class StepsEnv(BaseCallback):

@@ -35,6 +35,7 @@ def trained(make_vec: MakeVec, kind: type[OneStepAlgorithm], **arguments: Any) -
         {"kind": EPG, "objective": "aepg", "crop_scale": (0.2, 1.0)},
         {"kind": EPG, "objective": "reinforce", "policy_kwargs": {"method": "lae"}},
         {"kind": EPG, "policy_kwargs": {"method": "l2p", "peft": "none"}},
+        {"kind": EPG, "policy_kwargs": {"method": "l2p:batchwise=true", "peft": "none"}},
         {"kind": EPG, "policy_kwargs": {"method": "replay"}},
         {"kind": Reinforce, "baseline": "running-mean"},
     ],

@@ -17,6 +17,7 @@ from agents.methods import METHODS, FixedBackbone, PeftRequirement, register_met
 from agents.methods.baselines import LinearProbe
 from agents.networks.feature_memory import FeatureMemory
 from agents.networks.network import Network
+from agents.policy import ViTPolicy
 from tests.agents.methods.conftest import learn
 
 MakeAgent = Callable[..., EPG]
@@ -57,6 +58,25 @@ def test_an_image_passes_the_plain_backbone_once(method: str, make_agent: MakeAg
     assert sum(passes) == IN_ALL // 2 + prompted
     evaluate_tasks(agent.policy, env, [0, 1], memory=memory)
     assert sum(passes) == IN_ALL // 2 + 2 * prompted
+
+
+def test_another_precision_has_other_features(make_agent: MakeAgent, make_vec: MakeVec) -> None:
+    agent, env, memory = make_agent("ncm"), make_vec(10, split="test"), FeatureMemory()
+    learn(agent, range(1))
+    evaluate_tasks(agent.policy, env, [0], memory=memory)
+    agent.policy.precision = "bfloat16"
+    assert equal(*(evaluate_tasks(agent.policy, env, [0], memory=each) for each in (memory, None)))
+
+
+def test_a_policy_with_scores_of_its_own_is_asked_itself(make_agent: MakeAgent, make_vec: MakeVec) -> None:
+    class Sharper(ViTPolicy):
+        def forward(self, images: Tensor) -> Tensor:
+            return 9 * super().forward(images)
+
+    agent, env = make_agent("ncm"), make_vec(10, split="test")
+    learn(agent, range(1))
+    agent.policy.__class__ = Sharper
+    assert equal(*(evaluate_tasks(agent.policy, env, [0], memory=each) for each in (FeatureMemory(), None)))
 
 
 @pytest.mark.parametrize("peft", ["none", "lora"])

@@ -61,6 +61,27 @@ def test_a_module_in_the_last_block_needs_all_tokens() -> None:
     assert last_block_output(make_policy(**MODELS["micro"], blocks=(5,))) == (2, 5, 128)
 
 
+class AddsMean(nn.Module):
+    """In place of the last norm: adds the mean over tokens."""
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return tokens + tokens.mean(dim=1, keepdim=True)
+
+
+def test_what_comes_after_the_last_block_may_need_all_tokens() -> None:
+    policy = make_policy(**MODELS["micro"])
+    network, vit = policy.network, policy.network.backbone.get_base_model()
+    inputs = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    plain, vit.norm = vit.norm, AddsMean()
+    assert torch.equal(network.encode(inputs), network.backbone(inputs))
+    vit.norm = plain
+    assert last_block_output(policy) == (2, 1, 128)
+    for module in (network.backbone, vit, vit.blocks, vit.norm):
+        handle = module.register_forward_hook(lambda module, inputs, output: None)
+        assert last_block_output(policy) == (2, 5, 128)
+        handle.remove()
+
+
 def test_average_pooling_needs_all_tokens() -> None:
     policy = make_policy(**MODELS["micro"])
     policy.network.backbone.get_base_model().global_pool = "avg"

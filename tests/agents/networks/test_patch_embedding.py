@@ -44,7 +44,14 @@ def trained(env: gym.vector.VectorEnv | VecEnv, cached: bool, steps: int = 6, **
     embedded: list[int] = []
     backbone = agent.policy.network.backbone
     vit = backbone.get_base_model() if isinstance(backbone, PeftModel) else backbone
-    vit.patch_embed.proj.register_forward_hook(lambda module, inputs, output: embedded.append(len(output)))
+    embed = vit.patch_embed.forward
+
+    def counted(images: torch.Tensor) -> torch.Tensor:
+        embedded.append(len(images))
+        tokens: torch.Tensor = embed(images)
+        return tokens
+
+    vit.patch_embed.forward = counted
     view = agent.get_env()
     assert view is not None
     for task in range(2):
@@ -87,9 +94,13 @@ def test_a_trained_embedding_is_not_kept(make_vec: MakeVec) -> None:
 def test_models_without_a_plain_embedding_are_passed_as_a_whole() -> None:
     assert make_policy(**EMBEDDED).network.embeds_apart
     assert not make_policy(**TINY | {"model": "test_resnet", "peft": "none", "pretrained": False}).network.embeds_apart
-    hooked = make_policy(**EMBEDDED).network
-    hooked.backbone.get_base_model().patch_embed.register_forward_hook(lambda module, inputs, output: output)
-    assert not hooked.embeds_apart
+    network = make_policy(**EMBEDDED).network
+    vit = network.backbone.get_base_model()
+    for module in (network.backbone, vit, vit.patch_embed, vit.patch_embed.proj[0]):
+        handle = module.register_forward_pre_hook(lambda module, inputs: None)
+        assert not network.embeds_apart
+        handle.remove()
+    assert network.embeds_apart
 
 
 def test_features_of_patches_are_those_of_the_images() -> None:

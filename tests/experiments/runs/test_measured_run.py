@@ -101,6 +101,10 @@ def test_a_run_that_measured_more_serves(config: RunConfig, whole: RunFolder, tm
     assert run_path(plain, tmp_path) == place != tmp_path / plain.name
     assert run(plain, RunFolder(place)) == whole.metrics()
 
+    (tmp_path / plain.name).mkdir()
+    (tmp_path / plain.name / "config.json").write_text(json.dumps(plain.as_json()))  # begun, and not finished
+    assert run_path(plain, tmp_path) == place
+    shutil.rmtree(tmp_path / plain.name)
     place = place.rename(tmp_path / plain.name)
     old = {name: value for name, value in config.as_json().items() if name not in ADDED}
     (place / "config.json").write_text(json.dumps(old))
