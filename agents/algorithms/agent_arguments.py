@@ -17,13 +17,14 @@ from stable_baselines3.common.vec_env import VecEnv
 from agents.algorithms.checkpointed import CheckpointedAlgorithm, constructor_arguments
 from agents.algorithms.class_memory import checked_actions
 from agents.algorithms.device_batches import DEVICE_IMAGES
-from agents.algorithms.devices import checked_device
+from agents.algorithms.saved_memory import check_micro_batch
 from agents.checkpoint.parameters import check_parameters
 from agents.envs.stream_identity import class_names_of
 from agents.envs.vec_env import as_vec_env, native_vector_env
 from agents.methods import check_compilable, check_method, check_objective
 from agents.networks.compiled_blocks import compile_blocks, undo_compilation
 from agents.networks.config import AgentSeeds, PolicyConfig
+from agents.networks.devices import checked_device
 from agents.networks.feature_cache import FeatureCache
 from agents.networks.precision import checked_precision
 from agents.networks.views import TrainView
@@ -154,6 +155,7 @@ class AgentArguments(CheckpointedAlgorithm):
         if self._scheduled != self.learning_rate:
             self._setup_lr_schedule()
         self.policy.lr_schedule = self.lr_schedule
+        check_micro_batch(self.micro_batch, self.policy.network)
         self._use_precision()
         self._compile()
         self._choose_view()
@@ -238,6 +240,7 @@ class AgentArguments(CheckpointedAlgorithm):
         self._name_classes(self.class_names)
         self._actions_generator = torch.Generator(device=self.device)
         self._views_generator = torch.Generator()
+        check_micro_batch(self.micro_batch, self.policy.network)
         self._use_precision()
         self._compile()
         self._choose_view()

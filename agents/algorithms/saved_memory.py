@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from agents.methods import Batch, Method
 from agents.networks.network import Network
+
+
+def check_micro_batch(size: int | None, network: Network) -> None:
+    """Check that a batch may be passed by parts.
+
+    Raises:
+        ValueError: The backbone is trained with batch norm, which computes statistics over the images of a pass.
+    """
+    if size is None or not network.trains_whole_backbone:
+        return
+    if any(isinstance(module, _BatchNorm) for module in network.backbone.modules()):
+        raise ValueError(
+            f"micro_batch={size} can't be combined with peft='full' on {network.config.model}, whose batch norm "
+            "computes statistics over the whole batch"
+        )
 
 
 def logits_by_parts(method: Method, network: Network, batch: Batch, size: int | None) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from agents.envs.device_episodes import DeviceEpisodes, episode_tensors
 from agents.envs.episode_protocol import episode_env
+from agents.networks.devices import checked_device
 
 
 class DeviceVectorEnv(VectorEnv[Tensor, Tensor, Tensor]):
@@ -37,7 +38,7 @@ class DeviceVectorEnv(VectorEnv[Tensor, Tensor, Tensor]):
         device: Where the tensors are.
 
     Raises:
-        ValueError: `env` is another environment, or is wrapped.
+        ValueError: `env` is another environment, or is wrapped; or the device does not exist.
 
     >>> import gymnasium as gym
     >>> import cls_env
@@ -52,7 +53,7 @@ class DeviceVectorEnv(VectorEnv[Tensor, Tensor, Tensor]):
         native = episode_env(env)
         if native is None:
             raise ValueError(f"DeviceVectorEnv takes gym.make_vec of an id of cls_env, without wrappers, not {env}")
-        self.env, self.device = native, get_device(device)
+        self.env, self.device = native, get_device(checked_device(device))
         self.num_envs, self.metadata, self.autoreset_mode = env.num_envs, env.metadata, AutoresetMode.SAME_STEP
         self.observation_space, self.single_observation_space = env.observation_space, env.single_observation_space
         self.action_space, self.single_action_space = env.action_space, env.single_action_space

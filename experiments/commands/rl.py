@@ -31,6 +31,7 @@ def rl_command(
     from experiments.commands.columns import chosen_columns
     from experiments.comparisons.compare import OutputPaths, check_comparison, run_and_report, save_and_list_figures
     from experiments.comparisons.unused_options import refuse_unused
+    from experiments.rl.algorithms import check_device_images
     from experiments.rl.config import algorithm_entries
     from experiments.rl.figures import algorithm_figures
     from experiments.rl.measures import ALGORITHM_COLUMNS, ALGORITHM_MEASURES
@@ -43,6 +44,7 @@ def rl_command(
     entries = algorithm_entries(config)
     baseline = (*config.algorithms, "")[0]
     refuse_unused(config, RlConfig(), entries)
+    check_device_images(config)
     if dry_run:
         check_comparison(entries, baseline, workers)
         show_algorithms(entries)

@@ -180,5 +180,6 @@ def _training_bytes(run: ResolvedRun, policy: ViTPolicy, side: int) -> int:
     states = ADAM_STATES if config.optimizer == "adam" else SGD_STATES
     activations = 0
     if policy.method.learns_by_gradient:
-        activations = _activation_bytes(policy, side, config.precision) * (config.micro_batch or config.batch_size)
+        images = min(config.micro_batch or config.batch_size, config.batch_size) + policy.method.additional_images
+        activations = _activation_bytes(policy, side, config.precision) * images
     return BYTES * (weights + (1 + states) * trainable) + activations

@@ -40,11 +40,6 @@ def _has_head_only_steps(run: CheckedRun) -> bool:
     return _learns(run) and _has_module(run) and run.config.num_tasks != 1
 
 
-def _has_frozen_steps(run: CheckedRun) -> bool:
-    """Whether features of a frozen backbone are used: by the head, or to look up prompts."""
-    return (_learns(run) and not _has_module(run)) or (_has_head_only_steps(run) and run.config.freeze_fraction > 0)
-
-
 def _has_parts_in_blocks(run: CheckedRun) -> bool:
     own = not type(run.method).__module__.startswith("agents.")  # a method of the user's may do anything
     return run.peft_name not in ("none", "full") or run.method_name in METHODS_IN_BLOCKS or own
@@ -59,7 +54,11 @@ _LEARNING = Use(_learns, "methods that learn by gradients")
 
 USES: dict[str, Use] = {
     **dict.fromkeys(("optimizer", "learning_rate", "rate_milestones", "weight_decay"), _LEARNING),
-    "augment": _LEARNING,
+    **dict.fromkeys(("augment", "compile"), _LEARNING),
+    "micro_batch": Use(
+        lambda run: _learns(run) and (run.config.micro_batch or 0) < run.config.batch_size,
+        "methods that learn by gradients, and a --batch-size that is larger",
+    ),
     "epochs": Use(lambda run: _learns(run) or run.config.scenario == "online", "methods that learn by gradients"),
     "freeze_fraction": Use(_has_head_only_steps, "several tasks, and a PEFT module that learns by gradients"),
     "anneal": Use(
@@ -70,8 +69,8 @@ USES: dict[str, Use] = {
         lambda run: _learns(run) and run.config.epochs > 1, "methods that learn by gradients, and several epochs"
     ),
     "cache_features": Use(
-        lambda run: _has_frozen_steps(run) and not run.augments,
-        "steps in which the head alone learns, on images that are not augmented",
+        lambda run: _learns(run) and not run.augments,
+        "methods that learn by gradients, from images that are not augmented",
     ),
     "momentum": Use(lambda run: _learns(run) and run.config.optimizer == "sgd", "--optimizer sgd"),
     "adam_betas": Use(lambda run: _learns(run) and run.config.optimizer == "adam", "--optimizer adam"),

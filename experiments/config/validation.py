@@ -92,6 +92,8 @@ def check(config: RunConfig) -> CheckedRun:
         raise ValueError("--noise-matrix says which labels are wrong: drop --label-noise")
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: torch sees no GPU here; use --device auto or cpu")
+    if config.precision == "tf32" and (config.device == "cpu" or not torch.cuda.is_available()):
+        raise ValueError("--precision tf32 is for NVIDIA GPUs: use --precision auto or float32")
     return CheckedRun(config, method, objective, view, augments(config))
 
 

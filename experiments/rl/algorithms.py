@@ -22,7 +22,7 @@ from cls_env.command_line.errors import one_line
 from cls_env.registry import Registry
 from cls_env.specification import check_arguments, parse_specification
 from experiments.config.resolved import ResolvedRun
-from experiments.rl.config import AlgorithmRun
+from experiments.rl.config import AlgorithmRun, RlConfig
 
 SET_ALIKE = ("policy", "env", "learning_rate", "batch_size", "policy_kwargs", "seed", "device")
 """Arguments that the run sets, the same for all algorithms."""
@@ -88,6 +88,14 @@ def _sb3_arguments(resolved: ResolvedRun, algorithm: Algorithm) -> dict[str, Any
         | algorithm.policy_arguments,
         "seed": seeds.actions % 2**31,
     }
+
+
+def check_device_images(config: RlConfig) -> None:
+    """Raise ValueError if `device_images` is set, and no algorithm uses it."""
+    if config.device_images != "auto" and not any(find_algorithm(name)[0].one_step for name in config.algorithms):
+        raise ValueError(
+            f"--device-images {config.device_images} has no effect: it is used only with algorithms of this package"
+        )
 
 
 ALGORITHMS: Registry[Algorithm] = Registry(

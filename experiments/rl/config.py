@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.config.entry import Entry
-from experiments.config.identity import folder_name
+from experiments.config.identity import MEASURING, folder_name
 from experiments.config.settings import RunConfig, Settings, shared_settings
 
 PLAIN: dict[str, Any] = {
@@ -84,11 +84,13 @@ def algorithm_entries(config: RlConfig) -> list[Entry]:
         ValueError: A setting is changed that not all algorithms know, or is out of range.
     """
     for name, plain in PLAIN.items():
-        if getattr(config, name) not in (plain, _CHANGES.get(name, plain)):
-            raise ValueError(
-                f"--{name.replace('_', '-')} {getattr(config, name)}: not every algorithm of this comparison knows it; "
-                f"they share {plain!r}"
-            )
+        value = getattr(config, name)
+        if value in (plain, _CHANGES.get(name, plain)):
+            continue
+        option = f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
+        if name in MEASURING:
+            raise ValueError(f"{option} has no effect: no measure of this comparison needs it")
+        raise ValueError(f"{option}: not every algorithm of this comparison knows it; they share {plain!r}")
     if config.tests_per_task < 1:
         raise ValueError(f"tests_per_task must be at least 1, not {config.tests_per_task}")
     if config.gradient_draws < 2:

@@ -47,6 +47,12 @@ def test_parts_give_the_result_of_the_whole(arguments: dict[str, Any], make_vec:
         assert torch.allclose(tensor.double(), parts.policy.state_dict()[name].double(), atol=2e-5), name
 
 
+def test_batch_norm_that_is_trained_is_refused(make_vec: MakeVec) -> None:
+    entries = {"model": "resnet18_32", "pretrained": False, "peft": "full"}
+    with pytest.raises(ValueError, match="micro_batch=4 can't be combined with peft='full' on resnet18_32"):
+        EPG("ViTPolicy", make_vec(12), batch_size=12, micro_batch=4, device="cpu", policy_kwargs=entries).learn(12)
+
+
 def kept_bytes(agent: OneStepAlgorithm) -> int:
     """Bytes that autograd keeps for the backward pass of a step."""
     kept = {}
