@@ -128,7 +128,7 @@ def test_plan_counts_what_the_run_does() -> None:
     test, step = plan.test_flops, plan.step_flops
     assert 1.5 * test < step < 3 * test
     learned = 608 * step + 4 * (288 * step + 200 * test)  # the frozen phase computes each image's features once
-    assert plan.training_flops == pytest.approx(learned, rel=0.02)
+    assert 0.96 * learned < plan.training_flops < learned  # patches are embedded once a task
     assert plan.evaluation_flops == pytest.approx(sum(200 * (task + 1) for task in range(5)) * test, rel=1e-4)
 
 
