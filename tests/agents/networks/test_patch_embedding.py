@@ -67,7 +67,16 @@ def same(one: EPG, other: EPG) -> bool:
 
 
 @pytest.mark.parametrize(
-    "entries", [{}, {"method": "lae"}, {"method": "replay"}, {"micro_batch": 5}, {"peft": "vpt"}], ids=str
+    "entries",
+    [
+        {},
+        {"micro_batch": 5},
+        *(
+            pytest.param(entries, marks=pytest.mark.slow)
+            for entries in ({"method": "lae"}, {"method": "replay"}, {"peft": "vpt"})
+        ),
+    ],
+    ids=str,
 )
 def test_learning_is_the_same_to_the_bit(entries: dict[str, Any], make_vec: MakeVec) -> None:
     plain, every = trained(make_vec(12), False, **entries)

@@ -51,7 +51,7 @@ def test_memory_and_the_number_of_runs_are_limits() -> None:
     assert SharedGPU(1, lambda runs: True).settled
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_all_runs_are_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[SharedGPU] = []
 

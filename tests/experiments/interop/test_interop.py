@@ -24,7 +24,9 @@ def test_ppo_in_one_file_learns() -> None:
     assert result.accuracy > 5 * CHANCE
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.parametrize(
+    "example", ["torchrl_ppo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tianshou_ppo", "rllib_ppo"))]
+)
 def test_another_librarys_ppo_learns(example: str) -> None:
     module = pytest.importorskip(f"experiments.interop.{example}")
     result = module.train(TrialSettings(steps=768))
@@ -33,7 +35,7 @@ def test_another_librarys_ppo_learns(example: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "algorithm", ["ppo", "maskable-ppo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("a2c", "dqn"))]
+    "algorithm", ["ppo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("maskable-ppo", "a2c", "dqn"))]
 )
 def test_sb3s_algorithms_learn(algorithm: str) -> None:
     module = pytest.importorskip("experiments.interop.sb3")

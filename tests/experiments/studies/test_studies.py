@@ -248,7 +248,13 @@ def test_star_marks_the_highest_mean() -> None:
     assert (star.get_xdata()[0], star.get_ydata()[0]) == (2.0, 4.0)
 
 
-@pytest.mark.parametrize("name", STUDIES)
+QUICK = ("entropy", "methods")
+"""Studies whose plans are made in the suite; those of the others are made by `make slow`."""
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in STUDIES]
+)
 def test_dry_run_writes_nothing(
     name: str, small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
