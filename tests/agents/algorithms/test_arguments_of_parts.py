@@ -31,6 +31,8 @@ from agents.objectives import OBJECTIVES, SampledPolicyGradient, make_objective
 from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
 from agents.sb3.task_by_task import TaskByTask
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 
 

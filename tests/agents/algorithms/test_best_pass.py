@@ -13,6 +13,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from agents import EPG, GymnasiumVecEnv, KeepBestPass, ViTFeatures
 
+pytestmark = pytest.mark.long
+
 MakeVec = Callable[..., gym.vector.VectorEnv]
 IMAGES = 24
 

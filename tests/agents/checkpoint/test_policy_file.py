@@ -20,6 +20,8 @@ from agents.checkpoint.policy_file import (
 )
 from tests.agents.policies import changed, make_policy, step, whole
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def images() -> torch.Tensor:

@@ -20,6 +20,8 @@ from agents.networks.network import Network
 from agents.policy import ViTPolicy
 from tests.agents.methods.conftest import learn
 
+pytestmark = pytest.mark.long
+
 MakeAgent = Callable[..., EPG]
 MakeVec = Callable[..., gym.vector.VectorEnv]
 FIXED = [name for name, definition in METHODS.items() if issubclass(definition, FixedBackbone)]

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from agents.peft_modules.library import METHODS, UNFIT, add_library_module
 from agents.peft_modules.target_modules import target_pattern
 
+pytestmark = pytest.mark.long
+
 MakeViT = Callable[..., nn.Module]
 Disturb = Callable[[nn.Module], None]
 
