@@ -8,6 +8,7 @@ import torch
 from agents import EPG
 from cls_env import TaskStream
 from experiments.benchmarks.measuring import Measurement, Side, compare_rates
+from experiments.benchmarks.sides import learning
 
 BATCHES = 20
 
@@ -27,9 +28,4 @@ def benchmark_compile(repeats: int) -> list[Measurement]:
 def _learner(stream: TaskStream, batch_size: int, compiles: bool) -> Side:
     env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=batch_size, dataset=stream)
     agent = EPG("ViTPolicy", env, objective="ce", batch_size=batch_size, seed=0, device="cpu", compile=compiles)
-
-    def side() -> int:
-        agent.learn(BATCHES * batch_size)
-        return BATCHES * batch_size
-
-    return side
+    return learning(agent, BATCHES)

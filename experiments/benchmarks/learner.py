@@ -10,6 +10,7 @@ import torch
 from agents import EPG, ViTPolicy
 from cls_env import TaskStream
 from experiments.benchmarks.measuring import Measurement, Side, compare_rates
+from experiments.benchmarks.sides import learning
 
 BATCHES = 40
 
@@ -27,8 +28,8 @@ def benchmark_learner(repeats: int) -> list[Measurement]:
         learner = _agent(stream, "ce", size)
         bare = _bare_loop(copy.deepcopy(learner.policy), stream, size)
         name = f"learner / bare PyTorch loop, batch {size}"
-        rows.append(compare_rates(name, _learner(learner, size), bare, "images/s", repeats))
-    aepg, ce = (_learner(_agent(stream, objective, 32), 32) for objective in ("aepg", "ce"))
+        rows.append(compare_rates(name, learning(learner, BATCHES), bare, "images/s", repeats))
+    aepg, ce = (learning(_agent(stream, objective, 32), BATCHES) for objective in ("aepg", "ce"))
     return [*rows, compare_rates("learner with aepg / with ce, batch 32", aepg, ce, "images/s", repeats)]
 
 
@@ -36,14 +37,6 @@ def _agent(stream: TaskStream, objective: str, batch_size: int) -> EPG:
     env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=batch_size, dataset=stream)
     agent = EPG("ViTPolicy", env, objective=objective, batch_size=batch_size, seed=0, device="cpu")
     return agent.learn(batch_size)
-
-
-def _learner(agent: EPG, batch_size: int) -> Side:
-    def side() -> int:
-        agent.learn(BATCHES * batch_size)
-        return BATCHES * batch_size
-
-    return side
 
 
 def _bare_loop(policy: ViTPolicy, stream: TaskStream, batch_size: int) -> Side:

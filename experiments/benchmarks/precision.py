@@ -8,9 +8,9 @@ import gymnasium as gym
 import numpy as np
 
 from agents import EPG
-from agents.evaluation import evaluate_tasks
 from cls_env import ImageDataset, TaskStream
-from experiments.benchmarks.measuring import Measurement, Side, compare_rates
+from experiments.benchmarks.measuring import Measurement, compare_rates
+from experiments.benchmarks.sides import learning, testing
 
 MODEL = "vit_small_patch16_224"
 BATCH = 32
@@ -25,9 +25,9 @@ def benchmark_precision(repeats: int) -> list[Measurement]:
     stream = TaskStream(_random_images(), 1)
     rows = []
     for phase, head_alone in (("head alone", True), ("all of LoRA", False)):
-        bfloat16, float32 = (_learning(_agent(stream, each, head_alone)) for each in ("bfloat16", "float32"))
+        bfloat16, float32 = (learning(_agent(stream, each, head_alone), BATCHES) for each in ("bfloat16", "float32"))
         rows.append(compare_rates(f"bfloat16 / float32, {phase}, {MODEL}", bfloat16, float32, "images/s", repeats))
-    bfloat16, float32 = (_testing(_agent(stream, each, False), stream) for each in ("bfloat16", "float32"))
+    bfloat16, float32 = (testing(_agent(stream, each, False), stream, BATCH) for each in ("bfloat16", "float32"))
     return [*rows, compare_rates(f"bfloat16 / float32, test, {MODEL}", bfloat16, float32, "images/s", repeats)]
 
 
@@ -42,26 +42,6 @@ def _agent(stream: TaskStream, precision: str, head_alone: bool) -> EPG:
     """An agent in its first task, which trains the head alone or LoRA too."""
     env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=BATCH, dataset=stream)
     settings: dict[str, Any] = {"precision": precision, "cache_features": False, "seed": 0, "device": "cpu"}
-    policy: dict[str, Any] = {"model": MODEL, "pretrained": False} | (
-        {"peft": "none", "method": "linear-probe"} if head_alone else {}
-    )
+    policy = {"model": MODEL, "pretrained": False, "peft": "none" if head_alone else "lora"}
     agent = EPG("ViTPolicy", env, batch_size=BATCH, policy_kwargs=policy, **settings)
     return agent.learn(BATCH)
-
-
-def _learning(agent: EPG) -> Side:
-    def side() -> int:
-        agent.learn(BATCH * BATCHES)
-        return BATCH * BATCHES
-
-    return side
-
-
-def _testing(agent: EPG, stream: TaskStream) -> Side:
-    env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=BATCH, dataset=stream, split="test")
-
-    def side() -> int:
-        (test,) = evaluate_tasks(agent.policy, env, [0])
-        return len(test.labels)
-
-    return side

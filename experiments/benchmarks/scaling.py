@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from agents import EPG
-from agents.evaluation import evaluate_tasks
 from cls_env import ImageDataset, TaskStream
-from experiments.benchmarks.measuring import Measurement, Side, compare_rates
+from experiments.benchmarks.measuring import Measurement, compare_rates
+from experiments.benchmarks.sides import learning, testing
 
 TASKS = (5, 100)
 CLASSES = (10, 1000)
@@ -32,8 +32,10 @@ def benchmark_scaling(repeats: int) -> list[Measurement]:
     ):
         streams = [TaskStream(_random_images(*size), size[0]) for size in (many, few)]
         large, small = agents = [_learned(stream) for stream in streams]
-        rows.append(compare_rates(f"learning, {row}", _learning(large), _learning(small), "images/s", repeats))
-        large_test, small_test = map(_testing, agents, streams)
+        rows.append(
+            compare_rates(f"learning, {row}", learning(large, BATCHES), learning(small, BATCHES), "images/s", repeats)
+        )
+        large_test, small_test = (testing(agent, stream, 256) for agent, stream in zip(agents, streams, strict=True))
         rows.append(compare_rates(f"test, {row}", large_test, small_test, "images/s", repeats))
     return rows
 
@@ -56,22 +58,3 @@ def _random_images(tasks: int, classes: int) -> ImageDataset:
     images = rng.integers(0, 256, (len(labels), 32, 32, 3), dtype=np.uint8)
     names = tuple(f"class {index}" for index in range(tasks * classes))
     return ImageDataset("random images", images, labels, images, labels, names)
-
-
-def _learning(agent: EPG) -> Side:
-    def side() -> int:
-        agent.learn(BATCH * BATCHES)
-        return BATCH * BATCHES
-
-    return side
-
-
-def _testing(agent: EPG, stream: TaskStream) -> Side:
-    env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=256, dataset=stream, split="test")
-    last = len(stream.tasks) - 1
-
-    def side() -> int:
-        (test,) = evaluate_tasks(agent.policy, env, [last])
-        return len(test.labels)
-
-    return side

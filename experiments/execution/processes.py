@@ -160,7 +160,7 @@ def _follow(
     At Ctrl-C terminate the workers, but no other children.
 
     Args:
-        started: Starts a run each time that it is asked for the next one.
+        started: An iterator over the runs. Advancing it starts the next run.
         pool: Executes the runs.
         allowed: The number of runs that may be executed at once.
         on_done: Receives the number of finished runs.
