@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from peft import PeftModel
 from timm.layers import LayerNorm, Mlp
 from timm.layers.attention import Attention
 from timm.models.vision_transformer import Block, LayerScale, VisionTransformer
 from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
+from agents.networks.base_model import base_model
 from agents.networks.hooks import has_hooks
 
 PLAIN = (Block, Attention, Mlp, LayerScale, nn.Linear, nn.Identity, nn.Dropout, nn.GELU)
@@ -75,7 +75,7 @@ def class_token_alone(backbone: nn.Module) -> Iterator[None]:
     Args:
         backbone: With or without a PEFT module.
     """
-    vit: Any = backbone.get_base_model() if isinstance(backbone, PeftModel) else backbone
+    vit = base_model(backbone)
     block = vit.blocks[-1] if isinstance(vit, VisionTransformer) else None
     if not isinstance(block, ClassTokenBlock) or not _pools_class_token(vit) or not _is_plain(block):
         yield

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch._dynamo
-from peft import PeftModel
 from torch import nn
+
+from agents.networks.base_model import base_model
 
 MOST_VARIANTS = 32
 """The most variants of a block: with and without gradients, in training and at test, with and without prompts."""
@@ -26,7 +27,7 @@ def compile_blocks(backbone: nn.Module, backend: str = "inductor") -> None:
     Raises:
         ValueError: The model has no `blocks`.
     """
-    vit = _without_module(backbone)
+    vit = base_model(backbone)
     if not isinstance(getattr(vit, "blocks", None), nn.Sequential):
         raise ValueError(f"compile=True compiles the blocks of a timm ViT, and {type(vit).__name__} has none")
     _prepare_dynamo()
@@ -37,12 +38,8 @@ def compile_blocks(backbone: nn.Module, backend: str = "inductor") -> None:
 
 def undo_compilation(backbone: nn.Module) -> None:
     """Let the blocks that `compile_blocks` compiled run as before."""
-    for block in getattr(_without_module(backbone), "blocks", ()):
+    for block in getattr(base_model(backbone), "blocks", ()):
         block._compiled_call_impl = None
-
-
-def _without_module(backbone: nn.Module) -> Any:
-    return backbone.get_base_model() if isinstance(backbone, PeftModel) else backbone
 
 
 def _prepare_dynamo() -> None:

@@ -38,7 +38,7 @@ class FeatureCache:
 
     @cached_property
     def patches(self) -> FeatureCache:
-        """A cache of the patch embeddings of the same images, for as many as `MOST_PATCH_BYTES` hold."""
+        """A cache of the patch embeddings of these images; none are kept if they take more than `MOST_PATCH_BYTES`."""
         return FeatureCache(self.digests, MOST_PATCH_BYTES)
 
     def forget(self) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from peft import PeftModel
 from timm.layers import PatchEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+from agents.networks.base_model import base_model
 from agents.networks.hooks import has_hooks
 
 
@@ -22,7 +22,7 @@ def plain_vit(backbone: nn.Module) -> VisionTransformer | None:
     Args:
         backbone: With or without a PEFT module.
     """
-    vit: Any = backbone.get_base_model() if isinstance(backbone, PeftModel) else backbone
+    vit = base_model(backbone)
     if type(vit) is not VisionTransformer:
         return None
     embedding = vit.patch_embed

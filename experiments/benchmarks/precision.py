@@ -13,8 +13,8 @@ from experiments.benchmarks.measuring import Measurement, compare_rates
 from experiments.benchmarks.sides import learning, testing
 
 MODEL = "vit_small_patch16_224"
-BATCH = 32
-BATCHES = 3
+BATCH = 8
+BATCHES = 2
 
 
 def benchmark_precision(repeats: int) -> list[Measurement]:
