@@ -20,8 +20,8 @@ def compare_command(
     Args:
         config: What to compare.
         out: The comparison's folder; by default results/compare/<images>. Finished runs in it are reused.
-        workers: Runs at once; by default as many as fit the cores, on a GPU as many as are fastest. 0 runs all in this
-            process.
+        workers: Runs at once; by default as many as fit the cores; on a GPU the fastest number is measured. 0 runs all
+            in this process.
         dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
         measures: Columns of the table, such as final_accuracy nll; CSV files have all measures.
     """
@@ -41,8 +41,8 @@ def bounds_command(
     Args:
         config: What to compare.
         out: The comparison's folder; by default results/bounds/<images>. Finished runs in it are reused.
-        workers: Runs at once; by default as many as fit the cores, on a GPU as many as are fastest. 0 runs all in this
-            process.
+        workers: Runs at once; by default as many as fit the cores; on a GPU the fastest number is measured. 0 runs all
+            in this process.
         dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
         measures: Columns of the table, such as final_accuracy nll; CSV files have all measures.
     """

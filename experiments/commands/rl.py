@@ -19,8 +19,8 @@ def rl_command(
     Args:
         config: What to compare.
         out: The comparison's folder; by default results/rl/<images>. Finished runs in it are reused.
-        workers: Runs at once; by default as many as fit the cores, on a GPU as many as are fastest. 0 runs all in this
-            process.
+        workers: Runs at once; by default as many as fit the cores; on a GPU the fastest number is measured. 0 runs all
+            in this process.
         dry_run: Show what would run, and write nothing.
         measures: Columns of the table, such as final_accuracy gradient_steps; CSV files have all measures.
     """

@@ -76,8 +76,8 @@ def study_command(name: str) -> Callable[..., None]:
         config: What to compare.
         out: The folder of tables and figures; by default results/studies/<study>.
         runs: The folder of the runs, which studies share; finished runs in it are reused.
-        workers: Runs at once; by default as many as fit the cores, on a GPU as many as are fastest. 0 runs all in this
-            process.
+        workers: Runs at once; by default as many as fit the cores; on a GPU the fastest number is measured. 0 runs all
+            in this process.
         dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
         measures: Columns of the table, such as final_accuracy nll; CSV files have all measures.
     """

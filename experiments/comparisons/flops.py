@@ -140,10 +140,8 @@ def _two_steps(policy: ViTPolicy, side: int, cache: bool, view: View | None, by_
 
 def _two_tests(policy: ViTPolicy, side: int) -> tuple[float, float]:
     """Operations for an image in a first test, and in a second one."""
-    memory = FeatureMemory()
-    return counted(partial(_test, policy, side, memory)) / IMAGES, counted(
-        partial(_test, policy, side, memory)
-    ) / IMAGES
+    test = partial(_test, policy, side, FeatureMemory())
+    return counted(test) / IMAGES, counted(test) / IMAGES
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""How many runs share a GPU: as many as raise the number of images a second, measured while they run."""
+"""How many runs share a GPU: one more is added as long as the total number of images per second rises."""
 
 from __future__ import annotations
 
