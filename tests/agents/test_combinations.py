@@ -15,6 +15,7 @@ import torch
 from agents import EPG, OBJECTIVES
 from agents.peft_modules import PEFT_MODULES
 from tests.agents.policies import TINY
+from tests.slow_cases import slow_but
 
 pytestmark = pytest.mark.long
 
@@ -28,7 +29,10 @@ def learn(make_vec: MakeVec, objective: str, peft: str) -> tuple[EPG, dict[str, 
     return agent.learn(16), before
 
 
-@pytest.mark.parametrize("peft", ["lora", "adapter", "prefix"])
+MODULES = set(PEFT_MODULES) - {"none", "full"}
+
+
+@pytest.mark.parametrize("peft", slow_but(["lora"], ["lora", "adapter", "prefix"]))
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_any_objective_moves_any_module_and_nothing_else_of_the_backbone(
     objective: str, peft: str, make_vec: MakeVec
@@ -60,7 +64,9 @@ def test_any_module_is_saved_and_loaded_to_the_same_answers(peft: str, make_vec:
     ]
 
 
-@pytest.mark.parametrize("peft", sorted(set(PEFT_MODULES) - {"none", "full"}))
+@pytest.mark.parametrize(
+    "peft", slow_but(["lora", "adapter", "vpt", "oft", "vera"], sorted(set(PEFT_MODULES) - {"none", "full"}))
+)
 def test_an_adapter_that_lacks_a_tensor_is_refused(peft: str, make_vec: MakeVec, tmp_path: Path) -> None:
     agent, _ = learn(make_vec, "ce", peft)
     agent.save(tmp_path / "agent")

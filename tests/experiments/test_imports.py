@@ -32,6 +32,7 @@ def _own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     OBJECTIVES.pop("doubled", None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_own_module")
 def test_a_comparison_finds_an_objective_of_ones_own(image_zip: Path, tmp_path: Path) -> None:
     words = f"compare --dataset folder --root {image_zip} --num-tasks 2 --epochs 1 --batch-size 4 --device cpu"

@@ -20,6 +20,7 @@ from agents.algorithms.value_bandit import squared_error
 from agents.evaluation import evaluate_tasks
 from agents.objectives import expected_policy_gradient_loss, mask_logits, reinforce_loss
 from tests.agents.policies import EMBEDDED, TINY
+from tests.slow_cases import slow_but
 
 pytestmark = pytest.mark.long
 
@@ -48,7 +49,7 @@ def learn(agent: OneStepAlgorithm, tasks: range, images: int) -> OneStepAlgorith
     return agent
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", slow_but(["reinforce", "epsilon-greedy", "linucb"], AGENTS))
 def test_it_learns_a_stream_from_the_rewards_of_its_actions(name: str, make_vec: MakeVec) -> None:
     agent = learn(make(name, make_vec(8, feedback="bandit"), policy_kwargs=EMBEDDED), range(3), 160)
     accuracies = [test.accuracy for test in evaluate_tasks(agent.policy, make_vec(10, split="test"), range(3))]

@@ -21,6 +21,7 @@ from agents.networks.class_names import move_actions, new_positions
 from cls_env import ImageDataset
 from tests.agents.algorithms.conftest import env_of
 from tests.agents.methods.conftest import module_of
+from tests.slow_cases import slow_but
 
 pytestmark = pytest.mark.long
 
@@ -62,7 +63,7 @@ OTHER: dict[str, Any] = {"order": [7, 4, 3, 2, 6, 1, 0, 5], "num_tasks": 4}
 """Another order of eight classes, among which are the six that were learned."""
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", slow_but(["sequential", "l2p", "ranpac", "der++", "values-replay", "linear"], AGENTS))
 def test_classes_are_matched_by_name(name: str, six: ImageDataset, eight: ImageDataset, tmp_path: Path) -> None:
     agent = learn(AGENTS[name](env_of(six, [2, 0, 5, 3, 1, 4], 3), **ALIKE), range(2), 40)
     agent.save(tmp_path / "agent")

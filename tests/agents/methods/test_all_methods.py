@@ -15,6 +15,7 @@ from agents.evaluation import evaluate_tasks
 from agents.methods import METHODS, Method, check_method, make_method, register_method
 from tests.agents.methods.conftest import learn
 from tests.agents.policies import EMBEDDED
+from tests.slow_cases import slow_but
 
 pytestmark = pytest.mark.long
 
@@ -24,6 +25,8 @@ BY_GRADIENT = [name for name, method in METHODS.items() if method.learns_by_grad
 ANY_MODULE = [name for name in BY_GRADIENT if METHODS[name].accepts_peft.any_name]
 TWO_PASSES = {"coda-prompt", "der++", "dualprompt", "l2p", "replay"}
 """Methods whose step passes the backbone more than once, and takes as much longer."""
+QUICK = ["sequential", "lae", "dualprompt", "sd-lora", "ranpac", "der++"]
+"""One method of each kind: without state, averaged, prompts, a module for each task, without gradients, a buffer."""
 VARIANTS = [
     "l2p:batchwise=true,head=cls",
     "dualprompt:projected=false,transfer=true",
@@ -74,7 +77,7 @@ def trained(make_agent: MakeAgent, tmp_path_factory: pytest.TempPathFactory) -> 
     return train
 
 
-@pytest.mark.parametrize("method", [*METHODS, *VARIANTS])
+@pytest.mark.parametrize("method", slow_but(QUICK, [*METHODS, *VARIANTS]))
 def test_it_is_resumed_to_the_same_end(method: str, trained: Callable[[str], Trained], make_vec: MakeVec) -> None:
     """Two tasks, saved and loaded, and a third: bit for bit as three tasks in one go."""
     images, agents = images_of(make_vec), trained(method)
@@ -84,7 +87,7 @@ def test_it_is_resumed_to_the_same_end(method: str, trained: Callable[[str], Tra
     assert torch.equal(scores(learn(loaded, range(2, 3), images=32), images), scores(agents.whole, images))
 
 
-@pytest.mark.parametrize("method", [*METHODS, *VARIANTS])
+@pytest.mark.parametrize("method", slow_but(QUICK, [*METHODS, *VARIANTS]))
 def test_inference_is_instance_wise(method: str, trained: Callable[[str], Trained], make_vec: MakeVec) -> None:
     """A test batch's order, size and company change no answer."""
     agent, images = trained(method).whole, images_of(make_vec)
@@ -127,7 +130,7 @@ def test_the_lower_bound_learns_nothing(make_agent: MakeAgent, make_vec: MakeVec
     assert agent.policy.network.head.bias.abs().max() == 0 and agent.policy.network.head.weight.abs().max() < 0.01
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", slow_but(QUICK, METHODS))
 def test_the_pretrained_weights_stay(method: str, make_agent: MakeAgent, trained: Callable[[str], Trained]) -> None:
     untrained = make_agent(method).policy.network
     learning = {id(tensor) for tensor in untrained.peft_parameters}
@@ -136,7 +139,7 @@ def test_the_pretrained_weights_stay(method: str, make_agent: MakeAgent, trained
     assert before and all(torch.equal(after[name], tensor) for name, tensor in before.items())
 
 
-@pytest.mark.parametrize("objective", ["epg", "aepg", "gce", "reinforce"])
+@pytest.mark.parametrize("objective", slow_but(["aepg"], ["epg", "aepg", "gce", "reinforce"]))
 @pytest.mark.parametrize("method", BY_GRADIENT)
 def test_any_objective(method: str, objective: str, make_agent: MakeAgent) -> None:
     agent = learn(make_agent(method, objective=objective), range(2), images=16)
@@ -144,7 +147,7 @@ def test_any_objective(method: str, objective: str, make_agent: MakeAgent) -> No
     assert all(tensor.isfinite().all() for tensor in agent.policy.parameters())
 
 
-@pytest.mark.parametrize("peft", ["adapter", "prefix", "vpt", "ssf", "ia3", "full"])
+@pytest.mark.parametrize("peft", slow_but(["adapter", "full"], ["adapter", "prefix", "vpt", "ssf", "ia3", "full"]))
 @pytest.mark.parametrize("method", ANY_MODULE)
 def test_any_module(method: str, peft: str, make_agent: MakeAgent, make_vec: MakeVec, tmp_path: Path) -> None:
     agent = learn(make_agent(method, peft=peft), range(2), images=16)

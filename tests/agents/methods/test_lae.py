@@ -102,6 +102,7 @@ def test_the_ensemble_by_hand_on_three_images(make_agent: MakeAgent) -> None:
     assert agent.predict(images.numpy(), deterministic=True)[0].tolist() == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("peft", "count"),
     [

@@ -88,6 +88,7 @@ def test_the_argument_is_applied_by_the_next_learn(make_vec: MakeVec) -> None:
     assert compiled_blocks(agent) == {False}
 
 
+@pytest.mark.slow
 def test_a_copy_has_its_own_weights(make_vec: MakeVec) -> None:
     policy = make_policy(**TINY)
     compile_blocks(policy.network.backbone, "aot_eager")

@@ -12,6 +12,7 @@ from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
 
 from agents.peft_modules.lora import SCALED_LORA, ScaledLinear, add_lora, split_qkv
+from tests.slow_cases import slow_but
 
 pytestmark = pytest.mark.long
 
@@ -127,7 +128,7 @@ def test_missing_tensors_are_reported(scale: bool, make_vit: MakeViT) -> None:
         assert len(missing) == 1 and missing[0].replace(".default", "") == name
 
 
-@pytest.mark.parametrize("scale", [False, True])
+@pytest.mark.parametrize("scale", slow_but([True], [False, True]))
 def test_attention_may_be_fused_and_the_model_compiled(
     scale: bool, make_vit: MakeViT, images: Tensor, disturb: Disturb
 ) -> None:

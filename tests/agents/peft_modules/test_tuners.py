@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from agents.peft_modules import PEFT_MODULES, add_peft_module
 from agents.peft_modules.library import METHODS
+from tests.slow_cases import slow_but
 
 pytestmark = pytest.mark.long
 
@@ -148,7 +149,7 @@ def test_seed_fixes_it_and_leaves_the_global_state_alone(tuner: str, make_vit: M
     assert differs == (tuner != "ssf")
 
 
-@each_tuner
+@pytest.mark.parametrize("tuner", slow_but(["adapter", "vpt"], TUNERS))
 def test_compiled_and_unfused_it_gives_the_same(
     tuner: str, make_vit: MakeViT, images: Tensor, disturb: Disturb
 ) -> None:

@@ -20,6 +20,7 @@ from agents.evaluation import evaluate_tasks
 from agents.sb3.policies import ViTActorCriticPolicy, ViTQPolicy
 from agents.sb3.task_by_task import MaskedDiscrete, TaskByTask
 from tests.agents.policies import EMBEDDED, TINY
+from tests.slow_cases import slow_but
 
 pytestmark = pytest.mark.long
 
@@ -65,7 +66,7 @@ def learn(model: BaseAlgorithm, task: int, images: int, **arguments: Any) -> Wat
     return watch
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("name", slow_but(["a2c", "dqn"], ALGORITHMS))
 def test_it_learns_a_stream(name: str, make_vec: MakeVec) -> None:
     kwargs = {"features_extractor_kwargs": EMBEDDED}
     model = ALGORITHMS[name](GymnasiumVecEnv(make_vec(8, feedback="bandit")), policy_kwargs=kwargs)

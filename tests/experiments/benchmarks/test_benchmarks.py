@@ -83,6 +83,7 @@ def test_augmentation_benchmark_is_nearer_to_torchvision_than_other_batched_ways
         assert difference.ratio is not None and difference.ratio < 0.01
 
 
+@pytest.mark.slow
 def test_data_benchmark_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     cache = os.environ["CLS_ENV_CACHE"]

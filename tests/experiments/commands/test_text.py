@@ -56,6 +56,7 @@ def test_brackets_are_no_markup_from_the_stream_to_the_finished_run(
     assert "[cat]" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_is_found_again_whatever_the_encoding_of_the_system(tmp_path: Path) -> None:
     (matrix := tmp_path / "für.csv").write_text("\n".join([",".join(["0.1"] * 10)] * 10), encoding="utf-8-sig")
     words = f"run --dataset digits --num-tasks 1 --epochs 1 --max-per-class 2 --device cpu --noise-matrix {matrix}"

@@ -137,6 +137,7 @@ sys.exit(program.main(["methods"]))
 """
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_and_a_backend_that_is_not_there_are_no_trouble(tmp_path: Path) -> None:
     environment = os.environ | {"MPLBACKEND": "nonsense", "PYTHONPATH": str(ROOT)}
     words = [sys.executable, "-c", DRAW]

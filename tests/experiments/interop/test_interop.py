@@ -24,9 +24,8 @@ def test_ppo_in_one_file_learns() -> None:
     assert result.accuracy > 5 * CHANCE
 
 
-@pytest.mark.parametrize(
-    "example", ["torchrl_ppo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tianshou_ppo", "rllib_ppo"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("example", ["torchrl_ppo", "tianshou_ppo", "rllib_ppo"])
 def test_another_librarys_ppo_learns(example: str) -> None:
     module = pytest.importorskip(f"experiments.interop.{example}")
     result = module.train(TrialSettings(steps=768))

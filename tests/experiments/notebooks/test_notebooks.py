@@ -14,6 +14,8 @@ from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from tests.slow_cases import slow_but
+
 pytestmark = pytest.mark.long
 
 FOLDER = Path(__file__).parents[3] / "experiments" / "notebooks"
@@ -73,9 +75,7 @@ def test_the_folder_holds_these_notebooks() -> None:
     assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == sorted(NAMES)
 
 
-@pytest.mark.parametrize(
-    "name", [name if place < 3 else pytest.param(name, marks=pytest.mark.slow) for place, name in enumerate(NAMES)]
-)
+@pytest.mark.parametrize("name", slow_but(NAMES[:2], NAMES))
 def test_runs_from_top_to_bottom_offline(name: str, tmp_path: Path) -> None:
     startup = tmp_path / "ipython" / "profile_default" / "startup"
     startup.mkdir(parents=True)

@@ -143,6 +143,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture)
     assert "60 runs" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_variance_falls_with_the_number_of_samples() -> None:
     config = RlConfig(options=OPTIONS, num_tasks=2, batch_size=8)
     run = algorithm_entries(config)[0].config
