@@ -4,6 +4,7 @@ from agents.algorithms.best_pass import KeepBestPass
 from agents.algorithms.epg import EPG
 from agents.algorithms.exploration import register_exploration
 from agents.algorithms.linear_bandit import LinearBandit
+from agents.algorithms.load_agent import load_agent
 from agents.algorithms.reinforce import Reinforce
 from agents.algorithms.value_bandit import ValueBandit
 from agents.earlier_names import provide_earlier_names
@@ -37,6 +38,7 @@ __all__ = [
     "ViTFeatures",
     "ViTPolicy",
     "ViTQPolicy",
+    "load_agent",
     "register_exploration",
 ]
 
