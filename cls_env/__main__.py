@@ -1,4 +1,4 @@
-"""The command line of datasets and environments: `cls-env datasets | download | cache`."""
+"""The command line: `cls-env COMMAND`; `cls-env --help` lists the commands."""
 
 from __future__ import annotations
 
@@ -13,22 +13,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Its words; by default those of the process.
 
     Returns:
-        The exit code: 0 when it went well, 2 with one line of explanation when its input was wrong, 1 with one line for
-        any other error, 130 when it was interrupted.
+        The exit code: 0 when it went well, 2 with one line of explanation when its input was wrong or a run failed, 1
+        with one line for any other error, 130 when it was interrupted.
     """
     try:  # imports within, since they take time, in which one may press Ctrl-C
         from cls_env.command_line.errors import answer
+        from cls_env.commands.front_door import run_command_line
 
-        return answer(_run, arguments)
+        return answer(run_command_line, arguments)
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+        print("interrupted; if the command saves its progress, running it again resumes it", file=sys.stderr)
         return 130
-
-
-def _run(words: list[str]) -> None:
-    from cls_env.commands.datasets import run_command
-
-    run_command(words)
 
 
 if __name__ == "__main__":

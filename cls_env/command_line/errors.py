@@ -11,7 +11,13 @@ from contextlib import contextmanager, suppress
 
 DEBUG = "--debug"
 DEBUG_HELP = f"{DEBUG}, anywhere on the line, shows the traceback of an error"
-INPUT_ERRORS: tuple[type[Exception], ...] = (ValueError, OSError, ModuleNotFoundError)
+
+
+class ReportedError(Exception):
+    """An error whose message says all that the user needs to know."""
+
+
+INPUT_ERRORS: tuple[type[Exception], ...] = (ValueError, OSError, ModuleNotFoundError, ReportedError)
 """Errors about the input, whose message is sufficient. All others are errors of the program or its libraries."""
 LONGEST_MESSAGE = 1_000
 """Maximum number of characters of a message: some libraries print whole tensors."""

@@ -22,7 +22,10 @@ def end_with(parent: int) -> None:
     def watch() -> None:
         known = multiprocessing.parent_process()
         if known is not None and known.pid == parent:
-            known.join()  # on every operating system
+            try:
+                known.join()  # on every operating system
+            except ValueError:  # this process is ending, and has closed what it waits on
+                return
         else:
             while os.getppid() == parent:
                 time.sleep(SECONDS_BETWEEN_CHECKS)

@@ -12,7 +12,7 @@ from cls_env import TaskStream
 from experiments.benchmarks.measuring import Measurement, Side, compare_rates
 from experiments.benchmarks.sides import learning
 
-BATCHES = 40
+BATCHES = 8
 
 
 def benchmark_learner(repeats: int) -> list[Measurement]:

@@ -46,9 +46,9 @@ def rate(side: Side) -> float:
 
 
 def compare_rates(row: str, ours: Side, theirs: Side, unit: str, repeats: int) -> Measurement:
-    """Time both sides in turn, after a warm-up of each. The ratio is taken pair by pair."""
+    """Time both sides in turn, after a warm-up of each. The sides of a pair take turns at being first."""
     ours(), theirs()
-    pairs = [(rate(ours), rate(theirs)) for _ in range(repeats)]
+    pairs = [_timed_pair(ours, theirs, ours_first=repeat % 2 == 0) for repeat in range(repeats)]
     ratios = [mine / other for mine, other in pairs]
     return Measurement(
         row,
@@ -59,6 +59,15 @@ def compare_rates(row: str, ours: Side, theirs: Side, unit: str, repeats: int) -
         repeats,
         (min(ratios), max(ratios)),
     )
+
+
+def _timed_pair(ours: Side, theirs: Side, ours_first: bool) -> tuple[float, float]:
+    """The rates of both sides."""
+    if ours_first:
+        mine = rate(ours)
+        return mine, rate(theirs)
+    other = rate(theirs)
+    return rate(ours), other
 
 
 def measure_rate(row: str, side: Side, unit: str, repeats: int) -> Measurement:

@@ -1,1 +1,1 @@
-"""The commands of `python -m experiments`."""
+"""The commands of `cls-env` that train, compare and use agents."""

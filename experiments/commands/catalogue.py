@@ -1,4 +1,4 @@
-"""`python -m experiments objectives`, `modules` and `methods`: what the command line takes by name."""
+"""`cls-env objectives`, `modules` and `methods`: what the command line takes by name."""
 
 from __future__ import annotations
 

@@ -1,15 +1,17 @@
-"""`python -m experiments compare`, `bounds` and `presets`: comparisons of objectives."""
+"""`cls-env compare`, `bounds` and `presets`: comparisons of objectives."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
+from experiments.commands.option_groups import NO_PREFIX
 from experiments.config.settings import BoundsConfig, CompareConfig
 
 
 def compare_command(
-    config: CompareConfig,
+    config: Annotated[CompareConfig, NO_PREFIX],
     out: Path | None = None,
     workers: int | None = None,
     dry_run: bool = False,
@@ -19,18 +21,17 @@ def compare_command(
 
     Args:
         config: What to compare.
-        out: The comparison's folder; by default results/compare/<images>. Finished runs in it are reused.
-        workers: Runs at once; by default as many as fit the cores; on a GPU the fastest number is measured. 0 runs all
-            in this process.
-        dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
-        measures: Columns of the table, such as final_accuracy nll; CSV files have all measures.
+        out: Folder of the results. By default results/compare/DATASET. Finished runs in it are reused.
+        workers: Number of parallel runs. By default one per core; on a GPU it is measured. 0 uses this process.
+        dry_run: Show what would run. Only decoded images are written, to the cache.
+        measures: Columns of the table, such as final_accuracy nll. CSV files have all measures.
     """
     folder = out or Path("results/compare") / config.data_name
     _compare(config, CompareConfig(), folder, workers, dry_run, measures)
 
 
 def bounds_command(
-    config: BoundsConfig,
+    config: Annotated[BoundsConfig, NO_PREFIX],
     out: Path | None = None,
     workers: int | None = None,
     dry_run: bool = False,
@@ -40,11 +41,10 @@ def bounds_command(
 
     Args:
         config: What to compare.
-        out: The comparison's folder; by default results/bounds/<images>. Finished runs in it are reused.
-        workers: Runs at once; by default as many as fit the cores; on a GPU the fastest number is measured. 0 runs all
-            in this process.
-        dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
-        measures: Columns of the table, such as final_accuracy nll; CSV files have all measures.
+        out: Folder of the results. By default results/bounds/DATASET. Finished runs in it are reused.
+        workers: Number of parallel runs. By default one per core; on a GPU it is measured. 0 uses this process.
+        dry_run: Show what would run. Only decoded images are written, to the cache.
+        measures: Columns of the table, such as final_accuracy nll. CSV files have all measures.
     """
     from experiments.catalogue.names import check_names
 
@@ -106,7 +106,7 @@ def preset_command(name: str) -> Callable[..., None]:
     preset = PRESETS.lookup(name)
 
     def command(
-        config: CompareConfig = preset.config,
+        config: Annotated[CompareConfig, NO_PREFIX] = preset.config,
         out: Path | None = None,
         workers: int | None = None,
         dry_run: bool = False,

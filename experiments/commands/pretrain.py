@@ -1,4 +1,4 @@
-"""`python -m experiments pretrain`: the weights of the embedded micro ViT."""
+"""`cls-env pretrain`: the weights of the embedded micro ViT."""
 
 from __future__ import annotations
 

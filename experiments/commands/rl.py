@@ -1,14 +1,16 @@
-"""`python -m experiments rl`: the comparison, its tables and figures."""
+"""`cls-env rl`: the comparison, its tables and figures."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+from experiments.commands.option_groups import NO_PREFIX
 from experiments.rl.config import RlConfig
 
 
 def rl_command(
-    config: RlConfig,
+    config: Annotated[RlConfig, NO_PREFIX],
     out: Path | None = None,
     workers: int | None = None,
     dry_run: bool = False,
@@ -18,11 +20,10 @@ def rl_command(
 
     Args:
         config: What to compare.
-        out: The comparison's folder; by default results/rl/<images>. Finished runs in it are reused.
-        workers: Runs at once; by default as many as fit the cores; on a GPU the fastest number is measured. 0 runs all
-            in this process.
+        out: Folder of the results. By default results/rl/DATASET. Finished runs in it are reused.
+        workers: Number of parallel runs. By default one per core; on a GPU it is measured. 0 uses this process.
         dry_run: Show what would run, and write nothing.
-        measures: Columns of the table, such as final_accuracy gradient_steps; CSV files have all measures.
+        measures: Columns of the table, such as final_accuracy gradient_steps. CSV files have all measures.
     """
     from experiments.catalogue.names import check_names
 

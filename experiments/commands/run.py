@@ -1,20 +1,21 @@
-"""`python -m experiments run`: one run."""
+"""`cls-env run`: one run."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+from experiments.commands.option_groups import NO_PREFIX
 from experiments.config.settings import RunConfig
 
 
-def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = False) -> None:
+def run_command(config: Annotated[RunConfig, NO_PREFIX], out: Path | None = None, dry_run: bool = False) -> None:
     """Train one agent on one stream, task by task, and test it after each.
 
     Args:
         config: What to run.
-        out: The run's folder; by default results/run/<name>. A finished run is shown again, an interrupted one goes on
-            at the task where it stopped.
-        dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
+        out: Folder of the run. By default results/run/NAME. A finished run is shown, an interrupted one resumed.
+        dry_run: Show what would run. Only decoded images are written, to the cache.
     """
     from experiments.catalogue.names import check_names
 

@@ -1,13 +1,16 @@
-"""`python -m experiments stream`: a description of a stream."""
+"""`cls-env stream`: a description of a stream."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from cls_env import TaskStream
 from cls_env.datasets.files.load_report import report_lines
+from experiments.commands.option_groups import NO_PREFIX
 from experiments.config.settings import RunConfig
 
 
-def stream_command(config: RunConfig) -> None:
+def stream_command(config: Annotated[RunConfig, NO_PREFIX]) -> None:
     """Describe a stream: tasks, classes, images, order, seed and the hash of its index lists.
 
     Args:

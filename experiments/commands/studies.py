@@ -1,4 +1,4 @@
-"""`python -m experiments study`: the list of studies, and the command of one."""
+"""`cls-env study`: the list of studies, and the command of one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m experiments study`: the list, and one study, step by step."""
+"""`cls-env study`: the list, and one study, step by step."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from experiments.commands.columns import chosen_columns, with_passes_for
+from experiments.commands.option_groups import NO_PREFIX
 from experiments.comparisons.compare import (
     OutputPaths,
     check_comparison,
@@ -65,7 +66,7 @@ def study_command(name: str) -> Callable[..., None]:
         with owned(paths.tables):
             _run_steps(study, config, entries, paths, shown)
 
-    command.__annotations__["config"] = type(study.config)
+    command.__annotations__["config"] = Annotated[type(study.config), NO_PREFIX]
     command.__doc__ = f"""{study.title}.
 
     {study.question}
@@ -74,12 +75,11 @@ def study_command(name: str) -> Callable[..., None]:
 
     Args:
         config: What to compare.
-        out: The folder of tables and figures; by default results/studies/<study>.
-        runs: The folder of the runs, which studies share; finished runs in it are reused.
-        workers: Runs at once; by default as many as fit the cores; on a GPU the fastest number is measured. 0 runs all
-            in this process.
-        dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
-        measures: Columns of the table, such as final_accuracy nll; CSV files have all measures.
+        out: Folder of tables and figures. By default results/studies/STUDY.
+        runs: Folder of the runs, which studies share. Finished runs in it are reused.
+        workers: Number of parallel runs. By default one per core; on a GPU it is measured. 0 uses this process.
+        dry_run: Show what would run. Only decoded images are written, to the cache.
+        measures: Columns of the table, such as final_accuracy nll. CSV files have all measures.
     """
     return command
 
@@ -116,7 +116,7 @@ def _run_step(
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as Markdown, LaTeX and CSV, and print it."""
-    command = f"python -m experiments {shlex.join(sys.argv[1:])}"
+    command = f"cls-env {shlex.join(sys.argv[1:])}"
     explained = f"{legend(table)} " if "contender" in table else ""
     named = with_display_names(table)
     write_text(path.with_suffix(".md"), f"{markdown(named)}\n\n{explained}Made by `{command}`.\n")

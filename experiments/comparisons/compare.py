@@ -75,7 +75,7 @@ def run_and_report(
     """
     check_comparison(entries, baseline, paths.workers)
     runs = run_all(entries, paths.runs, paths.workers, job)
-    command = f"python -m experiments {shlex.join(sys.argv[1:])}"
+    command = f"cls-env {shlex.join(sys.argv[1:])}"
     table = write_report(runs, baseline, paths.tables, command, measures, introduction, shown)
     seeds = len({entry.config.seed for entry in entries})
     spread = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"

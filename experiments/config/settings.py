@@ -24,36 +24,35 @@ class StreamSettings:
     """The stream: its images, tasks and labels."""
 
     dataset: str = "glyphs"
-    """Dataset: glyphs (embedded), folder (your own tree, zip or tar), or another of `cls-env datasets`."""
+    """Name of the dataset: glyphs (embedded), folder (your own images), or another of `cls-env datasets`."""
     root: str | None = None
-    """Where the images are: the folder or archive, for --dataset folder; the folder of a published set."""
+    """Folder or archive of your images (with --dataset folder), or folder of a published dataset."""
     image_size: int | None = None
-    """Side in pixels at which images are stored; by default what the test view is cropped from: 248 for
-    the 224 of augreg ViTs."""
+    """Side in pixels at which images are stored. By default the size from which the model's test crop is taken."""
     options: tuple[str, ...] = ()
-    """Further arguments of the dataset's loader, all after one --options: test_fraction=0.2 on_error=skip."""
+    """Further arguments of the dataset's loader, such as: --options test_fraction=0.2 on_error=skip"""
     scenario: str = "class-incremental"
-    """class-incremental, task-incremental, domain-incremental, or online (one pass)."""
+    """class-incremental, task-incremental, domain-incremental, or online (each image once)."""
     num_tasks: int | tuple[int, ...] | None = None
-    """Tasks of the stream, or the number of classes of each; 1 is joint training. By default as is customary."""
+    """Number of tasks, or the number of classes of each task. By default the dataset's usual number of tasks."""
     init_classes: int | None = None
-    """Classes of the first task, with --increment in place of --num-tasks."""
+    """Number of classes of the first task, with --increment, in place of --num-tasks."""
     increment: int | None = None
-    """Classes of every later task."""
+    """Number of classes of each later task, with --init-classes."""
     class_order: Literal["natural"] | tuple[int, ...] | None = None
-    """Class order: natural, or the classes one by one; by default drawn from the seed."""
+    """Order of the classes: natural, or class indices. By default the seed draws it."""
     domains: tuple[str, ...] = ()
-    """Domains of a domain-incremental stream, in order: of the dataset, or shifts such as identity rotate-90."""
+    """Domains of a domain-incremental stream, in order: the dataset's own, or shifts such as identity rotate-90."""
     validation_fraction: float = 0.0
-    """Share of each class's training images held out, and tested at the end; its labels are as noisy."""
+    """Fraction of the training images of each class to hold out for validation. Their labels have the same noise."""
     max_per_class: int | None = None
-    """The most training images of each class in a task."""
+    """Maximum number of training images per class. By default all are used."""
     imbalance_factor: float = 1.0
-    """How many times larger the largest class is than the smallest; above 1, a long tail."""
+    """Size of the largest class over that of the smallest. A value above 1 gives a long tail."""
     noise_type: str = "symmetric"
-    """What a flipped label becomes: symmetric, or pair-flip."""
+    """Kind of label noise: symmetric, or pair-flip."""
     noise_matrix: str | None = None
-    """CSV file of a K x K transition matrix of labels, in place of --label-noise."""
+    """CSV file of a K x K matrix of label transition probabilities, in place of --label-noise."""
 
     @property
     def data_name(self) -> str:
@@ -66,27 +65,28 @@ class PolicySettings:
     """The policy: its network and its continual-learning method."""
 
     model: str = "vit_micro_patch8_32"
-    """Backbone: the embedded micro ViT, or a timm name such as vit_base_patch16_224.augreg_in21k_ft_in1k."""
+    """Backbone: the embedded micro ViT (for characters), or a timm name such as vit_base_patch16_224.augreg_in21k."""
     pretrained: bool = True
-    """Load the backbone's weights; otherwise they are random."""
+    """Load pretrained weights. Otherwise the weights are random."""
     weights: str | None = None
-    """A local file of weights for the model: .npz, .safetensors, .pth; nothing is fetched then."""
+    """Local file with the model's weights (.npz, .safetensors, .pth). Nothing is downloaded then."""
     normalization: Annotated[str, tyro.conf.arg(aliases=["--normalisation"])] = "checkpoint"
-    """Of the pixels: checkpoint (as the model's weights expect), imagenet, half, clip, or none."""
+    """Normalization of the pixels: checkpoint (the model's own), imagenet, half, clip, or none."""
     input_size: int | None = None
-    """Side in pixels of the model's input; by default the size its weights were made for."""
+    """Side in pixels of the model's input. By default the size of its pretraining."""
     crop_fraction: float | None = None
-    """Side of the central crop at test over the side of the resized image: by default as timm has it for the model's
-    weights, 0.9 for augreg ViTs; characters are not cropped."""
+    """Fraction of the resized image's side that the test crop keeps. By default the model's own in timm; 1 for
+    characters."""
     interpolation: Literal["bicubic", "bilinear"] | None = None
-    """How images are resized when they are stored and when they are tested on; by default as timm has it for the
-    model's weights."""
+    """Interpolation for resizing images. By default the model's own in timm."""
     peft: str = "lora"
-    """PEFT module in the backbone: lora, adapter, prefix ... or lora:r=8,scale=true; full trains all of it, or none."""
+    """PEFT module, with arguments or without: lora, lora:r=8, adapter, prefix ... (`cls-env modules`); full; or
+    none."""
     blocks: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """Transformer blocks that get a module, or a method's prompts."""
+    """Transformer blocks that get a PEFT module or a method's prompts."""
     method: str = "sequential"
-    """Continual-learning method: sequential, lae, inflora, replay:size=500 ... of `experiments methods`."""
+    """Continual-learning method, with arguments or without: sequential, lae, replay:size=500 ... (`cls-env
+    methods`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,51 +94,46 @@ class LearningSettings:
     """Training."""
 
     epochs: int = 20
-    """Passes over each task's training images."""
+    """Number of passes over each task's training images."""
     batch_size: int = 32
-    """Images a gradient step."""
+    """Number of images per gradient step."""
     optimizer: Literal["adam", "sgd"] = "adam"
-    """adam, or sgd with --momentum."""
+    """Optimizer: adam, or sgd."""
     learning_rate: float = 5e-4
-    """The optimizer's rate."""
+    """Learning rate."""
     rate_milestones: tuple[float, ...] = ()
-    """Shares of a task at which the rate is divided by ten."""
+    """Fractions of a task after which the learning rate is divided by ten."""
     momentum: float = 0.9
     """Momentum of sgd, in [0, 1)."""
     adam_betas: tuple[float, float] = (0.9, 0.999)
     """Decay rates of adam's first and second moments, in [0, 1)."""
     weight_decay: float = 0.0
-    """Weight decay of the optimizer. Parameters without gradient in a task, such as the head's rows of old classes, are
-    not decayed."""
+    """Weight decay. It does not change parameters that get no gradient in a task."""
     freeze_fraction: float = 0.6
-    """Share of each later task's steps during which only the head is trained."""
+    """Fraction of each later task during which only the head is trained."""
     anneal: Literal["task", "unfrozen"] = "task"
-    """Steps over which alpha falls: task, all steps of a task; unfrozen, those in which the PEFT module is trained."""
+    """Steps over which alpha falls to 0: all steps of a task, or those in which the PEFT module is trained
+    (unfrozen)."""
     early_stopping: bool = False
-    """After each task, restore the pass with the best accuracy on held-out images; needs --validation-fraction."""
+    """Restore the epoch with the best validation accuracy after each task. Needs --validation-fraction."""
     augment: Literal["auto", "yes", "no"] = "auto"
-    """Train on random crops and flips; auto does so for photographs, and not for characters."""
+    """Train on random crops and flips. auto does so for photographs, but not for characters."""
     crop_scale: tuple[float, float] = (0.05, 1.0)
-    """Smallest and largest share of the image's area in a random crop."""
+    """Smallest and largest fraction of the image's area in a random crop."""
     cache_features: bool = True
-    """Without augmentation: compute each image's features once in the head-only phase, and on a CPU its patch
-    embeddings once in a task. Exact."""
+    """Reuse the features of images while the PEFT module is frozen. The result is the same."""
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
-    """Arithmetic of the backbone in training and tests; auto is bfloat16 on a GPU that computes in it, and float32
-    elsewhere; bfloat16 is autocast; tf32 is for GPUs."""
+    """Precision of the backbone. auto is bfloat16 on a GPU that supports it, and float32 elsewhere."""
     compile: bool = False
-    """Compile the backbone's blocks: faster steps, after a minute or so of compiling; the result is kept on disk."""
+    """Compile the backbone's blocks with torch.compile. Compiling takes a minute; the result is kept on disk."""
     micro_batch: int | None = None
-    """The most images whose activations are in memory at once, for a GPU with little memory; by default the batch. The
-    result is the same up to rounding; a step takes one more forward pass. Images that a method replays pass
-    all at once."""
+    """Maximum number of images whose activations are in memory, for a small GPU. By default the whole batch."""
     device_images: Literal["auto", "yes", "no"] = "auto"
-    """Keep the images of the current tasks on the device; auto does so on a GPU, if half of its free memory holds
-    them."""
+    """Keep the images of the current tasks on the device. auto does so if they fit in half of a GPU's free memory."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the policy runs; auto takes a GPU where there is one."""
     threads: int = 1
-    """CPU threads of a run; fixed, because sums in another order round differently."""
+    """Number of CPU threads. Another number changes results by rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,11 +141,9 @@ class EvaluationSettings:
     """Tests beyond those of all tasks so far after each task."""
 
     test_before_tasks: bool = False
-    """Test each task right before it is learned too, for forward_transfer; --measures forward_transfer does so by
-    itself."""
+    """Also test each task before it is learned, for the measure forward_transfer."""
     label_fit: bool = False
-    """Classify the training images of each task after it too, for train_accuracy_clean, train_accuracy_flipped and
-    train_recovered; --measures with one of them does so by itself."""
+    """Also test the training images of each task after it, for train_accuracy_clean and train_accuracy_flipped."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +151,7 @@ class Settings(EvaluationSettings, LearningSettings, PolicySettings, StreamSetti
     """Settings that all runs of a comparison share."""
 
     imports: tuple[str, ...] = ()
-    """Python modules of your own to import first, which register objectives, methods, datasets and other parts."""
+    """Your own Python modules to import first, which register objectives, methods, datasets or other parts."""
 
     def __post_init__(self) -> None:
         settle(self)
@@ -173,11 +166,11 @@ class RunConfig(Settings):
     """One run: one objective, one seed."""
 
     objective: str = "aepg"
-    """ce, epg, aepg, focal:gamma=2, or another of agents.objectives.OBJECTIVES; none for methods without gradient."""
+    """Objective, with arguments or without: ce, epg, aepg, focal:gamma=2 ... (`cls-env objectives`); or none."""
     label_noise: float = 0.0
-    """Share of each task's training labels flipped to another class of the task."""
+    """Fraction of each task's training labels that are flipped to another class of the task."""
     seed: int = 0
-    """Fixes images, class order, label noise, initialisation, batch order and sampled actions, by a stream each."""
+    """Random seed of images, class order, label noise, initial weights, batch order and sampled actions."""
 
     @property
     def name(self) -> str:
@@ -202,11 +195,11 @@ class CompareConfig(Settings):
     """Objectives x label noise x seeds: the main job."""
 
     objectives: tuple[str, ...] = ("ce", "epg", "aepg")
-    """Contenders; the first is the baseline of the paired differences."""
+    """Objectives to compare. The first is the baseline of the paired differences."""
     label_noise: tuple[float, ...] = (0.0, 0.2)
-    """Shares of flipped training labels."""
+    """Fractions of flipped training labels; each is a condition of its own."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Every contender runs on each of them."""
+    """Random seeds; each objective runs with each of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,9 +211,9 @@ class BoundsConfig(Settings):
     """
 
     objective: str = "aepg"
-    """The objective of all three."""
+    """Objective of all three learners."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Every contender runs on each of them."""
+    """Random seeds; each contender runs with each of them."""
 
 
 @dataclass(frozen=True)

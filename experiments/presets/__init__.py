@@ -1,4 +1,4 @@
-"""Published runs with their exact hyperparameters: `python -m experiments presets`."""
+"""Published runs with their exact hyperparameters: `cls-env presets`."""
 
 from __future__ import annotations
 

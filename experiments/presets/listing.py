@@ -1,4 +1,4 @@
-"""The lines that `python -m experiments presets` prints for a preset."""
+"""The lines that `cls-env presets` prints for a preset."""
 
 from __future__ import annotations
 

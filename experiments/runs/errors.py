@@ -1,9 +1,11 @@
-"""Errors of this package, in a module that imports nothing else."""
+"""Errors of this package, in a module that imports little else."""
 
 from __future__ import annotations
 
+from cls_env.command_line.errors import ReportedError
 
-class RunFailedError(Exception):
+
+class RunFailedError(ReportedError):
     """One run of a comparison ended with an error."""
 
 

@@ -1,4 +1,4 @@
-"""Studies of objectives and methods: `python -m experiments study` lists them, `study NAME` carries one out."""
+"""Studies of objectives and methods: `cls-env study` lists them, `study NAME` carries one out."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def test_compare_prints_its_table_and_writes_it(
     arguments = [*folder_arguments, "--objectives", "ce", "aepg", "--label-noise", "0", "--seeds", "0", "1"]
     assert main(["compare", *arguments, "--workers", "0", "--out", str(tmp_path)]) == 0
     table = (tmp_path / "table.md").read_text()
-    assert table.count("| 0% label noise") == 2 and "Made by `python -m experiments" in table
+    assert table.count("| 0% label noise") == 2 and "Made by `cls-env" in table
     assert {"runs.csv", "summary.csv", "choices.png", "output_entropy.png"} <= {
         file.name for file in tmp_path.iterdir()
     }

@@ -92,7 +92,7 @@ def test_study_leaves_tables_and_figures_and_reuses_runs(
     assert main(["study", "entropy", "--objectives", "ce", "epg", *shared, "--out", str(tmp_path / "a")]) == 0
     assert {file.name for file in (tmp_path / "a").iterdir()} == TABLES | {"output_entropy.png", "differences.png"}
     page = (tmp_path / "a" / "table.md").read_text()
-    assert "Published:" in page and page.count("| 0% label noise") == 2 and "Made by `python -m experiments" in page
+    assert "Published:" in page and page.count("| 0% label noise") == 2 and "Made by `cls-env" in page
     assert "4 runs, mean ± standard deviation over 2 seeds" in capsys.readouterr().out
     written = {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").rglob("*")}
     arguments = ["study", "objectives-by-module", "--objectives", "ce", "epg", "--modules", "lora", *shared]
