@@ -19,6 +19,8 @@ COMMANDS = {
     "methods": "catalogue:methods_command",
     "stream": "stream:stream_command",
     "pretrain": "pretrain:pretrain_command",
+    "predict": "predict:predict_command",
+    "evaluate": "evaluate:evaluate_command",
 }
 """Functions by the name of their command, as `module:function` in `experiments.commands`; a command imports only its
 own module."""
