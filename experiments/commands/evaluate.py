@@ -36,22 +36,21 @@ def evaluate_command(
     from agents import load_agent
     from cls_env.arguments import whole_number
     from cls_env.datasets.files.load_report import report_lines
-    from experiments.config.settings import parse_option
     from experiments.config.validation import import_modules
-    from experiments.console import say, show
+    from experiments.console import printable, say, show
     from experiments.saved_models.evaluation import evaluate_images
     from experiments.saved_models.evaluation_report import evaluation_tables, write_evaluation
     from experiments.saved_models.labeled_images import find_labeled_images
 
-    batch_size, given = whole_number("batch_size", batch_size, least=1), dict(map(parse_option, options))
+    batch_size = whole_number("batch_size", batch_size, least=1)
     import_modules(imports)
     with tempfile.TemporaryDirectory() as folder:
-        labeled = find_labeled_images(root, given, split, Path(folder))
+        labeled = find_labeled_images(root, options, split, Path(folder))
         evaluation = evaluate_images(load_agent(model, device=device), labeled, known_only, batch_size)
     for line in report_lines(labeled.report.left_out, {}):
         say(line, highlight=False)
     if missing := evaluation.untested_names:
-        say(f"without images here, of the model's classes: {', '.join(missing)}", highlight=False)
+        say(f"without images here, of the model's classes: {', '.join(map(printable, missing))}", highlight=False)
     show(*evaluation_tables(evaluation))
     if out is not None:
         write_evaluation(evaluation, {"model": model, "root": root, "split": split, "options": options}, out)

@@ -103,9 +103,7 @@ class Evaluation:
         }
 
 
-def evaluate_images(
-    agent: OneStepAlgorithm, labeled: LabeledImages, known_only: bool, batch_size: int
-) -> Evaluation:
+def evaluate_images(agent: OneStepAlgorithm, labeled: LabeledImages, known_only: bool, batch_size: int) -> Evaluation:
     """Classify labeled images batch by batch. Classes are matched by their names.
 
     Args:
@@ -124,6 +122,7 @@ def evaluate_images(
     names = tuple(agent.class_name(action) for action in seen)
     position = _positions(labeled.class_names, names, {row.label for row in labeled.images}, known_only)
     rows = [row for row in labeled.images if row.label in position]
+    labeled.report.leave_out("images of classes that the model has not learned", len(labeled.images) - len(rows))
     reader, decoding = labeled.reader, agent.file_decoding
     images = ((row.reference, position[row.label]) for row in rows)
     pictures = decoded_images(reader, images, decoding, labeled.fail, labeled.max_pixels)
@@ -144,7 +143,7 @@ def _positions(given: Sequence[str], learned: Sequence[str], labels: Iterable[in
     if unknown := [given[label] for label in sorted(set(labels) - set(position))]:
         listed = f"{', '.join(map(repr, unknown[:5]))}{f' and {len(unknown) - 5} more' if len(unknown) > 5 else ''}"
         if not position:
-            raise ValueError(f"the model has learned none of the classes {listed}; it knows {', '.join(learned[:5])} ...")
+            raise ValueError(f"the model has learned none of {listed}; its classes are {', '.join(learned[:5])} ...")
         if not known_only:
             raise ValueError(
                 f"the model has not learned {listed}: `cls-env continue` teaches it new classes, and --known-only "

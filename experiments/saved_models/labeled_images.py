@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from inspect import signature
 from pathlib import Path
@@ -18,6 +18,7 @@ from cls_env.datasets.files.trees import Tree, open_tree
 from cls_env.datasets.loaders.folder import FolderLayout, load_folder
 from cls_env.datasets.storage.store_build import ON_ERROR, UNDECODABLE
 from cls_env.specification import check_arguments, lookup
+from experiments.config.settings import parse_option
 
 _LAYOUT = {field.name: signature(load_folder).parameters[field.name].default for field in fields(FolderLayout)}
 """Defaults of the loader's arguments that say which images are of which class and split."""
@@ -53,12 +54,12 @@ class LabeledImages:
         self.report.leave_out(UNDECODABLE)
 
 
-def find_labeled_images(root: Path, options: Mapping[str, Any], split: str, tmp_dir: Path) -> LabeledImages:
+def find_labeled_images(root: Path, words: Sequence[str], split: str, tmp_dir: Path) -> LabeledImages:
     """List the images of one split of a folder or archive; all of them where it has no splits.
 
     Args:
         root: The folder, zip or tar archive.
-        options: Arguments of `load_folder` on classes, splits and problems.
+        words: Arguments of `load_folder` on classes, splits and problems, as `name=value`.
         split: `"test"`, `"validation"` or `"train"`.
         tmp_dir: Where a compressed tar archive is unpacked.
 
@@ -67,7 +68,7 @@ def find_labeled_images(root: Path, options: Mapping[str, Any], split: str, tmp_
         ValueError: An option is unknown, there are no images in the split, or the folder can't be read.
     """
     lookup("split", split, SPLITS)
-    _check_options(options)
+    options = _parsed(words)
     layout = FolderLayout(**(_LAYOUT | {name: options[name] for name in _LAYOUT if name in options}))
     report = LoadReport(skip=lookup("on_error", options.get("on_error", "raise"), ON_ERROR))
     max_pixels = whole_number("max_pixels", options.get("max_pixels", MOST_PIXELS), least=1)
@@ -87,11 +88,17 @@ def find_labeled_images(root: Path, options: Mapping[str, Any], split: str, tmp_
     return LabeledImages(reader, rows, names, report, max_pixels)
 
 
-def _check_options(options: Mapping[str, Any]) -> None:
+def _parsed(words: Sequence[str]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for name, value in map(parse_option, words):
+        if name in options:
+            raise ValueError(f"--options names {name} twice")
+        options[name] = value
     own = {field.name for field in fields(Decoding)}
     if fixed := sorted(own & set(options)):
         raise ValueError(f"{fixed[0]} can't be chosen: images are decoded as the model's training images were")
     check_arguments("dataset 'folder'", load_folder, options, ("root", "workers"))
+    return options
 
 
 def _is_split(tree: Tree, layout: FolderLayout) -> bool:
