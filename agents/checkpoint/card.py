@@ -100,7 +100,10 @@ def _data(description: Mapping[str, Any], seen: Sequence[int]) -> dict[str, Any]
 
 def _input(decoding: Mapping[str, Any] | None, preprocessing: Preprocessing) -> dict[str, Any]:
     view = preprocessing.view
-    stored = {f"stored images: {name.replace('_', ' ')}": value for name, value in (decoding or {}).items()}
+    if decoding is None:
+        stored: dict[str, Any] = {"files are decoded": "by the defaults of cls-env: the training images were arrays"}
+    else:
+        stored = {f"stored images: {name.replace('_', ' ')}": value for name, value in decoding.items()}
     return {
         **stored,
         "seen by the backbone": f"{view.size[0]} x {view.size[1]} RGB pixels",
