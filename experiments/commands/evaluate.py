@@ -31,8 +31,6 @@ def evaluate_command(
         device: Where the model runs: auto, cpu or cuda; auto takes a GPU where there is one.
         imports: Python modules of your own to import first, which register parts of the model.
     """
-    import tempfile
-
     from agents import load_agent
     from cls_env.arguments import whole_number
     from cls_env.datasets.files.load_report import report_lines
@@ -40,12 +38,13 @@ def evaluate_command(
     from experiments.console import printable, say, show
     from experiments.saved_models.evaluation import evaluate_images
     from experiments.saved_models.evaluation_report import evaluation_tables, write_evaluation
+    from experiments.saved_models.image_sources import unpacking
     from experiments.saved_models.labeled_images import find_labeled_images
 
     batch_size = whole_number("batch_size", batch_size, least=1)
     import_modules(imports)
-    with tempfile.TemporaryDirectory() as folder:
-        labeled = find_labeled_images(root, options, split, Path(folder))
+    with unpacking() as folder:
+        labeled = find_labeled_images(root, options, split, folder)
         evaluation = evaluate_images(load_agent(model, device=device), labeled, known_only, batch_size)
     for line in report_lines(labeled.report.left_out, {}):
         say(line, highlight=False)

@@ -32,13 +32,11 @@ def predict_command(
         device: Where the model runs: auto, cpu or cuda; auto takes a GPU where there is one.
         imports: Python modules of your own to import first, which register parts of the model.
     """
-    import tempfile
-
     from agents import load_agent
     from cls_env.arguments import whole_number
     from experiments.config.validation import import_modules
     from experiments.saved_models.answers import answers, print_csv, print_json, print_table
-    from experiments.saved_models.image_sources import Failures, find_images, pictures
+    from experiments.saved_models.image_sources import Failures, find_images, pictures, unpacking
 
     if json and csv:
         raise ValueError("--json and --csv are two forms of the same output: choose one")
@@ -47,8 +45,8 @@ def predict_command(
     top, batch_size = whole_number("top", top, least=1), whole_number("batch_size", batch_size, least=1)
     import_modules(imports)
     failures = Failures()
-    with tempfile.TemporaryDirectory() as folder:
-        sources = [find_images(path, Path(folder)) for path in images]
+    with unpacking() as folder:
+        sources = [find_images(path, folder) for path in images]
         agent = load_agent(model, device=device)
         found = pictures(sources, agent.file_decoding, failures)
         (print_json if json else print_csv if csv else print_table)(answers(agent, found, top, batch_size))

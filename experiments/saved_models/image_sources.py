@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import tarfile
+import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Generic, TypeVar
@@ -14,6 +16,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cls_env.datasets.files.archives import close_archives
 from cls_env.datasets.files.class_folders import UNREAD, report_tree
 from cls_env.datasets.files.decoding import (
     IMAGE_SUFFIXES,
@@ -78,6 +81,16 @@ class Picture(Generic[About]):
     pixels: NDArray[np.uint8]
 
 
+@contextmanager
+def unpacking() -> Iterator[Path]:
+    """A folder for unpacked archives, which is removed afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            yield Path(folder)
+        finally:
+            close_archives()
+
+
 def find_images(path: Path, tmp_dir: Path) -> Source:
     """Find the image of a file, or the images in a folder or archive.
 
@@ -107,7 +120,8 @@ def find_images(path: Path, tmp_dir: Path) -> Source:
             report.leave_out(f"files that are not images ({suffix or 'no suffix'})")
     if not images and not report.skipped:
         raise ValueError(f"there are no images in {path}")
-    reader = TreeReader(tree.for_random_access(tmp_dir))
+    own = Path(tempfile.mkdtemp(dir=tmp_dir))  # archives in two folders may have one name
+    reader = TreeReader(tree.for_random_access(own))
     return Source(path, reader, images, [str(path / name) for name in images], report.left_out, report.skipped)
 
 
