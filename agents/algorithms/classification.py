@@ -71,14 +71,14 @@ class Classification(ClassMemory):
                 argument is out of range.
         """
         top = whole_number("top", top, least=1)
-        several = isinstance(images, (list, tuple))
-        rows = self.log_probabilities(images if several else [images], batch_size)
+        listed = images if isinstance(images, (list, tuple)) else [images]
+        rows = self.log_probabilities(listed, batch_size)
         order = np.argsort(-rows, axis=1, kind="stable")[:, : min(top, len(self.policy.seen_classes))]
         answers = [
             [Prediction(self.class_name(action), float(np.exp(row[action]))) for action in best.tolist()]
             for row, best in zip(rows, order, strict=True)
         ]
-        return answers if several else answers[0]
+        return answers if listed is images else answers[0]
 
     def log_probabilities(self, images: Sequence[Any], batch_size: int = BATCH) -> NDArray[np.float32]:
         """The logarithms of the probabilities that `classify` is about.

@@ -33,7 +33,7 @@ class Confusion(NamedTuple):
 
     true: str
     predicted: str
-    count: int
+    images: int
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Evaluation:
         wrong = self.confusion - np.diag(self.confusion.diagonal())
         pairs = np.argwhere(wrong)
         found = [Confusion(self.class_names[i], self.class_names[j], int(wrong[i, j])) for i, j in pairs.tolist()]
-        return sorted(found, key=lambda each: -each.count)
+        return sorted(found, key=lambda each: -each.images)
 
     @property
     def measures(self) -> dict[str, Any]:

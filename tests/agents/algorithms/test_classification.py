@@ -69,7 +69,7 @@ def odd_images(folder: Path) -> list[Path]:
 
 def test_a_file_gets_the_scores_of_its_stored_image(agent: EPG, padded: ImageDataset, files: list[Path]) -> None:
     with torch.no_grad():
-        scores = agent.policy(torch.from_numpy(padded.test_images[:]))
+        scores = agent.policy(torch.from_numpy(np.array(padded.test_images)))
     known = sorted(agent.policy.seen_classes.tolist())
     wanted = scores[:, known].softmax(dim=1).numpy()
     names = [agent.class_names[action] for action in known]

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.long
 def agent() -> EPG:
     """It has learned the first of two tasks, of classes with odd names."""
     images, labels = np.zeros((40, 32, 32, 3), dtype=np.uint8), np.arange(40) % 4
-    dataset = from_arrays(images, labels, names=("a|*b*", "tick`", "new\nline", "ü"), name="odd")
+    dataset = from_arrays(images, labels, class_names=("a|*b*", "tick`", "new\nline", "ü"), name="odd")
     stream = TaskStream(dataset, 2, class_order="natural")
     env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=4, dataset=stream)
     made = EPG("ViTPolicy", env, batch_size=4, seed=0, device="cpu", policy_kwargs=TINY | {"method": "lae"})
