@@ -125,7 +125,7 @@ def _section(content: Any) -> str:
 
 def _cells(value: Any) -> Iterator[str]:
     for each in value if isinstance(value, (list, tuple)) else [value]:
-        yield "unknown" if each is None else _code(each if isinstance(each, str) else json.dumps(each, default=str))
+        yield "none" if each is None else _code(each if isinstance(each, str) else json.dumps(each, default=str))
 
 
 def _code(text: str) -> str:

@@ -23,10 +23,10 @@ def card_notes(run: ResolvedRun, matrix: Matrix) -> CardNotes:
             "training images": sum(len(task.train_indices) for task in stream.tasks[:done]),
             "test images": sum(len(task.test_indices) for task in stream.tasks[:done]),
         },
-        "Settings": {"epochs": config.epochs, "optimizer": config.optimizer, "augmented": run.augments},
+        "Settings": {"epochs": config.epochs, "augmented": run.augments, "seed of the run": config.seed},
         "Measures": {
             "accuracy on all classes seen, after each task": [f"{value:.1%}" for value in accuracy_curve(matrix)],
-            "accuracy on each task, after the last": [f"{value:.1%}" for value in matrix[-1, :done]],
+            "accuracy on each task, after the last task": [f"{value:.1%}" for value in matrix[-1, :done]],
         },
         "Command": f"```\n{run_command_line(config)}\n```",
     }

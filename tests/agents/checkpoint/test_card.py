@@ -57,7 +57,7 @@ def test_notes_are_added_to_the_card(agent: EPG, tmp_path: Path) -> None:
     agent.card_notes = {}
     card = card_of(tmp_path / "model.zip")
     assert "## Data\n\n- dataset: `two\\nlines`\n- tasks learned: `1`\n" in card
-    assert "## Measures\n\n- accuracy: `0.5`, unknown\n" in card and "## Further\n\n*text*\n" in card
+    assert "## Measures\n\n- accuracy: `0.5`, none\n" in card and "## Further\n\n*text*\n" in card
 
 
 def test_reading_does_not_depend_on_the_card(agent: EPG, tmp_path: Path) -> None:
