@@ -1,6 +1,7 @@
 """Agents that learn to classify by policy gradient: pretrained vision transformers with small trainable modules."""
 
 from agents.algorithms.best_pass import KeepBestPass
+from agents.algorithms.classification import Prediction
 from agents.algorithms.epg import EPG
 from agents.algorithms.exploration import register_exploration
 from agents.algorithms.linear_bandit import LinearBandit
@@ -31,6 +32,7 @@ __all__ = [
     "KeepBestPass",
     "LinearBandit",
     "PolicyConfig",
+    "Prediction",
     "Reinforce",
     "TaskByTask",
     "ValueBandit",

@@ -21,6 +21,8 @@ PLACES = {
     "objectives": "catalogue:objectives_command",
     "modules": "catalogue:modules_command",
     "methods": "catalogue:methods_command",
+    "predict": "predict:predict_command",
+    "evaluate": "evaluate:evaluate_command",
 }
 """Functions by the name of their command, as `module:function` in `experiments.commands`; a command imports only its
 own module."""

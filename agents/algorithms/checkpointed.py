@@ -6,6 +6,7 @@ import io
 import pathlib
 from abc import abstractmethod
 from collections.abc import Iterable
+from dataclasses import asdict
 from inspect import Parameter, signature
 from typing import Any, ClassVar, TypeVar
 
@@ -17,6 +18,8 @@ from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
 
 from agents.algorithms.class_memory import ClassMemory
+from agents.checkpoint.card import CardNotes, model_card
+from agents.checkpoint.description import saved_decoding
 from agents.checkpoint.policy_file import (
     load_weights,
     policy_to_json,
@@ -38,6 +41,8 @@ class CheckpointedAlgorithm(ClassMemory):
     """Constructor arguments of a subclass, kept as attributes of their names and in checkpoints."""
     saved_arguments: ClassVar[tuple[str, ...]] = ()
     """Constructor arguments that all algorithms share, likewise."""
+    card_notes: CardNotes = {}
+    """What `save` adds to the model card, by heading: entries by name, or Markdown. Files do not hold it otherwise."""
     _action_seed: int
     _view_seed: int
 
@@ -60,9 +65,10 @@ class CheckpointedAlgorithm(ClassMemory):
     ) -> None:
         """Save head, PEFT module and method in a zip of safetensors and JSON, from which `load` rebuilds the agent.
 
-        The file names the classes and holds the hashes of the stream. The frozen backbone is named with its hash, not
-        copied. The optimizer is not saved, since every task renews it: a checkpoint taken within a task goes on with a
-        fresh one, an unfrozen PEFT module and the random numbers of the task's beginning.
+        The file names the classes, holds the hashes of the stream, and says how its images were decoded. Its
+        `README.md` is a model card in the form of the Hugging Face hub, to which `card_notes` adds. The frozen backbone
+        is named with its hash, not copied. The optimizer is not saved, since every task renews it: a checkpoint taken
+        within a task goes on with a fresh one, an unfrozen PEFT module and the random numbers of the task's beginning.
         A learning-rate schedule or an objective given as a function, and an optimizer or a policy class of yours, are
         code, which is not saved either: pass them to `load` again.
 
@@ -89,6 +95,7 @@ class CheckpointedAlgorithm(ClassMemory):
             "class_names": self.class_names,
             "stream_fingerprint": self.stream_fingerprint,
             "images_sha256": self.images_sha256,
+            "image_decoding": None if self.image_decoding is None else asdict(self.image_decoding),
             "policy_class": self.policy_class.__name__,
             "action_seed": self._action_seed,
             "view_seed": self._view_seed,
@@ -96,7 +103,8 @@ class CheckpointedAlgorithm(ClassMemory):
             "tasks_begun": self.policy.network.tasks_begun,
             **policy_to_json(self.policy),
         }
-        save_checkpoint(path, self.policy, description, self._state())
+        card = model_card(description, self.policy, self.card_notes)
+        save_checkpoint(path, self.policy, description, self._state(), card)
 
     @classmethod
     def load(  # type: ignore[override]
@@ -195,6 +203,8 @@ class CheckpointedAlgorithm(ClassMemory):
         self.policy.renew_optimizer()
         self._name_classes(saved.get("class_names"))
         self.stream_fingerprint, self.images_sha256 = saved.get("stream_fingerprint"), saved.get("images_sha256")
+        decoding = saved.get("image_decoding")
+        self.image_decoding = None if decoding is None else saved_decoding(decoding, path)
         self._current_task = saved["current_task"]
         self.num_timesteps, self._n_updates = saved["num_timesteps"], saved["n_updates"]
         self._action_seed = saved["action_seed"]

@@ -12,9 +12,10 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from agents.envs.current_task import is_same_task
-from agents.envs.stream_identity import class_names_of
+from agents.envs.stream_identity import class_names_of, image_decoding_of
 from agents.networks.class_names import check_same_classes, new_positions
 from agents.policy import ViTPolicy
+from cls_env.datasets.files.decoding import Decoding
 
 _WAY_OUT = (
     "give an environment whose class_order is the agent's, or match the classes by name: "
@@ -32,6 +33,8 @@ class ClassMemory(BaseAlgorithm):
     """SHA-256 of the stream that was learned last; None if the environment did not give it."""
     images_sha256: str | None = None
     """SHA-256 of the stream's pixels; None if the environment did not give it."""
+    image_decoding: Decoding | None = None
+    """How the stream's images were decoded from files; None if they were not, or the environment did not say."""
     _current_task: dict[str, Any] | None = None
     """See `task_of`; None before the first task."""
 
@@ -103,6 +106,7 @@ class ClassMemory(BaseAlgorithm):
         self._name_classes(class_names_of(env) or self.class_names)
         self.stream_fingerprint = task["stream_fingerprint"] or self.stream_fingerprint
         self.images_sha256 = task["images_sha256"] or self.images_sha256
+        self.image_decoding = image_decoding_of(env) or self.image_decoding
 
 
 def checked_actions(env: VecEnv) -> gym.spaces.Discrete:

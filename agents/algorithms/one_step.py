@@ -16,6 +16,7 @@ from torch import Tensor
 
 from agents.algorithms.agent_arguments import AgentArguments
 from agents.algorithms.batches import BatchSource
+from agents.algorithms.classification import Classification
 from agents.algorithms.deferred_results import DeferredResults
 from agents.algorithms.device_batches import DeviceBatchSource, source_kind
 from agents.algorithms.episode_buffers import EpisodeBuffers
@@ -36,7 +37,7 @@ from cls_env.arguments import truth_value, whole_number, word
 SelfOneStep = TypeVar("SelfOneStep", bound="OneStepAlgorithm")
 
 
-class OneStepAlgorithm(EpisodeBuffers, AgentArguments, ABC):
+class OneStepAlgorithm(EpisodeBuffers, AgentArguments, Classification, ABC):
     """Trains a policy on images: one action for each, and one forward pass for acting and learning.
 
     A `learn` call is one task, of K = `total_timesteps` / `batch_size` gradient steps:
@@ -66,6 +67,7 @@ class OneStepAlgorithm(EpisodeBuffers, AgentArguments, ABC):
     (`_behavior_policy`) and what is minimized (`_loss`). The base classes, from the bottom:
 
     - `ClassMemory` knows the names of the classes and the current task, and matches those of another environment;
+    - `Classification` adds `classify`, for images of any kind;
     - `CheckpointedAlgorithm` adds `save` and `load`;
     - `AgentArguments` adds the constructor, whose arguments `EPG` describes, and the attributes that `learn` applies.
 

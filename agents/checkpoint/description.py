@@ -7,6 +7,8 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from cls_env.datasets.files.decoding import Decoding
+
 Kinds = Mapping[str, tuple[type, ...]]
 
 POLICY: Kinds = {
@@ -34,6 +36,7 @@ LATER: Kinds = {
     "class_names": (list, NoneType),
     "stream_fingerprint": (str, NoneType),
     "images_sha256": (str, NoneType),
+    "image_decoding": (dict, NoneType),
     "policy_class": (str,),
     "view_seed": (int,),
 }
@@ -105,6 +108,22 @@ def check_agent(description: Mapping[str, Any], source: Path | str) -> None:
     for name, fits in fitting.items():
         if not fits:
             raise ValueError(f"model.json in {source}: {name!r} is damaged: {description[name]!r}")
+
+
+def saved_decoding(entry: Mapping[str, Any], source: Path | str) -> Decoding:
+    """The entry `image_decoding`.
+
+    Args:
+        entry: The object in `model.json`.
+        source: The file, for the message.
+
+    Raises:
+        ValueError: An option is missing, unknown or out of range.
+    """
+    try:
+        return Decoding(**entry)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"model.json in {source}: 'image_decoding' is damaged: {error}") from error
 
 
 def _is_count(value: Any) -> bool:

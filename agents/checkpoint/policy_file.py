@@ -10,6 +10,7 @@ Its parts are:
 - `module.safetensors`: trainable tensors and buffers of a PEFT module of your own that are in no adapter of peft.
 - `method.safetensors`: the state of the method.
 - `algorithm.safetensors`: the state of the algorithm.
+- `README.md`: the model card, for readers. Nothing is read from it.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from cls_env.arguments import check_savable
 
 _MODEL, _HEAD, _BACKBONE, _METHOD = "model.json", "head.safetensors", "backbone.safetensors", "method.safetensors"
 _ALGORITHM, _MODULE = "algorithm.safetensors", "module.safetensors"
+_CARD = "README.md"
 _ADAPTER = "adapter"
 _ADAPTER_CONFIG = f"{_ADAPTER}/adapter_config.json"
 ARCHIVE_FILES = re.compile(
@@ -51,7 +53,11 @@ EARLIER_VIEW = {"crop_fraction": 0.875, "interpolation": "bilinear"}
 
 
 def save_checkpoint(
-    path: str | Path, policy: ViTPolicy, description: dict[str, Any], state: dict[str, torch.Tensor] | None = None
+    path: str | Path,
+    policy: ViTPolicy,
+    description: dict[str, Any],
+    state: dict[str, torch.Tensor] | None = None,
+    card: str = "",
 ) -> Path:
     """Write a checkpoint atomically.
 
@@ -60,6 +66,7 @@ def save_checkpoint(
         policy: Whose head, method and PEFT module, or whole backbone, are saved; a frozen backbone is named, not saved.
         description: What else is needed to rebuild the agent; must be JSON.
         state: The state of the algorithm, if it has any.
+        card: The model card, in Markdown; none is written if it is empty.
 
     Returns:
         The file written.
@@ -69,6 +76,8 @@ def save_checkpoint(
 
     def fill(folder: Path) -> None:
         (folder / _MODEL).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+        if card:
+            (folder / _CARD).write_text(card, encoding="utf-8", errors="backslashreplace")
         network = policy.network
         write_tensors(network.head.state_dict(), folder / _HEAD)
         further = {} if network.trains_whole_backbone else module_tensors(network)
@@ -80,7 +89,7 @@ def save_checkpoint(
         elif network.trains_whole_backbone:
             write_tensors(network.backbone.state_dict(), folder / _BACKBONE)
 
-    write_archive(target, fill, lambda name: name == _MODEL or ARCHIVE_FILES.fullmatch(name) is not None)
+    write_archive(target, fill, lambda name: name in (_MODEL, _CARD) or ARCHIVE_FILES.fullmatch(name) is not None)
     return target
 
 

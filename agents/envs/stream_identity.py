@@ -1,4 +1,4 @@
-"""The names of an environment's classes, and the hashes that identify its stream of images."""
+"""The names of an environment's classes, the hashes that identify its stream of images, and how these were decoded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from stable_baselines3.common.vec_env import VecEnv
 
+from cls_env.datasets.files.decoding import Decoding
 from cls_env.specification import parse_specification
 
 
@@ -41,6 +42,16 @@ def reward_noise_of(env: VecEnv) -> str | None:
     """
     specification = _common_attribute(env, "reward_noise")
     return None if specification is None else parse_specification(specification)[0]
+
+
+def image_decoding_of(env: VecEnv) -> Decoding | None:
+    """How an environment's images were decoded from files; None if they were not, or it does not say.
+
+    Raises:
+        ValueError: The environments of a vector environment decoded them differently.
+    """
+    decoding = _common_attribute(env, "image_decoding")
+    return decoding if isinstance(decoding, Decoding) else None
 
 
 def identity_of(env: VecEnv) -> StreamIdentity:

@@ -181,6 +181,7 @@ def shift_domains(dataset: ImageDataset, shifts: Sequence[str], seed: int) -> Sh
         _in_each_domain(dataset, len(shifts)),
         dataset.left_out,
         dataset.remarks,
+        dataset.decoding,
     )
     # The inputs identify the pixels, so that the hash needs no pixels.
     inputs = json.dumps([dataset.images_sha256, list(shifts), int(seed)])

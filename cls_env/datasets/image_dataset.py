@@ -7,10 +7,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from cls_env.datasets.files.decoding import Decoding
 
 Indices = NDArray[np.int64]
 HASHED_AT_ONCE = 256
@@ -52,6 +55,7 @@ class ImageDataset:
             None if it has none.
         left_out: Number of files or folders that loading left out, by kind.
         remarks: Remarks of the loader, for example on transparent images, each with the number of images.
+        decoding: How the images were decoded from files. None if they were not.
 
     Raises:
         ValueError: Shapes, dtypes, labels or names do not fit together.
@@ -69,6 +73,7 @@ class ImageDataset:
     validation_rows: Indices | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     remarks: Mapping[str, int] = field(default_factory=dict)
+    decoding: Decoding | None = None
 
     def __post_init__(self) -> None:
         for kind, names in (("class", self.class_names), ("domain", self.domain_names)):

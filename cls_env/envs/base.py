@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gymnasium.error import ResetNeeded
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from cls_env.envs.episodes import Episodes, EpisodeSource, copy_environment
 from cls_env.tasks import TaskStream
+
+if TYPE_CHECKING:
+    from cls_env.datasets.files.decoding import Decoding
 
 
 class StreamEnv:
@@ -83,6 +86,11 @@ class StreamEnv:
     def images_sha256(self) -> str:
         """SHA-256 of the dataset's pixels, training images first."""
         return self.stream.dataset.images_sha256
+
+    @property
+    def image_decoding(self) -> Decoding | None:
+        """How the dataset's images were decoded from files. None if they were not."""
+        return self.stream.dataset.decoding
 
     @property
     def total_regret(self) -> float:

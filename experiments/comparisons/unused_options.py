@@ -10,6 +10,7 @@ from agents.objectives import anneals
 from cls_env import DATASETS
 from experiments.config.entry import Entry
 from experiments.config.settings import Settings
+from experiments.config.typed_options import option_words
 from experiments.config.validation import CheckedRun
 
 METHODS_IN_BLOCKS = ("coda-prompt", "dualprompt")
@@ -107,23 +108,16 @@ def refuse_unused(config: Settings, default: Settings, entries: Sequence[Entry])
         if _same(value, getattr(default, name)) or not entries:
             continue
         concerned = [entry for entry in entries if _same(getattr(entry.config, name), value)]
+        option = " ".join(option_words(name, value))
         if not concerned:
-            raise ValueError(f"{_option(name, value)} has no effect: this command sets it for each run")
+            raise ValueError(f"{option} has no effect: this command sets it for each run")
         if name not in USES:
             continue
         runs = [entry.checked for entry in concerned]
         if not any(USES[name].applies_to(run) for run in runs):
-            raise ValueError(f"{_option(name, value)} has no effect: it is used only with {USES[name].condition}")
+            raise ValueError(f"{option} has no effect: it is used only with {USES[name].condition}")
 
 
 def _same(first: Any, second: Any) -> bool:
     """Whether two settings are equal; NaN equals NaN, so that the check of ranges can refuse it."""
     return repr(first) == repr(second)
-
-
-def _option(name: str, value: Any) -> str:
-    """An option as it is typed."""
-    words = name.replace("_", "-")
-    if isinstance(value, bool):
-        return f"--{'' if value else 'no-'}{words}"
-    return f"--{words} {' '.join(map(str, value)) if isinstance(value, tuple) else value}"

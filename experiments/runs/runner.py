@@ -22,6 +22,7 @@ from experiments.config.resolved import ResolvedRun, make_agent, resolve
 from experiments.config.settings import RunConfig
 from experiments.config.validation import check
 from experiments.files import reading, write_json
+from experiments.runs.card_notes import card_notes
 from experiments.runs.finished_run import FinishedRun
 from experiments.runs.label_fit import LabelFit, label_fit
 from experiments.runs.measure import refuse_absurd
@@ -88,6 +89,7 @@ def run_owned(run: ResolvedRun, folder: RunFolder, on_images: Listener = lambda 
             fits.append(label_fit(model.policy, stream, task))
             folder.write_label_fits(fits)
         folder.write_matrix(matrix)
+        model.card_notes = card_notes(run, matrix)
         model.save(folder.model)  # the last of a task's files: it says how far the run has come
     seconds, peak = time.perf_counter() - started, peak_bytes(model.device)
     finished = FinishedRun(

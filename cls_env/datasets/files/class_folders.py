@@ -15,6 +15,7 @@ from cls_env.specification import lookup
 
 Group = tuple[str, ...]
 Groups = dict[Group, list[str]]
+UNREAD = "files, folders and links that can't be read"
 LEAF = 0
 """Instead of a level: each folder that contains images is a class."""
 
@@ -46,8 +47,7 @@ def report_tree(tree: Tree, report: LoadReport) -> None:
     for kind, count in sorted(Counter(tree.contents.ignored.values()).items()):
         report.left_out[kind] = count
     problems = [
-        Problem("files, folders and links that can't be read", str(tree.root / name), reason)
-        for name, reason in sorted(tree.contents.problems.items())
+        Problem(UNREAD, str(tree.root / name), reason) for name, reason in sorted(tree.contents.problems.items())
     ]
     new = [problem for problem in problems if str(problem) not in report.skipped]
     report.refuse(new, "Repair, mount or remove what can't be read")

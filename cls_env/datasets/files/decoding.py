@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps
 
+from cls_env.arguments import whole_number
 from cls_env.datasets.files.trees import Tree
+from cls_env.specification import lookup
 
 _TAKEN = "apng avif bmp dib gif j2k jfif jp2 jpe jpeg jpg jpx mpo pbm pgm png pnm ppm tga tif tiff webp"
 _NOT_READ = (
@@ -74,6 +76,37 @@ RESIZE_RULES: dict[str, Callable[[Image.Image, Side, Image.Resampling], Image.Im
 """Functions that make an image square, see `StoreOptions`."""
 INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 """Pillow's filters, with antialiasing."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How an image file becomes an array of pixels: the options on which the pixels depend.
+
+    Attributes:
+        image_size: Side of the square images, in pixels.
+        resize: How an image becomes a square, a key of `RESIZE_RULES`.
+        interpolation: A key of `INTERPOLATIONS`.
+        background: Color under transparent pixels, such as `"white"` or `"#202020"`.
+        bit_depth: Number of bits used in 16-bit gray images, 8 to 16.
+
+    Raises:
+        ValueError: A value is unknown, of the wrong type, or out of range.
+    """
+
+    image_size: int
+    resize: str = "crop"
+    interpolation: str = "bicubic"
+    background: str = "white"
+    bit_depth: int = DEPTH
+
+    def __post_init__(self) -> None:
+        for name, least in (("image_size", 1), ("bit_depth", 8)):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
+        if self.bit_depth > DEPTH:
+            raise ValueError(f"bit_depth must be in 8 ... 16, not {self.bit_depth}")
+        check_background(self.background)
+        lookup("resize rule", self.resize, RESIZE_RULES)
+        lookup("interpolation", self.interpolation, INTERPOLATIONS)
 
 
 class ImageReader(Protocol):

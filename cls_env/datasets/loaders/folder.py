@@ -102,7 +102,7 @@ class FolderLayout:
         seeded, lists = seeded_split(self.test_fraction, self.seed), self._lists()
 
         def list_files(tmp_dir: Path, report: LoadReport) -> FileList:
-            return self._list_files(tree.for_random_access(tmp_dir), lists, report)
+            return self.list_files(tree.for_random_access(tmp_dir), report)
 
         files = SourceFiles((tree.root, *lists))
         source = f"{files.digest} {self.domains} {seeded} {self.leaf_classes} {self.class_sort}"
@@ -126,8 +126,18 @@ class FolderLayout:
                 raise FileNotFoundError(f"the list {file} {'is not a file' if file.exists() else 'does not exist'}")
         return lists
 
-    def _list_files(self, tree: Tree, lists: list[Path], report: LoadReport) -> FileList:
-        seeded = seeded_split(self.test_fraction, self.seed)
+    def list_files(self, tree: Tree, report: LoadReport) -> FileList:
+        """List the images of each split, without decoding them.
+
+        Args:
+            tree: The files.
+            report: Counts what is left out.
+
+        Raises:
+            FileNotFoundError: A list or the folder of a split is missing.
+            ValueError: As in `load_folder`.
+        """
+        seeded, lists = seeded_split(self.test_fraction, self.seed), self._lists()
         if seeded is None and not lists:
             return list_split_tree(
                 tree,

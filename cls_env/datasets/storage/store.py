@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ import numpy as np
 from filelock import FileLock
 
 from cls_env.datasets.files.archives import close_archives
+from cls_env.datasets.files.decoding import Decoding
 from cls_env.datasets.files.listing import FileList
 from cls_env.datasets.files.load_report import LoadReport
 from cls_env.datasets.image_dataset import ImageDataset
@@ -103,6 +105,7 @@ def open_or_build_store(
                     built.rename(path)
     dataset = open_store(path)
     object.__setattr__(dataset, "name", name)  # the store may have been built under another name
+    object.__setattr__(dataset, "decoding", options.decoding)  # which the store of an earlier version holds in part
     return dataset
 
 
@@ -139,6 +142,7 @@ def open_store(path: Path) -> StoredDataset:
             validation_rows=np.arange(len(train) - held_out, len(train)) if held_out else None,
             left_out=dict(card.get("left_out", {})),
             remarks=dict(card.get("remarks", {})),
+            decoding=_decoding(card, train.shape[1]),
         )
     except (OSError, KeyError, ValueError, TypeError, EOFError) as error:
         raise ValueError(
@@ -147,6 +151,12 @@ def open_store(path: Path) -> StoredDataset:
     object.__setattr__(dataset, "path", path)
     object.__setattr__(dataset, "images_sha256", images_sha256)
     return dataset
+
+
+def _decoding(card: dict[str, Any], side: int) -> Decoding:
+    """How the images of a store were decoded. What an earlier version did not write has its default."""
+    named = (field.name for field in fields(Decoding))
+    return Decoding(**({"image_size": side} | {name: card[name] for name in named if name in card}))
 
 
 def list_stores() -> list[StoreEntry]:

@@ -23,12 +23,10 @@ from cls_env.arguments import whole_number
 from cls_env.command_line.processes import end_with
 from cls_env.datasets.files.decoding import (
     DEPTH,
-    INTERPOLATIONS,
     MOST_PIXELS,
-    RESIZE_RULES,
+    Decoding,
     Facts,
     ImageReader,
-    check_background,
     read_square,
 )
 from cls_env.datasets.files.listing import FileList, ImageRef
@@ -74,16 +72,17 @@ class StoreOptions:
     max_pixels: int = MOST_PIXELS
 
     def __post_init__(self) -> None:
-        for name, least in (("image_size", 1), ("workers", 1), ("bit_depth", 8), ("max_pixels", 1)):
-            given = getattr(self, name)
-            if name != "workers" or given is not None:
-                object.__setattr__(self, name, whole_number(name, given, least))
-        if self.bit_depth > DEPTH:
-            raise ValueError(f"bit_depth must be in 8 ... 16, not {self.bit_depth}")
-        check_background(self.background)
-        lookup("resize rule", self.resize, RESIZE_RULES)
-        lookup("interpolation", self.interpolation, INTERPOLATIONS)
+        for name, value in asdict(self.decoding).items():
+            object.__setattr__(self, name, value)
+        if self.workers is not None:
+            object.__setattr__(self, "workers", whole_number("workers", self.workers, 1))
+        object.__setattr__(self, "max_pixels", whole_number("max_pixels", self.max_pixels, 1))
         lookup("on_error", self.on_error, ON_ERROR)
+
+    @property
+    def decoding(self) -> Decoding:
+        """The options on which the pixels depend."""
+        return Decoding(self.image_size, self.resize, self.interpolation, self.background, self.bit_depth)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -161,9 +160,7 @@ def _card(name: str, file_list: FileList, options: StoreOptions, report: LoadRep
     return {
         "format": FORMAT,
         "name": name,
-        "image_size": options.image_size,
-        "resize": options.resize,
-        "interpolation": options.interpolation,
+        **asdict(options.decoding),
         "skipped": report.skipped,
         "left_out": dict(report.left_out),
         "remarks": dict(report.remarks),
@@ -223,11 +220,7 @@ def _decode_chunk(reader: ImageReader, rows: Sequence[ImageRef], options: StoreO
             image = read_square(
                 reader,
                 row.reference,
-                options.image_size,
-                options.resize,
-                interpolation=options.interpolation,
-                background=options.background,
-                bit_depth=options.bit_depth,
+                **asdict(options.decoding),
                 max_pixels=options.max_pixels,
                 facts=decoded.facts,
             )

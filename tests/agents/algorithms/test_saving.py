@@ -70,6 +70,7 @@ def test_checkpoint_holds_no_code_and_loads_with_peft(
         names = sorted(archive.namelist())
         archive.extractall(tmp_path / "open")
     assert names == [
+        "README.md",
         "adapter/adapter_config.json",
         "adapter/adapter_model.safetensors",
         "head.safetensors",

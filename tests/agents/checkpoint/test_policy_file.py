@@ -64,7 +64,7 @@ def test_agent_that_trains_the_whole_backbone_is_saved(make_vec: Callable[..., A
     agent.get_env().set_options({"task": 1})
     agent.learn(40, reset_num_timesteps=False).save(tmp_path / "agent")
     with zipfile.ZipFile(tmp_path / "agent.zip") as archive:
-        assert sorted(archive.namelist()) == ["backbone.safetensors", "head.safetensors", "model.json"]
+        assert sorted(archive.namelist()) == ["README.md", "backbone.safetensors", "head.safetensors", "model.json"]
     again = EPG.load(tmp_path / "agent", device="cpu")
     observations = make_vec(20, split="test").reset()[0]
     agent.policy.set_training_mode(False)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,16 @@ def test_run_leaves_a_whole_folder(whole: Whole) -> None:
     assert not folder.has_predictions("before_task_1") and metrics["forward_transfer"] is None
     assert metrics["train_accuracy_clean"] is None
     assert folder.read_predictions("after_task_1")["task"].tolist() == [0] * 6 + [1] * 6
+
+
+def test_model_card_tells_what_was_run(whole: Whole) -> None:
+    with zipfile.ZipFile(whole.folder.model) as archive:
+        card = archive.read("README.md").decode("utf-8")
+    command = next(line for line in card.splitlines() if line.startswith("cls-env run "))
+    assert command.startswith("cls-env run --dataset folder --root images.zip --num-tasks 2 --epochs 2 --batch-size 4")
+    curve = ", ".join(f"`{accuracy:.1%}`" for accuracy in whole.metrics["accuracy_curve"])
+    assert f"- accuracy on all classes seen, after each task: {curve}\n" in card
+    assert "- dataset: `images`\n" in card and "- training images: `24`\n" in card and "`brücke`" in card
 
 
 def test_protocol_card_tells_what_was_run(config: RunConfig, whole: Whole) -> None:

@@ -1,0 +1,36 @@
+"""Settings as they are typed on the command line."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from experiments.config.settings import PATHS, RunConfig
+
+
+def option_words(name: str, value: Any) -> list[str]:
+    """A setting as an option and its values.
+
+    >>> option_words("num_tasks", (3, 2)), option_words("pretrained", False)
+    (['--num-tasks', '3', '2'], ['--no-pretrained'])
+    """
+    words = name.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{'' if value else 'no-'}{words}"]
+    return [f"--{words}", *map(str, value if isinstance(value, tuple) else [value])]
+
+
+def run_command_line(config: RunConfig) -> str:
+    """The command of a run, with the settings that differ from the defaults. Paths are shown without their folders.
+
+    >>> run_command_line(RunConfig(num_tasks=2, pretrained=False))
+    'cls-env run --num-tasks 2 --no-pretrained'
+    """
+    words = ["cls-env", "run"]
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if value != field.default:
+            words += option_words(field.name, Path(value).name if field.name in PATHS else value)
+    return shlex.join(words)

@@ -1,0 +1,1 @@
+"""Saved agents answer: they classify images, and are evaluated on folders of labeled images."""
