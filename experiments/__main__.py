@@ -18,6 +18,7 @@ COMMANDS = {
     "modules": "catalogue:modules_command",
     "methods": "catalogue:methods_command",
     "stream": "stream:stream_command",
+    "export": "export:export_command",
     "pretrain": "pretrain:pretrain_command",
 }
 """Functions by the name of their command, as `module:function` in `experiments.commands`; a command imports only its
