@@ -43,9 +43,7 @@ def write_peft(classifier: Classifier, folder: Path) -> None:
     adapted = _adapted(classifier, plain_model(classifier, features.model, len(classifier.actions)).model)
     adapted.peft_config[FIRST].base_model_name_or_path = network.config.model
     adapted.save_pretrained(str(folder), save_embedding_layers=False)
-    written = timm.create_model(
-        f"local-dir:{folder / BACKBONE}", pretrained=True, num_classes=len(classifier.actions)
-    )
+    written = timm.create_model(f"local-dir:{folder / BACKBONE}", pretrained=True, num_classes=len(classifier.actions))
     loaded = PeftModel.from_pretrained(written, str(folder)).eval()
     classifier.check_same(loaded, f"peft's own {network.config.peft!r} computes something else; use --to onnx")
 

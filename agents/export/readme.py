@@ -12,7 +12,7 @@ REQUIRED = {"timm": "timm", "peft": "peft timm", "onnx": "onnxruntime pillow num
 NAMED = 20
 """Names of classes that are listed."""
 
-_FOLDER = 'folder = Path({folder!r})  # where this file lies\n'
+_FOLDER = "folder = Path({folder!r})  # where this file lies\n"
 
 _TIMM = """\
 import json
@@ -71,7 +71,7 @@ for probability, name in sorted(zip(probabilities.tolist(), names), reverse=True
 """
 
 _ABOUT = {
-    "timm": "The names of the outputs are also in `config.json`, and so in `model.pretrained_cfg[\"label_names\"]`.",
+    "timm": 'The names of the outputs are also in `config.json`, and so in `model.pretrained_cfg["label_names"]`.',
     "peft": "`backbone/` is the timm model without a head, and this folder the adapter of peft, with the head.",
     "onnx": "`preprocessing.json` says how an image becomes `pixels`. The graph also gives the `logits`, and takes any "
     "number of images.",
