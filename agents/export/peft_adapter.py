@@ -101,7 +101,8 @@ def _adapted(classifier: Classifier, plain: nn.Module) -> Any:
     config = copy.deepcopy(config)
     config.modules_to_save = [head]
     adapted = get_peft_model(plain, config)
-    set_peft_model_state_dict(adapted, get_peft_model_state_dict(backbone))
+    tensors = get_peft_model_state_dict(adapted) | get_peft_model_state_dict(backbone)  # the head is in the first
+    set_peft_model_state_dict(adapted, tensors)
     return adapted
 
 

@@ -59,7 +59,8 @@ from PIL import Image, ImageOps
 {folder}names = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
 session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
 
-{image}{view}pixels = np.asarray(image, np.float32).transpose(2, 0, 1)[None] / 255
+{image}planes = np.asarray(image, np.float32).transpose(2, 0, 1)
+{view}pixels = planes[None] / 255
 probabilities = session.run(["probabilities"], {{"pixels": pixels}})[0][0]
 {answer}"""
 
@@ -94,7 +95,7 @@ def readme(classifier: Classifier, to: str, target: Path, architecture: str | No
         imports="import sys\n" if architecture else "",
         registers=_registers(architecture, to) if architecture else "",
         image=_image_lines(classifier.steps),
-        view=_view_line(classifier.steps),
+        view=_view_lines(classifier.steps),
         answer=_ANSWER,
     )
     paragraphs = [
@@ -125,7 +126,12 @@ def _image_lines(steps: ImageSteps) -> str:
     )
 
 
-def _view_line(steps: ImageSteps) -> str:
-    if steps.resized == steps.stored:
+def _view_lines(steps: ImageSteps) -> str:
+    """Resizing and cropping in floating point, as the policy does; timm's transform rounds and clips in between."""
+    if steps.resized == steps.stored and steps.size == steps.stored:
         return ""
-    return f"image = image.resize({steps.resized}, Image.Resampling.{steps.interpolation.upper()}).crop({steps.box})\n"
+    filtered = f"{steps.resized}, Image.Resampling.{steps.interpolation.upper()}"
+    return (
+        f"planes = [np.asarray(Image.fromarray(plane).resize({filtered}).crop({steps.box})) for plane in planes]\n"
+        "planes = np.clip(planes, 0, 255)\n"
+    )

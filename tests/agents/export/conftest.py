@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ MakeVec = Callable[..., gym.vector.VectorEnv]
 def trained(make_vec: MakeVec) -> Callable[..., EPG]:
     """`trained(method, peft, **policy_kwargs)`: an agent that has learned two tasks of 8 images each."""
 
-    def make(method: str = "sequential", peft: str | None = None, **policy: Any) -> EPG:
+    def make(method: str = "sequential", peft: str | None = None, tasks: Sequence[int] = (0, 1), **policy: Any) -> EPG:
         objective = "ce" if make_method(method).learns_by_gradient else NO_OBJECTIVE
         kwargs = TINY | {"method": method, "blocks": (0, 1, 2)} | policy
         kwargs["peft"] = peft or make_method(method).peft_or_default("lora")
@@ -40,7 +40,7 @@ def trained(make_vec: MakeVec) -> Callable[..., EPG]:
             freeze_fraction=0.0,
             policy_kwargs=kwargs,
         )
-        return learn(agent, range(2), images=8)
+        return learn(agent, tasks, images=8)
 
     return make
 

@@ -55,14 +55,15 @@ def test_the_scores_are_the_agents(
     assert list(after) == list(before) and all(torch.equal(after[name], before[name]) for name in before)
 
 
-def test_outputs_are_in_the_order_of_the_actions(trained: Trained, tmp_path: Path) -> None:
-    agent = trained()
+def test_outputs_are_in_the_order_of_the_actions(trained: Trained, images: np.ndarray, tmp_path: Path) -> None:
+    agent = trained(tasks=(1, 0))
     seen = agent.policy.seen_classes.tolist()
     assert seen != sorted(seen)
     folder = export_agent(agent, "timm", tmp_path / "model")
     names = [agent.class_names[action] for action in sorted(seen)]
     assert json.loads((folder / "labels.json").read_text(encoding="utf-8")) == names
     assert timm.create_model(f"local-dir:{folder}").pretrained_cfg["label_names"] == names
+    assert close(logits(folder, images), scores_of(agent, images))
 
 
 def test_the_embedded_backbone_comes_with_its_architecture(
@@ -90,5 +91,10 @@ def test_timms_transform_gives_the_test_view(
     model = timm.create_model(f"local-dir:{export_agent(agent, 'timm', tmp_path / 'model')}", pretrained=True)
     preprocessing = agent.policy.network.preprocessing
     wanted = preprocessing(torch.from_numpy(images))
-    levels = (transformed(model, images) - wanted) * preprocessing.std * 255
-    assert levels.abs().max() < (1e-3 if size == 32 else 1.5)
+    levels = ((transformed(model, images) - wanted) * preprocessing.std * 255).abs()
+    if size == 32:
+        assert levels.max() < 1e-3
+    elif interpolation == "bilinear":
+        assert levels.max() < 1.5  # Pillow rounds to whole levels
+    else:
+        assert levels.mean() < 0.5  # and clips after each of the two passes
