@@ -23,6 +23,7 @@ PLACES = {
     "methods": "catalogue:methods_command",
     "predict": "predict:predict_command",
     "evaluate": "evaluate:evaluate_command",
+    "export": "export:export_command",
 }
 """Functions by the name of their command, as `module:function` in `experiments.commands`; a command imports only its
 own module."""

@@ -108,7 +108,7 @@ class DualPrompt(FixedBackbone):
     def _logits(self, network: Network, inputs: Tensor, expert: Tensor) -> Tensor:
         """Logits with an E-prompt for each image, [B, blocks, 2, L, D]."""
         prompts = {
-            block: (pair[0].expand(len(inputs), -1, -1), pair[1].expand(len(inputs), -1, -1))
+            block: (pair[0].expand(inputs.shape[0], -1, -1), pair[1].expand(inputs.shape[0], -1, -1))
             for block, pair in zip(self._general_at, self.general_prompts, strict=True)
         }
         prompts |= {block: (expert[:, at, 0], expert[:, at, 1]) for at, block in enumerate(self._expert_at)}

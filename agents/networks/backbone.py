@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import timm
 import torch
@@ -42,7 +43,7 @@ def create_backbone(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            backbone = _create(model, pretrained and tensors is None, image_size)
+            backbone, _ = create_timm_model(model, pretrained and tensors is None, image_size)
         except Exception as error:  # timm and the hub's client have many kinds: an unknown tag, no network, ...
             raise ValueError(f"timm can't create {model!r} for {image_size} images: {error}") from error
     patch_size = getattr(getattr(backbone, "patch_embed", None), "patch_size", (1, 1))
@@ -53,11 +54,25 @@ def create_backbone(
     return backbone.eval().requires_grad_(False)
 
 
-def _create(model: str, pretrained: bool, image_size: tuple[int, int]) -> nn.Module:
+def create_timm_model(
+    model: str, pretrained: bool, image_size: tuple[int, int], num_classes: int = 0
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Let timm create a model for images of a size.
+
+    Args:
+        model: A timm name.
+        pretrained: Whether to load the weights that belong to the name.
+        image_size: Height and width of the images.
+        num_classes: Outputs of its classifier; 0 for a model without one.
+
+    Returns:
+        The model, and the further arguments that say its size: none for a model without a fixed one.
+    """
+    sized = {"img_size": image_size}
     try:
-        return timm.create_model(model, pretrained=pretrained, num_classes=0, img_size=image_size)
+        return timm.create_model(model, pretrained=pretrained, num_classes=num_classes, **sized), sized
     except TypeError:  # a model without a fixed image size, such as a ResNet, has no such argument
-        return timm.create_model(model, pretrained=pretrained, num_classes=0)
+        return timm.create_model(model, pretrained=pretrained, num_classes=num_classes), {}
 
 
 def feature_width(backbone: nn.Module, image_size: tuple[int, int]) -> int:

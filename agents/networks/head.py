@@ -72,8 +72,8 @@ class GrowingHead(nn.Module):
         They are computed in float32, also under autocast.
         """
         if len(self.actions) == 0:
-            return features.new_zeros(len(features), self.num_actions, dtype=torch.float32)
+            return features.new_zeros(features.shape[0], self.num_actions, dtype=torch.float32)
         with torch.autocast(features.device.type, enabled=False):
             known = nn.functional.linear(features.float(), self.weight, self.bias)
-        logits = known.new_full((len(features), self.num_actions), -torch.inf)
+        logits = known.new_full((features.shape[0], self.num_actions), -torch.inf)
         return logits.index_copy(1, self.actions, known)

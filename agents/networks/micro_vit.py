@@ -70,7 +70,6 @@ def vit_micro_patch8_32(pretrained: bool = False, **kwargs: Any) -> VisionTransf
         "embed_dim": 128,
         "depth": 6,
         "num_heads": 4,
-        "num_classes": MICRO_VIT_CLASSES,
         "embed_layer": ConvolutionalPatchEmbed,
     }
     return build_model_with_cfg(

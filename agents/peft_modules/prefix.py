@@ -57,7 +57,7 @@ class PrefixLayer(TunerLayer):
             raise ValueError("a Prefix requires attention over all tokens, not causal attention")
         prefix_k = torch.cat([k if scale_k is None else k * scale_k for k, _, scale_k, _, _ in active])
         prefix_v = torch.cat([v if scale_v is None else v * scale_v for _, v, _, scale_v, _ in active])
-        k, v = (prefix.expand(len(x), -1, -1) for prefix in (prefix_k, prefix_v))
+        k, v = (prefix.expand(x.shape[0], -1, -1) for prefix in (prefix_k, prefix_v))
         return attend_with_prefix(self.base_layer, x, k, v, attn_mask, any(parts[-1] for parts in active))
 
 

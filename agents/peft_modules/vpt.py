@@ -58,7 +58,7 @@ class VPTLayer(TunerLayer):
                 f"relative positions, but the model passes {', '.join(given)}"
             )
         prompts = torch.cat([prompts for (prompts,) in active]).to(x.dtype)
-        joined = torch.cat([x, prompts.expand(len(x), -1, -1)], dim=1)
+        joined = torch.cat([x, prompts.expand(x.shape[0], -1, -1)], dim=1)
         return self.base_layer(joined, **kwargs)[:, : x.shape[1]]
 
 

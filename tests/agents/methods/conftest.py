@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import gymnasium as gym
@@ -41,12 +41,12 @@ def make_agent(make_vec: MakeVec) -> Callable[..., EPG]:
     return make
 
 
-def learn(agent: EPG, tasks: range, images: int = 48) -> EPG:
+def learn(agent: EPG, tasks: Iterable[int], images: int = 48) -> EPG:
     """Learn some tasks of the stream, each in an order of its own."""
     for task in tasks:
         agent.get_env().seed(task)
         agent.get_env().set_options({"task": agent.policy.method.training_tasks(task)})
-        agent.learn(images, reset_num_timesteps=task == 0)
+        agent.learn(images, reset_num_timesteps=agent.policy.network.tasks_begun == 0)
     return agent
 
 
