@@ -14,7 +14,7 @@ from cls_env.specification import lookup
 Indices = NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Task:
     """The classes of a task, or its domain, and its images.
 
@@ -38,6 +38,18 @@ class Task:
         """Rows of a split, `"train"`, `"validation"` or `"test"`."""
         rows = {"train": self.train_indices, "validation": self.validation_indices, "test": self.test_indices}
         return lookup("split", split, rows)
+
+    def __repr__(self) -> str:
+        """One line with the classes and the numbers of images."""
+        kinds = {"train": self.train_indices, "validation": self.validation_indices, "test": self.test_indices}
+        images = ", ".join(f"{len(rows)} {kind}" for kind, rows in kinds.items() if len(rows) or kind != "validation")
+        domain = "" if self.domain is None else f"domain {self.domain!r}, "
+        return f"Task({self.index}, {domain}{self._shown_classes()}, {images} images)"
+
+    def _shown_classes(self) -> str:
+        if len(self.classes) == 1:
+            return f"class {self.classes[0]}"
+        return f"classes {self.classes[0]} ... {self.classes[-1]}"
 
 
 class Candidates(NamedTuple):

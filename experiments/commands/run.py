@@ -21,6 +21,7 @@ def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = Fals
     check_names(config, "objective", [config.objective])
 
     from experiments.commands.stream import show_stream
+    from experiments.comparisons.characters_backbone import warn_of_characters
     from experiments.comparisons.compare import show_plan
     from experiments.comparisons.unused_options import refuse_unused
     from experiments.config.entry import Entry
@@ -32,6 +33,7 @@ def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = Fals
     entry = Entry("", config.objective, config)
     checked = entry.checked
     refuse_unused(config, RunConfig(), [entry])
+    warn_of_characters([entry])
     if dry_run:
         show_plan([entry])
         return

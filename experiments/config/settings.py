@@ -135,8 +135,8 @@ class LearningSettings:
     device_images: Literal["auto", "yes", "no"] = "auto"
     """Keep the images of the current tasks on the device; auto does so on a GPU, if half of its free memory holds
     them."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the policy runs; auto takes a GPU where there is one."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the policy runs; auto takes an NVIDIA GPU where there is one; mps is Apple's GPU."""
     threads: int = 1
     """CPU threads of a run; fixed, because sums in another order round differently."""
 
