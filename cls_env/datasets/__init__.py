@@ -9,6 +9,7 @@ import numpy as np
 
 from cls_env.arguments import as_plain, word
 from cls_env.datasets.cards import BENCHMARKS, DatasetCard, Loader
+from cls_env.datasets.extended_classes import extend_classes
 from cls_env.datasets.image_dataset import ImageDataset
 from cls_env.datasets.splits import from_arrays
 from cls_env.registry import Registry
@@ -18,6 +19,7 @@ __all__ = [
     "DATASETS",
     "DatasetCard",
     "ImageDataset",
+    "extend_classes",
     "from_arrays",
     "load_dataset",
     "register_dataset",

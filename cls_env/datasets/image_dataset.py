@@ -52,6 +52,7 @@ class ImageDataset:
             None if it has none.
         left_out: Number of files or folders that loading left out, by kind.
         remarks: Remarks of the loader, for example on transparent images, each with the number of images.
+        absent_classes: Names of the classes of which there is no image, see `extend_classes`.
 
     Raises:
         ValueError: Shapes, dtypes, labels or names do not fit together.
@@ -69,6 +70,7 @@ class ImageDataset:
     validation_rows: Indices | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     remarks: Mapping[str, int] = field(default_factory=dict)
+    absent_classes: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for kind, names in (("class", self.class_names), ("domain", self.domain_names)):

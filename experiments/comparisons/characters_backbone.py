@@ -27,13 +27,14 @@ def characters_warning(config: RunConfig) -> str | None:
     """The warning about a run; None if its images or its weights are others.
 
     Args:
-        config: The configuration; its dataset is known.
+        config: The configuration.
     """
     own_weights = config.pretrained and config.weights is None
     embedded = timm_name(config.model).partition(".")[0] == MICRO_VIT
-    if not (own_weights and embedded and DATASETS[config.dataset].augment):
+    photographs = config.dataset in DATASETS and DATASETS[config.dataset].augment
+    if not (own_weights and embedded and photographs):
         return None
     return (
-        f"{MICRO_VIT} was pretrained on drawn characters, and {config.data_name} holds photographs, of which it sees "
-        f"little: type --model {FOR_PHOTOGRAPHS} (or the smaller {SMALLER}), and without a network --weights FILE too"
+        f"{MICRO_VIT} was pretrained on drawn characters, and {config.data_name} is taken for photographs, in which it "
+        f"sees little: type --model {FOR_PHOTOGRAPHS}, or the smaller {SMALLER}; without a network --weights FILE too"
     )
