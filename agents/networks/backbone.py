@@ -68,8 +68,8 @@ def _way_out(model: str, image_size: tuple[int, int]) -> str:
     except Exception:  # as in `create_backbone`
         return ""
     return (
-        "; without its weights from the network, give a file of them, --weights FILE (in Python, weights=FILE), or take "
-        "random weights, --no-pretrained (pretrained=False)"
+        "; where its weights can't be fetched, give a file of them, --weights FILE (in Python, weights=FILE), or take "
+        "random ones, --no-pretrained (pretrained=False)"
     )
 
 

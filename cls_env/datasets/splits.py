@@ -55,6 +55,7 @@ def stratified_split(
     Raises:
         ValueError: The fraction is out of range, or a class has only one image.
     """
+
     def order(label: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.random.default_rng([seed, TEST_SPLIT, label]).permutation(rows)
 
@@ -148,7 +149,9 @@ def from_arrays(
     if len(classes) and classes.min() < 0:
         raise ValueError(f"{name}: labels must be at least 0, but one is {classes.min()}")
     if test_images is None:
-        test = stratified_split(classes, DEFAULT_FRACTION if test_fraction is None else test_fraction, whole_number("seed", seed, 0))
+        test = stratified_split(
+            classes, DEFAULT_FRACTION if test_fraction is None else test_fraction, whole_number("seed", seed, 0)
+        )
         splits = pixels[~test], classes[~test], pixels[test], classes[test]
     else:
         test_pixels = _as_rgb(test_images, f"{name}: test images")

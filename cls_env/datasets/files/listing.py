@@ -168,7 +168,7 @@ def split_by_name(
     """
     files = [f"{names[row.label]}/{PurePosixPath(row.reference).name}" for row in rows]
     test = held_out_by_name(files, np.array([row.label for row in rows], dtype=np.int64), share, seed, names)
-    report.remarks[f"{share:.0%} of each class held out for testing (test_fraction={share:g})"] += int(test.sum())
+    report.remarks[f"{100 * share:g} % of each class held out for testing (test_fraction={share:g})"] += int(test.sum())
     return _two_splits(reader, rows, names, test)
 
 
