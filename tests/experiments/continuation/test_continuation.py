@@ -82,7 +82,7 @@ def test_every_method_learns_new_classes_alone(
 
 def test_a_method_without_room_for_a_further_task_says_so(make_model: Callable[..., Path], new_alone: Path) -> None:
     model = make_model("coda-prompt:components=60")  # of 64 that can be orthogonal, 30 in each of two tasks
-    with pytest.raises(ValueError, match="60 components are used, .* no room for the 20 of task 2: train anew"):
+    with pytest.raises(ValueError, match=r"60 components are used, .* no room for the 20 of task 2: train anew"):
         continued(model, new_alone)
 
 

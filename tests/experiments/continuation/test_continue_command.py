@@ -9,19 +9,18 @@ import pytest
 
 from agents import load_agent
 from experiments.__main__ import main
-from tests.experiments.continuation.conftest import june, make_model, may, model, new_alone  # noqa: F401
 
 pytestmark = pytest.mark.long
 
 
 @pytest.fixture
-def place(model: Path, tmp_path: Path) -> Path:  # noqa: F811
+def place(model: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(model, tmp_path / "may.zip"))
 
 
 def test_a_new_file_is_written_and_the_accuracies_are_shown(
     place: Path,
-    june: Path,  # noqa: F811
+    june: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     content = place.read_bytes()
@@ -40,7 +39,7 @@ def test_a_new_file_is_written_and_the_accuracies_are_shown(
 
 def test_new_classes_alone(
     place: Path,
-    new_alone: Path,  # noqa: F811
+    new_alone: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     words = ["--root", str(new_alone), "--epochs", "1", "--device", "cpu", "--out", str(place.with_name("june"))]
@@ -52,7 +51,7 @@ def test_new_classes_alone(
 
 def test_a_fraction_that_moves_the_held_out_images_is_warned_of(
     place: Path,
-    june: Path,  # noqa: F811
+    june: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     words = ["--root", str(june), "--epochs", "1", "--device", "cpu", "--options", "test_fraction=0.2"]
@@ -74,7 +73,7 @@ def test_wrong_options_are_one_line(
     words: list[str],
     message: str,
     place: Path,
-    june: Path,  # noqa: F811
+    june: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["continue", str(place), "--root", str(june), *words]) == 2
@@ -83,6 +82,6 @@ def test_wrong_options_are_one_line(
     assert not place.with_name("may-continued.zip").exists()
 
 
-def test_a_missing_model_is_named(june: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
+def test_a_missing_model_is_named(june: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["continue", str(tmp_path / "none.zip"), "--root", str(june)]) == 2
     assert "none.zip" in capsys.readouterr().err
