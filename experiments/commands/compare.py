@@ -51,7 +51,6 @@ def bounds_command(
     check_names(config, "objective", [config.objective])
 
     from experiments.commands.columns import chosen_columns, with_passes_for
-    from experiments.comparisons.characters_backbone import warn_of_characters
     from experiments.comparisons.compare import (
         OutputPaths,
         check_comparison,
@@ -68,7 +67,6 @@ def bounds_command(
     config = with_passes_for(shown, config)
     entries = bounds_entries(config)
     refuse_unused(config, BoundsConfig(), entries)
-    warn_of_characters(entries)
     if dry_run:
         check_comparison(entries, "sequential", workers)
         show_plan(entries)
@@ -134,7 +132,6 @@ def _compare(
     check_names(config, "objective", config.objectives)
 
     from experiments.commands.columns import chosen_columns, with_passes_for
-    from experiments.comparisons.characters_backbone import warn_of_characters
     from experiments.comparisons.compare import (
         OutputPaths,
         check_comparison,
@@ -153,7 +150,6 @@ def _compare(
     entries = objective_entries(config)
     baseline = (*config.objectives, "")[0]
     refuse_unused(config, default, entries)
-    warn_of_characters(entries)
     if dry_run:
         check_comparison(entries, baseline, workers)
         show_plan(entries)

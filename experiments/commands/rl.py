@@ -29,7 +29,6 @@ def rl_command(
     check_names(config, "algorithm", config.algorithms)
 
     from experiments.commands.columns import chosen_columns
-    from experiments.comparisons.characters_backbone import warn_of_characters
     from experiments.comparisons.compare import OutputPaths, check_comparison, run_and_report, save_and_list_figures
     from experiments.comparisons.unused_options import refuse_unused
     from experiments.rl.algorithms import check_device_images
@@ -45,7 +44,6 @@ def rl_command(
     entries = algorithm_entries(config)
     baseline = (*config.algorithms, "")[0]
     refuse_unused(config, RlConfig(), entries)
-    warn_of_characters(entries)
     check_device_images(config)
     if dry_run:
         check_comparison(entries, baseline, workers)

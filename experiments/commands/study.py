@@ -14,7 +14,6 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from experiments.commands.columns import chosen_columns, with_passes_for
-from experiments.comparisons.characters_backbone import warn_of_characters
 from experiments.comparisons.compare import (
     OutputPaths,
     check_comparison,
@@ -55,7 +54,6 @@ def study_command(name: str) -> Callable[..., None]:
         config = with_passes_for((*study.measures, *shown), config)
         entries = study.entries(config)
         refuse_unused(config, study.config, entries)
-        warn_of_characters(entries)
         _introduce(study)
         if dry_run:
             check_comparison(entries, study.baseline, workers)

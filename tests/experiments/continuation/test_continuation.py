@@ -31,7 +31,7 @@ def test_the_classes_of_the_model_keep_their_place(model: Path, june: Path) -> N
     assert start.learned == LEARNED and start.new == ("ant", "fox") and start.shows_learned
     assert agent.class_names == stream.class_names == (*LEARNED, "ant", "fox")
     assert [task.classes.tolist() for task in stream.tasks] == [[0, 1], [2, 3], [4, 5]]
-    images = np.ascontiguousarray(stream.dataset.test_images)
+    images = np.array(stream.dataset.test_images)
     with torch.no_grad():
         before = load_agent(model, device="cpu").policy(torch.from_numpy(images))
         assert torch.equal(agent.policy(torch.from_numpy(images))[:, :4], before)
@@ -61,7 +61,7 @@ def test_the_seen_test_images_of_old_classes_were_held_out_before(may: Path, jun
     assert set(tested) == {image.tobytes() for image in before.test_images}
 
 
-@pytest.mark.parametrize("method", slow_but(["sequential", "inflora", "coda-prompt", "der++", "ncm"], METHODS))
+@pytest.mark.parametrize("method", slow_but(["inflora", "coda-prompt", "ncm"], METHODS))
 def test_every_method_learns_new_classes_alone(
     method: str, make_model: Callable[..., Path], new_alone: Path, june: Path, tmp_path: Path
 ) -> None:
@@ -92,19 +92,21 @@ def test_classes_that_were_not_reached_are_new(make_model: Callable[..., Path], 
     assert len(start.stream.tasks) == 2
 
 
-def test_a_model_that_cannot_go_on_is_refused(make_model: Callable[..., Path], june: Path, may: Path) -> None:
+def test_a_model_that_cannot_go_on_is_refused(
+    model: Path, make_model: Callable[..., Path], june: Path, may: Path
+) -> None:
     with pytest.raises(ValueError, match=r"was trained at a rate that changed .*: give --learning-rate"):
         begin(make_model(learning_rate=lambda left: 1e-3), june, {}, "cpu")
     with pytest.raises(ValueError, match="has learned no class yet"):
         begin(make_model(tasks=0), june, {}, "cpu")
     with pytest.raises(ValueError, match="nothing is new"):
-        begin(make_model(), may, {}, "cpu")
+        begin(model, may, {}, "cpu")
     with pytest.raises(ValueError, match=r"image_size=16: it is the model's; leave it out"):
-        begin(make_model(), june, {"image_size": 16}, "cpu")
+        begin(model, june, {"image_size": 16}, "cpu")
 
 
-def test_another_rate_is_taken(make_model: Callable[..., Path], june: Path) -> None:
-    start = begin(make_model(learning_rate=lambda left: 1e-3), june, {}, "cpu", learning_rate=2e-3)
+def test_another_rate_is_taken(model: Path, june: Path) -> None:
+    start = begin(model, june, {}, "cpu", learning_rate=2e-3)
     assert isinstance(start.agent, EPG) and start.agent.learning_rate == 2e-3
 
 
