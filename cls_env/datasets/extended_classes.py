@@ -28,7 +28,7 @@ def extend_classes(dataset: ImageDataset, class_names: Sequence[str]) -> ImageDa
     >>> may = from_arrays(images, np.arange(8) % 4, class_names=["bee", "cat", "dog", "elk"])
     >>> june = extend_classes(may, ["cat", "ant", "bee"])
     >>> june.class_names, sorted(june.absent_classes), june.train_labels.tolist()
-    (('cat', 'ant', 'bee', 'dog', 'elk'), ['ant'], [2, 0, 3, 4])
+    (('cat', 'ant', 'bee', 'dog', 'elk'), ['ant'], [0, 3, 2, 4])
     """
     first = name_list("class_names", class_names)
     known = set(first)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import Positional
 
+from cls_env.arguments import number, whole_number
 from experiments.config.settings import parse_option
 
 if TYPE_CHECKING:
@@ -40,12 +41,7 @@ def continue_command(
         seed: Fixes the order of the images.
         imports: Python modules of your own to import first, which register what the model was made with.
     """
-    from cls_env.arguments import number, whole_number
-
-    whole_number("--epochs", epochs, least=1)
-    whole_number("--seed", seed, least=0)
-    if learning_rate is not None:
-        number("--learning-rate", learning_rate, "(0, inf)")
+    _check_numbers(epochs, seed, learning_rate)
     given = _parsed(options)
     target = new_file(model, out)
 
@@ -78,6 +74,14 @@ def new_file(model: Path, out: Path | None) -> Path:
     if target.exists():
         raise FileExistsError(f"{target} is there already: remove it, or give another --out FILE")
     return target
+
+
+def _check_numbers(epochs: int, seed: int, learning_rate: float | None) -> None:
+    """Raise ValueError if a number is out of range."""
+    whole_number("--epochs", epochs, least=1)
+    whole_number("--seed", seed, least=0)
+    if learning_rate is not None:
+        number("--learning-rate", learning_rate, "(0, inf)")
 
 
 def _parsed(options: tuple[str, ...]) -> dict[str, Any]:
@@ -114,7 +118,7 @@ def _accuracies(continued: Continuation, old: range, new: list[int], before: flo
     from rich.table import Table
 
     table = Table("classes", "number", "test images", "accuracy before", "after", box=SIMPLE_HEAD, show_edge=False)
-    rows = {"new": (len(continued.new), new, None)}
+    rows: dict[str, tuple[int, list[int], float | None]] = {"new": (len(continued.new), new, None)}
     if before is not None:
         rows = {"learned before": (len(continued.learned), list(old), before)} | rows
         rows["all"] = (continued.stream.num_classes, [*old, *new], None)

@@ -33,13 +33,14 @@ def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = Fals
     entry = Entry("", config.objective, config)
     checked = entry.checked
     refuse_unused(config, RunConfig(), [entry])
-    warn_of_characters([entry])
     if dry_run:
+        warn_of_characters([entry])
         show_plan([entry])
         return
     folder = RunFolder(out or run_path(config, Path("results/run")))
     with folder.owned():
         run = resolve(checked)
+        warn_of_characters([entry])
         show_stream(run.stream, classes_named=2)
         total = sum(run.images_per_task)
         with progress_bar() as progress:

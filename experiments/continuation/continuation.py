@@ -128,7 +128,7 @@ def begin(
     if saved["learning_rate"] is None and learning_rate is None:
         raise ValueError(f"{model} was trained at a rate that changed within each task: give --learning-rate")
     dataset = load_dataset("folder", root=root, **(stored_as(saved, model) | check_options(options)))
-    own = {} if learning_rate is None else {"learning_rate": learning_rate}
+    own: dict[str, Any] = {} if learning_rate is None else {"learning_rate": learning_rate}
     agent = load_agent(model, device=device, **own)
     seen = set(agent.policy.seen_classes.tolist())
     learned = tuple(name for action, name in enumerate(agent.class_names or ()) if action in seen)
