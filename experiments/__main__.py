@@ -13,6 +13,7 @@ PLACES = {
     "run": "run:run_command",
     "compare": "compare:compare_command",
     "bounds": "compare:bounds_command",
+    "continue": "continue_model:continue_command",
     "rl": "rl:rl_command",
     "study": "studies:studies_command",
     "presets": "compare:presets_command",

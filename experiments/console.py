@@ -29,6 +29,11 @@ def say(content: object, style: str | None = None, highlight: bool | None = None
     console.print(content, style=style, highlight=highlight, soft_wrap=True)
 
 
+def warn(text: str) -> None:
+    """Print a line of warning on standard error."""
+    Console(**PLAIN, stderr=True).print(f"warning: {text}", style="bold yellow", highlight=False, soft_wrap=True)
+
+
 def printable(text: str) -> str:
     r"""Text in which control characters are escaped.
 

@@ -203,7 +203,7 @@ class AgentArguments(CheckpointedAlgorithm):
 
         Args:
             env: As in the constructor. Its classes (`action_names`, if it has them) must be those that were learned, in
-                the same order.
+                the same order; further ones may follow.
             force_reset: As in SB3; `learn` resets in any case.
             match_classes: Match classes by name instead of refusing another order: everything that the agent stores for
                 each class moves to the position that the environment gives the class. The environment may have further

@@ -119,7 +119,8 @@ class CheckpointedAlgorithm(ClassMemory):
 
         Args:
             path: The file, with or without `.zip`.
-            env: To go on learning; predicting needs none. Its classes must be those of the agent, in the same order.
+            env: To go on learning; predicting needs none. Its classes must be those of the agent, in the same order;
+                further ones may follow.
             device: Where the policy runs.
             match_classes: Match the classes of `env` by name instead, see `set_env`.
             **kwargs: Constructor arguments that replace the saved ones.

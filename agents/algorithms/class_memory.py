@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
+import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.utils import check_for_correct_spaces
 from stable_baselines3.common.vec_env import VecEnv
@@ -13,12 +14,12 @@ from torch import Tensor
 
 from agents.envs.current_task import is_same_task
 from agents.envs.stream_identity import class_names_of, image_decoding_of
-from agents.networks.class_names import check_same_classes, new_positions
+from agents.networks.class_names import begins_with, check_same_classes, new_positions
 from agents.policy import ViTPolicy
 from cls_env.datasets.files.decoding import Decoding
 
 _WAY_OUT = (
-    "give an environment whose class_order is the agent's, or match the classes by name: "
+    "give an environment whose class_order begins with the agent's, or match the classes by name: "
     "load(path, env, match_classes=True) or set_env(env, match_classes=True)"
 )
 
@@ -68,7 +69,7 @@ class ClassMemory(BaseAlgorithm):
             ValueError: Spaces or classes do not fit; nothing has changed then.
         """
         actions = checked_actions(env)
-        new_index = self._matched(env) if match_classes else None
+        new_index = self._matched(env) if match_classes else self._extended(env)
         if new_index is None:
             self._check_classes(env)
         check_for_correct_spaces(env, self.observation_space, self.action_space if new_index is None else actions)
@@ -84,6 +85,13 @@ class ClassMemory(BaseAlgorithm):
             who = "the agent" if self.class_names is None else "the environment"
             raise ValueError(f"match_classes=True needs the names of classes, and {who} has none")
         return new_positions(self.class_names, names, self.policy.network.head.actions.tolist())
+
+    def _extended(self, env: VecEnv) -> Tensor | None:
+        """As `_matched`, for an environment whose classes begin with the agent's, in order; None for any other."""
+        names = class_names_of(env)
+        if self.class_names is None or names is None or not begins_with(names, self.class_names):
+            return None
+        return torch.arange(self._num_actions)
 
     def _remap_actions(self, new_index: Tensor, num_actions: int) -> None:
         """Move everything that is stored for each action to its position in another action space.

@@ -78,7 +78,8 @@ class EPG(OneStepAlgorithm):
             - verbose: 0 silent, 1 informative. Default 0.
             - seed: In [0, 2**32). Determines the initial PEFT module and head, a random backbone, sampled actions and
               crops. Default None: not reproducible.
-            - device: `"auto"` (a GPU if there is one), `"cpu"`, `"cuda"` or a `torch.device`. Default `"auto"`.
+            - device: `"auto"` (an NVIDIA GPU if there is one), `"cpu"`, `"cuda"`, `"mps"` or a `torch.device`. Default
+              `"auto"`.
             - _init_setup_model: Whether to build the policy at once, as in SB3. Default True.
 
     Raises:

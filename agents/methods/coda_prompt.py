@@ -81,7 +81,8 @@ class CODAPrompt(FixedBackbone):
         """Check that there is a component for each task.
 
         Raises:
-            ValueError: The number of tasks is not known, or is larger than that of the components.
+            ValueError: The number of tasks is not known, or is larger than that of the components; or an agent that is
+                trained on has used too many of them.
         """
         if task.num_tasks is None:
             raise ValueError(
@@ -89,6 +90,12 @@ class CODAPrompt(FixedBackbone):
             )
         if self.total < task.num_tasks:
             raise ValueError(f"coda-prompt needs a component for each of {task.num_tasks} tasks, not {self.total}")
+        used, width = self._all("keys").shape[1:]
+        if (further := self.total // task.num_tasks) > width - used:
+            raise ValueError(
+                f"coda-prompt: {used} components are used, and features of width {width} leave no room for the "
+                f"{further} of task {task.index}: train anew, with fewer components or more tasks"
+            )
 
     def begin_task(self, network: Network, task: TaskInfo) -> None:
         """Freeze the components of the task before, and draw new ones, orthonormal to all."""

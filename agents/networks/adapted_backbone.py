@@ -11,6 +11,7 @@ from torch import nn
 from agents.networks.backbone import create_backbone, feature_width, weights_hash
 from agents.networks.class_token import prepare_last_block
 from agents.networks.config import PolicyConfig
+from agents.networks.fetched_weights import needs_download
 from agents.networks.native_view import view_of
 from agents.networks.preprocessing import Preprocessing, image_layout, mean_and_std
 from agents.networks.views import CentralView
@@ -48,6 +49,8 @@ def adapt_backbone(config: PolicyConfig, observation_space: spaces.Space[Any]) -
     """
     channels_first, observed = image_layout(observation_space)
     size = observed if config.input_size is None else (config.input_size, config.input_size)
+    if config.pretrained and config.weights is None and needs_download(config.model):
+        _check_module(config, size)
     bare = create_backbone(config.model, config.pretrained, size, config.backbone_seed, config.weights)
     own = resolve_model_data_config(bare)
     mean, std = mean_and_std(config.normalization, (own["mean"], own["std"]))
@@ -64,6 +67,17 @@ def adapt_backbone(config: PolicyConfig, observation_space: spaces.Space[Any]) -
         feature_width(backbone, size),
         _module_names(backbone, bare_buffers),
     )
+
+
+def _check_module(config: PolicyConfig, size: tuple[int, int]) -> None:
+    """Add the PEFT module to the model with random weights, to find out that it does not fit before a download.
+
+    Raises:
+        ValueError: The model or the module does not fit.
+    """
+    bare = create_backbone(config.model, False, size, config.backbone_seed)
+    prepare_last_block(bare)
+    add_peft_module(config.peft, bare, config.blocks, config.peft_seed)
 
 
 def _module_names(backbone: nn.Module, bare_buffers: set[int]) -> frozenset[str]:

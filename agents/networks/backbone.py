@@ -45,7 +45,8 @@ def create_backbone(
         try:
             backbone, _ = create_timm_model(model, pretrained and tensors is None, image_size)
         except Exception as error:  # timm and the hub's client have many kinds: an unknown tag, no network, ...
-            raise ValueError(f"timm can't create {model!r} for {image_size} images: {error}") from error
+            hint = _way_out(model, image_size) if pretrained and tensors is None else ""
+            raise ValueError(f"timm can't create {model!r} for {image_size} images: {error}{hint}") from error
     patch_size = getattr(getattr(backbone, "patch_embed", None), "patch_size", (1, 1))
     if any(side % patch for side, patch in zip(image_size, patch_size, strict=True)):
         raise ValueError(f"{model} cuts images into {patch_size} patches; a size of {image_size} leaves a remainder")
@@ -73,6 +74,18 @@ def create_timm_model(
         return timm.create_model(model, pretrained=pretrained, num_classes=num_classes, **sized), sized
     except TypeError:  # a model without a fixed image size, such as a ResNet, has no such argument
         return timm.create_model(model, pretrained=pretrained, num_classes=num_classes), {}
+
+
+def _way_out(model: str, image_size: tuple[int, int]) -> str:
+    """What to do about a model that can't be created with its pretrained weights; empty if it can't without either."""
+    try:
+        _create(model, False, image_size)
+    except Exception:  # as in `create_backbone`
+        return ""
+    return (
+        "; where its weights can't be fetched, give a file of them, --weights FILE (in Python, weights=FILE), or take "
+        "random ones, --no-pretrained (pretrained=False)"
+    )
 
 
 def feature_width(backbone: nn.Module, image_size: tuple[int, int]) -> int:

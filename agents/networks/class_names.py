@@ -28,6 +28,11 @@ def check_same_classes(learned: Sequence[str], given: Sequence[str], advice: str
         )
 
 
+def begins_with(given: Sequence[str], learned: Sequence[str]) -> bool:
+    """Whether the names of an environment are those that were learned, in order, followed by further ones."""
+    return len(given) > len(learned) and tuple(given[: len(learned)]) == tuple(learned)
+
+
 def differences(learned: Sequence[str], given: Sequence[str]) -> str:
     """Where the names of two action spaces differ, in words."""
     places = [place for place, pair in enumerate(zip(learned, given, strict=False)) if pair[0] != pair[1]]

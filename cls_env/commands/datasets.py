@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from cls_env.command_line.errors import DEBUG_HELP
 from cls_env.datasets import DATASETS
 from cls_env.datasets.loaders.published_set import PublishedSet
 from cls_env.datasets.paths import CACHE_VARIABLE, DATA_VARIABLE, data_folder
-from cls_env.datasets.storage.store import StoreEntry, cache_folder, clear_stores, list_stores
+from cls_env.datasets.storage.store import StoreEntry, cache_folder, clear_stores, list_stores, matching_stores
 from cls_env.specification import lookup
 
 
@@ -44,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(run=lambda arguments: _show_stores(list_stores()))
     clear = actions.add_parser("clear", help="remove stores; they are rebuilt when needed")
     clear.add_argument("name", nargs="?", help="a dataset, or the name of a store in `cache list`; by default all")
+    clear.add_argument("--yes", action="store_true", help="remove without asking")
     clear.set_defaults(run=_clear)
     return parser
 
@@ -77,9 +79,16 @@ def _show_stores(entries: Sequence[StoreEntry]) -> None:
 
 
 def _clear(arguments: argparse.Namespace) -> None:
-    removed = clear_stores(arguments.name)
-    if arguments.name and not removed:
+    chosen = matching_stores(arguments.name)
+    if arguments.name and not chosen:
         known = ", ".join(sorted({entry.name for entry in list_stores()})) or "none"
         raise ValueError(f"no store of {arguments.name!r} in {cache_folder()}; there are stores of: {known}")
+    if chosen and not arguments.yes:
+        _show_stores(chosen)
+        if sys.stdin is None or not sys.stdin.isatty():
+            raise ValueError("nothing was removed: without a terminal to ask on, add --yes to remove these stores")
+        if input("remove these stores? [y/N] ").strip().lower() not in ("y", "yes"):
+            print("nothing was removed")
+            return
     print("removed")
-    _show_stores(removed)
+    _show_stores(clear_stores(arguments.name))

@@ -9,6 +9,7 @@ import numpy as np
 
 from cls_env.arguments import as_plain, word
 from cls_env.datasets.cards import BENCHMARKS, DatasetCard, Loader
+from cls_env.datasets.extended_classes import extend_classes
 from cls_env.datasets.image_dataset import ImageDataset
 from cls_env.datasets.splits import from_arrays
 from cls_env.registry import Registry
@@ -18,6 +19,7 @@ __all__ = [
     "DATASETS",
     "DatasetCard",
     "ImageDataset",
+    "extend_classes",
     "from_arrays",
     "load_dataset",
     "register_dataset",
@@ -78,7 +80,11 @@ def load_dataset(name: str, /, **options: Any) -> ImageDataset:
     parameters = signature(loader).parameters.values()
     needed = [each.name for each in parameters if each.default is each.empty and each.kind in _NAMED]
     if missing := [argument for argument in needed if argument not in given]:
-        raise ValueError(f"dataset {name!r} needs {' and '.join(missing)}")
+        arguments = ", ".join(f"{argument}=..." for argument in missing)
+        raise ValueError(
+            f"dataset {name!r} needs {' and '.join(missing)}: load_dataset({name!r}, {arguments}), or "
+            f"dataset_options=dict({arguments}) of a stream or an environment"
+        )
     dataset = loader(**given)
     if not isinstance(dataset, ImageDataset):
         raise ValueError(f"the loader of dataset {name!r} must return an ImageDataset, not a {type(dataset).__name__}")

@@ -56,6 +56,7 @@ class ImageDataset:
         left_out: Number of files or folders that loading left out, by kind.
         remarks: Remarks of the loader, for example on transparent images, each with the number of images.
         decoding: How the images were decoded from files. None if they were not.
+        absent_classes: Names of the classes of which there is no image, see `extend_classes`.
 
     Raises:
         ValueError: Shapes, dtypes, labels or names do not fit together.
@@ -74,6 +75,7 @@ class ImageDataset:
     left_out: Mapping[str, int] = field(default_factory=dict)
     remarks: Mapping[str, int] = field(default_factory=dict)
     decoding: Decoding | None = None
+    absent_classes: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for kind, names in (("class", self.class_names), ("domain", self.domain_names)):

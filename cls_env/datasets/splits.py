@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from cls_env.arguments import name_list, number, whole_number
 from cls_env.datasets.image_dataset import ImageDataset
 
+DEFAULT_FRACTION = 0.2
+"""Held out of a set of images without a test split, by default."""
 TEST_SPLIT = 100  # key of a random generator that `TaskStream` does not use
 
 
@@ -52,6 +55,49 @@ def stratified_split(
     Raises:
         ValueError: The fraction is out of range, or a class has only one image.
     """
+
+    def order(label: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.random.default_rng([seed, TEST_SPLIT, label]).permutation(rows)
+
+    return _held_out(labels, test_fraction, class_names, order)
+
+
+def held_out_by_name(
+    names: Sequence[str], labels: NDArray[np.int64], test_fraction: float, seed: int, class_names: Sequence[str]
+) -> NDArray[np.bool_]:
+    """Choose the test images by a hash of their names, with the same fraction of every class.
+
+    Unlike the choice of `stratified_split`, that in one class does not depend on the other classes, and images that are
+    added to a class hardly change it.
+
+    Args:
+        names: Name of each image, with that of its class.
+        labels: int64 of shape (N,).
+        test_fraction: As in `stratified_split`.
+        seed: Is hashed too.
+        class_names: Class names for messages.
+
+    Returns:
+        bool of shape (N,), True for test images.
+
+    Raises:
+        ValueError: The fraction is out of range, or a class has only one image.
+    """
+    keys = [sha256(f"{seed} {name}".encode(errors="surrogateescape")).digest() for name in names]
+
+    def order(label: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.array(sorted(rows, key=lambda row: keys[row]), dtype=np.int64)
+
+    return _held_out(labels, test_fraction, class_names, order)
+
+
+def _held_out(
+    labels: NDArray[np.int64],
+    test_fraction: float,
+    class_names: Sequence[str] | None,
+    order: Callable[[int, NDArray[np.int64]], NDArray[np.int64]],
+) -> NDArray[np.bool_]:
+    """The first images of each class in an order of its rows, bool of shape (N,)."""
     share = check_fraction(test_fraction)
     test = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
@@ -62,7 +108,7 @@ def stratified_split(
                 f"class {name!r} has only one image, too few for two splits; add images or remove the class"
             )
         count = min(max(round(share * len(rows)), 1), len(rows) - 1)
-        test[np.random.default_rng([seed, TEST_SPLIT, int(label)]).permutation(rows)[:count]] = True
+        test[order(int(label), rows)[:count]] = True
     return test
 
 
@@ -103,7 +149,9 @@ def from_arrays(
     if len(classes) and classes.min() < 0:
         raise ValueError(f"{name}: labels must be at least 0, but one is {classes.min()}")
     if test_images is None:
-        test = stratified_split(classes, 0.2 if test_fraction is None else test_fraction, whole_number("seed", seed, 0))
+        test = stratified_split(
+            classes, DEFAULT_FRACTION if test_fraction is None else test_fraction, whole_number("seed", seed, 0)
+        )
         splits = pixels[~test], classes[~test], pixels[test], classes[test]
     else:
         test_pixels = _as_rgb(test_images, f"{name}: test images")

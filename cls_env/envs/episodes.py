@@ -15,7 +15,7 @@ from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
 from cls_env.arguments import whole_number, word
-from cls_env.datasets import ImageDataset
+from cls_env.datasets import DATASETS, ImageDataset
 from cls_env.datasets.image_dataset import Images
 from cls_env.datasets.storage.row_reader import RowReader
 from cls_env.rewards.matrices import Rewards, reward
@@ -324,7 +324,9 @@ def make_source(dataset: Dataset | TaskStream, **arguments: Any) -> EpisodeSourc
     source_arguments = {name: arguments.pop(name) for name in own & set(arguments)}
     if not isinstance(dataset, TaskStream):
         known = {**signature(TaskStream).parameters, **signature(EpisodeSource).parameters}
+        del known["stream"]
         for name in arguments:
+            _refuse_loader_argument(name, known, dataset)
             lookup("argument of the environment", name, known)
         dataset = TaskStream(dataset, **arguments)
     elif arguments:
@@ -332,3 +334,13 @@ def make_source(dataset: Dataset | TaskStream, **arguments: Any) -> EpisodeSourc
             f"{', '.join(arguments)} can't be combined with a TaskStream: give them to TaskStream, or pass a dataset"
         )
     return EpisodeSource(dataset, **source_arguments)
+
+
+def _refuse_loader_argument(name: str, known: Mapping[str, Any], dataset: Dataset) -> None:
+    """Raise ValueError if a name that the environment does not know is an argument of the dataset's loader."""
+    if name in known or not isinstance(dataset, str) or dataset not in DATASETS:
+        return
+    if name in signature(DATASETS[dataset].load_function()).parameters:
+        raise ValueError(
+            f"{name} is an argument of the loader of dataset {dataset!r}: give dataset_options={{{name!r}: ...}}"
+        )

@@ -36,6 +36,9 @@ class ClassIncrementalVectorEnv(StreamEnv, VectorEnv[NDArray[np.uint8], NDArray[
     images, tasks and rewards is the same for every `num_envs`. `action_masks()` has shape (N, A). `total_regret` and
     `num_episodes` are totals over all environments.
 
+    The algorithms of stable-baselines3 take environments of its own kind, and refuse this one as "not a Gymnasium
+    environment": `PPO("MlpPolicy", agents.GymnasiumVecEnv(envs))` gives them one. Those of `agents` take both.
+
     Args:
         num_envs: Images per step.
         **arguments: As in `ClassIncrementalEnv`. The render mode is `None` or `"rgb_array"`.

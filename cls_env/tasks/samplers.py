@@ -101,7 +101,8 @@ class TaskSampler:
             raise ValueError(f"task {tasks} names a task twice")
         rows = np.concatenate([self._stream.tasks[index].indices(self._split) for index in chosen])
         if len(rows) == 0:
-            raise ValueError(f"task {tasks} has no {self._split} images; give the stream a validation_fraction")
+            hint = "give the stream a validation_fraction" if self._split == "validation" else "choose another task"
+            raise ValueError(f"task {tasks} has no {self._split} images; {hint}")
         self.tasks = tuple(int(index) for index in chosen)
         self._rows = rows
         self._task_mask = np.zeros(count, dtype=np.int8)

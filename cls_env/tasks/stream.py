@@ -251,7 +251,7 @@ class TaskStream:
         if self.has_validation:
             splits["validation"] = Candidates(validation, self.clean_train_labels, train_domains)
         for index, (classes, domain) in enumerate(contents):
-            yield make_task(index, classes, domain, splits, self.class_names, names)
+            yield make_task(index, classes, domain, splits, self.class_names, names, self.dataset.absent_classes)
 
     def _noisy_labels(self) -> Indices:
         rule = noise_rule(self.label_noise, self.noise_type, self.class_order, self.class_names)

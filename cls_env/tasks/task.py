@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from cls_env.specification import lookup
 Indices = NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Task:
     """The classes of a task, or its domain, and its images.
 
@@ -38,6 +38,18 @@ class Task:
         """Rows of a split, `"train"`, `"validation"` or `"test"`."""
         rows = {"train": self.train_indices, "validation": self.validation_indices, "test": self.test_indices}
         return lookup("split", split, rows)
+
+    def __repr__(self) -> str:
+        """One line with the classes and the numbers of images."""
+        kinds = {"train": self.train_indices, "validation": self.validation_indices, "test": self.test_indices}
+        images = ", ".join(f"{len(rows)} {kind}" for kind, rows in kinds.items() if len(rows) or kind != "validation")
+        domain = "" if self.domain is None else f"domain {self.domain!r}, "
+        return f"Task({self.index}, {domain}{self._shown_classes()}, {images} images)"
+
+    def _shown_classes(self) -> str:
+        if len(self.classes) == 1:
+            return f"class {self.classes[0]}"
+        return f"classes {self.classes[0]} ... {self.classes[-1]}"
 
 
 class Candidates(NamedTuple):
@@ -66,6 +78,7 @@ def make_task(
     splits: dict[str, Candidates],
     class_names: Sequence[str],
     domain_names: Sequence[str],
+    absent_classes: Set[str] = frozenset(),
 ) -> Task:
     """Make a task from its classes and its domain.
 
@@ -76,13 +89,15 @@ def make_task(
         splits: Images of `"training"`, `"test"` and, if images are held out, `"validation"`.
         class_names: Name of each label.
         domain_names: Name of each domain. Empty if tasks differ in their classes.
+        absent_classes: Names of classes without images. A task of such classes alone has none either.
 
     Raises:
         ValueError: A split has no images of the task.
     """
     own = {split: candidates.of(classes, domain) for split, candidates in splits.items()}
+    absent = all(class_names[label] in absent_classes for label in classes)
     for split, rows in own.items():
-        if len(rows) == 0:
+        if len(rows) == 0 and not absent:
             names = ", ".join(class_names[label] for label in classes[:5])
             task = f"domain {domain_names[domain]!r}" if domain_names else f"task {index} (classes {names})"
             fewer = "remove it from domains" if domain_names else "use fewer tasks"

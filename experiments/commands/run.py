@@ -22,6 +22,7 @@ def run_command(config: Annotated[RunConfig, NO_PREFIX], out: Path | None = None
     check_names(config, "objective", [config.objective])
 
     from experiments.commands.stream import show_stream
+    from experiments.comparisons.characters_backbone import warn_of_characters
     from experiments.comparisons.compare import show_plan
     from experiments.comparisons.unused_options import refuse_unused
     from experiments.config.entry import Entry
@@ -34,11 +35,13 @@ def run_command(config: Annotated[RunConfig, NO_PREFIX], out: Path | None = None
     checked = entry.checked
     refuse_unused(config, RunConfig(), [entry])
     if dry_run:
+        warn_of_characters([entry])
         show_plan([entry])
         return
     folder = RunFolder(out or run_path(config, Path("results/run")))
     with folder.owned():
         run = resolve(checked)
+        warn_of_characters([entry])
         show_stream(run.stream, classes_named=2)
         total = sum(run.images_per_task)
         with progress_bar() as progress:

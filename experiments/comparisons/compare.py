@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from experiments.comparisons.characters_backbone import warn_of_characters
 from experiments.comparisons.dry_run import make_plan
 from experiments.comparisons.native_size import size_warning
 from experiments.config.entry import Entry
@@ -86,7 +87,7 @@ def run_and_report(
 
 
 def check_comparison(entries: Sequence[Entry], baseline: str, workers: int | None) -> None:
-    """Check the runs of a comparison as a whole, before any work.
+    """Check the runs of a comparison as a whole, before any work, and warn of a backbone that does not fit the images.
 
     Args:
         entries: The runs.
@@ -103,6 +104,7 @@ def check_comparison(entries: Sequence[Entry], baseline: str, workers: int | Non
     if baseline not in contenders:
         raise ValueError(f"differences are taken to {baseline!r}: name it too, in addition to {', '.join(contenders)}")
     check_different(entries)
+    warn_of_characters(entries)
 
 
 def save_and_list_figures(figures: dict[str, Figure], folder: Path) -> None:

@@ -46,7 +46,7 @@ def precision_here(precision: str, device: str) -> str:
 
     Args:
         precision: The setting.
-        device: `auto`, `cpu` or `cuda`.
+        device: `auto`, `cpu`, `cuda` or `mps`.
     """
     if precision != "auto":
         return precision
@@ -54,7 +54,7 @@ def precision_here(precision: str, device: str) -> str:
 
     from agents.networks.precision import precision_on
 
-    gpu = device != "cpu" and torch.cuda.is_available()
+    gpu = device in ("auto", "cuda") and torch.cuda.is_available()
     return precision_on(precision, torch.device("cuda" if gpu else "cpu"))
 
 

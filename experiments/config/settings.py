@@ -130,8 +130,8 @@ class LearningSettings:
     """Maximum number of images whose activations are in memory, for a small GPU. By default the whole batch."""
     device_images: Literal["auto", "yes", "no"] = "auto"
     """Keep the images of the current tasks on the device. auto does so if they fit in half of a GPU's free memory."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the policy runs; auto takes a GPU where there is one."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Device of the policy. auto is an NVIDIA GPU if there is one, else the CPU. mps is Apple's GPU."""
     threads: int = 1
     """Number of CPU threads. Another number changes results by rounding."""
 

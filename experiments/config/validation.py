@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import Parameter, signature
 from pathlib import Path
 
 import torch
@@ -15,7 +16,8 @@ from agents.objectives import Objective, make_objective
 from agents.peft_modules import check_peft_module
 from cls_env import DATASETS
 from cls_env.arguments import number, range_of_areas
-from experiments.config.settings import PATHS, RunConfig, Settings
+from cls_env.specification import lookup
+from experiments.config.settings import PATHS, RunConfig, Settings, parse_option
 
 RANGES = {
     "epochs": "[1, inf)",
@@ -34,6 +36,8 @@ RANGES = {
     "rate_milestones": "(0, 1)",
 }
 """The interval of each setting, and of each number of those that hold several."""
+_HOW_TO_GIVE = {"root": "--root PATH, the folder, zip or tar of your images", "image_size": "--image-size SIDE"}
+_ANY = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +83,7 @@ def check(config: RunConfig) -> CheckedRun:
     """
     import_modules(config.imports)
     DATASETS.lookup(config.dataset)
+    _check_loader(config)
     objective = None if config.objective == NO_OBJECTIVE else make_objective(config.objective)
     check_peft_module(config.peft)
     _check_paths(config)
@@ -92,7 +97,9 @@ def check(config: RunConfig) -> CheckedRun:
         raise ValueError("--noise-matrix says which labels are wrong: drop --label-noise")
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: torch sees no GPU here; use --device auto or cpu")
-    if config.precision == "tf32" and (config.device == "cpu" or not torch.cuda.is_available()):
+    if config.device == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("--device mps: torch sees no Apple GPU here; use --device auto or cpu")
+    if config.precision == "tf32" and (config.device in ("cpu", "mps") or not torch.cuda.is_available()):
         raise ValueError("--precision tf32 is for NVIDIA GPUs: use --precision auto or float32")
     return CheckedRun(config, method, objective, view, augments(config))
 
@@ -130,6 +137,21 @@ def import_modules(names: Sequence[str]) -> None:
             import_module(name)
         except Exception as error:
             raise ValueError(f"--imports {name} can't be imported: {type(error).__name__}: {error}") from error
+
+
+def _check_loader(config: RunConfig) -> None:
+    """Check the names of the loader's arguments, and that those without a default are given."""
+    loader = DATASETS[config.dataset].load_function()
+    parameters = [each for each in signature(loader).parameters.values() if each.kind not in _ANY]
+    given = {name for name, _ in map(parse_option, config.options)}
+    if len(parameters) == len(signature(loader).parameters):
+        for name in sorted(given):
+            lookup(f"name in --options of --dataset {config.dataset}:", name, {each.name: each for each in parameters})
+    given |= {name for name in ("root", "image_size") if getattr(config, name) is not None}
+    needed = [each.name for each in parameters if each.default is each.empty and each.name not in given]
+    if needed:
+        how = [_HOW_TO_GIVE.get(name, f"--options {name}=...") for name in needed]
+        raise ValueError(f"--dataset {config.dataset} needs {' and '.join(how)}")
 
 
 def _check_paths(config: RunConfig) -> None:

@@ -87,7 +87,7 @@ def runtime_info(run: ResolvedRun, device: torch.device) -> dict[str, Any]:
             "machine": platform.machine(),
             "system": platform.system(),
             "cores": os.cpu_count(),
-            "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+            "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
             "precision": precision_on(run.config.precision, device),
         },
     }

@@ -13,7 +13,7 @@ from cls_env.datasets.files.class_folders import LEAF
 from cls_env.datasets.files.decoding import MOST_PIXELS, Decoding, ImageReader, TreeReader
 from cls_env.datasets.files.listing import ImageRef, list_whole_tree
 from cls_env.datasets.files.load_report import LoadReport
-from cls_env.datasets.files.split_folders import split_folders
+from cls_env.datasets.files.split_folders import has_splits
 from cls_env.datasets.files.trees import Tree, open_tree
 from cls_env.datasets.loaders.folder import FolderLayout, load_folder
 from cls_env.datasets.storage.store_build import ON_ERROR, UNDECODABLE
@@ -102,10 +102,5 @@ def _parsed(words: Sequence[str]) -> dict[str, Any]:
 
 
 def _is_split(tree: Tree, layout: FolderLayout) -> bool:
-    if layout.domains or layout.test_fraction is not None or layout.train_list or layout.test_list:
-        return True
-    try:
-        split_folders(tree, LoadReport(skip=True))
-    except FileNotFoundError:
-        return False
-    return True
+    chosen = layout.domains or layout.test_fraction is not None or layout.train_list or layout.test_list
+    return bool(chosen) or has_splits(tree)

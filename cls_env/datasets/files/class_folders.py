@@ -69,7 +69,8 @@ def class_groups(
         excluded: Folders that are not classes.
 
     Raises:
-        ValueError: There are no classes, a class is empty, or an image has an unsupported format.
+        ValueError: There are no classes; or, unless problems are skipped, a class is empty, or an image has an
+            unsupported format.
     """
     base = PurePosixPath(top)
     below = [path.relative_to(base) for path in map(PurePosixPath, tree.contents.files) if path.is_relative_to(base)]
@@ -93,12 +94,29 @@ def class_groups(
     else:
         groups = _folders(tree, base, level, shown, excluded)
         _sort_into(groups, images, level, report)
-    if not groups:
-        raise ValueError(f"{shown} contains no class folders: the layout is <class>/<image>")
-    for name, files in groups.items():
-        if not files:
-            raise ValueError(f"{shown}: class {'/'.join(name)!r} contains no images; add some or remove the folder")
-    return {name: [str(base / file) for file in files] for name, files in sorted(groups.items())}
+    empty = [name for name, files in groups.items() if not files]
+    if not groups or len(empty) == len(groups):
+        _refuse_flat(images, shown)
+    reasons = [f"class {'/'.join(name)!r} contains no images" for name in sorted(empty)]
+    problems = [Problem("class folders without images", shown, reason) for reason in reasons]
+    report.refuse(problems, "Add images or remove the folder")
+    return {name: [str(base / file) for file in files] for name, files in sorted(groups.items()) if files}
+
+
+def _refuse_flat(images: Sequence[PurePosixPath], shown: str) -> None:
+    """Say what the layout is, for a folder in which no class folder has images.
+
+    Raises:
+        ValueError: Always.
+    """
+    layout = "the layout is <class>/<image>, a folder for each class"
+    if not images:
+        raise ValueError(f"{shown} contains no class folders with images: {layout}")
+    raise ValueError(
+        f"{shown} contains no class folders with images, but {len(images):,} images outside of them: {layout}; move "
+        f"the images of each class into a folder of its name, such as cat/{images[0].name}, or, if this folder is one "
+        "class, give the folder above it as root"
+    )
 
 
 def _sort_into(

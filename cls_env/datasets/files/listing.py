@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cls_env.datasets.files.class_folders import LEAF, Group, Groups, class_groups, report_tree, sort_names
 from cls_env.datasets.files.decoding import ImageReader, TreeReader
@@ -20,7 +21,7 @@ from cls_env.datasets.files.split_folders import (
 )
 from cls_env.datasets.files.split_lists import by_ending, listed_files
 from cls_env.datasets.files.trees import Tree
-from cls_env.datasets.splits import stratified_split
+from cls_env.datasets.splits import held_out_by_name, stratified_split
 
 
 class ImageRef(NamedTuple):
@@ -136,9 +137,39 @@ def split_by_seed(
         ValueError: The fraction is not in (0, 1), or a class has only one image.
     """
     test = stratified_split(np.array([row.label for row in rows], dtype=np.int64), share, seed, names)
+    return _two_splits(reader, rows, names, test)
+
+
+def _two_splits(
+    reader: ImageReader, rows: Sequence[ImageRef], names: tuple[str, ...], test: NDArray[np.bool_]
+) -> FileList:
     parts = ([row for row, held in zip(rows, test, strict=True) if held == wanted] for wanted in (False, True))
     train, held_out = (tuple(part) for part in parts)
     return FileList(reader, train, held_out, names)
+
+
+def split_by_name(
+    reader: ImageReader, rows: Sequence[ImageRef], names: tuple[str, ...], share: float, seed: int, report: LoadReport
+) -> FileList:
+    """Hold out a fraction of each class for testing, chosen by the names of class and file.
+
+    When classes are added later, the others' images stay in the split that they were in.
+
+    Args:
+        reader: Reads the images.
+        rows: The images; their references are paths.
+        names: The classes.
+        share: The fraction.
+        seed: Seed of the choice.
+        report: Gets a remark on what was held out.
+
+    Raises:
+        ValueError: A class has only one image.
+    """
+    files = [f"{names[row.label]}/{PurePosixPath(row.reference).name}" for row in rows]
+    test = held_out_by_name(files, np.array([row.label for row in rows], dtype=np.int64), share, seed, names)
+    report.remarks[f"{100 * share:g} % of each class held out for testing (test_fraction={share:g})"] += int(test.sum())
+    return _two_splits(reader, rows, names, test)
 
 
 def split_by_lists(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from cls_env.datasets.files.decoding import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
@@ -23,6 +23,16 @@ SPLIT_NAMES = {
 }
 """Usual names of split folders, in lower case, and the split they contain."""
 _ORDER = ("train", "validation", "test")
+
+
+def has_splits(tree: Tree) -> bool:
+    """Whether folders of a tree are named like splits. A single one that contains images itself is a class."""
+    top = _top(tree)
+    named = [name for name in _inner(tree, top) if name.casefold() in SPLIT_NAMES]
+    if len(named) != 1:
+        return bool(named)
+    depths = _depths(_images(tree), PurePosixPath(top) / named[0])
+    return not depths or _mostly_deeper(depths)
 
 
 def split_folders(tree: Tree, report: LoadReport) -> tuple[str, dict[str, str]]:
@@ -52,14 +62,13 @@ def split_folders(tree: Tree, report: LoadReport) -> tuple[str, dict[str, str]]:
     if {"train", "validation"} == set(folders):
         folders["test"] = folders.pop("validation")
         test_folder = PurePosixPath(top) / folders["test"]
-        images = (path for path in map(PurePosixPath, tree.contents.files) if path.suffix.lower() in IMAGE_SUFFIXES)
         remark = f"of the folder {folders['test']!r}, used as the test split, since there is no other"
-        report.remarks[remark] += sum(path.is_relative_to(test_folder) for path in images)
+        report.remarks[remark] += sum(path.is_relative_to(test_folder) for path in _images(tree))
     for split in ("train", "test"):
         if split not in folders:
             raise FileNotFoundError(
                 f"{shown} has no folder {split!r} ({_listed(inner)}); the layout is train/<class>/<image> and "
-                "test/<class>/<image>, or <class>/<image> with a test_fraction or two lists"
+                "test/<class>/<image>, or <class>/<image> without folders of splits"
             )
     return top, {split: folders[split] for split in ("train", "test", "validation") if split in folders}
 
@@ -94,8 +103,8 @@ def refuse_split_folders(tree: Tree, top: str) -> None:
         ValueError: Folders are named like splits, and most of their images are in subfolders.
     """
     splits = {name: SPLIT_NAMES[name.casefold()] for name in _inner(tree, top) if name.casefold() in SPLIT_NAMES}
-    images = [path for path in map(PurePosixPath, tree.contents.files) if path.suffix.lower() in IMAGE_SUFFIXES]
-    holding = [name for name in splits if _holds_folders(images, PurePosixPath(top) / name)]
+    images = _images(tree)
+    holding = [name for name in splits if _mostly_deeper(_depths(images, PurePosixPath(top) / name))]
     if not holding:
         return  # classes with such names
     names = sorted(holding, key=lambda name: _ORDER.index(splits[name]))
@@ -108,9 +117,17 @@ def refuse_split_folders(tree: Tree, top: str) -> None:
     )
 
 
-def _holds_folders(images: Iterable[PurePosixPath], folder: PurePosixPath) -> bool:
+def _images(tree: Tree) -> list[PurePosixPath]:
+    return [path for path in map(PurePosixPath, tree.contents.files) if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def _depths(images: Iterable[PurePosixPath], folder: PurePosixPath) -> list[int]:
+    """The depth of each image in a folder; 1 for those directly in it."""
+    return [len(path.relative_to(folder).parts) for path in images if path.is_relative_to(folder)]
+
+
+def _mostly_deeper(depths: Sequence[int]) -> bool:
     """Whether more images are in subfolders of a folder than directly in it."""
-    depths = [len(path.relative_to(folder).parts) for path in images if path.is_relative_to(folder)]
     return sum(depth > 1 for depth in depths) > sum(depth == 1 for depth in depths)
 
 

@@ -5,16 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cls_env.arguments import truth_value
+from cls_env.arguments import truth_value, whole_number
 from cls_env.datasets.files.class_folders import CLASS_SORTS, LEAF
 from cls_env.datasets.files.content_digest import SourceFiles
 from cls_env.datasets.files.decoding import DEPTH, MOST_PIXELS, TreeReader
-from cls_env.datasets.files.listing import FileList, list_split_tree, list_whole_tree, split_by_lists, split_by_seed
+from cls_env.datasets.files.listing import (
+    FileList,
+    list_split_tree,
+    list_whole_tree,
+    split_by_lists,
+    split_by_name,
+    split_by_seed,
+)
 from cls_env.datasets.files.load_report import LoadReport
+from cls_env.datasets.files.split_folders import has_splits
 from cls_env.datasets.files.split_lists import read_lines
 from cls_env.datasets.files.trees import Tree, open_tree, plain_name
 from cls_env.datasets.paths import expanded
-from cls_env.datasets.splits import seeded_split
+from cls_env.datasets.splits import DEFAULT_FRACTION, seeded_split
 from cls_env.datasets.storage.store import StoredDataset, open_or_build_store
 from cls_env.datasets.storage.store_build import StoreOptions
 from cls_env.specification import lookup
@@ -65,19 +73,22 @@ class FolderLayout:
     The layout is `train/<class>/<image>` and `test/<class>/<image>`. The folders of the splits may also be called
     training, val, valid, validation, dev, testing, eval or evaluation, in any case. A validation folder in addition to
     both is the validation split. Without a test folder it is the test split. Alternatively the layout is
-    `<class>/<image>`, with a seeded split (`test_fraction`) or a listed split (`train_list` and `test_list`). In both
-    layouts images may be in subfolders of their class, and `root` may contain a single folder with all others.
+    `<class>/<image>`, of which 20 % of each class are held out for testing, or with a seeded split (`test_fraction`) or
+    a listed split (`train_list` and `test_list`). In both layouts images may be in subfolders of their class, and
+    `root` may contain a single folder with all others.
 
     Attributes:
         domains: Whether the layout is `train/<domain>/<class>/<image>`, for domain-incremental streams.
-        test_fraction: For the layout `<class>/<image>`: fraction of each class to hold out for testing, in (0, 1).
+        test_fraction: For the layout `<class>/<image>`: fraction of each class to hold out for testing, in (0, 1),
+            chosen by the position of the class. By default 0.2, chosen by the names of class and file, so that classes
+            that are added later leave the split of the others as it is.
         train_list: For the layout `<class>/<image>`: a text file with one training image per line.
         test_list: The same for testing.
         leaf_classes: Whether each folder that contains images is a class, named by its path. By default each top
             folder is a class.
         class_sort: The order of the classes. `"numeric"` sorts by value if all names are integers, else by name.
             `"text"` always sorts by name, as earlier versions did.
-        seed: Seed of the seeded split.
+        seed: Seed of the held-out images.
 
     Raises:
         ValueError: An argument is invalid.
@@ -96,13 +107,20 @@ class FolderLayout:
             object.__setattr__(self, name, truth_value(name, getattr(self, name)))
         lookup("class_sort", self.class_sort, CLASS_SORTS)
         seeded_split(self.test_fraction, self.seed)
+        object.__setattr__(self, "seed", whole_number("seed", self.seed, 0))
 
     def load(self, tree: Tree, options: StoreOptions) -> StoredDataset:
         """Open the store of a tree's images, after building it if needed."""
-        seeded, lists = seeded_split(self.test_fraction, self.seed), self._lists()
+        lists = self._lists()
+        # Trees with folders of splits have no seed, and the default seed is not named: their stores stay valid.
+        seeded = seeded_split(self.test_fraction, self.seed) or self.seed or None
 
         def list_files(tmp_dir: Path, report: LoadReport) -> FileList:
-            return self.list_files(tree.for_random_access(tmp_dir), report)
+            found = self.list_files(tree.for_random_access(tmp_dir), report)
+            if len(found.class_names) == 1:
+                remark = f"all of one class, {found.class_names[0]!r}; is root the folder that contains the classes?"
+                report.remarks[remark] += len(found.train) + len(found.test) + len(found.validation)
+            return found
 
         files = SourceFiles((tree.root, *lists))
         source = f"{files.digest} {self.domains} {seeded} {self.leaf_classes} {self.class_sort}"
@@ -138,7 +156,7 @@ class FolderLayout:
             ValueError: As in `load_folder`.
         """
         seeded, lists = seeded_split(self.test_fraction, self.seed), self._lists()
-        if seeded is None and not lists:
+        if seeded is None and not lists and (self.domains or has_splits(tree)):
             return list_split_tree(
                 tree,
                 report,
@@ -150,6 +168,8 @@ class FolderLayout:
         rows, names = list_whole_tree(tree, report, level=level, class_sort=self.class_sort)
         if seeded is not None:
             return split_by_seed(TreeReader(tree), rows, names, *seeded)
+        if not lists:
+            return split_by_name(TreeReader(tree), rows, names, DEFAULT_FRACTION, self.seed, report)
         train, test = map(read_lines, lists)
         where = f"{self.train_list} and {self.test_list}"
         return split_by_lists(TreeReader(tree), rows, names, (train, test), where, report)

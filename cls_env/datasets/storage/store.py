@@ -172,13 +172,18 @@ def list_stores() -> list[StoreEntry]:
     return entries
 
 
+def matching_stores(name: str | None = None) -> list[StoreEntry]:
+    """All stores, those of one dataset, or one store by its folder's name."""
+    return [entry for entry in list_stores() if name is None or name in (entry.name, entry.path.name)]
+
+
 def clear_stores(name: str | None = None) -> list[StoreEntry]:
     """Remove all stores, those of one dataset, or one store by its folder's name. Also remove unfinished builds.
 
     Returns:
         The removed stores.
     """
-    gone = [entry for entry in list_stores() if name is None or name in (entry.name, entry.path.name)]
+    gone = matching_stores(name)
     for path in (entry.path for entry in gone):
         aside = path.with_name(f".{path.name}.building-removed-{os.getpid()}")
         path.rename(aside)  # atomic, so that no process finds a partial store

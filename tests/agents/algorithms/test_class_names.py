@@ -193,13 +193,28 @@ def test_missing_and_further_classes_are_named(six: ImageDataset, eight: ImageDa
     ):
         agent.set_env(env_of(six, list(range(6)), 3))
     fewer = EPG("ViTPolicy", env_of(six, list(range(6)), 3), "ce", **ALIKE).learn(8)
-    with pytest.raises(ValueError, match=f"the environment adds {re.escape(repr(eight.class_names[6]))}"):
-        fewer.set_env(env_of(eight, list(range(8)), 4))
+    with pytest.raises(ValueError, match=f"adds {re.escape(repr(eight.class_names[6]))}.*match_classes=True"):
+        fewer.set_env(env_of(eight, [1, 0, 2, 3, 4, 5, 6, 7], 4))
     agent.get_env().set_options({"task": 3})
     agent.learn(8)  # classes 6 and 7 are seen now
     with pytest.raises(ValueError, match=f"lacks classes that .*: {re.escape(repr(eight.class_names[6]))}"):
         agent.set_env(env_of(six, list(range(6)), 3), match_classes=True)
     assert agent.action_space.n == 8 and agent.class_names == eight.class_names and names == fewer.class_names
+
+
+def test_an_environment_may_have_further_classes_after_the_agents(
+    six: ImageDataset, eight: ImageDataset, tmp_path: Path
+) -> None:
+    agent = learn(EPG("ViTPolicy", env_of(six, list(range(6)), 3), "ce", **ALIKE), range(2))
+    agent.save(tmp_path / "agent")
+    loaded = EPG.load(tmp_path / "agent", env_of(eight, list(range(8)), 4), device="cpu")
+    assert loaded.class_names == eight.class_names and loaded.action_space.n == 8
+    images = np.ascontiguousarray(six.test_images)
+    assert torch.equal(scores(loaded, images)[:, :6], scores(agent, images))
+    learn(loaded, range(3, 4))
+    assert sorted(loaded.policy.seen_classes.tolist()) == [0, 1, 2, 3, 6, 7]
+    with pytest.raises(ValueError, match=r"differ.*match_classes=True"):
+        EPG.load(tmp_path / "agent", env_of(eight, [6, 0, 1, 2, 3, 4, 5, 7], 4), device="cpu")
 
 
 def test_unseen_classes_may_be_missing(six: ImageDataset, eight: ImageDataset) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 from cls_env import DATASETS, load_dataset
 from cls_env.__main__ import main
+from cls_env.datasets.storage.store import list_stores
 
 pytestmark = pytest.mark.long
 
@@ -30,10 +32,32 @@ def test_cache_is_shown_and_freed(
     assert "36 images" in capsys.readouterr().out
     assert main(["cache", "clear", "elsewhere"]) == 2
     assert "there are stores of: folder:images" in capsys.readouterr().err
-    assert main(["cache", "clear"]) == 0
+    assert main(["cache", "clear"]) == 2
+    printed = capsys.readouterr()
+    assert "36 images" in printed.out and "--yes" in printed.err and printed.err.count("\n") == 1
+    assert main(["cache", "clear", "--yes"]) == 0
     capsys.readouterr()
     assert main(["cache", "list"]) == 0
     assert capsys.readouterr().out.startswith("0 stores, 0 MiB")
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n", 1), ("", 1), ("y", 0), ("Yes", 0)])
+def test_a_cache_is_freed_after_asking(
+    answer: str,
+    left: int,
+    image_tree: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("CLS_ENV_CACHE", str(tmp_path))
+    load_dataset("folder", root=image_tree, image_size=8)
+    typed = io.StringIO(f"{answer}\n")
+    monkeypatch.setattr(typed, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", typed)
+    assert main(["cache", "clear"]) == 0
+    assert "remove these stores? [y/N]" in capsys.readouterr().out
+    assert len(list_stores()) == left
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_listed_split(flat: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({}, FileNotFoundError, "has no folder 'train'.*test_fraction"),
+        ({"domains": True}, FileNotFoundError, "has no folder 'train'.*without folders of splits"),
         ({"test_fraction": 1.0}, ValueError, r"test_fraction must be in \(0, 1\)"),
         ({"train_list": "x.txt"}, ValueError, "needs both train_list and test_list"),
         ({"train_list": "x.txt", "test_list": "y.txt"}, FileNotFoundError, r"the list x\.txt does not exist"),

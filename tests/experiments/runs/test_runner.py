@@ -171,7 +171,7 @@ def test_folder_of_another_run_is_left_alone(config: RunConfig, whole: Whole, tm
         ({"objective": "aegp"}, "unknown objective 'aegp'; did you mean 'aepg'"),
         ({"peft": "lorra"}, "unknown PEFT module 'lorra'"),
         ({"model": "vit_bse_patch16_224"}, "unknown model 'vit_bse_patch16_224'; did you mean"),
-        ({"root": None}, "dataset 'folder' needs root"),
+        ({"root": None}, "--dataset folder needs --root PATH"),
         ({"dataset": "glyphs"}, "unknown argument of dataset 'glyphs' 'root'. Known: num_classes"),
         ({"options": ("resize",)}, "of the form name=value, not 'resize'"),
         ({"options": ("resize=crp",)}, "did you mean 'crop'"),

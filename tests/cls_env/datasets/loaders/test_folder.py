@@ -144,7 +144,7 @@ def test_empty_class_is_named(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("layout", "error", "message"),
     [
-        ([], FileNotFoundError, "has no folder 'train'"),
+        ([], ValueError, "contains no class folders with images: the layout is"),
         (["train"], FileNotFoundError, "has no folder 'test'"),
         (["train", "test"], ValueError, "train contains no class folders"),
     ],

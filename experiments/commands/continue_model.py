@@ -1,0 +1,128 @@
+"""`cls-env continue`: a trained model learns new classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tyro.conf import Positional
+
+from cls_env.arguments import number, whole_number
+from experiments.config.settings import parse_option
+
+if TYPE_CHECKING:
+    from experiments.continuation.continuation import Continuation
+
+
+def continue_command(
+    model: Positional[Path],
+    root: Path,
+    out: Path | None = None,
+    epochs: int = 20,
+    options: tuple[str, ...] = (),
+    learning_rate: float | None = None,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    seed: int = 0,
+    imports: tuple[str, ...] = (),
+) -> None:
+    """Let a trained model learn the new classes of a folder, as its next task, and write a new model.
+
+    Classes are compared by name. The new ones are learned under the model's own objective, method, PEFT module and
+    batch size.
+
+    Args:
+        model: File of the model, such as results/run/NAME/model.zip; it is not changed.
+        root: Folder, zip or tar of images: all of the model's classes and new ones, or new ones alone.
+        out: File of the new model; by default that of the model with -continued in its name.
+        epochs: Passes over the images of the new classes.
+        options: Further arguments of the folder's loader, all after one --options: on_error=skip.
+        learning_rate: The optimizer's rate; by default the model's own.
+        device: Where the model runs; auto takes an NVIDIA GPU where there is one.
+        seed: Fixes the order of the images.
+        imports: Python modules of your own to import first, which register what the model was made with.
+    """
+    _check_numbers(epochs, seed, learning_rate)
+    given = _parsed(options)
+    target = new_file(model, out)
+
+    from experiments.config.validation import import_modules
+    from experiments.console import progress_bar, say, show
+    from experiments.continuation.continuation import begin
+
+    import_modules(imports)
+    continued = begin(model, root, given, device, learning_rate)
+    _introduce(continued, root, given)
+    old, new = range(len(continued.stream.tasks) - 1), [len(continued.stream.tasks) - 1]
+    before = continued.accuracy(old) if continued.shows_learned else None
+    with progress_bar() as progress:
+        bar = progress.add_task("new classes, images", total=epochs * continued.images)
+        continued.learn(epochs, seed, lambda count: progress.advance(bar, count))
+        progress.update(bar, completed=epochs * continued.images)
+    continued.agent.save(target)
+    show(_accuracies(continued, old, new, before))
+    say(f"new model {target}; {model} is as it was")
+
+
+def new_file(model: Path, out: Path | None) -> Path:
+    """Where the new model goes: `out`, with .zip where it has no suffix, or next to the model.
+
+    Raises:
+        FileExistsError: There is a file already.
+    """
+    target = model.with_name(f"{model.stem}-continued.zip") if out is None else out
+    target = target if target.suffix else target.with_suffix(".zip")
+    if target.exists():
+        raise FileExistsError(f"{target} is there already: remove it, or give another --out FILE")
+    return target
+
+
+def _check_numbers(epochs: int, seed: int, learning_rate: float | None) -> None:
+    """Raise ValueError if a number is out of range."""
+    whole_number("--epochs", epochs, least=1)
+    whole_number("--seed", seed, least=0)
+    if learning_rate is not None:
+        number("--learning-rate", learning_rate, "(0, inf)")
+
+
+def _parsed(options: tuple[str, ...]) -> dict[str, Any]:
+    pairs = list(map(parse_option, options))
+    for name, _ in pairs:
+        if [each for each, _ in pairs].count(name) > 1:
+            raise ValueError(f"--options names {name} twice")
+    return dict(pairs)
+
+
+def _introduce(continued: Continuation, root: Path, options: dict[str, Any]) -> None:
+    """Say what is known, what is new, and what the report can't tell."""
+    from cls_env.datasets.files.load_report import report_lines
+    from experiments.console import say, warn
+    from experiments.continuation.continuation import moved_classes
+    from experiments.continuation.new_classes import named
+
+    dataset, learned, new = continued.stream.dataset, continued.learned, continued.new
+    say(f"{len(learned)} classes are learned, {len(new)} new: {named(new)}", highlight=False)
+    for line in report_lines(dataset.left_out, dataset.remarks):
+        say(line, highlight=False)
+    if not continued.shows_learned:
+        say(f"{root} has no image of the {len(learned)} learned classes: what is forgotten of them can't be tested")
+    elif "test_fraction" in options and (moved := moved_classes(continued.found, learned)):
+        warn(
+            f"with test_fraction, images are held out by the position of their class, which has changed for {moved}: "
+            "their accuracy counts images that were trained on; leave test_fraction out, here and in training"
+        )
+
+
+def _accuracies(continued: Continuation, old: range, new: list[int], before: float | None) -> Any:
+    """A table of the accuracy on old, new and all classes."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table("classes", "number", "test images", "accuracy before", "after", box=SIMPLE_HEAD, show_edge=False)
+    rows: dict[str, tuple[int, list[int], float | None]] = {"new": (len(continued.new), new, None)}
+    if before is not None:
+        rows = {"learned before": (len(continued.learned), list(old), before)} | rows
+        rows["all"] = (continued.stream.num_classes, [*old, *new], None)
+    for name, (count, tasks, earlier) in rows.items():
+        shown = "" if earlier is None else f"{earlier:.1%}"
+        table.add_row(name, str(count), str(continued.test_images(tasks)), shown, f"{continued.accuracy(tasks):.1%}")
+    return table

@@ -1,0 +1,1 @@
+"""Further classes for a trained model."""
