@@ -4,32 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from experiments.config.comparison import DEFAULTS, ComparisonOptions
 from experiments.rl.config import RlConfig
 
+RL = RlConfig()
 
-def rl_command(
-    config: RlConfig,
-    out: Path | None = None,
-    workers: int | None = None,
-    dry_run: bool = False,
-    measures: tuple[str, ...] = (),
-) -> None:
+
+def rl_command(execution: ComparisonOptions = DEFAULTS, config: RlConfig = RL, out: Path | None = None) -> None:
     """Compare reinforcement-learning algorithms on one stream: same images, same network, same seeds.
 
     Args:
+        execution: How the runs are executed and shown.
         config: What to compare.
-        out: The comparison's folder; by default results/rl/<images>. Finished runs in it are reused.
-        workers: Runs at once; by default as many as fit the cores; on a GPU the fastest number is measured. 0 runs all
-            in this process.
-        dry_run: Show what would run, and write nothing.
-        measures: Columns of the table, such as final_accuracy gradient_steps; CSV files have all measures.
+        out: The comparison's folder; by default results/rl/<images>.
     """
     from experiments.catalogue.names import check_names
 
     check_names(config, "algorithm", config.algorithms)
 
     from experiments.commands.columns import chosen_columns
-    from experiments.comparisons.compare import OutputPaths, check_comparison, run_and_report, save_and_list_figures
+    from experiments.comparisons.compare import check_comparison, run_and_report, save_and_list_figures
+    from experiments.comparisons.output_paths import OutputPaths
+    from experiments.comparisons.smaller_table import refuse_smaller
     from experiments.comparisons.unused_options import refuse_unused
     from experiments.rl.algorithms import check_device_images
     from experiments.rl.config import algorithm_entries
@@ -40,19 +36,20 @@ def rl_command(
     from experiments.rl.variance import variance_of_entries
     from experiments.runs.ownership import owned
 
-    shown = chosen_columns(measures, config.imports, ALGORITHM_MEASURES)
+    shown = chosen_columns(execution.measures, config.imports, ALGORITHM_MEASURES)
     entries = algorithm_entries(config)
     baseline = (*config.algorithms, "")[0]
-    refuse_unused(config, RlConfig(), entries)
+    refuse_unused(config, RL, entries)
     check_device_images(config)
-    if dry_run:
-        check_comparison(entries, baseline, workers)
+    if execution.dry_run:
+        check_comparison(entries, baseline, execution.workers)
         show_algorithms(entries)
         return
     folder = out or Path("results/rl") / config.data_name
     introduction = "# Reinforcement-learning algorithms on one stream"
-    paths = OutputPaths.of(folder, workers)
+    paths = OutputPaths.of(folder, execution.workers, execution.runs)
     with owned(folder):
+        refuse_smaller(entries, paths)
         runs = run_and_report(entries, baseline, paths, ALGORITHM_COLUMNS, introduction, RUNNING, shown)
         variance = variance_of_entries(entries, config.gradient_draws, folder)
         save_and_list_figures(algorithm_figures(runs, variance), folder)

@@ -3,48 +3,83 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from experiments.config.gpus import GpuName
 from experiments.config.settings import RunConfig
+from experiments.config.watching import WatchSettings, check_watch
+
+if TYPE_CHECKING:
+    from experiments.config.resolved import ResolvedRun
+    from experiments.runs.run_folder import RunFolder
+
+UNWATCHED, DEFAULTS = WatchSettings(), RunConfig()
 
 
-def run_command(config: RunConfig, out: Path | None = None, dry_run: bool = False) -> None:
+def run_command(
+    watch: WatchSettings = UNWATCHED,
+    config: RunConfig = DEFAULTS,
+    out: Path | None = None,
+    dry_run: bool = False,
+    gpu: GpuName = "h100",
+) -> None:
     """Train one agent on one stream, task by task, and test it after each.
 
     Args:
+        watch: What is reported while it learns. The result does not depend on it.
         config: What to run.
         out: The run's folder; by default results/run/<name>. A finished run is shown again, an interrupted one goes on
             at the task where it stopped.
-        dry_run: Show what would run. Local images are decoded into the cache; nothing else is written.
+        dry_run: Show what would run, and how long it takes. Local images are decoded into the cache; nothing else is
+            written.
+        gpu: The GPU for which --dry-run estimates hours, in addition to those that it measures on this machine.
     """
     from experiments.catalogue.names import check_names
 
     check_names(config, "objective", [config.objective])
+    check_watch(watch)
 
-    from experiments.commands.stream import show_stream
-    from experiments.comparisons.compare import show_plan
+    from experiments.comparisons.show_plan import show_plan
     from experiments.comparisons.unused_options import refuse_unused
     from experiments.config.entry import Entry
     from experiments.config.resolved import resolve
-    from experiments.console import progress_bar, say
     from experiments.runs.run_folder import RunFolder, run_path
-    from experiments.runs.runner import run_owned
 
     entry = Entry("", config.objective, config)
     checked = entry.checked
-    refuse_unused(config, RunConfig(), [entry])
+    refuse_unused(config, DEFAULTS, [entry])
     if dry_run:
-        show_plan([entry])
+        show_plan([entry], gpu)
         return
     folder = RunFolder(out or run_path(config, Path("results/run")))
     with folder.owned():
         run = resolve(checked)
-        show_stream(run.stream, classes_named=2)
-        total = sum(run.images_per_task)
-        with progress_bar() as progress:
-            bar = progress.add_task(f"{config.objective} on {config.data_name}, images", total=total)
-            metrics = run_owned(run, folder, lambda count: progress.advance(bar, count))
-            progress.update(bar, completed=total)
+        _learn_and_show(run, folder, watch)
+
+
+def _learn_and_show(run: ResolvedRun, folder: RunFolder, watch: WatchSettings) -> None:
+    """Execute a run, or read a finished one, and print its results."""
+    from experiments.commands.stream import show_stream
+    from experiments.console import say, show
+    from experiments.reports.run_summary import images_line, places, save_run_figures, summary
+    from experiments.reports.run_watch import TerminalWatch
+    from experiments.runs.runner import run_owned
+
+    config = run.config
+    if watch.watch_validation and not run.stream.has_validation:
+        raise ValueError("--watch-validation looks at held-out images: give --validation-fraction too, such as 0.2")
+    show_stream(run.stream, config.seed, classes_named=2)
+    if folder.finished:
+        metrics = run_owned(run, folder)
+        say(f"already finished, read from {folder.path}")
+    else:
+        say(images_line(run), highlight=False)
+        title = f"{config.objective} on {config.data_name}, images"
+        with TerminalWatch(watch, title, sum(run.images_per_task)) as shown:
+            metrics = run_owned(run, folder, shown.on_images, shown)
     curve = ", ".join(f"{accuracy:.1%}" for accuracy in metrics["accuracy_curve"])
-    say(f"accuracy on all classes seen, after each task: {curve}")
-    say({key: value for key, value in metrics.items() if key != "accuracy_curve"})
-    say(f"results in {folder.path}")
+    say(f"\naccuracy on all classes seen, after each task: {curve}\n")
+    show(summary(metrics))
+    say("")
+    for line in places(folder, save_run_figures(config, folder)):
+        say(line)

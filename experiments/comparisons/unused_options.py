@@ -108,12 +108,12 @@ def refuse_unused(config: Settings, default: Settings, entries: Sequence[Entry])
             continue
         concerned = [entry for entry in entries if _same(getattr(entry.config, name), value)]
         if not concerned:
-            raise ValueError(f"{_option(name, value)} has no effect: this command sets it for each run")
+            raise ValueError(f"{option_words(name, value)} has no effect: this command sets it for each run")
         if name not in USES:
             continue
         runs = [entry.checked for entry in concerned]
         if not any(USES[name].applies_to(run) for run in runs):
-            raise ValueError(f"{_option(name, value)} has no effect: it is used only with {USES[name].condition}")
+            raise ValueError(f"{option_words(name, value)} has no effect: it is used only with {USES[name].condition}")
 
 
 def _same(first: Any, second: Any) -> bool:
@@ -121,7 +121,7 @@ def _same(first: Any, second: Any) -> bool:
     return repr(first) == repr(second)
 
 
-def _option(name: str, value: Any) -> str:
+def option_words(name: str, value: Any) -> str:
     """An option as it is typed."""
     words = name.replace("_", "-")
     if isinstance(value, bool):
