@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import inf
+from math import ceil, inf
 from typing import Any
 
 import gymnasium as gym
@@ -48,9 +48,8 @@ def plan_resolved(resolved: ResolvedRun, missing: FileNotFoundError | None) -> P
     by_parts = (resolved.config.micro_batch or inf) < resolved.config.batch_size
     cache, view = resolved.learner["cache_features"], _view(resolved, policy)
     costs = costs_of_tasks(policy, side, actions, cache, view, by_parts)
-    image_memory = (
-        _activation_bytes(policy, side, resolved.config.precision) if resolved.method.learns_by_gradient else 0
-    )
+    gradients = resolved.method.learns_by_gradient
+    image_memory = _activation_bytes(policy, side, resolved.config.precision) if gradients else 0
     memory = _training_bytes(resolved, policy, image_memory)
     policy.network.head.grow(range(classes))
     absent = f"not here, so taken to be as many of each class: {missing}"
@@ -65,6 +64,7 @@ def plan_resolved(resolved: ResolvedRun, missing: FileNotFoundError | None) -> P
         evaluation_flops(resolved, tasks, costs),
         memory,
         image_memory,
+        sum(ceil(task.learned_images / resolved.config.batch_size) for task in tasks if gradients),
         tuple(costs),
     )
 

@@ -60,8 +60,7 @@ def cost_table(
     flops = [plan.total_flops for plan in plans]
     row(
         f"time on an {card.title}" if card.title[0] in "AHLR" else f"time on a {card.title}",
-        duration(flops[0] / rate),
-        duration(sum(flops) / rate),
+        *(duration(count / rate) if count / rate >= 60 else "under 1 min" for count in (flops[0], sum(flops))),
         f"{flops[0] / 1e15:.3g} PFLOP at {rate / 1e12:.3g} TFLOP/s, {SUSTAINED:.0%} of its peak",
     )
     if measured.memory is not None:
