@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from experiments.config.comparison import DEFAULTS, ComparisonOptions
+from experiments.config.gpus import check_gpu
 from experiments.config.settings import BoundsConfig, CompareConfig
 
 COMPARE, BOUNDS = CompareConfig(), BoundsConfig()
@@ -52,6 +53,7 @@ def bounds_command(
     config = with_passes_for(shown, config)
     entries = bounds_entries(config)
     refuse_unused(config, BOUNDS, entries)
+    check_gpu(execution.gpu, execution.dry_run)
     if execution.dry_run:
         check_comparison(entries, "sequential", execution.workers)
         show_plan(entries, execution.gpu)
@@ -132,6 +134,7 @@ def _compare(config: CompareConfig, default: CompareConfig, folder: Path, execut
     entries = objective_entries(config)
     baseline = (*config.objectives, "")[0]
     refuse_unused(config, default, entries)
+    check_gpu(execution.gpu, execution.dry_run)
     if execution.dry_run:
         check_comparison(entries, baseline, execution.workers)
         show_plan(entries, execution.gpu)

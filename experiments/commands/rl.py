@@ -36,6 +36,8 @@ def rl_command(execution: ComparisonOptions = DEFAULTS, config: RlConfig = RL, o
     from experiments.rl.variance import variance_of_entries
     from experiments.runs.ownership import owned
 
+    if execution.gpu is not None:
+        raise ValueError("--gpu has no effect: a dry run of this comparison estimates no hours")
     shown = chosen_columns(execution.measures, config.imports, ALGORITHM_MEASURES)
     entries = algorithm_entries(config)
     baseline = (*config.algorithms, "")[0]

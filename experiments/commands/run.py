@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.config.gpus import GpuName
+from experiments.config.gpus import GpuName, check_gpu
 from experiments.config.settings import RunConfig
 from experiments.config.watching import WatchSettings, check_watch
 
@@ -21,7 +21,7 @@ def run_command(
     config: RunConfig = DEFAULTS,
     out: Path | None = None,
     dry_run: bool = False,
-    gpu: GpuName = "h100",
+    gpu: GpuName | None = None,
 ) -> None:
     """Train one agent on one stream, task by task, and test it after each.
 
@@ -32,12 +32,13 @@ def run_command(
             at the task where it stopped.
         dry_run: Show what would run, and how long it takes. Local images are decoded into the cache; nothing else is
             written.
-        gpu: The GPU for which --dry-run estimates hours, in addition to those that it measures on this machine.
+        gpu: The GPU for which --dry-run estimates hours, in addition to those that it measures here; by default h100.
     """
     from experiments.catalogue.names import check_names
 
     check_names(config, "objective", [config.objective])
     check_watch(watch)
+    check_gpu(gpu, dry_run)
 
     from experiments.comparisons.show_plan import show_plan
     from experiments.comparisons.unused_options import refuse_unused
@@ -71,7 +72,8 @@ def _learn_and_show(run: ResolvedRun, folder: RunFolder, watch: WatchSettings) -
     show_stream(run.stream, config.seed, classes_named=2)
     if folder.finished:
         metrics = run_owned(run, folder)
-        say(f"already finished, read from {folder.path}")
+        more = "; it is not watched, since it learns no more" if watch != UNWATCHED else ""
+        say(f"already finished, read from {folder.path}{more}")
     else:
         say(images_line(run), highlight=False)
         title = f"{config.objective} on {config.data_name}, images"

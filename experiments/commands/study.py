@@ -21,6 +21,7 @@ from experiments.comparisons.smaller_table import refuse_smaller
 from experiments.comparisons.unused_options import refuse_unused
 from experiments.config.comparison import DEFAULTS, ComparisonOptions
 from experiments.config.entry import Entry
+from experiments.config.gpus import check_gpu
 from experiments.console import say, show
 from experiments.files import replace_file, write_text
 from experiments.reports.tables import latex, legend, markdown, rich_tables, with_display_names
@@ -41,6 +42,7 @@ def study_command(name: str) -> Callable[..., None]:
     study: Study[Any] = STUDIES.lookup(name)
 
     def command(execution: ComparisonOptions = DEFAULTS, config: Any = study.config, out: Path | None = None) -> None:
+        check_gpu(execution.gpu, execution.dry_run)
         shown = chosen_columns(execution.measures, config.imports)
         config = with_passes_for((*study.measures, *shown), config)
         entries = study.entries(config)

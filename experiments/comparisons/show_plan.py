@@ -13,7 +13,7 @@ from experiments.comparisons.native_size import size_warning
 from experiments.comparisons.this_machine import measure
 from experiments.comparisons.unused_options import option_words
 from experiments.config.entry import Entry
-from experiments.config.gpus import GpuName
+from experiments.config.gpus import DEFAULT_GPU, GpuName
 from experiments.config.settings import RunConfig
 from experiments.console import say, show
 from experiments.reports.plan_tables import cost_table, task_table
@@ -23,12 +23,12 @@ NAMED_APART = ("objective", "label_noise", "seed", "algorithm")
 """Settings that name a run of a comparison; they are listed as contenders, conditions and seeds."""
 
 
-def show_plan(entries: Sequence[Entry], gpu: GpuName) -> None:
+def show_plan(entries: Sequence[Entry], gpu: GpuName | None) -> None:
     """Print a plan without training. A few steps are taken, to measure the time.
 
     Args:
         entries: The runs.
-        gpu: The GPU for which hours are estimated.
+        gpu: The GPU for which hours are estimated; by default `DEFAULT_GPU`.
 
     Raises:
         ValueError: An entry is impossible.
@@ -55,7 +55,7 @@ def show_plan(entries: Sequence[Entry], gpu: GpuName) -> None:
     show(task_table(first.tasks))
     for line in parameter_lines(first):
         say(line, highlight=False)
-    show(_costs(first, [plans[cost] for cost in costs], measured, gpu, runs[0].config))
+    show(_costs(first, [plans[cost] for cost in costs], measured, gpu or DEFAULT_GPU, runs[0].config))
 
 
 def run_lines(entries: Sequence[Entry]) -> Iterator[str]:

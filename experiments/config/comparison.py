@@ -19,8 +19,8 @@ class ComparisonOptions:
     process."""
     dry_run: bool = False
     """Show what would run, and how long it takes. Local images are decoded into the cache; nothing else is written."""
-    gpu: GpuName = "h100"
-    """The GPU for which --dry-run estimates hours, in addition to those that it measures on this machine."""
+    gpu: GpuName | None = None
+    """The GPU for which --dry-run estimates hours, in addition to those that it measures here; by default h100."""
     measures: tuple[str, ...] = ()
     """Columns of the table, such as final_accuracy nll; CSV files have all measures."""
 

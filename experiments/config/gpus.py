@@ -36,6 +36,7 @@ class Gpu:
         return SUSTAINED * 1e12 * (peaks.get(precision) or self.float32)
 
 
+DEFAULT_GPU: GpuName = "h100"
 GPUS: dict[GpuName, Gpu] = {
     "h200": Gpu("H200", 67, 495, 989),
     "h100": Gpu("H100", 67, 495, 989),
@@ -47,3 +48,13 @@ GPUS: dict[GpuName, Gpu] = {
     "rtx4090": Gpu("RTX 4090", 82.6, 82.6, 165),
     "rtx3090": Gpu("RTX 3090", 35.6, 35.6, 71),
 }
+
+
+def check_gpu(gpu: GpuName | None, dry_run: bool) -> None:
+    """Check that a GPU is named for a dry run alone.
+
+    Raises:
+        ValueError: It is named for a run that is executed.
+    """
+    if gpu is not None and not dry_run:
+        raise ValueError(f"--gpu {gpu} is the GPU for which --dry-run estimates hours: give --dry-run too, or drop it")

@@ -62,9 +62,11 @@ def comparison_figures(runs: pd.DataFrame, stream: TaskStream) -> dict[str, Figu
 
 
 def save_figures(figures: dict[str, Figure], folder: Path) -> list[Path]:
-    """Write each figure as `<folder>/<name>.png`, and return the files."""
+    """Write each figure in which something is drawn as `<folder>/<name>.png`, and return the files."""
     files = []
     for name, figure in figures.items():
+        if not any(axes.has_data() for axes in figure.axes):
+            continue
         _disable_math_in_names(figure)
         files.append(folder / f"{name}.png")
         replace_file(files[-1], lambda aside, drawn=figure: drawn.savefig(aside, dpi=110, format="png"))  # type: ignore[misc]

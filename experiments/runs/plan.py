@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-BYTES_OF_AN_ANSWER, BYTES_OF_A_STEP = 20, 100
-"""Bytes that a run keeps of a test image after a task, and of a gradient step."""
+BYTES_OF_AN_ANSWER, BYTES_OF_A_STEP, BYTES_OF_RECORDS = 20, 100, 20_000
+"""Bytes that a run keeps of a test image after a task, of a gradient step, and in its files of settings."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Plan:
         """Bytes of the run's folder, without figures."""
         kept = sum(self.parameters[part] for part in ("peft", "method", "head"))
         tested = sum(task.test_images * (len(self.tasks) - index) for index, task in enumerate(self.tasks))
-        return 4 * kept + tested * BYTES_OF_AN_ANSWER + self.gradient_steps * BYTES_OF_A_STEP
+        return BYTES_OF_RECORDS + 4 * kept + tested * BYTES_OF_AN_ANSWER + self.gradient_steps * BYTES_OF_A_STEP
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,9 @@ class WandbWriter(KVWriter):
     @property
     def place(self) -> str:
         """Address of the run, or the folder to synchronise."""
-        return self.run.url or f"{self.run.dir.removesuffix('/files')} (offline: wandb sync uploads it)"
+        if self.run.offline:
+            return f"{Path(self.run.dir).parent} (offline: wandb sync uploads it)"
+        return str(self.run.url)
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         """Write the numbers of a row.

@@ -64,7 +64,7 @@ def test_the_estimate_is_of_the_order_of_the_run(changes: dict[str, str], tmp_pa
     plan = plan_resolved(resolved, missing)
     measured = measure(resolved, plan)
     metrics = run(config, folder := RunFolder(tmp_path / "run"))
-    assert 0 < measured.seconds < 1000 * metrics["seconds"]
+    assert measured.seconds > 0 and 2 <= measured.images <= SMALL.batch_size
     assert measured.memory is not None and 0.3 < measured.memory / metrics["peak_memory_bytes"] < 3
     size = sum(file.stat().st_size for file in folder.path.rglob("*") if file.is_file())
     assert 0.3 < plan.disk / size < 3

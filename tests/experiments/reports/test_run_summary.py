@@ -12,7 +12,7 @@ from rich.console import Console
 
 from experiments.config.resolved import resolve
 from experiments.config.settings import RunConfig
-from experiments.reports.figures import accuracy_curves, output_entropy
+from experiments.reports.figures import accuracy_curves, output_entropy, save_figures
 from experiments.reports.run_summary import images_line, summary
 from experiments.reports.run_watch import duration, task_line
 from experiments.reports.tables import summary_table
@@ -116,3 +116,9 @@ def test_curves_of_constant_entropy_are_visible(tmp_path: Path) -> None:
     runs = runs_of([0.5], tmp_path)
     assert len(RunFolder(tmp_path).read_steps()) == 7
     assert lies_within(output_entropy(runs)) and lies_within(accuracy_curves(runs))
+
+
+def test_a_figure_in_which_nothing_is_drawn_is_left_out(tmp_path: Path) -> None:
+    runs = runs_of([0.5], tmp_path)  # learned without gradient steps
+    figures = {"output_entropy": output_entropy(runs), "accuracy": accuracy_curves(runs)}
+    assert [file.name for file in save_figures(figures, tmp_path)] == ["accuracy.png"]
