@@ -14,6 +14,8 @@ from rich.text import Text
 PLAIN: dict[str, Any] = {"markup": False, "emoji": False}
 """Arguments that switch markup off: names and paths may contain brackets and colons."""
 WIDEST = 1_000_000
+LONGEST_WORD = 40
+"""A column that wraps is as wide as its longest word, up to this."""
 
 console = Console(**PLAIN)
 
@@ -51,15 +53,18 @@ def titled(name: str, rest: str) -> Text:
 def show(*tables: Table) -> None:
     """Print tables.
 
-    A column with `no_wrap` keeps its width in a narrow terminal; others wrap. In a pipe or a file nothing wraps.
-    Nothing is ever cut.
+    A column with `no_wrap` keeps its width in a narrow terminal; others wrap between words. In a pipe or a file
+    nothing wraps. Nothing is ever cut.
     """
     for table in tables:
         for column in table.columns:
             column.overflow = "fold"
+            cells = list(map(str, [column.header, *column.cells]))
             if column.no_wrap:
-                cells = map(str, [column.header, *column.cells])
                 column.min_width = max(cell_len(line) for cell in cells for line in cell.splitlines() or [""])
+            else:
+                words = (cell_len(word) for cell in cells for word in cell.split())
+                column.min_width = min(max(words, default=0), LONGEST_WORD)
         title, table.title = table.title, None
         if title:
             say(title, style="italic", highlight=False)

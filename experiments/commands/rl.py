@@ -6,31 +6,32 @@ from pathlib import Path
 from typing import Annotated
 
 from experiments.commands.option_groups import NO_PREFIX
+from experiments.config.comparison import DEFAULTS, ComparisonOptions
 from experiments.rl.config import RlConfig
+
+RL = RlConfig()
 
 
 def rl_command(
-    config: Annotated[RlConfig, NO_PREFIX],
+    config: Annotated[RlConfig, NO_PREFIX] = RL,
+    execution: Annotated[ComparisonOptions, NO_PREFIX] = DEFAULTS,
     out: Path | None = None,
-    workers: int | None = None,
-    dry_run: bool = False,
-    measures: tuple[str, ...] = (),
 ) -> None:
     """Compare reinforcement-learning algorithms on one stream: same images, same network, same seeds.
 
     Args:
+        execution: How the runs are executed and shown.
         config: What to compare.
-        out: Folder of the results. By default results/rl/DATASET. Finished runs in it are reused.
-        workers: Number of parallel runs. By default one per core; on a GPU it is measured. 0 uses this process.
-        dry_run: Show what would run, and write nothing.
-        measures: Columns of the table, such as final_accuracy gradient_steps. CSV files have all measures.
+        out: Folder of the results. By default results/rl/DATASET.
     """
     from experiments.catalogue.names import check_names
 
     check_names(config, "algorithm", config.algorithms)
 
     from experiments.commands.columns import chosen_columns
-    from experiments.comparisons.compare import OutputPaths, check_comparison, run_and_report, save_and_list_figures
+    from experiments.comparisons.compare import check_comparison, run_and_report, save_and_list_figures
+    from experiments.comparisons.output_paths import OutputPaths
+    from experiments.comparisons.smaller_table import refuse_smaller
     from experiments.comparisons.unused_options import refuse_unused
     from experiments.rl.algorithms import check_device_images
     from experiments.rl.config import algorithm_entries
@@ -41,19 +42,22 @@ def rl_command(
     from experiments.rl.variance import variance_of_entries
     from experiments.runs.ownership import owned
 
-    shown = chosen_columns(measures, config.imports, ALGORITHM_MEASURES)
+    if execution.gpu is not None:
+        raise ValueError("--gpu has no effect: a dry run of this comparison estimates no hours")
+    shown = chosen_columns(execution.measures, config.imports, ALGORITHM_MEASURES)
     entries = algorithm_entries(config)
     baseline = (*config.algorithms, "")[0]
-    refuse_unused(config, RlConfig(), entries)
+    refuse_unused(config, RL, entries)
     check_device_images(config)
-    if dry_run:
-        check_comparison(entries, baseline, workers)
+    if execution.dry_run:
+        check_comparison(entries, baseline, execution.workers)
         show_algorithms(entries)
         return
     folder = out or Path("results/rl") / config.data_name
     introduction = "# Reinforcement-learning algorithms on one stream"
-    paths = OutputPaths.of(folder, workers)
+    paths = OutputPaths.of(folder, execution.workers, execution.runs)
     with owned(folder):
+        refuse_smaller(entries, paths)
         runs = run_and_report(entries, baseline, paths, ALGORITHM_COLUMNS, introduction, RUNNING, shown)
         variance = variance_of_entries(entries, config.gradient_draws, folder)
         save_and_list_figures(algorithm_figures(runs, variance), folder)

@@ -3,52 +3,87 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from experiments.commands.option_groups import NO_PREFIX
+from experiments.config.gpus import GpuName, check_gpu
 from experiments.config.settings import RunConfig
+from experiments.config.watching import WatchSettings, check_watch
+
+if TYPE_CHECKING:
+    from experiments.config.resolved import ResolvedRun
+    from experiments.runs.run_folder import RunFolder
+
+UNWATCHED, DEFAULTS = WatchSettings(), RunConfig()
 
 
-def run_command(config: Annotated[RunConfig, NO_PREFIX], out: Path | None = None, dry_run: bool = False) -> None:
+def run_command(
+    config: Annotated[RunConfig, NO_PREFIX] = DEFAULTS,
+    watch: Annotated[WatchSettings, NO_PREFIX] = UNWATCHED,
+    out: Path | None = None,
+    dry_run: bool = False,
+    gpu: GpuName | None = None,
+) -> None:
     """Train one agent on one stream, task by task, and test it after each.
 
     Args:
+        watch: What is reported while it learns. The result does not depend on it.
         config: What to run.
         out: Folder of the run. By default results/run/NAME. A finished run is shown, an interrupted one resumed.
-        dry_run: Show what would run. Only decoded images are written, to the cache.
+        dry_run: Show what would run, and how long it takes. Only decoded images are written, to the cache.
+        gpu: GPU for which --dry-run estimates hours, in addition to those measured here. By default h100.
     """
     from experiments.catalogue.names import check_names
 
     check_names(config, "objective", [config.objective])
+    check_watch(watch)
+    check_gpu(gpu, dry_run)
 
-    from experiments.commands.stream import show_stream
     from experiments.comparisons.characters_backbone import warn_of_characters
-    from experiments.comparisons.compare import show_plan
+    from experiments.comparisons.show_plan import show_plan
     from experiments.comparisons.unused_options import refuse_unused
     from experiments.config.entry import Entry
     from experiments.config.resolved import resolve
-    from experiments.console import progress_bar, say
     from experiments.runs.run_folder import RunFolder, run_path
-    from experiments.runs.runner import run_owned
 
     entry = Entry("", config.objective, config)
     checked = entry.checked
-    refuse_unused(config, RunConfig(), [entry])
+    refuse_unused(config, DEFAULTS, [entry])
     if dry_run:
         warn_of_characters([entry])
-        show_plan([entry])
+        show_plan([entry], gpu)
         return
     folder = RunFolder(out or run_path(config, Path("results/run")))
     with folder.owned():
         run = resolve(checked)
         warn_of_characters([entry])
-        show_stream(run.stream, classes_named=2)
-        total = sum(run.images_per_task)
-        with progress_bar() as progress:
-            bar = progress.add_task(f"{config.objective} on {config.data_name}, images", total=total)
-            metrics = run_owned(run, folder, lambda count: progress.advance(bar, count))
-            progress.update(bar, completed=total)
+        _learn_and_show(run, folder, watch)
+
+
+def _learn_and_show(run: ResolvedRun, folder: RunFolder, watch: WatchSettings) -> None:
+    """Execute a run, or read a finished one, and print its results."""
+    from experiments.commands.stream import show_stream
+    from experiments.console import say, show
+    from experiments.reports.run_summary import images_line, places, save_run_figures, summary
+    from experiments.reports.run_watch import TerminalWatch
+    from experiments.runs.runner import run_owned
+
+    config = run.config
+    if watch.watch_validation and not run.stream.has_validation:
+        raise ValueError("--watch-validation looks at held-out images: give --validation-fraction too, such as 0.2")
+    show_stream(run.stream, config.seed, classes_named=2)
+    if folder.finished:
+        metrics = run_owned(run, folder)
+        more = "; it is not watched, since it learns no more" if watch != UNWATCHED else ""
+        say(f"already finished, read from {folder.path}{more}")
+    else:
+        say(images_line(run), highlight=False)
+        title = f"{config.objective} on {config.data_name}, images"
+        with TerminalWatch(watch, title, sum(run.images_per_task)) as shown:
+            metrics = run_owned(run, folder, shown.on_images, shown)
     curve = ", ".join(f"{accuracy:.1%}" for accuracy in metrics["accuracy_curve"])
-    say(f"accuracy on all classes seen, after each task: {curve}")
-    say({key: value for key, value in metrics.items() if key != "accuracy_curve"})
-    say(f"results in {folder.path}")
+    say(f"\naccuracy on all classes seen, after each task: {curve}\n")
+    show(summary(metrics))
+    say("")
+    for line in places(folder, save_run_figures(config, folder)):
+        say(line)

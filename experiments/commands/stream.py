@@ -21,21 +21,22 @@ def stream_command(config: Annotated[RunConfig, NO_PREFIX]) -> None:
     from experiments.console import say
 
     stream = make_stream(check(config))
-    show_stream(stream)
+    show_stream(stream, config.seed)
     say(f"images SHA-256 {stream.dataset.images_sha256}")
     say(f"stream SHA-256 {stream.fingerprint}")
 
 
-def show_stream(stream: TaskStream, classes_named: int | None = None) -> None:
+def show_stream(stream: TaskStream, seed: int, classes_named: int | None = None) -> None:
     """Print the tasks of a stream, and the loader's report of omitted files and other remarks.
 
     Args:
         stream: The stream.
+        seed: The seed that the user gave; the stream's own is derived from it.
         classes_named: How many classes of each task are named; by default all.
     """
     from experiments.console import say, show
     from experiments.reports.terminal import stream_table
 
-    show(stream_table(stream, classes_named))
+    show(stream_table(stream, seed, classes_named))
     for line in report_lines(stream.dataset.left_out, stream.dataset.remarks):
         say(line, highlight=False)

@@ -15,15 +15,14 @@ from rich.table import Table
 
 from experiments.commands.columns import chosen_columns, with_passes_for
 from experiments.commands.option_groups import NO_PREFIX
-from experiments.comparisons.compare import (
-    OutputPaths,
-    check_comparison,
-    run_and_report,
-    save_and_list_figures,
-    show_plan,
-)
+from experiments.comparisons.compare import check_comparison, run_and_report, save_and_list_figures
+from experiments.comparisons.output_paths import OutputPaths
+from experiments.comparisons.show_plan import show_plan
+from experiments.comparisons.smaller_table import refuse_smaller
 from experiments.comparisons.unused_options import refuse_unused
+from experiments.config.comparison import DEFAULTS, ComparisonOptions
 from experiments.config.entry import Entry
+from experiments.config.gpus import check_gpu
 from experiments.console import say, show
 from experiments.files import replace_file, write_text
 from experiments.reports.tables import latex, legend, markdown, rich_tables, with_display_names
@@ -45,25 +44,25 @@ def study_command(name: str) -> Callable[..., None]:
 
     def command(
         config: Any = study.config,
+        execution: Annotated[ComparisonOptions, NO_PREFIX] = DEFAULTS,
         out: Path | None = None,
-        runs: Path = RUNS,
-        workers: int | None = None,
-        dry_run: bool = False,
-        measures: tuple[str, ...] = (),
     ) -> None:
-        shown = chosen_columns(measures, config.imports)
+        check_gpu(execution.gpu, execution.dry_run)
+        shown = chosen_columns(execution.measures, config.imports)
         config = with_passes_for((*study.measures, *shown), config)
         entries = study.entries(config)
         refuse_unused(config, study.config, entries)
         _introduce(study)
-        if dry_run:
-            check_comparison(entries, study.baseline, workers)
-            show_plan(entries)
+        if execution.dry_run:
+            check_comparison(entries, study.baseline, execution.workers)
+            show_plan(entries, execution.gpu)
             if study.follow_up:
                 say("what follows depends on these runs")
             return
-        paths = OutputPaths(tables=out or Path("results/studies") / study.name, runs=runs, workers=workers)
+        folder = out or Path("results/studies") / study.name
+        paths = OutputPaths.of(folder, execution.workers, execution.runs or RUNS)
         with owned(paths.tables):
+            refuse_smaller(entries, paths)
             _run_steps(study, config, entries, paths, shown)
 
     command.__annotations__["config"] = Annotated[type(study.config), NO_PREFIX]
@@ -74,12 +73,9 @@ def study_command(name: str) -> Callable[..., None]:
     Published: {study.published}
 
     Args:
+        execution: How the runs are executed and shown. Without --runs they are in {RUNS}, which all studies share.
         config: What to compare.
-        out: Folder of tables and figures. By default results/studies/STUDY.
-        runs: Folder of the runs, which studies share. Finished runs in it are reused.
-        workers: Number of parallel runs. By default one per core; on a GPU it is measured. 0 uses this process.
-        dry_run: Show what would run. Only decoded images are written, to the cache.
-        measures: Columns of the table, such as final_accuracy nll. CSV files have all measures.
+        out: Folder of tables and figures. By default results/studies/{study.name}.
     """
     return command
 

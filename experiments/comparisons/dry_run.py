@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import inf
+from math import ceil, inf
 from typing import Any
 
 import gymnasium as gym
@@ -32,14 +32,15 @@ BYTES = 4
 def make_plan(run: CheckedRun) -> Plan:
     """Plan a run without training and without network access; the backbone's weights are random.
 
-    Images that are here are decoded if that was not done before. The number of those that are not here is taken from
-    the dataset's card, and divided evenly over the classes.
-
     Raises:
         ValueError: The configuration is impossible.
         FileNotFoundError: The images are not here, and their card does not say how many there are.
     """
-    resolved, missing = _resolve_offline(run)
+    return plan_resolved(*resolve_offline(run))
+
+
+def plan_resolved(resolved: ResolvedRun, missing: FileNotFoundError | None) -> Plan:
+    """The plan of a run that `resolve_offline` has resolved."""
     tasks = _planned_tasks(resolved)
     side, classes = resolved.stream.dataset.train_images.shape[1], resolved.stream.num_classes
     policy = _random_policy(resolved, side, classes)
@@ -47,7 +48,9 @@ def make_plan(run: CheckedRun) -> Plan:
     by_parts = (resolved.config.micro_batch or inf) < resolved.config.batch_size
     cache, view = resolved.learner["cache_features"], _view(resolved, policy)
     costs = costs_of_tasks(policy, side, actions, cache, view, by_parts)
-    memory = _training_bytes(resolved, policy, side)
+    gradients = resolved.method.learns_by_gradient
+    image_memory = _activation_bytes(policy, side, resolved.config.precision) if gradients else 0
+    memory = _training_bytes(resolved, policy, image_memory)
     policy.network.head.grow(range(classes))
     absent = f"not here, so taken to be as many of each class: {missing}"
     return Plan(
@@ -60,6 +63,9 @@ def make_plan(run: CheckedRun) -> Plan:
         training_flops(resolved, tasks, costs),
         evaluation_flops(resolved, tasks, costs),
         memory,
+        image_memory,
+        sum(ceil(task.learned_images / resolved.config.batch_size) for task in tasks if gradients),
+        tuple(costs),
     )
 
 
@@ -77,8 +83,16 @@ def _first_classes(tasks: Sequence[PlannedTask], classes: int) -> list[list[int]
     return [[action % classes for action in range(*begins[index : index + 2])] for index in range(min(2, len(tasks)))]
 
 
-def _resolve_offline(run: CheckedRun) -> tuple[ResolvedRun, FileNotFoundError | None]:
-    """The resolved run without a download, and the error if its images are not here."""
+def resolve_offline(run: CheckedRun) -> tuple[ResolvedRun, FileNotFoundError | None]:
+    """The resolved run without a download, and the error if its images are not here.
+
+    Images that are here are decoded if that was not done before. The number of those that are not here is taken from
+    the dataset's card, and divided evenly over the classes.
+
+    Raises:
+        ValueError: The configuration is impossible.
+        FileNotFoundError: The images are not here, and their card does not say how many there are.
+    """
     options = tuple(option for option in run.config.options if not option.startswith("download="))
     run = replace(run, config=replace(run.config, options=options))
     try:
@@ -172,14 +186,11 @@ def _kept_bytes(policy: ViTPolicy, side: int, count: int) -> int:
     return sum(kept.values())
 
 
-def _training_bytes(run: ResolvedRun, policy: ViTPolicy, side: int) -> int:
+def _training_bytes(run: ResolvedRun, policy: ViTPolicy, image_bytes: int) -> int:
     """Bytes of weights, gradients, optimizer states and the activations of a batch."""
     config = run.config
     weights = sum(tensor.numel() for tensor in policy.parameters())
     trainable = sum(tensor.numel() for tensor in policy.trainable_parameters)
     states = ADAM_STATES if config.optimizer == "adam" else SGD_STATES
-    activations = 0
-    if policy.method.learns_by_gradient:
-        images = min(config.micro_batch or config.batch_size, config.batch_size) + policy.method.additional_images
-        activations = _activation_bytes(policy, side, config.precision) * images
-    return BYTES * (weights + (1 + states) * trainable) + activations
+    images = min(config.micro_batch or config.batch_size, config.batch_size) + policy.method.additional_images
+    return BYTES * (weights + (1 + states) * trainable) + image_bytes * images

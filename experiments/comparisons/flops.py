@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from math import ceil
 
@@ -22,35 +22,10 @@ from agents.networks.preprocessing import View
 from agents.policy import ViTPolicy
 from experiments.config.resolved import ResolvedRun
 from experiments.runs.label_fit import MOST_IMAGES
-from experiments.runs.plan import PlannedTask
+from experiments.runs.plan import ImageCosts, PlannedTask
 
 IMAGES = 2
 """Images of a counted pass; batch norm needs more than one."""
-
-
-@dataclass(frozen=True)
-class ImageCosts:
-    """Operations for one image in a task.
-
-    Attributes:
-        look: In the passes of the method over the task's images, before and after training.
-        frozen: A training step while the PEFT module is frozen.
-        frozen_again: The same for an image whose features are cached.
-        step: A training step of all that is trained.
-        step_again: The same for an image whose features are cached.
-        test: A prediction.
-        test_again: A prediction for an image that was tested before.
-        freezes: Whether the PEFT module is frozen at first.
-    """
-
-    look: float
-    frozen: float
-    frozen_again: float
-    step: float
-    step_again: float
-    test: float
-    test_again: float
-    freezes: bool
 
 
 def counted(work: Callable[[], object]) -> float:
@@ -181,7 +156,7 @@ def train(
 
 
 def training_flops(run: ResolvedRun, tasks: Sequence[PlannedTask], costs: Sequence[ImageCosts]) -> float:
-    """Operations of training.
+    """Operations, or seconds, of training.
 
     Args:
         run: Its freeze fraction is used.
@@ -211,7 +186,10 @@ def _repeated(images: int, different: int, first: float, again: float) -> float:
 
 
 def evaluation_flops(run: ResolvedRun, tasks: Sequence[PlannedTask], costs: Sequence[ImageCosts]) -> float:
-    """Operations of tests, of looks at held-out images, and of the passes that measures need. Arguments as above."""
+    """Operations, or seconds, of tests, of looks at held-out images, and of the passes that measures need.
+
+    Arguments as above.
+    """
     total, earlier = 0.0, 0
     for index, task in enumerate(tasks):
         cost = costs[min(index, len(costs) - 1)]

@@ -181,7 +181,13 @@ class RunConfig(Settings):
 
     @property
     def seeds(self) -> Seeds:
-        """Independent seeds derived from the one seed; the same for every objective."""
+        """Independent seeds derived from the one seed; the same for every objective.
+
+        `gym.make(..., seed=0)` shows other images in another order than a run with `seed=0`. Those of the run are:
+
+            seeds = RunConfig(seed=0).seeds
+            gym.make("cls_env/SplitGlyphs-v0", seed=seeds.stream, dataset_options={"seed": seeds.images})
+        """
         return Seeds(*map(int, np.random.SeedSequence(self.seed).generate_state(len(fields(Seeds)))))
 
     def as_json(self) -> dict[str, Any]:

@@ -21,9 +21,10 @@ from rich.progress import Progress, TaskID
 from cls_env.command_line.errors import one_line
 from experiments.config.entry import Entry
 from experiments.config.settings import Settings
-from experiments.console import progress_bar
+from experiments.console import progress_bar, say
 from experiments.execution.sharing import SharedGPU, memory_check, uses_gpu
 from experiments.execution.workers import IMAGES_PER_REPORT, Report, begin_worker, execute, work, worker_context
+from experiments.reports.finished import finished_line
 from experiments.runs.errors import RunFailedError
 from experiments.runs.job import LEARNING, Job
 from experiments.runs.run_folder import RunFolder, run_paths
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from multiprocessing.queues import Queue
 
 SECONDS_BETWEEN_LOOKS = 0.2
-OnDone = Callable[[int], object]
-"""Receives the number of finished runs."""
+OnDone = Callable[[Entry], object]
+"""Receives the entry of a run that has finished."""
 
 
 def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None, job: Job = LEARNING) -> pd.DataFrame:
@@ -59,11 +60,19 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None, 
     check_different(entries)
     total = sum(job.prepare(entries))
     paths = run_paths([entry.config for entry in entries], folder)
+    before = {path for path in paths if RunFolder(path).finished}
+    if before:
+        say(f"{len(before)} of {len(entries)} runs already finished, read from {folder}")
+    places, done = dict(zip(entries, paths, strict=True)), 0
     with progress_bar() as progress:
         bar = progress.add_task(f"{len(entries)} runs", total=total)
 
-        def on_done(done: int) -> None:
+        def on_done(entry: Entry) -> None:
+            nonlocal done
+            done += 1
             progress.update(bar, description=f"{done} of {len(entries)} runs")
+            if places[entry] not in before:
+                say(finished_line(entry, RunFolder(places[entry]).metrics()), highlight=False)
 
         if workers == 0:
             _run_here(entries, paths, job, on_done, lambda count: progress.advance(bar, count))
@@ -94,12 +103,12 @@ def _run_here(
     """Execute the runs one after another in this process, whose number of threads stays as it was."""
     threads = torch.get_num_threads()
     try:
-        for done, (entry, path) in enumerate(zip(entries, paths, strict=True), start=1):
+        for entry, path in zip(entries, paths, strict=True):
             try:
                 execute(job.run, entry.config, path, on_images)
             except RunFailedError as error:
                 raise _failure(entry, error) from error
-            on_done(done)
+            on_done(entry)
     finally:
         torch.set_num_threads(threads)
 
@@ -163,11 +172,10 @@ def _follow(
         started: An iterator over the runs. Advancing it starts the next run.
         pool: Executes the runs.
         allowed: The number of runs that may be executed at once.
-        on_done: Receives the number of finished runs.
+        on_done: Receives the entry of each run that has finished.
         others: Children of this process that are not of the pool.
     """
     running: dict[Future[None], Entry] = {}
-    done = 0
     try:
         while True:
             running |= {future: entry for entry, future in islice(started, max(0, allowed() - len(running)))}
@@ -181,8 +189,7 @@ def _follow(
                 if error is not None:
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise _failure(entry, error) from error
-                done += 1
-                on_done(done)
+                on_done(entry)
     except BrokenProcessPool as error:
         raise RunFailedError(
             "a worker process was killed, possibly because memory ran out. Finished runs are kept. Run the same "

@@ -1,4 +1,4 @@
-"""The lines that `cls-env presets` prints for a preset."""
+"""What `presets` and `presets NAME --help` say of a preset."""
 
 from __future__ import annotations
 
@@ -9,11 +9,21 @@ from experiments.config.settings import CompareConfig
 from experiments.presets.preset import Preset
 from experiments.reports.display_names import display_name
 
+FIGURES = "A_T / avg. A in %: the accuracy after the last task / the mean of the accuracies after each task"
+"""What the published figures are."""
+
+
+def published(preset: Preset) -> str:
+    """The published figures by contender, or the finding."""
+    figures = ", ".join(f"{display_name(contender)} {figure}" for contender, figure in preset.reported.items())
+    return figures or preset.finding
+
 
 def preset_lines(preset: Preset) -> Iterator[str]:
     """What was published, which settings the source states, what it leaves open, and where our run differs."""
-    figures = ", ".join(f"{display_name(contender)} {figure}" for contender, figure in preset.reported.items())
-    yield f"published: {f'{figures} (%)' if figures else preset.finding}"
+    yield f"published: {published(preset)}"
+    if preset.reported:
+        yield f"    ({FIGURES})"
     yield f"as published: {', '.join(stated_settings(preset))}"
     yield f"    by {preset.source}"
     yield from _listed("open", preset.open)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cls_env import TaskStream
 from experiments.files import replace_file
 from experiments.reports.display_names import display_name
+from experiments.reports.numbers import rounded
 from experiments.runs.run_folder import RunFolder
 
 COLOURS = (
@@ -61,9 +62,11 @@ def comparison_figures(runs: pd.DataFrame, stream: TaskStream) -> dict[str, Figu
 
 
 def save_figures(figures: dict[str, Figure], folder: Path) -> list[Path]:
-    """Write each figure as `<folder>/<name>.png`, and return the files."""
+    """Write each figure in which something is drawn as `<folder>/<name>.png`, and return the files."""
     files = []
     for name, figure in figures.items():
+        if not any(axes.has_data() for axes in figure.axes):
+            continue
         _disable_math_in_names(figure)
         files.append(folder / f"{name}.png")
         replace_file(files[-1], lambda aside, drawn=figure: drawn.savefig(aside, dpi=110, format="png"))  # type: ignore[misc]
@@ -89,7 +92,7 @@ def final_accuracies(runs: pd.DataFrame) -> Figure:
         values = 100 * group["final_accuracy"].to_numpy()
         axes.barh(position, values.mean(), color=COLOURS[position % len(COLOURS)], alpha=0.6)
         axes.plot(values, [position] * len(values), "k.", alpha=0.7)
-        axes.text(values.max() + 1.5, position, f"{values.mean():.1f}", va="center")
+        axes.text(values.max() + 1.5, position, rounded(values.mean()), va="center")
     axes.set_yticks(range(runs["contender"].nunique()), [display_name(name) for name in runs["contender"].unique()])
     axes.set(xlim=(0, 105), xlabel="final accuracy on all classes, %")
     axes.invert_yaxis()
@@ -106,7 +109,7 @@ def accuracy_curves(runs: pd.DataFrame) -> Figure:
             curves = 100 * np.array(group["accuracy_curve"].tolist())
             tasks = np.arange(1, curves.shape[1] + 1)
             mean, spread = curves.mean(axis=0), curves.std(axis=0, ddof=1 if len(curves) > 1 else 0)
-            label = f"{display_name(contender)}  A_T {mean[-1]:.1f} %"
+            label = f"{display_name(contender)}  A_T {rounded(mean[-1])} %"
             axes.plot(tasks, mean, color=colour, linestyle=line, marker="o", markersize=4, label=label)
             axes.fill_between(tasks, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
         axes.set(title=display_name(condition), xlabel="tasks learned", xticks=tasks)
@@ -171,7 +174,8 @@ def output_entropy(runs: pd.DataFrame) -> Figure:
         axes.set(title=display_name(condition), xlabel="task, from its first to its last gradient step")
         axes.set_xticks(np.arange(tasks) + 0.5, [str(task + 1) for task in range(tasks)])
         axes.grid(alpha=0.25)
-    panels[0].set(ylabel="output entropy, nats", ylim=(0, None))
+    highest = max((line.get_ydata().max() for axes in panels for line in axes.get_lines()), default=0.0)  # type: ignore[union-attr]
+    panels[0].set(ylabel="output entropy, nats", ylim=(0, 1.05 * highest or None))  # no curve lies on the frame
     handles, named = panels[0].get_legend_handles_labels()
     figure.legend(handles, named, loc="outside lower center", ncols=columns, frameon=False)
     return figure

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from experiments.files import replace_file, write_text
 from experiments.reports.display_names import display_name, short_name
+from experiments.reports.numbers import rounded
 from experiments.reports.statistics import FEWEST_FOR_BOOTSTRAP, Interval, by_seed, paired_difference, statistics_table
 from experiments.runs.measure import Measure
 from experiments.runs.measures import columns
@@ -90,7 +91,7 @@ def _with_accuracy_over_images(runs: pd.DataFrame, measures: Sequence[Measure]) 
 
 def _signed(difference: Interval) -> str:
     """A difference with its interval, if it has one. Zero is +0.0."""
-    mean, low, high = (f"{round(end, 1) + 0.0:+.1f}" for end in difference)
+    mean, low, high = (rounded(end, sign="+") for end in difference)
     return mean if np.isnan(difference.low) else f"{mean} [{low}, {high}]"
 
 
@@ -99,8 +100,8 @@ def _spread(values: pd.Series[float], factor: float) -> str:
     if values.empty:
         return ""
     digits = 1 if factor > 1 else 2
-    spread = f" ± {factor * values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
-    return f"{factor * values.mean():.{digits}f}{spread}"
+    spread = f" ± {rounded(factor * values.std(ddof=1), digits)}" if len(values) > 1 else ""
+    return f"{rounded(factor * values.mean(), digits)}{spread}"
 
 
 def write_report(
@@ -156,7 +157,7 @@ def with_tests(table: pd.DataFrame, numbers: pd.DataFrame, measure: Measure) -> 
     full.insert(
         list(table.columns).index(measure.heading) + 1,
         INTERVAL,
-        ["" if np.isnan(low) else f"[{low:.1f}, {high:.1f}]" for low, high in ends.itertuples(index=False)],
+        ["" if np.isnan(low) else f"[{rounded(low)}, {rounded(high)}]" for low, high in ends.itertuples(index=False)],
     )
     full[P] = [_p_value(p) for p in of["p"]]
     full[P_HOLM] = [_p_value(p) for p in of["p_holm"]]

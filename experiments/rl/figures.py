@@ -109,7 +109,8 @@ def entropies(curves: Curves) -> Figure:
                 )
         axes.set(xlabel=COSTS["env_steps"], ylabel="entropy, nats", title=title)
         axes.grid(alpha=0.25)
-        _mark_tasks(axes, curves)
+        if axes.has_data():
+            _mark_tasks(axes, curves)
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, title=INTERVALS
     )
@@ -178,7 +179,8 @@ def _by_samples(rows: pd.DataFrame, column: str) -> tuple[NDArray[np.int64], NDA
 def _line(axes: Axes, x: NDArray[Any], values: NDArray[Any], look: tuple[str, str], label: str) -> None:
     colour, line = look
     intervals = [mean_interval(column) for column in values.T]
-    axes.plot(x, values.mean(axis=0), color=colour, linestyle=line, label=label)
+    marker = "o" if len(x) == 1 else None  # a single point has no line
+    axes.plot(x, values.mean(axis=0), color=colour, linestyle=line, marker=marker, label=label)
     low, high = (np.array([getattr(each, end) for each in intervals]) for end in ("low", "high"))
     axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
 

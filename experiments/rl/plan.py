@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from experiments.comparisons.show_plan import run_lines
 from experiments.config.entry import Entry
 from experiments.console import say, show
 from experiments.rl.algorithms import ALGORITHMS, find_algorithm
@@ -17,8 +18,10 @@ def show_algorithms(entries: Sequence[Entry]) -> None:
     Raises:
         ValueError: An entry is impossible.
     """
-    first, *_ = [entry.checked for entry in entries]
-    say(first.config)
+    for entry in entries:
+        entry.checked  # noqa: B018  # raises if it is impossible
+    for line in run_lines(entries):
+        say(line, highlight=False)
     table = Table("algorithm", "what it is", "feedback", "arguments", title=f"{len(entries)} runs")
     for name in dict.fromkeys(entry.contender for entry in entries):
         algorithm, arguments = find_algorithm(name)

@@ -12,6 +12,8 @@ import pandas as pd
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from agents.algorithms.one_step import OneStepAlgorithm
 from agents.evaluation import Classifier, evaluate_tasks
@@ -25,6 +27,7 @@ from experiments.files import replace_file, write_json
 from experiments.rl.algorithms import find_algorithm, make_algorithm
 from experiments.rl.config import AlgorithmRun
 from experiments.rl.curve import CURVE, EvaluationCallback
+from experiments.rl.last_rollout import ShortenLastRollout
 from experiments.rl.measures import ALGORITHM_MEASURES, FinishedAlgorithm, measure_algorithm
 from experiments.runs.job import Job
 from experiments.runs.measure import refuse_absurd
@@ -102,7 +105,8 @@ def _learn(config: AlgorithmRun, model: BaseAlgorithm, task: int, images: int, e
     evaluation.begin_task(task, images)
     callbacks: list[BaseCallback] = [evaluation]
     if not isinstance(model, OneStepAlgorithm):  # `agents`' own algorithms follow these rules by themselves
-        callbacks.insert(0, TaskByTask(config.freeze_fraction))
+        shorten = [ShortenLastRollout()] if isinstance(model, OnPolicyAlgorithm | OffPolicyAlgorithm) else []
+        callbacks = [TaskByTask(config.freeze_fraction), *shorten, evaluation]
     try:
         model.learn(images, callback=CallbackList(callbacks), log_interval=10**9)
     except (ValueError, RuntimeError) as error:  # of PyTorch, which can't draw actions from NaN

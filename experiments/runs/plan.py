@@ -4,8 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ASSUMED_RATES = {"auto": 100e12, "bfloat16": 100e12, "tf32": 50e12, "float32": 10e12}
-"""Floating-point operations a second of a GPU, for which hours are given: a third to a half of an A100's peak."""
+BYTES_OF_AN_ANSWER, BYTES_OF_A_STEP, BYTES_OF_RECORDS = 20, 100, 20_000
+"""Bytes that a run keeps of a test image after a task, of a gradient step, and in its files of settings."""
+
+
+@dataclass(frozen=True)
+class ImageCosts:
+    """Operations, or seconds, for one image in a task.
+
+    Attributes:
+        look: In the passes of the method over the task's images, before and after training.
+        frozen: A training step while the PEFT module is frozen.
+        frozen_again: The same for an image whose features are cached.
+        step: A training step of all that is trained.
+        step_again: The same for an image whose features are cached.
+        test: A prediction.
+        test_again: A prediction for an image that was tested before.
+        freezes: Whether the PEFT module is frozen at first.
+    """
+
+    look: float
+    frozen: float
+    frozen_again: float
+    step: float
+    step_again: float
+    test: float
+    test_again: float
+    freezes: bool
 
 
 @dataclass(frozen=True)
@@ -34,6 +59,9 @@ class Plan:
         training_flops: The same for the training of all tasks.
         evaluation_flops: The same for all tests.
         memory: Bytes of weights, gradients, optimizer states and activations of a step.
+        image_memory: Bytes of the activations of one image in a step.
+        gradient_steps: In all tasks.
+        costs: Operations for an image in the first tasks; those of the last one hold for all further tasks.
     """
 
     images: str
@@ -45,8 +73,35 @@ class Plan:
     training_flops: float
     evaluation_flops: float
     memory: int
+    image_memory: int
+    gradient_steps: int
+    costs: tuple[ImageCosts, ...]
 
     @property
     def total_flops(self) -> float:
         """Floating-point operations of the run."""
         return self.training_flops + self.evaluation_flops
+
+    @property
+    def disk(self) -> int:
+        """Bytes of the run's folder, without figures."""
+        kept = sum(self.parameters[part] for part in ("peft", "method", "head"))
+        tested = sum(task.test_images * (len(self.tasks) - index) for index, task in enumerate(self.tasks))
+        return BYTES_OF_RECORDS + 4 * kept + tested * BYTES_OF_AN_ANSWER + self.gradient_steps * BYTES_OF_A_STEP
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a run takes on this machine.
+
+    Attributes:
+        seconds: Of training and tests.
+        memory: Peak bytes of the process; None if the system does not report it.
+        images: Images of a measured step.
+        steps: Measured steps.
+    """
+
+    seconds: float
+    memory: int | None
+    images: int
+    steps: int

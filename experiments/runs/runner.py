@@ -33,6 +33,7 @@ from experiments.runs.protocol import protocol_card
 from experiments.runs.resumption import damage
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.step_log import step_log
+from experiments.runs.watch import HeldOutAccuracy, TaskReport, Watch, write_figures
 from experiments.runs.weight_change import initial_values
 
 TEST_BATCH = 256
@@ -63,34 +64,34 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
         return run_owned(resolve(checked), folder, on_images)
 
 
-def run_owned(run: ResolvedRun, folder: RunFolder, on_images: Listener = lambda count: None) -> dict[str, Any]:
-    """As `run`, for a caller that owns the folder and has resolved the configuration."""
+def run_owned(
+    run: ResolvedRun, folder: RunFolder, on_images: Listener = lambda count: None, watch: Watch | None = None
+) -> dict[str, Any]:
+    """As `run`, for a caller that owns the folder and has resolved the configuration.
+
+    Args:
+        run: What to run.
+        folder: Where its results go.
+        on_images: As of `run`.
+        watch: Is told what happens.
+    """
+    watch = watch or Watch()
     torch.set_num_threads(run.config.threads)
     model = make_agent(run)
     run = replace(run, config=folder.claim(run.config))
-    config, stream = run.config, run.stream
     folder.record_protocol(protocol_card(run, model))
     if folder.finished:
         on_images(sum(run.images_per_task))
         return folder.metrics()
 
-    initial = initial_values(model.policy)
+    stream, initial = run.stream, initial_values(model.policy)
     model, matrix, fits = _resume(run, folder, model)
     if len(matrix):
         on_images(sum(run.images_per_task[: len(matrix)]))
-    test = tester(model.policy, stream, "test")
+    watch.begin(run, folder, len(matrix))
     reset_peak(model.device)
     started = time.perf_counter()
-    trained = 0
-    for task in range(len(matrix), len(stream.tasks)):
-        trained += _learn(run, model, task, folder, test, on_images)
-        matrix = np.vstack([matrix, _after_task(test, task, len(stream.tasks), folder)])
-        if "label_fit" in run.extra_passes:
-            fits.append(label_fit(model.policy, stream, task))
-            folder.write_label_fits(fits)
-        folder.write_matrix(matrix)
-        model.card_notes = card_notes(run, matrix)
-        model.save(folder.model)  # the last of a task's files: it says how far the run has come
+    trained = _learn_tasks(run, model, matrix, fits, folder, on_images, watch)
     seconds, peak = time.perf_counter() - started, peak_bytes(model.device)
     finished = FinishedRun(
         folder=folder,
@@ -104,9 +105,32 @@ def run_owned(run: ResolvedRun, folder: RunFolder, on_images: Listener = lambda 
         extra_passes=run.extra_passes,
     )
     metrics = measure_run(finished)
-    refuse_absurd(metrics, config.learning_rate)
+    refuse_absurd(metrics, run.config.learning_rate)
     write_json(folder.path / "metrics.json", metrics)
     return metrics
+
+
+def _learn_tasks(
+    run: ResolvedRun,
+    model: EPG,
+    matrix: Matrix,
+    fits: list[LabelFit],
+    folder: RunFolder,
+    on_images: Listener,
+    watch: Watch,
+) -> int:
+    """Learn and test the tasks that are left, and return on how many images."""
+    test = tester(model.policy, run.stream, "test")
+    trained = 0
+    for task in range(len(matrix), len(run.stream.tasks)):
+        begun = time.perf_counter()
+        watch.begin_task(task)
+        trained += _learn(run, model, task, folder, test, on_images, watch)
+        matrix = _finish_task(run, model, matrix, fits, folder, test)
+        report = TaskReport(matrix, time.perf_counter() - begun, model.num_timesteps)
+        write_figures(watch.writers, report)
+        watch.on_task(report)
+    return trained
 
 
 def validation_accuracies(model: EPG, stream: TaskStream) -> dict[str, float]:
@@ -140,12 +164,17 @@ def early_stopping(model: EPG, stream: TaskStream, task: int) -> KeepBestPass:
     If the task were given, early passes would look as good as later ones, although they still confuse the new classes
     with the old ones.
     """
+    return KeepBestPass(*_held_out_accuracy(model, stream, task))
+
+
+def _held_out_accuracy(model: EPG, stream: TaskStream, task: int) -> tuple[Callable[[], float], int]:
+    """A measure of the accuracy on a task's held-out images, among all seen classes, and the images of an epoch."""
     test, tasks = tester(model.policy, stream, "validation"), model.policy.method.training_tasks(task)
 
     def accuracy() -> float:
         return float(np.mean([each.accuracy for each in test(tasks)]))
 
-    return KeepBestPass(accuracy, sum(len(stream.tasks[visited].train_indices) for visited in tasks))
+    return accuracy, sum(len(stream.tasks[visited].train_indices) for visited in tasks)
 
 
 def _resume(run: ResolvedRun, folder: RunFolder, fresh: EPG) -> tuple[EPG, Matrix, list[LabelFit]]:
@@ -168,34 +197,49 @@ def _resume(run: ResolvedRun, folder: RunFolder, fresh: EPG) -> tuple[EPG, Matri
     return model, matrix, fits
 
 
-def _learn(run: ResolvedRun, model: EPG, task: int, folder: RunFolder, test: Tester, on_images: Listener) -> int:
+def _learn(
+    run: ResolvedRun, model: EPG, task: int, folder: RunFolder, test: Tester, on_images: Listener, watch: Watch
+) -> int:
     """Train on one task, and return on how many images."""
     config, stream, images = run.config, run.stream, run.images_per_task[task]
     env = model.get_env()
     assert env is not None
     env.seed((config.seeds.batch_order + task) % 2**31)
     env.set_options({"task": model.policy.method.training_tasks(task)})
-    model.set_logger(Logger(str(folder.steps), [step_log(folder.steps, f"_task{task}")]))
+    log = step_log(folder.steps, f"_task{task}")
+    model.set_logger(Logger(str(folder.steps), [log, *watch.writers]))
     method = model.policy.method
     callbacks: list[BaseCallback] = [_ReportImages(on_images)]
     if "test_before_tasks" in run.extra_passes:
         callbacks.append(_BeforeTraining(lambda: folder.write_predictions(f"before_task_{task}", test([task]))))
+    if watch.measures_held_out and stream.has_validation:
+        callbacks.append(HeldOutAccuracy(*_held_out_accuracy(model, stream, task), watch.on_held_out))
     if config.early_stopping:
         callbacks.append(early_stopping(model, stream, task))
     model.learn(max(images, 1), callback=callbacks, log_interval=1, reset_num_timesteps=task == 0)
     if not method.learns_by_gradient:
         on_images(images)
-    model.logger.close()
+    log.close()  # the watch's writers stay open for the next task
     return images
 
 
-def _after_task(test: Tester, task: int, num_tasks: int, folder: RunFolder) -> Matrix:
-    """Test on all tasks up to one, save the predictions, and return the row of the accuracy matrix."""
+def _finish_task(
+    run: ResolvedRun, model: EPG, matrix: Matrix, fits: list[LabelFit], folder: RunFolder, test: Tester
+) -> Matrix:
+    """Test on all tasks so far, write the task's files, and return the accuracy matrix with its row."""
+    task, num_tasks = len(matrix), len(run.stream.tasks)
     tests = test(range(task + 1))
     folder.write_predictions(f"after_task_{task}", tests)
     row = np.full(num_tasks, np.nan)
     row[: task + 1] = [each.accuracy for each in tests]
-    return row
+    matrix = np.vstack([matrix, row])
+    if "label_fit" in run.extra_passes:
+        fits.append(label_fit(model.policy, run.stream, task))
+        folder.write_label_fits(fits)
+    folder.write_matrix(matrix)
+    model.card_notes = card_notes(run, matrix)
+    model.save(folder.model)  # the last of a task's files: it says how far the run has come
+    return matrix
 
 
 class _BeforeTraining(BaseCallback):

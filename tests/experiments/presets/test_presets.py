@@ -27,6 +27,7 @@ def test_presets_name_what_there_is(preset: Preset) -> None:
     assert set(preset.stated) <= set(vars(config)) and preset.source and preset.open and preset.departs
     lines = list(preset_lines(preset))
     assert [line for line in lines if not line.startswith(" ")][2:] == ["open:", "differs:"]
+    assert ("A_T / avg. A in %" in lines[1]) == bool(preset.reported)
     assert lines[0] != "published: " and all(f"    - {choice}" in lines for choice in (*preset.open, *preset.departs))
 
 
@@ -72,6 +73,8 @@ def test_lists_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["presets"]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in PRESETS) and "77.2 / 81.9" in printed
+    assert printed.startswith("Published figures are A_T / avg. A in %")
+    assert len(printed.splitlines()) == 2 + 2 * len(PRESETS)
 
 
 def test_dry_run_of_images_that_are_not_here(
@@ -82,10 +85,10 @@ def test_dry_run_of_images_that_are_not_here(
     small = ["--model", "vit_tiny_patch16_224.augreg_in21k", "--num-tasks", "20", "--seeds", "0"]
     assert main(["presets", "table1-10tasks", "--dry-run", *small]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "num_tasks=20" in printed and "dataset='imagenet-r'" in printed
+    assert "--num-tasks 20" in printed and "--dataset imagenet-r" in printed
     assert "not here, so taken to be as many of each class: imagenet-r needs imagenet-r or imagenet-r.tar" in printed
-    assert "parameters:" in printed and "a run; memory" in printed and "GiB" in printed
-    assert printed.count("1,200 0 300") == 20 and "all runs:" in printed
+    assert "parameters:" in printed and "memory of the process" in printed and "time on an H100" in printed
+    assert printed.count("1,200 300") == 20 and "all 2 runs" in printed
     assert list(tmp_path.iterdir()) == []
 
 
@@ -93,7 +96,7 @@ def test_dry_run_from_scratch(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     small = ["--model", "resnet18_32", "--seeds", "0", "--batch-size", "1"]
     assert main(["presets", "scratch-cifar10", "--root", str(tmp_path), "--dry-run", *small]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "11,168,832 of PEFT modules in it" in printed and "all runs:" in printed
+    assert "11,168,832 of PEFT modules in it" in printed and "all 4 runs" in printed
 
 
 def test_dry_run_warns_of_a_large_native_size(

@@ -91,7 +91,11 @@ def test_it_draws_and_tabulates(compared: Path) -> None:
 
 def test_the_same_command_reuses_its_runs(compared: Path, capsys: pytest.CaptureFixture) -> None:
     before = {file: file.stat().st_mtime_ns for file in (compared / "runs").rglob("*.json")}
-    assert main(command(compared, "--algorithms", "epg", "thompson", "--seeds", "0", "1")) == 0
+    smaller = ("--algorithms", "epg", "thompson", "--seeds", "0", "1")
+    assert main(command(compared, *smaller)) == 2
+    assert "leave out reinforce-baseline, ppo, dqn: name these too" in capsys.readouterr().err
+    assert main(command(compared.with_name("fewer"), *smaller, "--runs", str(compared / "runs"))) == 0
+    assert "4 of 4 runs already finished" in capsys.readouterr().out
     assert before == {file: file.stat().st_mtime_ns for file in (compared / "runs").rglob("*.json")}
 
 

@@ -1,0 +1,26 @@
+"""Where the results of a comparison go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputPaths:
+    """Where a comparison's results go.
+
+    Attributes:
+        tables: The folder of tables and figures.
+        runs: The folder of the runs' folders; comparisons may share it.
+        workers: Worker processes, see `run_all`; 0 for none.
+    """
+
+    tables: Path
+    runs: Path
+    workers: int | None = None
+
+    @classmethod
+    def of(cls, folder: Path, workers: int | None, runs: Path | None = None) -> OutputPaths:
+        """Tables in a folder, and runs in another, or else within it."""
+        return cls(tables=folder, runs=runs or folder / "runs", workers=workers)
