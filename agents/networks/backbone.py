@@ -14,9 +14,17 @@ from agents.networks.model_names import timm_name
 from agents.networks.weights import put_weights, read_weights
 from cls_env.arguments import one_of
 
+WIDEST_BORDER = 1 / 8
+"""The share of an image's side that may be left out, so that whole patches fill the rest, is less than this."""
+
 
 def create_backbone(
-    model: str, pretrained: bool, image_size: tuple[int, int], seed: int, weights: str | None = None
+    model: str,
+    pretrained: bool,
+    image_size: tuple[int, int],
+    seed: int,
+    weights: str | None = None,
+    cut_border: bool = False,
 ) -> nn.Module:
     """Create a timm model without its classifier.
 
@@ -28,6 +36,8 @@ def create_backbone(
         seed: Fixes random weights; the global random state is left as it was.
         weights: A file to load instead, see `agents.networks.weights`; nothing is fetched then, and the name gives the
             architecture and the normalization alone.
+        cut_border: Whether the model is made for `whole_patches(model, image_size)` if its patches leave a remainder of
+            less than an eighth of the image's side.
 
     Returns:
         The model in eval mode, without gradients.
@@ -45,9 +55,13 @@ def create_backbone(
             backbone = _create(model, pretrained and tensors is None, image_size)
         except Exception as error:  # timm and the hub's client have many kinds: an unknown tag, no network, ...
             raise ValueError(f"timm can't create {model!r} for {image_size} images: {error}") from error
-    patch_size = getattr(getattr(backbone, "patch_embed", None), "patch_size", (1, 1))
-    if any(side % patch for side, patch in zip(image_size, patch_size, strict=True)):
-        raise ValueError(f"{model} cuts images into {patch_size} patches; a size of {image_size} leaves a remainder")
+    filled = whole_patches(backbone, image_size)
+    if filled != tuple(image_size):
+        narrow = all((side - part) / side < WIDEST_BORDER for side, part in zip(image_size, filled, strict=True))
+        if not (cut_border and narrow and hasattr(backbone, "set_input_size")):
+            size = _patch_size(backbone)
+            raise ValueError(f"{model} cuts images into {size} patches; a size of {image_size} leaves a remainder")
+        backbone.set_input_size(filled)
     if tensors is not None:
         put_weights(backbone, tensors, f"weights file {weights} for {model} of {image_size} images")
     return backbone.eval().requires_grad_(False)
@@ -58,6 +72,16 @@ def _create(model: str, pretrained: bool, image_size: tuple[int, int]) -> nn.Mod
         return timm.create_model(model, pretrained=pretrained, num_classes=0, img_size=image_size)
     except TypeError:  # a model without a fixed image size, such as a ResNet, has no such argument
         return timm.create_model(model, pretrained=pretrained, num_classes=0)
+
+
+def whole_patches(backbone: nn.Module, image_size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the part of an image that a ViT's patches fill; all of it for a model without patches."""
+    height, width = (side - side % patch for side, patch in zip(image_size, _patch_size(backbone), strict=True))
+    return height, width
+
+
+def _patch_size(backbone: nn.Module) -> tuple[int, int]:
+    return getattr(getattr(backbone, "patch_embed", None), "patch_size", (1, 1))
 
 
 def feature_width(backbone: nn.Module, image_size: tuple[int, int]) -> int:

@@ -43,7 +43,7 @@ class ClassIncrementalEnv(WatchedEnv, gym.Env[NDArray[np.uint8], np.int64], EzPi
     >>> import gymnasium as gym, cls_env
     >>> env = gym.make("cls_env/ClassIncremental-v0", dataset="glyphs", num_tasks=5)
     >>> env.observation_space
-    Box(0, 255, (32, 32, 3), uint8)
+    Box(0, 255, (36, 36, 3), uint8)
     >>> env.action_space
     Discrete(50)
 
@@ -213,7 +213,7 @@ class ClassIncrementalEnv(WatchedEnv, gym.Env[NDArray[np.uint8], np.int64], EzPi
     ...     vector_kwargs={"autoreset_mode": gym.vector.AutoresetMode.SAME_STEP},
     ... )
     >>> envs.reset(seed=0)[0].shape
-    (2, 32, 32)
+    (2, 36, 36)
 
     ## Version History
 
