@@ -80,8 +80,8 @@ class TrainView(nn.Module):
 class CentralView(nn.Module):
     """The center of each image: the shorter side is resized, then the middle is cropped.
 
-    Images that have the view's size already keep their pixels, and so do those whose shorter side is that of the resized
-    image.
+    Images that have the view's size already keep their pixels, and so do those whose shorter side would be resized to
+    its own length.
 
     Source: Resize(256) and CenterCrop(224), as LAE (ICCV 2023) has it.
 

@@ -57,13 +57,13 @@ def render_frame(image: NDArray[np.uint8], choices: int, answer: Answer | None =
     """Draw one episode: the image and, below it, the number of possible classes or, after the step, the answer.
 
     Args:
-        image: uint8 of shape (H, W, 3). The longer side is enlarged by a whole number, or reduced, to at most 256 pixels.
+        image: uint8 of shape (H, W, 3). It is enlarged by a whole number, or reduced, to at most 256 x 256 pixels.
         choices: Number of possible classes.
         answer: The answer; None before the step. The chosen class is green if right, red if wrong.
 
     Returns:
-        uint8 of shape (h + 80, 256, 3), where h is the image's height in the frame. Both sides are even, as video codecs
-        require. It does not depend on the answer.
+        uint8 of shape (h + 80, 256, 3), where h is the image's height in the frame, made even, as video codecs require.
+        The shape does not depend on the answer.
     """
     from PIL import Image, ImageDraw
 

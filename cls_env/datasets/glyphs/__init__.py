@@ -28,8 +28,8 @@ def load_glyphs(
 ) -> ImageDataset:
     """Draw a glyph dataset of 36 x 36 RGB images: drawings of 32 x 32 pixels with a margin of 2.
 
-    The characters come from the stream pool, which is disjoint from the pretraining pool of the embedded backbone. Class
-    order, tasks and labels of a stream, and so its fingerprint, do not depend on the margin; `images_sha256` does.
+    The characters come from the stream pool, which is disjoint from the pretraining pool of the embedded backbone. A
+    stream's class order, tasks, labels and fingerprint do not depend on the margin; its `images_sha256` does.
 
     Args:
         num_classes: Number of characters, chosen at random from the pool.

@@ -23,10 +23,10 @@ def load_digits(
         image_size: Side of the square images with their margin, in pixels.
         test_fraction: Fraction of each class to hold out for testing, in (0, 1).
         seed: Seed of the split.
-        margin: Width in pixels of a frame that continues the scan. The scan is enlarged bicubically to the pixels inside
-            it, at least 8 x 8. With `image_size=32, margin=0` the images are those of version 0.1.0 and of the
-            experiments, which are the central pixels of the default ones. A stream's fingerprint does not depend on
-            the margin; `images_sha256` does.
+        margin: Width in pixels of a frame that continues the scan, which is enlarged bicubically to the pixels inside,
+            at least 8 x 8. With `image_size=32, margin=0` the images are those of version 0.1.0 and of the experiments,
+            the central pixels of the default ones. A stream's fingerprint does not depend on the margin; its
+            `images_sha256` does.
 
     Raises:
         ModuleNotFoundError: scikit-learn is not installed.

@@ -11,7 +11,8 @@ from cls_env.datasets.glyphs.drawing import GlyphPainter, RandomStream
 
 pytestmark = pytest.mark.long
 
-# Of the pixels and labels of the default set without its margin. It changes only on purpose, with the pretrained weights made anew.
+# Of the pixels and labels of the default set without its margin. It changes only on purpose, with the pretrained
+# weights made anew.
 DEFAULT_SHA256 = "552217430f259b5e577187034649a0b47b1f2545c285b859eb6f806bff62aa7f"
 
 
