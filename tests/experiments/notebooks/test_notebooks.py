@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 from tests.slow_cases import slow_but
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "docs"))
-from run_notebooks import FOLDER, SOLUTION, has_tag, printed, run  # noqa: E402
+from run_notebooks import FOLDER, SOLUTION, has_tag, printed, run
 
 pytestmark = pytest.mark.long
 
