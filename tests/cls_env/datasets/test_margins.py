@@ -48,10 +48,10 @@ def test_a_size_of_digits_is_that_of_the_whole_image() -> None:
     ("name", "options", "message"),
     [
         ("glyphs", {"margin": -1}, "margin must be a whole number of at least 0, not -1"),
-        ("glyphs", {"margin": 1.0}, r"margin must be a whole number of at least 0, not 1\.0"),
+        ("glyphs", {"margin": 1.0}, r"margin of dataset 'glyphs' must be a whole number, not 1\.0"),
         ("glyphs", {"margin": 32}, "margin must be less than the 32 pixels of the images, not 32"),
         ("digits", {"image_size": 10}, "at least 8 pixels inside the margin, not 10 with margin 2"),
-        ("digits", {"margin": "2"}, "margin must be a whole number of at least 0, not '2'"),
+        ("digits", {"margin": "2"}, "margin of dataset 'digits' must be a whole number, not '2'"),
     ],
 )
 def test_impossible_margins_are_named(name: str, options: dict[str, Any], message: str) -> None:
