@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import re
 import sys
 import tempfile
@@ -70,7 +71,8 @@ def run(notebook: NotebookNode, folder: Path, environment: Mapping[str, str] | N
             timeout=LONGEST_CELL,
             resources={"metadata": {"path": str(folder)}},
         )
-        client.execute(env=environment)
+        client.owns_km = True  # so that it ends the kernel
+        client.execute(env=dict(os.environ if environment is None else environment))
     return filled
 
 
