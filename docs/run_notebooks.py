@@ -11,8 +11,10 @@ import os
 import re
 import sys
 import tempfile
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 
 import nbformat
@@ -20,10 +22,13 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from PIL import Image
 
 FOLDER = Path(__file__).parents[1] / "experiments" / "notebooks"
 SOLUTION = re.compile(r"```python\n(?P<code>.*?)\n```\n\n```text\n(?P<printed>.*?)\n```", re.DOTALL)
 """The code of a folded solution, and what it prints."""
+COLORS = 128
+"""Of a picture; with all colors it is three times as large."""
 LONGEST_CELL = 600
 """Seconds after which a cell is given up."""
 
@@ -91,10 +96,19 @@ def with_outputs(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode
             for output in cell.outputs:
                 if "execution_count" in output:
                     output["execution_count"] = count
+                if "image/png" in output.get("data", {}):
+                    output["data"]["image/png"] = small_png(output["data"]["image/png"])
             cell.metadata.pop("execution", None)
     if "widgets" in executed.metadata:
         written.metadata.widgets = executed.metadata.widgets
     return written
+
+
+def small_png(encoded: str) -> str:
+    """A PNG picture with few colors, in base64."""
+    picture, file = Image.open(BytesIO(b64decode(encoded))).convert("RGB"), BytesIO()
+    picture.quantize(COLORS, dither=Image.Dither.NONE).save(file, "png", optimize=True)
+    return b64encode(file.getvalue()).decode()
 
 
 def _own_kernel(folder: Path) -> AsyncKernelManager:

@@ -55,13 +55,9 @@ def create_backbone(
             backbone = _create(model, pretrained and tensors is None, image_size)
         except Exception as error:  # timm and the hub's client have many kinds: an unknown tag, no network, ...
             raise ValueError(f"timm can't create {model!r} for {image_size} images: {error}") from error
-    filled = whole_patches(backbone, image_size)
-    if filled != tuple(image_size):
-        narrow = all((side - part) / side < WIDEST_BORDER for side, part in zip(image_size, filled, strict=True))
-        if not (cut_border and narrow and hasattr(backbone, "set_input_size")):
-            size = _patch_size(backbone)
-            raise ValueError(f"{model} cuts images into {size} patches; a size of {image_size} leaves a remainder")
-        backbone.set_input_size(filled)
+    if not (_cut_border(backbone, image_size) if cut_border else whole_patches(backbone, image_size) == image_size):
+        patch = _patch_size(backbone)
+        raise ValueError(f"{model} cuts images into {patch} patches; a size of {image_size} leaves a remainder")
     if tensors is not None:
         put_weights(backbone, tensors, f"weights file {weights} for {model} of {image_size} images")
     return backbone.eval().requires_grad_(False)
@@ -78,6 +74,18 @@ def whole_patches(backbone: nn.Module, image_size: tuple[int, int]) -> tuple[int
     """Height and width of the part of an image that a ViT's patches fill; all of it for a model without patches."""
     height, width = (side - side % patch for side, patch in zip(image_size, _patch_size(backbone), strict=True))
     return height, width
+
+
+def _cut_border(backbone: nn.Module, image_size: tuple[int, int]) -> bool:
+    """Make a model take the whole patches of an image alone. False if it can't, or if they leave too much out."""
+    filled = whole_patches(backbone, image_size)
+    if filled == image_size:
+        return True
+    narrow = all((side - part) / side < WIDEST_BORDER for side, part in zip(image_size, filled, strict=True))
+    set_size = getattr(backbone, "set_input_size", None)
+    if narrow and set_size is not None:
+        set_size(filled)
+    return narrow and set_size is not None
 
 
 def _patch_size(backbone: nn.Module) -> tuple[int, int]:

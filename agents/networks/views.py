@@ -122,9 +122,18 @@ class CentralView(nn.Module):
             return images.float() / 255
         shorter_side = int(min(self.size) / self.crop_fraction)
         if shorter_side == min(images.shape[2:]):  # pixels stay as they are: those outside need not be converted
-            return center_crop(images, list(self.size)).float() / 255
+            return _middle(images, self.size).float() / 255
         resized = resize(images.float() / 255, [shorter_side], self._mode, antialias=True)
         return center_crop(resized, list(self.size)).clamp(0, 1)  # bicubic weights may be negative
+
+
+def _middle(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """The central pixels, as `center_crop` takes them, whose overhead is that of a whole view of small images."""
+    room = images.shape[2] - size[0], images.shape[3] - size[1]
+    if min(room) < 0:
+        return center_crop(images, list(size))
+    top, left = round(room[0] / 2), round(room[1] / 2)
+    return images[:, :, top : top + size[0], left : left + size[1]]
 
 
 def random_crops(
