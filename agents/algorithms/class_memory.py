@@ -72,11 +72,20 @@ class ClassMemory(BaseAlgorithm):
         new_index = self._matched(env) if match_classes else self._extended(env)
         if new_index is None:
             self._check_classes(env)
+        self._check_image_size(env)
         check_for_correct_spaces(env, self.observation_space, self.action_space if new_index is None else actions)
         if new_index is not None:
             self._remap_actions(new_index, int(actions.n))
         if new_index is not None or not self.policy.network.tasks_begun:
             self._name_classes(class_names_of(env))
+
+    def _check_image_size(self, env: VecEnv) -> None:
+        shown, learned = env.observation_space.shape, self.observation_space.shape
+        if shown != learned:
+            raise ValueError(
+                f"the environment shows images of shape {shown}, and the agent learned on {learned}: make it show such "
+                'images; glyphs have 32 pixels with dataset_options={"margin": 0}'
+            )
 
     def _matched(self, env: VecEnv) -> Tensor:
         """The position in an environment's action space of each of the agent's actions, by name."""

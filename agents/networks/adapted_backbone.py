@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from math import nextafter
 from typing import Any, NamedTuple
 
 from gymnasium import spaces
 from timm.data import resolve_model_data_config
 from torch import nn
 
-from agents.networks.backbone import create_backbone, feature_width, weights_hash
+from agents.networks.backbone import create_backbone, feature_width, weights_hash, whole_patches
 from agents.networks.class_token import prepare_last_block
 from agents.networks.config import PolicyConfig
 from agents.networks.fetched_weights import needs_download
@@ -48,14 +49,18 @@ def adapt_backbone(config: PolicyConfig, observation_space: spaces.Space[Any]) -
         ValueError: The space, the model, its weights or the module do not fit.
     """
     channels_first, observed = image_layout(observation_space)
-    size = observed if config.input_size is None else (config.input_size, config.input_size)
+    given = None if config.input_size is None else (config.input_size, config.input_size)
     if config.pretrained and config.weights is None and needs_download(config.model):
-        _check_module(config, size)
-    bare = create_backbone(config.model, config.pretrained, size, config.backbone_seed, config.weights)
+        _check_module(config, given or observed, cut_border=not given)
+    bare = create_backbone(
+        config.model, config.pretrained, given or observed, config.backbone_seed, config.weights, cut_border=not given
+    )
+    size = given or whole_patches(bare, observed)
     own = resolve_model_data_config(bare)
     mean, std = mean_and_std(config.normalization, (own["mean"], own["std"]))
     native = view_of(bare)
-    view = CentralView(size, config.crop_fraction or native.crop_fraction, config.interpolation or native.interpolation)
+    crop_fraction = native.crop_fraction if given or size == observed else _share_that_keeps_pixels(size, observed)
+    view = CentralView(size, config.crop_fraction or crop_fraction, config.interpolation or native.interpolation)
     sha256 = weights_hash(bare)
     bare_buffers = {id(buffer) for buffer in bare.buffers()}
     prepare_last_block(bare)
@@ -69,15 +74,20 @@ def adapt_backbone(config: PolicyConfig, observation_space: spaces.Space[Any]) -
     )
 
 
-def _check_module(config: PolicyConfig, size: tuple[int, int]) -> None:
+def _check_module(config: PolicyConfig, size: tuple[int, int], cut_border: bool) -> None:
     """Add the PEFT module to the model with random weights, to find out that it does not fit before a download.
 
     Raises:
         ValueError: The model or the module does not fit.
     """
-    bare = create_backbone(config.model, False, size, config.backbone_seed)
+    bare = create_backbone(config.model, False, size, config.backbone_seed, cut_border=cut_border)
     prepare_last_block(bare)
     add_peft_module(config.peft, bare, config.blocks, config.peft_seed)
+
+
+def _share_that_keeps_pixels(size: tuple[int, int], observed: tuple[int, int]) -> float:
+    """The crop fraction with which a central view of `observed` pixels is not resized."""
+    return nextafter(min(size) / min(observed), 0)  # a view rounds size / share down, which rounding must not lower
 
 
 def _module_names(backbone: nn.Module, bare_buffers: set[int]) -> frozenset[str]:

@@ -15,9 +15,17 @@ from agents.networks.model_names import timm_name
 from agents.networks.weights import put_weights, read_weights
 from cls_env.arguments import one_of
 
+WIDEST_BORDER = 1 / 8
+"""The share of an image's side that may be left out, so that whole patches fill the rest, is less than this."""
+
 
 def create_backbone(
-    model: str, pretrained: bool, image_size: tuple[int, int], seed: int, weights: str | None = None
+    model: str,
+    pretrained: bool,
+    image_size: tuple[int, int],
+    seed: int,
+    weights: str | None = None,
+    cut_border: bool = False,
 ) -> nn.Module:
     """Create a timm model without its classifier.
 
@@ -29,6 +37,8 @@ def create_backbone(
         seed: Fixes random weights; the global random state is left as it was.
         weights: A file to load instead, see `agents.networks.weights`; nothing is fetched then, and the name gives the
             architecture and the normalization alone.
+        cut_border: Whether the model is made for `whole_patches(model, image_size)` if its patches leave a remainder of
+            less than an eighth of the image's side.
 
     Returns:
         The model in eval mode, without gradients.
@@ -47,9 +57,9 @@ def create_backbone(
         except Exception as error:  # timm and the hub's client have many kinds: an unknown tag, no network, ...
             hint = _way_out(model, image_size) if pretrained and tensors is None else ""
             raise ValueError(f"timm can't create {model!r} for {image_size} images: {error}{hint}") from error
-    patch_size = getattr(getattr(backbone, "patch_embed", None), "patch_size", (1, 1))
-    if any(side % patch for side, patch in zip(image_size, patch_size, strict=True)):
-        raise ValueError(f"{model} cuts images into {patch_size} patches; a size of {image_size} leaves a remainder")
+    if not (_cut_border(backbone, image_size) if cut_border else whole_patches(backbone, image_size) == image_size):
+        patch = _patch_size(backbone)
+        raise ValueError(f"{model} cuts images into {patch} patches; a size of {image_size} leaves a remainder")
     if tensors is not None:
         put_weights(backbone, tensors, f"weights file {weights} for {model} of {image_size} images")
     return backbone.eval().requires_grad_(False)
@@ -79,13 +89,35 @@ def create_timm_model(
 def _way_out(model: str, image_size: tuple[int, int]) -> str:
     """What to do about a model that can't be created with its pretrained weights; empty if it can't without either."""
     try:
-        _create(model, False, image_size)
+        create_timm_model(model, False, image_size)
     except Exception:  # as in `create_backbone`
         return ""
     return (
         "; where its weights can't be fetched, give a file of them, --weights FILE (in Python, weights=FILE), or take "
         "random ones, --no-pretrained (pretrained=False)"
     )
+
+
+def whole_patches(backbone: nn.Module, image_size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the part of an image that a ViT's patches fill; all of it for a model without patches."""
+    height, width = (side - side % patch for side, patch in zip(image_size, _patch_size(backbone), strict=True))
+    return height, width
+
+
+def _cut_border(backbone: nn.Module, image_size: tuple[int, int]) -> bool:
+    """Make a model take the whole patches of an image alone. False if it can't, or if they leave too much out."""
+    filled = whole_patches(backbone, image_size)
+    if filled == image_size:
+        return True
+    narrow = all((side - part) / side < WIDEST_BORDER for side, part in zip(image_size, filled, strict=True))
+    set_size = getattr(backbone, "set_input_size", None)
+    if narrow and set_size is not None:
+        set_size(filled)
+    return narrow and set_size is not None
+
+
+def _patch_size(backbone: nn.Module) -> tuple[int, int]:
+    return getattr(getattr(backbone, "patch_embed", None), "patch_size", (1, 1))
 
 
 def feature_width(backbone: nn.Module, image_size: tuple[int, int]) -> int:

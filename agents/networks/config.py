@@ -36,7 +36,8 @@ class PolicyConfig:
     normalization: str = "checkpoint"
     """Mean and deviation of the pixels: checkpoint for those of the model's name, or imagenet, half, clip, none."""
     input_size: int | None = None
-    """Side of the square inputs of the model in pixels; by default, height and width of the observation."""
+    """Side of the square inputs of the model in pixels. By default, height and width of the observation, without a
+    narrow border that a ViT's patches do not fill: with 8 x 8 patches it sees the central 32 x 32 of 36 x 36 pixels."""
     crop_fraction: float | None = None
     """Side of the central crop over that of the resized image, if inputs are of another size than observations. By
     default that of the checkpoint in timm: 0.9 for augreg ViTs, 1 for DINOv2."""

@@ -80,7 +80,8 @@ class TrainView(nn.Module):
 class CentralView(nn.Module):
     """The center of each image: the shorter side is resized, then the middle is cropped.
 
-    Images that have the view's size already keep their pixels.
+    Images that have the view's size already keep their pixels, and so do those whose shorter side would be resized to
+    its own length.
 
     Source: Resize(256) and CenterCrop(224), as LAE (ICCV 2023) has it.
 
@@ -117,12 +118,22 @@ class CentralView(nn.Module):
             ValueError: The images have another shape or dtype.
         """
         _require_images(images)
-        views = images.float() / 255
         if images.shape[2:] == self.size:
-            return views
+            return images.float() / 255
         shorter_side = int(min(self.size) / self.crop_fraction)
-        resized = resize(views, [shorter_side], self._mode, antialias=True)
+        if shorter_side == min(images.shape[2:]):  # pixels stay as they are: those outside need not be converted
+            return _middle(images, self.size).float() / 255
+        resized = resize(images.float() / 255, [shorter_side], self._mode, antialias=True)
         return center_crop(resized, list(self.size)).clamp(0, 1)  # bicubic weights may be negative
+
+
+def _middle(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """The central pixels, as `center_crop` takes them, whose overhead is that of a whole view of small images."""
+    room = images.shape[2] - size[0], images.shape[3] - size[1]
+    if min(room) < 0:
+        return center_crop(images, list(size))
+    top, left = round(room[0] / 2), round(room[1] / 2)
+    return images[:, :, top : top + size[0], left : left + size[1]]
 
 
 def random_crops(

@@ -12,7 +12,7 @@ from gymnasium.utils import EzPickle
 from numpy.typing import NDArray
 
 from cls_env.envs.episodes import Dataset, Episodes, first_row, make_source
-from cls_env.envs.rendering import HumanWindow, checked_render_mode, render_frame
+from cls_env.envs.rendering import Answer, HumanWindow, checked_render_mode, render_frame
 from cls_env.envs.shared_evaluation import WATCH, WatchedEnv
 from cls_env.rewards.model import RewardMatrix
 from cls_env.tasks import TaskStream
@@ -43,7 +43,7 @@ class ClassIncrementalEnv(WatchedEnv, gym.Env[NDArray[np.uint8], np.int64], EzPi
     >>> import gymnasium as gym, cls_env
     >>> env = gym.make("cls_env/ClassIncremental-v0", dataset="glyphs", num_tasks=5)
     >>> env.observation_space
-    Box(0, 255, (32, 32, 3), uint8)
+    Box(0, 255, (36, 36, 3), uint8)
     >>> env.action_space
     Discrete(50)
 
@@ -213,7 +213,7 @@ class ClassIncrementalEnv(WatchedEnv, gym.Env[NDArray[np.uint8], np.int64], EzPi
     ...     vector_kwargs={"autoreset_mode": gym.vector.AutoresetMode.SAME_STEP},
     ... )
     >>> envs.reset(seed=0)[0].shape
-    (2, 32, 32)
+    (2, 36, 36)
 
     ## Version History
 
@@ -338,7 +338,8 @@ class ClassIncrementalEnv(WatchedEnv, gym.Env[NDArray[np.uint8], np.int64], EzPi
             self._window.show(self._frame())
 
     def _frame(self) -> NDArray[np.uint8]:
-        episode = self._current("render")
-        names = self._source.action_names
-        chosen = None if self._action is None else names[self._action]
-        return render_frame(episode.images[0], names[episode.labels[0]], chosen)
+        episode, source, answer = self._current("render"), self._source, None
+        if self._action is not None:
+            told = source.reveals_success, source.full_feedback
+            answer = Answer.told(source.action_names, int(self._action), int(episode.labels[0]), *told)
+        return render_frame(episode.images[0], source.num_choices(episode)[0], answer)

@@ -261,6 +261,10 @@ class EpisodeSource:
         """The `action_mask` of `observation_info`, bool of shape (N, A)."""
         return self._sampler.info(episodes.steps, episodes.tasks)["action_mask"].astype(np.bool_)
 
+    def num_choices(self, episodes: Episodes) -> list[int]:
+        """For each episode the number of classes that its action mask allows."""
+        return self.action_masks(episodes)[:, : self.stream.num_classes].sum(axis=1).tolist()
+
     def rewards(self, episodes: Episodes, actions: NDArray[np.int64]) -> Rewards:
         """Rewards R(x, a) of the chosen actions, float32 of shape (N,)."""
         return reward(episodes.action_rewards, actions)

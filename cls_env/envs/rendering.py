@@ -1,7 +1,11 @@
-"""Rendering: the enlarged image, with the true and the chosen class below it."""
+"""Rendering: the enlarged image, and below it the question or the answer."""
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,35 +15,77 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled
 from numpy.typing import NDArray
 
-FRAME_WIDTH = 256
-_LINE_HEIGHT = 20
+FRAME_SIDE = 256
+_LINE_HEIGHT = 18
+_LINES = 4  # two for each name
+_BORDER = 4
 _PAPER, _INK, _RIGHT, _WRONG = (250, 250, 250), (20, 20, 20), (0, 120, 60), (190, 30, 30)
+_CODE_POINT = re.compile(r"U\+[0-9A-F]{4,6} ")
 
 
-def render_frame(image: NDArray[np.uint8], true_class: str, chosen_class: str | None) -> NDArray[np.uint8]:
-    """Draw one episode.
+@dataclass(frozen=True)
+class Answer:
+    """What is shown of a finished episode.
+
+    Attributes:
+        chosen: Name of the action.
+        right: Whether it is the label; None where the learner is not told.
+        true: Name of the label; None where the learner is not told.
+    """
+
+    chosen: str
+    right: bool | None
+    true: str | None
+
+    @classmethod
+    def told(cls, names: Sequence[str], action: int, label: int, success_told: bool, label_told: bool) -> Answer:
+        """The answer, as far as a learner is told of it. Who is told that the action was right knows the label.
+
+        Args:
+            names: Of all actions.
+            action: The chosen one.
+            label: The label.
+            success_told: Whether the learner is told if the action was right.
+            label_told: Whether the learner is told the label.
+        """
+        short = short_names(names)
+        right = action == label if success_told else None
+        return cls(short[action], right, short[label] if label_told or right else None)
+
+
+def render_frame(image: NDArray[np.uint8], choices: int, answer: Answer | None = None) -> NDArray[np.uint8]:
+    """Draw one episode: the image and, below it, the number of possible classes or, after the step, the answer.
 
     Args:
-        image: uint8 of shape (H, W, 3).
-        true_class: Name of the label.
-        chosen_class: Name of the action, or None before the step. Green if correct, red if wrong.
+        image: uint8 of shape (H, W, 3). It is enlarged by a whole number, or reduced, to at most 256 x 256 pixels.
+        choices: Number of possible classes.
+        answer: The answer; None before the step. The chosen class is green if right, red if wrong.
 
     Returns:
-        uint8 of shape (256 * H / W + 48, 256, 3). Both sides are even, as video codecs require.
+        uint8 of shape (h + 80, 256, 3), where h is the image's height in the frame, made even, as video codecs require.
+        The shape does not depend on the answer.
     """
     from PIL import Image, ImageDraw
 
-    height = round(FRAME_WIDTH * image.shape[0] / image.shape[1] / 2) * 2
-    enlarged = Image.fromarray(image).resize((FRAME_WIDTH, height), Image.Resampling.NEAREST)
-    frame = Image.new("RGB", (FRAME_WIDTH, height + 2 * _LINE_HEIGHT + 8), _PAPER)
-    frame.paste(enlarged)
+    shown = _scaled(Image.fromarray(image))
+    top = shown.height + shown.height % 2
+    frame = Image.new("RGB", (FRAME_SIDE, top + _LINES * _LINE_HEIGHT + 2 * _BORDER), _PAPER)
+    frame.paste(shown, ((FRAME_SIDE - shown.width) // 2, 0))
     pen = ImageDraw.Draw(frame)
-    lines = [(f"true: {true_class}", _INK)]
-    if chosen_class is not None:
-        lines.append((f"chosen: {chosen_class}", _RIGHT if chosen_class == true_class else _WRONG))
-    for line, (text, color) in enumerate(lines):
-        pen.text((4, height + 4 + line * _LINE_HEIGHT), _shortened(text), fill=color, font=_font())
+    lines = [(line, color) for text, color in _caption(choices, answer) for line in _wrapped(text)]
+    for place, (line, color) in enumerate(lines):
+        pen.text((_BORDER, top + _BORDER + place * _LINE_HEIGHT), line, fill=color, font=_font())
     return np.asarray(frame)
+
+
+def short_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The names without the code points of characters, unless these tell two of them apart.
+
+    >>> short_names(["U+1403 canadian syllabics i", "U+0E9C lao letter pho sung"])
+    ('canadian syllabics i', 'lao letter pho sung')
+    """
+    short = tuple(_CODE_POINT.sub("", name, count=1) if _CODE_POINT.match(name) else name for name in names)
+    return short if len(set(short)) == len(names) else tuple(names)
 
 
 def checked_render_mode(render_mode: str | None, metadata: dict[str, Any]) -> str | None:
@@ -101,9 +147,38 @@ def _font():  # type: ignore[no-untyped-def]  # PIL is imported lazily
     return ImageFont.truetype(str(fonts / "DejaVuSans.ttf"), 13)
 
 
-def _shortened(text: str) -> str:
-    """Shorten text that is too wide, in the middle because glyph names differ at both ends."""
-    while _font().getlength(text) > FRAME_WIDTH - 8:
-        middle = len(text) // 2
-        text = text[: middle - 2] + "…" + text[middle + 1 :]
-    return text
+def _scaled(image):  # type: ignore[no-untyped-def]  # PIL is imported lazily
+    from PIL import Image
+
+    longer = max(image.size)
+    if longer <= FRAME_SIDE:
+        factor = FRAME_SIDE // longer
+        return image.resize((factor * image.width, factor * image.height), Image.Resampling.NEAREST)
+    sides = (max(1, round(side * FRAME_SIDE / longer)) for side in image.size)
+    return image.resize(tuple(sides), Image.Resampling.BOX)
+
+
+def _caption(choices: int, answer: Answer | None) -> list[tuple[str, tuple[int, int, int]]]:
+    if answer is None:
+        return [(f"which of {choices} classes?", _INK)]
+    color = _INK if answer.right is None else _RIGHT if answer.right else _WRONG
+    return [(f"chosen: {answer.chosen}", color), (f"true: {'?' if answer.true is None else answer.true}", _INK)]
+
+
+def _wrapped(text: str) -> list[str]:
+    """One or two lines that fit into the frame. A text too long for two ends with an ellipsis."""
+    text = " ".join(text.split())
+    if (fitting := _length_that_fits(text)) == len(text):
+        return [text]
+    space = text.rfind(" ", 0, fitting + 1)
+    first = text[: fitting if space < 0 else space]
+    rest = text[len(first) :].strip()
+    if (fitting := _length_that_fits(rest)) == len(rest):
+        return [first, rest]
+    return [first, rest[: _length_that_fits(rest, "…")] + "…"]
+
+
+def _length_that_fits(text: str, ending: str = "") -> int:
+    """Number of leading characters of a text that fit into the frame's width, together with an ending."""
+    room = FRAME_SIDE - 2 * _BORDER - _font().getlength(ending)
+    return bisect_right(range(1, len(text) + 1), room, key=lambda length: _font().getlength(text[:length]))

@@ -144,16 +144,12 @@ class ClassIncrementalVectorEnv(StreamEnv, VectorEnv[NDArray[np.uint8], NDArray[
         return episodes.images, rewards, terminations, truncations, self._masked(info)
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
-        """Return one frame per environment, uint8 RGB."""
+        """Return one frame per environment, uint8 RGB, of the images that are not yet classified."""
         if self.render_mode is None:
             gym.logger.warn('render() needs a mode: gym.make_vec(..., render_mode="rgb_array")')
             return None
         episodes = self._current("render")
-        names = self.stream.class_names
-        return tuple(
-            render_frame(image, names[label], None)
-            for image, label in zip(episodes.images, episodes.labels, strict=True)
-        )
+        return tuple(map(render_frame, episodes.images, self._source.num_choices(episodes)))
 
     def _checked(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
         chosen = np.asarray(actions)

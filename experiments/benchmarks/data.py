@@ -63,7 +63,7 @@ def benchmark_data(
 
 def mosaics(count: int, rows: int, columns: int) -> NDArray[np.uint8]:
     """Images of `rows` x `columns` random glyphs, uint8 [count, 32 rows, 32 columns, 3]."""
-    glyphs: NDArray[np.uint8] = TaskStream("glyphs").dataset.train_images[:]
+    glyphs: NDArray[np.uint8] = load_dataset("glyphs", margin=0).train_images[:]
     chosen = np.random.default_rng(0).integers(len(glyphs), size=(count, rows, columns))
     height, width = glyphs.shape[1:3]
     return glyphs[chosen].transpose(0, 1, 3, 2, 4, 5).reshape(count, rows * height, columns * width, 3)

@@ -20,7 +20,7 @@ NUM_ENVS = 256
 
 def benchmark_env(repeats: int) -> list[Measurement]:
     """All sides step 256 environments of the default stream with the same random actions."""
-    stream = TaskStream("glyphs")
+    stream = TaskStream("glyphs", dataset_options={"margin": 0})
 
     def single() -> gym.Env[Any, Any]:
         return gym.make("cls_env/ClassIncremental-v0", dataset=stream)

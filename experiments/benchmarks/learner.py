@@ -22,7 +22,7 @@ def benchmark_learner(repeats: int) -> list[Measurement]:
     row compares two objectives.
     """
     torch.set_num_threads(1)
-    stream = TaskStream("glyphs")
+    stream = TaskStream("glyphs", dataset_options={"margin": 0})
     rows = []
     for size in (32, 128):
         learner = _agent(stream, "ce", size)

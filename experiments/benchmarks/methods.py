@@ -30,7 +30,7 @@ def benchmark_methods(repeats: int) -> list[Measurement]:
     """
     torch.set_num_threads(1)
     classes = CLASSES_PER_TASK * max(TASKS)
-    options = {"num_classes": classes, "train_per_class": IMAGES_PER_CLASS, "test_per_class": 4}
+    options = {"num_classes": classes, "train_per_class": IMAGES_PER_CLASS, "test_per_class": 4, "margin": 0}
     stream = TaskStream("glyphs", max(TASKS), dataset_options=options)
     sequential, rows = _agent(stream, "sequential"), []
     others = {name: _agent(stream, name) for name in METHODS if name != "sequential"}

@@ -66,6 +66,8 @@ def loader_options(run: CheckedRun) -> dict[str, Any]:
         options["image_size"] = stored_size(run)
     if "interpolation" not in options and "interpolation" in taken:
         options["interpolation"] = run.view.interpolation
+    if "margin" in taken:
+        options.setdefault("margin", 0)  # the model sees the whole image of a character, at its own size
     if card.generated:
         options.setdefault("seed", config.seeds.images)
     return options

@@ -11,6 +11,7 @@ from cls_env.arguments import whole_number
 from cls_env.datasets.glyphs.characters import characters, class_name
 from cls_env.datasets.glyphs.drawing import GlyphPainter, RandomStream
 from cls_env.datasets.image_dataset import ImageDataset
+from cls_env.datasets.margins import MARGIN, with_margin
 
 __all__ = ["load_glyphs"]
 
@@ -23,10 +24,12 @@ def load_glyphs(
     hard_fraction: float = 0.3,
     hard_strength: float = 3.0,
     seed: int = 0,
+    margin: int = MARGIN,
 ) -> ImageDataset:
-    """Draw a glyph dataset of 32 x 32 RGB images.
+    """Draw a glyph dataset of 36 x 36 RGB images: drawings of 32 x 32 pixels with a margin of 2.
 
-    The characters come from the stream pool, which is disjoint from the pretraining pool of the embedded backbone.
+    The characters come from the stream pool, which is disjoint from the pretraining pool of the embedded backbone. A
+    stream's class order, tasks, labels and fingerprint do not depend on the margin; its `images_sha256` does.
 
     Args:
         num_classes: Number of characters, chosen at random from the pool.
@@ -35,6 +38,8 @@ def load_glyphs(
         hard_fraction: Fraction of hard images in each split, in [0, 1], exact up to rounding over the whole split.
         hard_strength: Factor on the warp, texture and noise of a hard image, at least 0. At 3 some are unreadable.
         seed: Seed of characters and pixels, which are identical on every machine.
+        margin: Width in pixels of a frame that continues the drawing, less than 32. With 0 the images are the 32 x 32
+            pixels inside it, those of version 0.1.0 and of the experiments.
 
     Returns:
         The images, ordered by class.
@@ -59,6 +64,6 @@ def load_glyphs(
         strength = np.ones(len(labels), dtype=np.float32)
         hard = RandomStream([seed, split, 1]).permutation(len(labels))[: round(hard_fraction * len(labels))]
         strength[hard] = hard_strength
-        return GlyphPainter(chosen, [seed, split, 2]).paint(labels, strength), labels
+        return with_margin(GlyphPainter(chosen, [seed, split, 2]).paint(labels, strength), margin), labels
 
     return ImageDataset("glyphs", *draw(1, train_per_class), *draw(2, test_per_class), tuple(map(class_name, chosen)))

@@ -68,7 +68,7 @@ def checks(settings: GpuSettings) -> dict[str, Check]:
 @cache
 def glyphs() -> TaskStream:
     """Glyphs in five tasks."""
-    return TaskStream("glyphs", 5)
+    return TaskStream("glyphs", 5, dataset_options={"margin": 0})
 
 
 def embedded_agent(device: torch.device, precision: str = "float32", path: str = "host", **changes: Any) -> EPG:

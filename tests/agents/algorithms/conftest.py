@@ -61,7 +61,7 @@ def rewritten(source: Path, target: Path, changes: dict[str, bytes | None]) -> P
 @pytest.fixture(scope="module")
 def eight() -> ImageDataset:
     """Eight easy glyph classes."""
-    return load_dataset("glyphs", num_classes=8, train_per_class=10, test_per_class=4, hard_fraction=0.0)
+    return load_dataset("glyphs", num_classes=8, train_per_class=10, test_per_class=4, hard_fraction=0.0, margin=0)
 
 
 @pytest.fixture(scope="module")

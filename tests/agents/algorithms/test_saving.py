@@ -150,6 +150,19 @@ def test_env_of_another_shape_is_refused_on_load(make_agent: Callable[..., EPG],
         EPG.load(tmp_path / "agent", gym.make_vec("cls_env/SplitGlyphs-v0", num_envs=8), device="cpu")
 
 
+def test_env_of_another_image_size_is_refused_on_load(make_agent: Callable[..., EPG], tmp_path: Path) -> None:
+    make_agent().learn(8).save(tmp_path / "agent")
+    options = {"num_classes": 6, "train_per_class": 12, "test_per_class": 5, "hard_fraction": 0.0}
+    arguments = {"num_tasks": 3, "seed": 1, "num_envs": 8}
+    framed = gym.make_vec("cls_env/SplitGlyphs-v0", dataset_options=options, **arguments)
+    with pytest.raises(
+        ValueError, match=r"images of shape \(36, 36, 3\), and the agent learned on \(32, 32, 3\): .*margin"
+    ):
+        EPG.load(tmp_path / "agent", framed, device="cpu")
+    bare = gym.make_vec("cls_env/SplitGlyphs-v0", dataset_options=options | {"margin": 0}, **arguments)
+    assert EPG.load(tmp_path / "agent", bare, device="cpu").learn(8, reset_num_timesteps=False).num_timesteps == 16
+
+
 def test_loaded_agent_takes_an_env_later(make_agent: Callable[..., EPG], make_vec: MakeVec, tmp_path: Path) -> None:
     make_agent().learn(8).save(tmp_path / "agent")
     loaded = EPG.load(tmp_path / "agent", device="cpu")

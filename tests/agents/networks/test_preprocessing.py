@@ -54,7 +54,7 @@ def test_other_spaces_are_refused() -> None:
     with pytest.raises(ValueError, match="Discrete"):
         ViTPolicy(spaces.Box(0, 255, (32, 32, 3), np.uint8), spaces.MultiDiscrete([2, 2]), lambda _: 1e-3)
     with pytest.raises(ValueError, match="leaves a remainder"):
-        ViTPolicy(spaces.Box(0, 255, (36, 36, 3), np.uint8), spaces.Discrete(3), lambda _: 1e-3)
+        ViTPolicy(spaces.Box(0, 255, (38, 38, 3), np.uint8), spaces.Discrete(3), lambda _: 1e-3)
 
 
 def test_larger_images_resize_the_position_embedding() -> None:

@@ -56,7 +56,7 @@ def test_dataset_is_immutable_and_not_copied(glyphs: ImageDataset) -> None:
 def test_digits_are_real_scans() -> None:
     digits = load_dataset("digits")
     assert len(digits.train_images) + len(digits.test_images) == 1797
-    assert digits.class_names == tuple("0123456789") and digits.train_images.shape[1:] == (32, 32, 3)
+    assert digits.class_names == tuple("0123456789") and digits.train_images.shape[1:] == (36, 36, 3)
     assert np.array_equal(load_dataset("digits", seed=0).test_labels, digits.test_labels)
 
 

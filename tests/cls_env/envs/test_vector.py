@@ -129,7 +129,7 @@ def test_step_before_reset_and_no_envs_are_refused(make_vec: MakeVec, stream: Ta
 def test_render_gives_a_frame_for_each(make_vec: MakeVec) -> None:
     env = make_vec(3, render_mode="rgb_array")
     env.reset(seed=0)
-    assert [frame.shape for frame in env.render()] == [(304, 256, 3)] * 3
+    assert [frame.shape for frame in env.render()] == [(336, 256, 3)] * 3
 
 
 def test_pickle_keeps_the_environment(make_vec: MakeVec) -> None:

@@ -185,8 +185,8 @@ def test_vector_video_has_a_frame_for_each_step(make_vec: MakeVec, tmp_path: Pat
         env.step(ZEROS)
         top_left, *_ = env.unwrapped.render()
         assert len(env.recorded_frames) == frames
-        assert env.recorded_frames[-1].shape == (608, 512, 3)
-        assert np.array_equal(env.recorded_frames[-1][:304, :256], top_left)
+        assert env.recorded_frames[-1].shape == (672, 512, 3)
+        assert np.array_equal(env.recorded_frames[-1][:336, :256], top_left)
     env.step(ZEROS)
     env.close()
     (film,) = (tmp_path / "films").glob("*.mp4")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cls_env import ClassIncrementalEnv, ClassIncrementalVectorEnv, TaskStream
-from cls_env.envs.rendering import render_frame
+from cls_env.envs.rendering import Answer, render_frame
 from cls_env.rewards.matrices import cost_sensitive_rewards, hierarchical_rewards, zero_one_rewards
 from cls_env.rewards.model import RewardModel
 from cls_env.rewards.noise import REWARD_NOISES, make_reward_noise
@@ -213,7 +213,8 @@ def test_frame_names_the_choice_to_abstain(stream: TaskStream) -> None:
     env = ClassIncrementalEnv(stream, abstain_reward=0.0, render_mode="rgb_array")
     image, info = env.reset(seed=0)
     env.step(6)
-    assert np.array_equal(env.render(), render_frame(image, stream.class_names[info["label"]], "abstain"))
+    answer = Answer("abstain", right=False, true=stream.class_names[info["label"]].partition(" ")[2])
+    assert np.array_equal(env.render(), render_frame(image, 2, answer))
 
 
 @pytest.mark.parametrize("value", [np.inf, np.nan, "0.5", True, [0.5]])

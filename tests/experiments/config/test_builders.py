@@ -91,6 +91,13 @@ def test_images_are_resized_as_the_checkpoint_was_tested(config: RunConfig) -> N
         loader_options(check(replace(config, options=("interpolation=bilinear",), interpolation="bilinear")))
 
 
+def test_runs_have_the_images_of_before_the_margin() -> None:
+    assert loader_options(check(RunConfig()))["margin"] == 0
+    digits = resolve(RunConfig(dataset="digits", num_tasks=5, device="cpu")).stream.dataset
+    assert digits.images_sha256 == "3310ca5ecd8fdf3fe8b5b3ee54caab1d47463f6db7afd629eb684919e7f1b71c"
+    assert loader_options(check(RunConfig(options=("margin=1",))))["margin"] == 1
+
+
 def test_rate_falls_at_its_milestones() -> None:
     rate = learning_rate(RunConfig(learning_rate=0.1, rate_milestones=(0.4, 0.6)))
     assert [rate(remaining) for remaining in (1.0, 0.7, 0.5, 0.1)] == pytest.approx([0.1, 0.1, 0.01, 0.001])
