@@ -22,6 +22,7 @@ def continue_command(
     options: tuple[str, ...] = (),
     learning_rate: float | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    threads: int = 1,
     seed: int = 0,
     imports: tuple[str, ...] = (),
 ) -> None:
@@ -38,17 +39,21 @@ def continue_command(
         options: Further arguments of the folder's loader, all after one --options: on_error=skip.
         learning_rate: The optimizer's rate; by default the model's own.
         device: Where the model runs; auto takes an NVIDIA GPU where there is one.
+        threads: CPU threads; fixed, because sums in another order round differently.
         seed: Fixes the order of the images.
         imports: Python modules of your own to import first, which register what the model was made with.
     """
-    _check_numbers(epochs, seed, learning_rate)
+    _check_numbers(epochs, threads, seed, learning_rate)
     given = _parsed(options)
     target = new_file(model, out)
+
+    import torch
 
     from experiments.config.validation import import_modules
     from experiments.console import progress_bar, say, show
     from experiments.continuation.continuation import begin
 
+    torch.set_num_threads(threads)
     import_modules(imports)
     continued = begin(model, root, given, device, learning_rate)
     _introduce(continued, root, given)
@@ -76,9 +81,10 @@ def new_file(model: Path, out: Path | None) -> Path:
     return target
 
 
-def _check_numbers(epochs: int, seed: int, learning_rate: float | None) -> None:
+def _check_numbers(epochs: int, threads: int, seed: int, learning_rate: float | None) -> None:
     """Raise ValueError if a number is out of range."""
     whole_number("--epochs", epochs, least=1)
+    whole_number("--threads", threads, least=1)
     whole_number("--seed", seed, least=0)
     if learning_rate is not None:
         number("--learning-rate", learning_rate, "(0, inf)")
