@@ -50,7 +50,7 @@ def continue_command(
     import torch
 
     from experiments.config.validation import import_modules
-    from experiments.console import progress_bar, say, show
+    from experiments.console import say, show
     from experiments.continuation.continuation import begin
 
     torch.set_num_threads(threads)
@@ -59,13 +59,20 @@ def continue_command(
     _introduce(continued, root, given)
     old, new = range(len(continued.stream.tasks) - 1), [len(continued.stream.tasks) - 1]
     before = continued.accuracy(old) if continued.shows_learned else None
+    _learn(continued, epochs, seed)
+    continued.agent.save(target)
+    show(_accuracies(continued, old, new, before))
+    say(f"new model {target}; {model} is as it was")
+
+
+def _learn(continued: Continuation, epochs: int, seed: int) -> None:
+    """Learn, with a progress bar."""
+    from experiments.console import progress_bar
+
     with progress_bar() as progress:
         bar = progress.add_task("new classes, images", total=epochs * continued.images)
         continued.learn(epochs, seed, lambda count: progress.advance(bar, count))
         progress.update(bar, completed=epochs * continued.images)
-    continued.agent.save(target)
-    show(_accuracies(continued, old, new, before))
-    say(f"new model {target}; {model} is as it was")
 
 
 def new_file(model: Path, out: Path | None) -> Path:
