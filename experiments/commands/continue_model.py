@@ -22,6 +22,7 @@ def continue_command(
     options: tuple[str, ...] = (),
     learning_rate: float | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    threads: int = 1,
     seed: int = 0,
     imports: tuple[str, ...] = (),
 ) -> None:
@@ -38,29 +39,40 @@ def continue_command(
         options: Further arguments of the folder's loader, all after one --options: on_error=skip.
         learning_rate: The optimizer's rate; by default the model's own.
         device: Where the model runs; auto takes an NVIDIA GPU where there is one.
+        threads: CPU threads; fixed, because sums in another order round differently.
         seed: Fixes the order of the images.
         imports: Python modules of your own to import first, which register what the model was made with.
     """
-    _check_numbers(epochs, seed, learning_rate)
+    _check_numbers(epochs, threads, seed, learning_rate)
     given = _parsed(options)
     target = new_file(model, out)
 
+    import torch
+
     from experiments.config.validation import import_modules
-    from experiments.console import progress_bar, say, show
+    from experiments.console import say, show
     from experiments.continuation.continuation import begin
 
+    torch.set_num_threads(threads)
     import_modules(imports)
     continued = begin(model, root, given, device, learning_rate)
     _introduce(continued, root, given)
     old, new = range(len(continued.stream.tasks) - 1), [len(continued.stream.tasks) - 1]
     before = continued.accuracy(old) if continued.shows_learned else None
+    _learn(continued, epochs, seed)
+    continued.agent.save(target)
+    show(_accuracies(continued, old, new, before))
+    say(f"new model {target}; {model} is as it was")
+
+
+def _learn(continued: Continuation, epochs: int, seed: int) -> None:
+    """Learn, with a progress bar."""
+    from experiments.console import progress_bar
+
     with progress_bar() as progress:
         bar = progress.add_task("new classes, images", total=epochs * continued.images)
         continued.learn(epochs, seed, lambda count: progress.advance(bar, count))
         progress.update(bar, completed=epochs * continued.images)
-    continued.agent.save(target)
-    show(_accuracies(continued, old, new, before))
-    say(f"new model {target}; {model} is as it was")
 
 
 def new_file(model: Path, out: Path | None) -> Path:
@@ -76,9 +88,10 @@ def new_file(model: Path, out: Path | None) -> Path:
     return target
 
 
-def _check_numbers(epochs: int, seed: int, learning_rate: float | None) -> None:
+def _check_numbers(epochs: int, threads: int, seed: int, learning_rate: float | None) -> None:
     """Raise ValueError if a number is out of range."""
     whole_number("--epochs", epochs, least=1)
+    whole_number("--threads", threads, least=1)
     whole_number("--seed", seed, least=0)
     if learning_rate is not None:
         number("--learning-rate", learning_rate, "(0, inf)")

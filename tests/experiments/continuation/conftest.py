@@ -60,7 +60,7 @@ def make_model(may: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[
         dataset = load_dataset("folder", root=may, image_size=32)
         stream = TaskStream(dataset, 2, class_order=[2, 0, 3, 1])
         env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=8, dataset=stream)
-        kwargs = TINY | {"method": SMALL.get(method, method), "peft": module_of(method), "blocks": (0, 1)}
+        kwargs = TINY | {"method": SMALL.get(method, method), "peft": module_of(method), "blocks": (0, 1, 2)}
         objective = "ce" if make_method(method).learns_by_gradient else NO_OBJECTIVE
         own = {"objective": objective, "batch_size": 8, "learning_rate": 1e-2, "seed": 0, "device": "cpu"}
         agent = learn(EPG("ViTPolicy", env, policy_kwargs=kwargs, **(own | arguments)), range(tasks), 32)
