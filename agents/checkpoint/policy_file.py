@@ -194,7 +194,7 @@ def saved_agent_arguments(
     if config.weights is not None and "weights" not in policy_kwargs and not Path(config.weights).is_file():
         raise ValueError(
             f"{path} was trained on the weights file {config.weights}, which is not here; say where it is, "
-            "load(path, policy_kwargs={'weights': ...})"
+            "load(path, policy_kwargs={'weights': ...}), or --weights FILE on the command line"
         )
     if "optimizer_class" not in policy_kwargs:
         raise ValueError(f"{path} was saved with an optimizer of its own: pass it in policy_kwargs again")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
 from cls_env.arguments import number, whole_number
-from experiments.config.settings import parse_option
+from experiments.config.settings import Device, parse_option
 
 if TYPE_CHECKING:
     from experiments.continuation.continuation import Continuation
@@ -21,7 +21,8 @@ def continue_command(
     epochs: int = 20,
     options: tuple[str, ...] = (),
     learning_rate: float | None = None,
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    device: Device = "auto",
+    weights: Path | None = None,
     threads: int = 1,
     seed: int = 0,
     imports: tuple[str, ...] = (),
@@ -32,16 +33,17 @@ def continue_command(
     batch size.
 
     Args:
-        model: File of the model, such as results/run/NAME/model.zip; it is not changed.
-        root: Folder, zip or tar of images: all of the model's classes and new ones, or new ones alone.
-        out: File of the new model; by default that of the model with -continued in its name.
-        epochs: Passes over the images of the new classes.
-        options: Further arguments of the folder's loader, all after one --options: on_error=skip.
-        learning_rate: The optimizer's rate; by default the model's own.
-        device: Where the model runs; auto takes an NVIDIA GPU where there is one.
-        threads: CPU threads; fixed, because sums in another order round differently.
-        seed: Fixes the order of the images.
-        imports: Python modules of your own to import first, which register what the model was made with.
+        model: File of the model, such as results/run/NAME/model.zip. It is not changed.
+        root: Folder, zip or tar of images, with all classes of the model and new ones, or with new ones only.
+        out: File of the new model. By default the model's name with -continued.
+        epochs: Number of passes over the images of the new classes.
+        options: Further arguments of the folder's loader, such as: --options on_error=skip
+        learning_rate: Learning rate. By default the model's own.
+        device: Device of the model. auto is an NVIDIA GPU if there is one, else the CPU.
+        weights: Weights file of the backbone, if the file that the model was trained with has moved.
+        threads: Number of CPU threads. Another number changes results by rounding.
+        seed: Random seed of the order of the images.
+        imports: Your own Python modules to import first, which register parts of the model.
     """
     _check_numbers(epochs, threads, seed, learning_rate)
     given = _parsed(options)
@@ -55,11 +57,17 @@ def continue_command(
 
     torch.set_num_threads(threads)
     import_modules(imports)
-    continued = begin(model, root, given, device, learning_rate)
+    continued = begin(model, root, given, device, learning_rate, weights)
     _introduce(continued, root, given)
     old, new = range(len(continued.stream.tasks) - 1), [len(continued.stream.tasks) - 1]
     before = continued.accuracy(old) if continued.shows_learned else None
     _learn(continued, epochs, seed)
+    continued.agent.card_notes = {
+        "Data": {"learned last": f"{len(continued.new)} new classes of {root.name}", "continued from": model.name},
+        "Settings": {"epochs": epochs, "seed of the order of images": seed},
+        "Measures": {"accuracy on the new classes": f"{continued.accuracy(new):.1%}"},
+        "Command": f"```\ncls-env continue {model.name} --root {root.name} --epochs {epochs} --seed {seed}\n```",
+    }
     continued.agent.save(target)
     show(_accuracies(continued, old, new, before))
     say(f"new model {target}; {model} is as it was")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import tyro
 
+from experiments.config.settings import Device
+
 
 def evaluate_command(
     model: tyro.conf.Positional[Path],
@@ -15,23 +17,24 @@ def evaluate_command(
     known_only: bool = False,
     out: Path | None = None,
     batch_size: int = 64,
-    device: str = "auto",
+    device: Device = "auto",
+    weights: Path | None = None,
     imports: tuple[str, ...] = (),
 ) -> None:
     """Test a saved model on labeled images: accuracy, confusions and calibration. Classes are matched by name.
 
     Args:
-        model: The model.zip of a run, or a file of agent.save.
-        root: A folder, zip or tar of images, with a folder for each class. Without split folders all are tested on.
-        options: Arguments of the loader, all after one --options: test_fraction=0.2 leaf_classes=true on_error=skip.
-        split: Which images of a folder with splits: test, validation or train.
+        model: File of the model: model.zip of a run, or a file of agent.save.
+        root: Folder, zip or tar of images with a folder for each class. Without split folders, all images are used.
+        options: Further arguments of the folder's loader, such as: --options leaf_classes=true on_error=skip
+        split: Split to use, if there are split folders: test, validation or train.
         known_only: Leave out the images of classes that the model has not learned.
-        out: A folder for metrics.json, per_class.csv, confusion.csv and confusion.png.
-        batch_size: Images that pass the network at once.
-        device: Where the model runs: auto, cpu or cuda; auto takes a GPU where there is one.
-        imports: Python modules of your own to import first, which register parts of the model.
+        out: Folder to write metrics.json, per_class.csv, confusion.csv and confusion.png to.
+        batch_size: Number of images per batch.
+        device: Device of the model. auto is an NVIDIA GPU if there is one, else the CPU.
+        weights: Weights file of the backbone, if the file that the model was trained with has moved.
+        imports: Your own Python modules to import first, which register parts of the model.
     """
-    from agents import load_agent
     from cls_env.arguments import whole_number
     from cls_env.datasets.files.load_report import report_lines
     from experiments.config.validation import import_modules
@@ -40,12 +43,13 @@ def evaluate_command(
     from experiments.saved_models.evaluation_report import evaluation_tables, write_evaluation
     from experiments.saved_models.image_sources import unpacking
     from experiments.saved_models.labeled_images import find_labeled_images
+    from experiments.saved_models.open_model import open_model
 
     batch_size = whole_number("batch_size", batch_size, least=1)
     import_modules(imports)
     with unpacking() as folder:
         labeled = find_labeled_images(root, options, split, folder)
-        evaluation = evaluate_images(load_agent(model, device=device), labeled, known_only, batch_size)
+        evaluation = evaluate_images(open_model(model, device, weights), labeled, known_only, batch_size)
     for line in report_lines(labeled.report.left_out, {}):
         say(line, highlight=False)
     if missing := evaluation.untested_names:

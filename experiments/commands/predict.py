@@ -6,6 +6,8 @@ from pathlib import Path
 
 import tyro
 
+from experiments.config.settings import Device
+
 
 def predict_command(
     model: tyro.conf.Positional[Path],
@@ -14,7 +16,8 @@ def predict_command(
     json: bool = False,
     csv: bool = False,
     batch_size: int = 64,
-    device: str = "auto",
+    device: Device = "auto",
+    weights: Path | None = None,
     imports: tuple[str, ...] = (),
 ) -> None:
     """Classify images with a saved model. Each is decoded as the training images were.
@@ -23,20 +26,21 @@ def predict_command(
     answered, and the exit code is 2.
 
     Args:
-        model: The model.zip of a run, or a file of agent.save.
-        images: Image files, folders (with all folders in them), and zip or tar archives.
-        top: The most classes for each image.
+        model: File of the model: model.zip of a run, or a file of agent.save.
+        images: Image files, folders (with their subfolders), and zip or tar archives.
+        top: Number of classes to name for each image.
         json: Print a JSON list of objects.
         csv: Print CSV.
-        batch_size: Images that pass the network at once.
-        device: Where the model runs: auto, cpu or cuda; auto takes a GPU where there is one.
-        imports: Python modules of your own to import first, which register parts of the model.
+        batch_size: Number of images per batch.
+        device: Device of the model. auto is an NVIDIA GPU if there is one, else the CPU.
+        weights: Weights file of the backbone, if the file that the model was trained with has moved.
+        imports: Your own Python modules to import first, which register parts of the model.
     """
-    from agents import load_agent
     from cls_env.arguments import whole_number
     from experiments.config.validation import import_modules
     from experiments.saved_models.answers import answers, print_csv, print_json, print_table
     from experiments.saved_models.image_sources import Failures, find_images, pictures, unpacking
+    from experiments.saved_models.open_model import open_model
 
     if json and csv:
         raise ValueError("--json and --csv are two forms of the same output: choose one")
@@ -47,7 +51,7 @@ def predict_command(
     failures = Failures()
     with unpacking() as folder:
         sources = [find_images(path, folder) for path in images]
-        agent = load_agent(model, device=device)
+        agent = open_model(model, device, weights)
         found = pictures(sources, agent.file_decoding, failures)
         (print_json if json else print_csv if csv else print_table)(answers(agent, found, top, batch_size))
     failures.check()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import tyro
@@ -15,6 +15,8 @@ from cls_env.specification import parse_value
 from experiments.config.fields import settle
 from experiments.config.identity import folder_name, precision_here
 
+Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
+"""Choices of `--device`."""
 PATHS = ("root", "weights", "noise_matrix")
 """Settings that are paths; they are made absolute, so that one file has one name."""
 
@@ -130,7 +132,7 @@ class LearningSettings:
     """Maximum number of images whose activations are in memory, for a small GPU. By default the whole batch."""
     device_images: Literal["auto", "yes", "no"] = "auto"
     """Keep the images of the current tasks on the device. auto does so if they fit in half of a GPU's free memory."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Device = "auto"
     """Device of the policy. auto is an NVIDIA GPU if there is one, else the CPU. mps is Apple's GPU."""
     threads: int = 1
     """Number of CPU threads. Another number changes results by rounding."""

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import torch
 
-from agents import load_agent
 from agents.algorithms.one_step import OneStepAlgorithm
 from agents.checkpoint.policy_file import read_agent
 from agents.evaluation import evaluate_tasks
 from cls_env import ImageDataset, TaskStream, load_dataset
 from cls_env.datasets import extend_classes
+from cls_env.datasets.files.decoding import Decoding
 from cls_env.tasks.class_order import task_sizes
 from experiments.continuation.new_classes import named, new_classes
+from experiments.saved_models.open_model import open_model
 
 TEST_BATCH = 256
 
@@ -105,8 +105,9 @@ def begin(
     model: Path,
     root: Path,
     options: Mapping[str, Any],
-    device: torch.device | str = "auto",
+    device: str = "auto",
     learning_rate: float | None = None,
+    weights: Path | None = None,
 ) -> Continuation:
     """Load a model into an environment of its classes and the new ones of a folder.
 
@@ -116,6 +117,7 @@ def begin(
         options: Further arguments of its loader.
         device: Where the model runs.
         learning_rate: In place of the model's own.
+        weights: The backbone's weights file, if it has moved.
 
     Raises:
         FileNotFoundError: The file or the folder is missing.
@@ -127,9 +129,10 @@ def begin(
         raise ValueError(f"{model} does not name its classes, so new ones can't be told from them: train it again")
     if saved["learning_rate"] is None and learning_rate is None:
         raise ValueError(f"{model} was trained at a rate that changed within each task: give --learning-rate")
-    dataset = load_dataset("folder", root=root, **(stored_as(saved, model) | check_options(options)))
+    check_options(options)
     own: dict[str, Any] = {} if learning_rate is None else {"learning_rate": learning_rate}
-    agent = load_agent(model, device=device, **own)
+    agent = open_model(model, device, weights, **own)
+    dataset = load_dataset("folder", root=root, **(asdict(agent.file_decoding) | dict(options)))
     seen = set(agent.policy.seen_classes.tolist())
     learned = tuple(name for action, name in enumerate(agent.class_names or ()) if action in seen)
     if not learned:
@@ -143,33 +146,15 @@ def begin(
     return Continuation(agent, stream, learned, dataset.class_names)
 
 
-def stored_as(saved: Mapping[str, Any], model: Path) -> dict[str, Any]:
-    """The loader's arguments that store images as those that a model was trained on.
-
-    Args:
-        saved: What `read_agent` gives.
-        model: The model's file, for the message.
-
-    Raises:
-        ValueError: The model takes other than square RGB images, channels last.
-    """
-    shape = tuple(saved["observation_shape"])
-    if len(shape) != 3 or shape[0] != shape[1] or shape[2] != 3:
-        raise ValueError(f"{model} takes images of shape {shape}; a folder's are square, (side, side, 3)")
-    interpolation = saved["policy"].get("interpolation")
-    return {"image_size": shape[0]} | ({"interpolation": interpolation} if interpolation else {})
-
-
-def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of the loader that the user may give.
+def check_options(options: Mapping[str, Any]) -> None:
+    """Check the arguments of the loader that the user gives.
 
     Raises:
         ValueError: One is set by the model, or by another option.
     """
-    for name, how in (("image_size", "the model's"), ("root", "given as --root")):
-        if name in options:
-            raise ValueError(f"--options {name}={options[name]}: it is {how}; leave it out")
-    return dict(options)
+    fixed = {field.name: "the model's" for field in fields(Decoding)} | {"root": "given as --root"}
+    for name in sorted(set(fixed) & set(options)):
+        raise ValueError(f"--options {name}={options[name]}: it is {fixed[name]}; leave it out")
 
 
 def grown_stream(dataset: ImageDataset, learned: Sequence[str], tasks_begun: int) -> TaskStream:
