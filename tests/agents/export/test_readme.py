@@ -61,7 +61,6 @@ def test_the_lines_give_the_agents_class(
 
 def test_the_lines_of_onnx_need_no_torch(trained: Callable[..., EPG], images: np.ndarray, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
     agent = trained("ncm", input_size=16, crop_fraction=0.8)
     check_lines(agent, "onnx", images, tmp_path)
     assert "torch" not in lines_of(tmp_path / "exported")
