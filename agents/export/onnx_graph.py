@@ -29,6 +29,9 @@ class PixelsToProbabilities(nn.Module):
         scores: From inputs of the backbone to scores; the classifier itself, or what gives the same more simply.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, classifier: Classifier, scores: nn.Module) -> None:
         super().__init__()
         self.scores = scores
