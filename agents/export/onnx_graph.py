@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 import warnings
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from agents.export.classifier import CHECKED_IMAGES, LARGEST_DIFFERENCE, Classifier
 from agents.export.timm_model import merged_model
+from agents.methods.lae import LAE
 
 MODEL, INPUT, OUTPUTS = "model.onnx", "pixels", ("logits", "probabilities")
-REQUIRED = ("onnx", "onnxruntime", "onnxscript")
-LARGEST_IN_ONE_FILE = 1_500_000_000
-"""Bytes of weights; a file of this format holds at most 2 GB, and larger weights lie beside it."""
+REQUIRED = ("onnx", "onnxruntime")
+OPSET = 17
+"""Version of the operators, which onnxruntime reads from 1.12 on."""
 
 
 class PixelsToProbabilities(nn.Module):
@@ -27,6 +28,9 @@ class PixelsToProbabilities(nn.Module):
         classifier: Of the policy.
         scores: From inputs of the backbone to scores; the classifier itself, or what gives the same more simply.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, classifier: Classifier, scores: nn.Module) -> None:
         super().__init__()
@@ -40,11 +44,34 @@ class PixelsToProbabilities(nn.Module):
         return scores, scores.softmax(dim=1)
 
 
+class TwoModules(nn.Module):
+    """LAE's scores from two networks, where LAE itself exchanges tensors of one, which can't be traced.
+
+    Args:
+        classifier: Of the policy.
+        method: Its method.
+    """
+
+    def __init__(self, classifier: Classifier, method: LAE) -> None:
+        super().__init__()
+        self.actions = classifier.actions
+        averaged = copy.deepcopy(classifier.network)
+        for average, tensor in zip(method.offline, averaged.peft_parameters, strict=True):
+            tensor.data.copy_(average)
+        one_task = classifier.network.tasks_begun < 2
+        self.networks = nn.ModuleList([classifier.network] if one_task else [classifier.network, averaged])
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The larger of the log-probabilities of the seen classes, (B, K)."""
+        answers = [network(inputs)[:, self.actions].log_softmax(dim=1) for network in self.networks]
+        return torch.stack(answers).amax(dim=0)
+
+
 def write_onnx(classifier: Classifier, folder: Path) -> None:
     """Write the graph, the names of its outputs and the steps before it.
 
     Raises:
-        ModuleNotFoundError: onnx, onnxruntime or onnxscript is not installed.
+        ModuleNotFoundError: onnx or onnxruntime is not installed.
         ValueError: The scores can't be traced, or the graph gives others.
     """
     missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
@@ -69,20 +96,20 @@ def write_onnx(classifier: Classifier, folder: Path) -> None:
 
 def _write_graph(classifier: Classifier, file: Path) -> None:
     module = PixelsToProbabilities(classifier, _simplest(classifier)).eval()
-    size = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
+    names = (INPUT, *OUTPUTS)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the exporter, on its own deprecations
-            program: Any = torch.onnx.export(
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # of the exporter on itself, and on sizes that `_check_graph` checks
+            torch.onnx.export(
                 module,
                 (classifier.random_pixels(2),),
-                dynamo=True,
-                input_names=[INPUT],
-                output_names=list(OUTPUTS),
-                dynamic_shapes={INPUT: {0: torch.export.Dim("N")}},
-                verbose=False,
+                str(file),
+                input_names=names[:1],
+                output_names=names[1:],
+                dynamic_axes={name: {0: "N"} for name in names},
+                opset_version=OPSET,
+                dynamo=False,  # the newer exporter takes 30 times as long, and needs onnxscript
             )
-            program.save(file, external_data=size > LARGEST_IN_ONE_FILE)
     except Exception as error:  # the exporter's are of many kinds
         config = classifier.network.config
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -93,7 +120,9 @@ def _write_graph(classifier: Classifier, file: Path) -> None:
 
 
 def _simplest(classifier: Classifier) -> nn.Module:
-    """A plain model with the same scores where there is one: its graph is smaller."""
+    """What gives the classifier's scores in the fewest steps: a plain model where there is one."""
+    if isinstance(classifier.method, LAE):
+        return TwoModules(classifier, classifier.method)
     try:
         model = merged_model(classifier).model
         classifier.check_same(model, "")

@@ -18,7 +18,7 @@ from agents.export.timm_model import check_plain_scores, classifier_name, fused,
 from agents.networks.base_model import base_model
 from agents.networks.network import Network
 from agents.peft_modules.target_modules import SplitQKV
-from agents.peft_modules.tuner import TunerConfig
+from agents.peft_modules.tuner import TunerConfig, TunerLayer
 
 BACKBONE = "backbone"
 """The folder of the timm model, without a head, in the folder of the adapter."""
@@ -59,7 +59,10 @@ def check_module_of_peft(network: Network) -> None:
         raise ValueError(f"peft={name!r} is no adapter that peft could load; use --to timm")
     config = backbone.peft_config[FIRST]
     if isinstance(config, TunerConfig):
-        raise ValueError(f"peft has no module {name.partition(':')[0]!r}; use --to onnx, or --to timm if it is ssf")
+        layers = [module for module in backbone.modules() if isinstance(module, TunerLayer)]
+        merged = any(type(layer).merge is not TunerLayer.merge for layer in layers)
+        advice = "--to timm or --to onnx" if merged else "--to onnx"
+        raise ValueError(f"peft has no module {name.partition(':')[0]!r}; use {advice}")
     split = any(isinstance(module, SplitQKV) for module in backbone.modules())
     if split and not _is_sum_of_products(config, backbone):
         raise ValueError(

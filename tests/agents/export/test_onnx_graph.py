@@ -12,11 +12,12 @@ import torch
 
 from agents import EPG
 from agents.export import export_agent
+from agents.methods.l2p import L2P
+from agents.networks.network import Network
 from tests.agents.export.conftest import files_of, scores_of
 from tests.slow_cases import slow_but
 
 onnxruntime = pytest.importorskip("onnxruntime")
-pytest.importorskip("onnxscript")
 pytestmark = pytest.mark.long
 
 Trained = Callable[..., EPG]
@@ -51,13 +52,20 @@ def test_the_scores_are_the_agents(method: str, trained: Trained, images: np.nda
 
 
 def test_what_cannot_be_traced_is_refused_by_name(trained: Trained, tmp_path: Path) -> None:
-    agent = trained("lae", "lora")
+    with pytest.raises(ValueError, match="method 'lae' with peft='fourierft' can't be traced"):
+        export_agent(trained("lae", "fourierft"), "onnx", tmp_path / "graph")
+    assert not list(tmp_path.iterdir())
 
-    def scores(network: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
-        return network(inputs) if inputs.mean().item() > 0 else -network(inputs)
 
-    agent.policy.method.scores = scores
-    with pytest.raises(ValueError, match="method 'lae' with peft='lora' can't be traced"):
+def test_a_graph_with_other_scores_is_refused(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scores(self: L2P, network: Network, inputs: torch.Tensor) -> torch.Tensor:
+        return network(inputs) * (1 if inputs.shape[0] == 2 else -1)
+
+    agent = trained("l2p")
+    monkeypatch.setattr(L2P, "scores", scores)
+    with pytest.raises(ValueError, match="the ONNX graph gives logits that differ"):
         export_agent(agent, "onnx", tmp_path / "graph")
     assert not list(tmp_path.iterdir())
 

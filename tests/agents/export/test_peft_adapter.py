@@ -16,20 +16,22 @@ from agents import EPG
 from agents.export import export_agent
 from tests.agents.export.conftest import close, files_of, scores_of, transformed
 from tests.agents.policies import EMBEDDED
+from tests.slow_cases import slow_but
 
 pytestmark = pytest.mark.long
 
 Trained = Callable[..., EPG]
+QUICK = ["sequential lora", "sd-lora lora:scale=true", "sequential dora:targets=mlp"]
 CASES = [
-    ("sequential", "lora"),
-    ("sequential", "lora:scale=true,targets=q+v"),
-    ("sequential", "lora:targets=kv+fc2"),
-    ("sequential", "lora:targets=linear,lora_alpha=16"),
-    ("sequential", "dora:targets=mlp"),
-    ("sequential", "oft:targets=qkv"),
-    ("sequential", "ln-tuning"),
-    ("inflora", "lora:r=2"),
-    ("sd-lora", "lora:scale=true"),
+    "sequential lora",
+    "sequential lora:scale=true,targets=q+v",
+    "sequential lora:targets=kv+fc2",
+    "sequential lora:targets=linear,lora_alpha=16",
+    "sequential dora:targets=mlp",
+    "sequential oft:targets=qkv",
+    "sequential ln-tuning",
+    "inflora lora:r=2",
+    "sd-lora lora:scale=true",
 ]
 
 
@@ -45,11 +47,9 @@ def same_scores(agent: EPG, folder: Path, images: np.ndarray) -> bool:
         return close(model(transformed(model.get_base_model(), images)), scores_of(agent, images))
 
 
-@pytest.mark.parametrize(("method", "peft"), CASES)
-def test_the_scores_are_the_agents(
-    method: str, peft: str, trained: Trained, images: np.ndarray, tmp_path: Path
-) -> None:
-    agent = trained(method, peft)
+@pytest.mark.parametrize("case", slow_but(QUICK, CASES))
+def test_the_scores_are_the_agents(case: str, trained: Trained, images: np.ndarray, tmp_path: Path) -> None:
+    agent = trained(*case.split())
     folder = export_agent(agent, "peft", tmp_path / "adapter")
     adapter = {"README.md", "labels.json", "adapter_config.json", "adapter_model.safetensors"}
     assert files_of(folder) == adapter | {"backbone/config.json", "backbone/model.safetensors"}

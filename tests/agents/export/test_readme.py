@@ -15,6 +15,7 @@ from PIL import Image
 from agents import EPG
 from agents.export import export_agent
 from tests.agents.policies import EMBEDDED
+from tests.slow_cases import slow_but
 
 pytestmark = pytest.mark.long
 
@@ -44,15 +45,14 @@ def run_elsewhere(lines: str, place: Path) -> str:
 
 def check_lines(agent: EPG, to: str, images: np.ndarray, place: Path) -> None:
     folder = export_agent(agent, to, place / "exported")
-    for image in images[:1]:
-        Image.fromarray(image).save(place / "image.png")
-        answers = run_elsewhere(lines_of(folder), place).splitlines()
-        action = int(agent.predict(image, deterministic=True)[0])
-        assert answers[0].split(" ", 1)[1] == agent.class_names[action]
-        assert len(answers) == len(agent.policy.seen_classes)
+    Image.fromarray(images[0]).save(place / "image.png")
+    answers = run_elsewhere(lines_of(folder), place).splitlines()
+    action = int(agent.predict(images[0], deterministic=True)[0])
+    assert answers[0].split(" ", 1)[1] == agent.class_names[action]
+    assert len(answers) == len(agent.policy.seen_classes)
 
 
-@pytest.mark.parametrize("to", ["timm", "peft"])
+@pytest.mark.parametrize("to", slow_but(["timm"], ["timm", "peft"]))
 def test_the_lines_give_the_agents_class(
     to: str, trained: Callable[..., EPG], images: np.ndarray, tmp_path: Path
 ) -> None:
@@ -61,7 +61,6 @@ def test_the_lines_give_the_agents_class(
 
 def test_the_lines_of_onnx_need_no_torch(trained: Callable[..., EPG], images: np.ndarray, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
     agent = trained("ncm", input_size=16, crop_fraction=0.8)
     check_lines(agent, "onnx", images, tmp_path)
     assert "torch" not in lines_of(tmp_path / "exported")
