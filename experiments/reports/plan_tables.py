@@ -60,7 +60,8 @@ def cost_table(
     flops = [plan.total_flops for plan in plans]
     row(
         f"time on an {card.title}" if card.title[0] in "AHLR" else f"time on a {card.title}",
-        *(duration(count / rate) if count / rate >= 60 else "under 1 min" for count in (flops[0], sum(flops))),
+        _of_a_gpu(flops[0] / rate),
+        _of_a_gpu(sum(flops) / rate),
         f"{flops[0] / 1e15:.3g} PFLOP at {rate / 1e12:.3g} TFLOP/s, {SUSTAINED:.0%} of its peak",
     )
     if measured.memory is not None:
@@ -68,6 +69,11 @@ def cost_table(
     row("of which for learning", _size(first.memory), "", "weights, gradients, optimizer, activations; all a GPU holds")
     row("disk space", _size(first.disk), _size(sum(plan.disk for plan in plans)), "model, predictions, step logs")
     return table
+
+
+def _of_a_gpu(seconds: float) -> str:
+    """Seconds of computing in words; where there are few, the time between steps counts for more."""
+    return duration(seconds) if seconds >= 60 else "under 1 min"
 
 
 def _size(count: int) -> str:

@@ -42,15 +42,19 @@ class ShortenLastRollout(BaseCallback):
         if left > 0:
             self._set_steps(min(self._own_steps, left))
 
+    @property
+    def _is_off_policy(self) -> bool:
+        return isinstance(self.model, OffPolicyAlgorithm)
+
     def _get_steps(self) -> int:
         """Steps of a rollout in each environment."""
         model: Any = self.model
-        steps: int = model.train_freq.frequency if isinstance(model, OffPolicyAlgorithm) else model.n_steps
+        steps: int = model.train_freq.frequency if self._is_off_policy else model.n_steps
         return steps
 
     def _set_steps(self, steps: int) -> None:
         model: Any = self.model
-        if isinstance(model, OffPolicyAlgorithm):
+        if self._is_off_policy:
             model.train_freq = model.train_freq._replace(frequency=steps)  # its unit is steps: there are many envs
         else:
             model.n_steps = steps

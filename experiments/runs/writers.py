@@ -29,7 +29,7 @@ class WandbWriter(KVWriter):
     """
 
     def __init__(self, project: str, folder: RunFolder, config: Mapping[str, Any]) -> None:
-        import wandb
+        import wandb  # type: ignore[import-not-found, unused-ignore]  # the extra of this name
 
         file = folder.path / WANDB_ID
         begun = read_json(file)["id"] if file.exists() else None

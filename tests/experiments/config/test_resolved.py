@@ -62,7 +62,7 @@ def test_a_run_resolves_its_configuration_once(counts: Counter[str], tmp_path: P
 
 def test_a_dry_run_resolves_its_configuration_once(counts: Counter[str]) -> None:
     assert main(f"run {SMALL} --optimizer sgd --dry-run".split()) == 0
-    assert_few(counts, streams=2)  # its own, and that of the steps that are measured
+    assert_few(counts, runs=2, streams=2)  # its own, and those of the steps that are measured
 
 
 def test_a_dry_comparison_checks_each_run_once_and_builds_one_stream(counts: Counter[str]) -> None:
