@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest -n 3 --dist worksteal
 
-.PHONY: quickstart format lint type test-fast test slow coverage docs clean
+.PHONY: quickstart notebooks format lint type test-fast test slow coverage docs clean
 
 quickstart: .venv/experiments
 	$(BIN)/python -m experiments compare
+
+notebooks: .venv/notebooks
+	$(BIN)/jupyter lab experiments/notebooks
 
 format: .venv/dev
 	$(BIN)/ruff check --fix .
@@ -35,7 +38,7 @@ docs: .venv/dev
 	$(BIN)/python docs/environment_pages.py
 	$(BIN)/python -m experiments.catalogue
 
-.venv/experiments .venv/dev: pyproject.toml
+.venv/experiments .venv/notebooks .venv/dev: pyproject.toml
 	@echo "setting up .venv; PyTorch is large, so this takes some minutes"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -e ".[$(notdir $@)]"

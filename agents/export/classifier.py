@@ -12,6 +12,7 @@ from agents.export.image_steps import ImageSteps, image_steps
 from agents.methods import Method
 from agents.networks.network import Network
 from agents.policy import ViTPolicy
+from cls_env.datasets.files.decoding import Decoding
 
 LARGEST_DIFFERENCE = 1e-4
 """Between the scores of the policy and of its export, over the largest score; rounding is a tenth of it or less."""
@@ -22,7 +23,8 @@ class Classifier(nn.Module):
     """A copy of a policy's network and method on the CPU, in float32 and eval mode.
 
     Args:
-        policy: It stays as it is.
+        policy: The policy. It is not changed.
+        decoding: How its training images were decoded, if known.
 
     Attributes:
         network: The copy of its network.
@@ -35,7 +37,7 @@ class Classifier(nn.Module):
         ValueError: The policy has seen no class, or computes its scores in a way of its own.
     """
 
-    def __init__(self, policy: ViTPolicy) -> None:
+    def __init__(self, policy: ViTPolicy, decoding: Decoding | None = None) -> None:
         super().__init__()
         kind = type(policy)
         if kind.forward is not ViTPolicy.forward or kind.action_scores is not ViTPolicy.action_scores:
@@ -50,7 +52,7 @@ class Classifier(nn.Module):
         self.actions = actions
         names = policy.class_names
         self.class_names = tuple(str(action) if names is None else names[action] for action in actions)
-        self.steps: ImageSteps = image_steps(policy)
+        self.steps: ImageSteps = image_steps(policy, decoding)
         self.cpu().eval().requires_grad_(False)
 
     def forward(self, inputs: Tensor) -> Tensor:

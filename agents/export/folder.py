@@ -47,7 +47,7 @@ def export_agent(agent: OneStepAlgorithm, to: str, out: str | Path) -> Path:
     write, target = lookup("format", to, FORMATS), Path(out)
     check_free(target)
     with new_folder(target) as folder, torch.random.fork_rng(devices=[]):
-        classifier = Classifier(agent.policy)
+        classifier = Classifier(agent.policy, agent.image_decoding)
         write(classifier, folder)
         names = json.dumps(classifier.class_names, indent=0, ensure_ascii=False) + "\n"
         (folder / "labels.json").write_text(names, encoding="utf-8")

@@ -6,9 +6,7 @@ from typing import NamedTuple
 
 from agents.networks.preprocessing import Preprocessing, image_layout
 from agents.policy import ViTPolicy
-
-STORED_INTERPOLATION = "bicubic"
-"""By which image files are resized when a dataset is loaded, unless another is asked for."""
+from cls_env.datasets.files.decoding import Decoding
 
 
 class ImageSteps(NamedTuple):
@@ -19,6 +17,7 @@ class ImageSteps(NamedTuple):
         stored: Size of the images that the policy observes; a file is cropped to this shape and resized to it.
         resized: The size that a stored image is resized to; the same as `stored` if its view is the whole image.
         box: The part of the resized image that is the view: left, upper, right and lower side.
+        decoding: How a file becomes a stored image.
         interpolation: Of the resizing from `stored` to `resized`.
         crop_pct: Side of the view over that of the resized image, as timm has it.
         mean: Of red, green and blue in [0, 1].
@@ -29,6 +28,7 @@ class ImageSteps(NamedTuple):
     stored: tuple[int, int]
     resized: tuple[int, int]
     box: tuple[int, int, int, int]
+    decoding: Decoding
     interpolation: str
     crop_pct: float
     mean: tuple[float, ...]
@@ -41,14 +41,20 @@ class ImageSteps(NamedTuple):
         return right - left, lower - upper
 
 
-def image_steps(policy: ViTPolicy) -> ImageSteps:
-    """The steps of a policy, whose test view is a `CentralView` of the images that it observes."""
+def image_steps(policy: ViTPolicy, decoding: Decoding | None = None) -> ImageSteps:
+    """The steps of a policy, whose test view is a `CentralView` of the images that it observes.
+
+    Args:
+        policy: The policy.
+        decoding: How its training images were decoded; by default as datasets are by default.
+    """
     space = policy.network.observation_space
     channels_first, (height, width) = image_layout(space)
     channels = (space.shape or ())[0 if channels_first else 2]
     preprocessing: Preprocessing = policy.network.preprocessing
     view = preprocessing.view
     whole = view.size == (height, width)
+    decoding = decoding or Decoding(min(height, width))
     shorter = min(height, width) if whole else int(min(view.size) / view.crop_fraction)
     resized = _with_shorter_side(shorter, width, height)
     left, upper = _margin(resized[0], view.size[1]), _margin(resized[1], view.size[0])
@@ -57,7 +63,8 @@ def image_steps(policy: ViTPolicy) -> ImageSteps:
         stored=(width, height),
         resized=resized,
         box=(left, upper, left + view.size[1], upper + view.size[0]),
-        interpolation=STORED_INTERPOLATION if whole else view.interpolation,
+        decoding=decoding,
+        interpolation=decoding.interpolation if whole else view.interpolation,
         crop_pct=1.0 if whole else view.crop_fraction,
         mean=tuple(preprocessing.mean.flatten().tolist()),
         std=tuple(preprocessing.std.flatten().tolist()),

@@ -118,11 +118,17 @@ def _registers(architecture: str, to: str) -> str:
     return f"sys.path.insert(0, str({place}))\nimport {architecture}  # registers the architecture with timm\n\n"
 
 
+_SQUARED = {"crop": "ImageOps.fit(image, {})", "squash": "image.resize({})", "pad": "ImageOps.pad(image, {})"}
+"""How an image becomes one of the stored size, by the rule of `Decoding.resize`."""
+
+
 def _image_lines(steps: ImageSteps) -> str:
     gray = '.convert("L")' if steps.gray else ""
+    filtered = f"{steps.stored}, Image.Resampling.{steps.decoding.interpolation.upper()}"
+    squared = _SQUARED[steps.decoding.resize].format(filtered)
     return (
         f'image = ImageOps.exif_transpose(Image.open("image.png")){gray}.convert("RGB")\n'
-        f"image = ImageOps.fit(image, {steps.stored}, Image.Resampling.BICUBIC)  # the size of the training images\n"
+        f"image = {squared}  # the size of the training images\n"
     )
 
 

@@ -8,22 +8,24 @@ from typing import Literal
 import tyro
 
 
-def export_command(model: tyro.conf.Positional[Path], to: Literal["timm", "onnx", "peft"], out: Path) -> None:
+def export_command(
+    model: tyro.conf.Positional[Path], to: Literal["timm", "onnx", "peft"], out: Path, weights: Path | None = None
+) -> None:
     """Write a trained classifier, head included, into a folder that loads without this package.
 
     Args:
-        model: The file that the agent's `save` wrote.
-        to: timm, a model with the PEFT module merged into its weights; peft, an adapter and its backbone; or onnx, a
-            graph for onnxruntime, which every method has.
-        out: A new folder. Its README.md has the lines that load it.
+        model: File of the model: model.zip of a run, or a file of agent.save.
+        to: timm (PEFT module merged into the weights), peft (adapter and backbone), or onnx (any method).
+        out: New folder. Its README.md has the lines that load it.
+        weights: Weights file of the backbone, if the file that the model was trained with has moved.
     """
-    from agents.algorithms.load_agent import load_agent
     from agents.export import export_agent
     from agents.export.folder import check_free
     from experiments.console import say
+    from experiments.saved_models.open_model import open_model
 
     check_free(out)
-    agent = load_agent(model, device="cpu")
+    agent = open_model(model, "cpu", weights)
     folder = export_agent(agent, to, out)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     say(f"{folder}: {len(agent.policy.seen_classes)} classes for {to}, {size / 1e6:.1f} MB")
