@@ -13,6 +13,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from agents.networks.preprocessing import View
 from agents.networks.views import TrainView
@@ -21,6 +22,7 @@ from cls_env import DATASETS, ImageDataset
 from cls_env.datasets import DatasetCard
 from experiments.comparisons.flops import IMAGES, costs_of_tasks, evaluation_flops, train, training_flops
 from experiments.config.builders import stored_size
+from experiments.config.identity import precision_here
 from experiments.config.resolved import ResolvedRun, resolve
 from experiments.config.validation import CheckedRun
 from experiments.runs.plan import Plan, PlannedTask
@@ -49,8 +51,10 @@ def plan_resolved(resolved: ResolvedRun, missing: FileNotFoundError | None) -> P
     cache, view = resolved.learner["cache_features"], _view(resolved, policy)
     costs = costs_of_tasks(policy, side, actions, cache, view, by_parts)
     gradients = resolved.method.learns_by_gradient
-    image_memory = _activation_bytes(policy, side, resolved.config.precision) if gradients else 0
-    memory = _training_bytes(resolved, policy, image_memory)
+    config = resolved.config
+    precisions = (config.precision, precision_here(config.precision, config.device))
+    on_gpu, here = (_activation_bytes(policy, side, precision) if gradients else 0 for precision in precisions)
+    memory = _training_bytes(resolved, policy, on_gpu)
     policy.network.head.grow(range(classes))
     absent = f"not here, so taken to be as many of each class: {missing}"
     return Plan(
@@ -63,8 +67,8 @@ def plan_resolved(resolved: ResolvedRun, missing: FileNotFoundError | None) -> P
         training_flops(resolved, tasks, costs),
         evaluation_flops(resolved, tasks, costs),
         memory,
-        image_memory,
-        sum(ceil(task.learned_images / resolved.config.batch_size) for task in tasks if gradients),
+        here,
+        sum(ceil(task.learned_images / config.batch_size) for task in tasks if gradients),
         tuple(costs),
     )
 
@@ -170,20 +174,32 @@ def _activation_bytes(policy: ViTPolicy, side: int, precision: str) -> int:
 
 
 def _kept_bytes(policy: ViTPolicy, side: int, count: int) -> int:
-    """Bytes that autograd keeps for the backward pass, for some images, without weights."""
-    weights = {tensor.untyped_storage().data_ptr() for tensor in policy.parameters()}
-    kept: dict[int, int] = {}
+    """Bytes that autograd keeps for the backward pass, for some images, and for converted weights.
+
+    The pass is made with shapes alone, since arithmetic in bfloat16 takes minutes on some CPUs.
+    """
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            return _kept_in_a_pass(policy, side, count)
+    except Exception:  # a method of the user's may need the values of tensors
+        return _kept_in_a_pass(policy, side, count)
+
+
+def _kept_in_a_pass(policy: ViTPolicy, side: int, count: int) -> int:
+    kept: dict[int, torch.UntypedStorage] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
+        kept[storage._cdata] = storage  # held, so that no other one has its address
         return tensor
 
     unpack: Callable[[Any], Any] = lambda tensor: tensor  # noqa: E731
-    with torch.autograd.graph.saved_tensors_hooks(keep, unpack):
-        train(policy, side, count=count)
-    return sum(kept.values())
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(keep, unpack):
+            train(policy, side, count=count)
+    finally:
+        policy.optimizer.zero_grad(set_to_none=True)
+    return sum(storage.nbytes() for storage in kept.values())
 
 
 def _training_bytes(run: ResolvedRun, policy: ViTPolicy, image_bytes: int) -> int:

@@ -109,7 +109,7 @@ def _seconds_of_an_image(run: ResolvedRun, cost: ImageCosts, steps: int) -> Imag
         return ImageCosts(learned / images, 0.0, 0.0, 0.0, 0.0, of_test, again, False)
     between = np.diff(times.moments) / (images + agent.policy.method.additional_images)
     half = steps // 2
-    step, frozen = median(between[half:]), median(between[: half - 1])
+    step, frozen = median(between[half:].tolist()), median(between[: half - 1].tolist())
     of_flop = step / cost.step
     first = frozen + of_flop * (cost.frozen - cost.frozen_again)
     return ImageCosts(cost.look * of_flop, first, frozen, step, cost.step_again * of_flop, of_test, again, cost.freezes)

@@ -65,7 +65,12 @@ def cost_table(
         f"{flops[0] / 1e15:.3g} PFLOP at {rate / 1e12:.3g} TFLOP/s, {SUSTAINED:.0%} of its peak",
     )
     if measured.memory is not None:
-        row("memory of the process", _size(measured.memory), "of each at once", "the process of the measured steps")
+        row(
+            "memory of the process",
+            _size(measured.memory),
+            "of each at once",
+            "of the measured steps, and of whole batches",
+        )
     row("of which for learning", _size(first.memory), "", "weights, gradients, optimizer, activations; all a GPU holds")
     row("disk space", _size(first.disk), _size(sum(plan.disk for plan in plans)), "model, predictions, step logs")
     return table

@@ -59,7 +59,7 @@ class Plan:
         training_flops: The same for the training of all tasks.
         evaluation_flops: The same for all tests.
         memory: Bytes of weights, gradients, optimizer states and activations of a step.
-        image_memory: Bytes of the activations of one image in a step.
+        image_memory: Bytes of the activations of one image in a step, in the precision of this machine.
         gradient_steps: In all tasks.
         costs: Operations for an image in the first tasks; those of the last one hold for all further tasks.
     """

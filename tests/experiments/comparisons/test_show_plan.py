@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from experiments.__main__ import main
-from experiments.comparisons.dry_run import plan_resolved, resolve_offline
+from experiments.comparisons.dry_run import _kept_in_a_pass, plan_resolved, resolve_offline
 from experiments.comparisons.entries import objective_entries
 from experiments.comparisons.show_plan import changed_options, run_lines
 from experiments.comparisons.this_machine import measure
@@ -21,6 +22,7 @@ from experiments.rl.config import AlgorithmRun
 from experiments.runs.plan import Measured
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import run
+from tests.agents.policies import make_policy
 
 pytestmark = pytest.mark.long
 
@@ -68,6 +70,16 @@ def test_the_estimate_is_of_the_order_of_the_run(changes: dict[str, str], tmp_pa
     assert measured.memory is not None and 0.3 < measured.memory / metrics["peak_memory_bytes"] < 3
     size = sum(file.stat().st_size for file in folder.path.rglob("*") if file.is_file())
     assert 0.3 < plan.disk / size < 3
+
+
+def test_memory_is_counted_without_computing() -> None:
+    policy = make_policy(model="test_vit", pretrained=False)
+    policy.begin_task([0, 1], freeze_peft=False)
+    computed = [_kept_in_a_pass(policy, 32, count) for count in (2, 4)]
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        by_shapes = [_kept_in_a_pass(policy, 32, count) for count in (2, 4)]
+    assert by_shapes[1] - by_shapes[0] == computed[1] - computed[0] > 0
+    assert all(parameter.grad is None for parameter in policy.parameters())
 
 
 def test_hours_and_sizes_are_of_one_run_and_of_all() -> None:

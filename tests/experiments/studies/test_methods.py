@@ -142,7 +142,8 @@ def test_compare_draws_what_learned_without_steps(image_zip: Path, tmp_path: Pat
     small = ["--dataset", "folder", "--root", str(image_zip), "--num-tasks", "2", "--batch-size", "4", "--seeds", "0"]
     method = ["--method", "ncm", "--peft", "none", "--objectives", "none", "--label-noise", "0", "--device", "cpu"]
     assert main(["compare", *small, *method, "--workers", "0", "--out", str(tmp_path)]) == 0
-    assert (tmp_path / "output_entropy.png").exists() and "| none | 1 |" in (tmp_path / "table.md").read_text()
+    assert (tmp_path / "choices.png").exists() and "| none | 1 |" in (tmp_path / "table.md").read_text()
+    assert not (tmp_path / "output_entropy.png").exists()  # it would be blank
 
 
 def test_ones_own_method_on_the_command_line(image_zip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
