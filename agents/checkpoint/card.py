@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 
 from agents.networks.preprocessing import Preprocessing
 from agents.policy import ViTPolicy
-from cls_env.specification import parse_specification
 
 CardNotes: TypeAlias = Mapping[str, Mapping[str, Any] | str]
 """Further contents of a card by heading: entries by name, or Markdown. A heading of the card itself gets the entries
@@ -64,7 +63,7 @@ def model_card(description: Mapping[str, Any], policy: ViTPolicy, notes: CardNot
 def _head(description: Mapping[str, Any]) -> str:
     """The YAML head. JSON's strings are YAML's."""
     policy = description["policy"]
-    names = (parse_specification(policy[part])[0] for part in ("peft", "method"))
+    names = (policy[part].partition(":")[0] for part in ("peft", "method"))
     tags = ["image-classification", "continual-learning", "reinforcement-learning", *names]
     tagged = "\n".join(f"- {json.dumps(tag)}" for tag in dict.fromkeys(tags))
     return f"---\nlibrary_name: cls-env\npipeline_tag: image-classification\ntags:\n{tagged}\n---"

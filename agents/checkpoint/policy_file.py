@@ -304,7 +304,8 @@ def _load_adapter(backbone: PeftModel, name: str, parts: set[str], file: Path) -
 
 
 def _existing(path: str | Path) -> Path:
-    for file in (Path(path), Path(f"{path}.zip")):
+    """The file of a checkpoint: the path itself, with `.zip` added, or the `model.zip` of a run's folder."""
+    for file in (Path(path), Path(f"{path}.zip"), Path(path) / "model.zip"):
         if file.is_file():
             return file
-    raise FileNotFoundError(f"no checkpoint at {path}")
+    raise FileNotFoundError(f"no saved model at {path}: give a file of agent.save, or the folder of a run")

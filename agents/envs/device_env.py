@@ -46,7 +46,7 @@ class DeviceVectorEnv(VectorEnv[Tensor, Tensor, Tensor]):
     >>> images, info = env.reset(seed=0)
     >>> rewards = env.step(info["label"])[1]
     >>> images.shape, rewards
-    (torch.Size([4, 32, 32, 3]), tensor([1., 1., 1., 1.]))
+    (torch.Size([4, 36, 36, 3]), tensor([1., 1., 1., 1.]))
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any], device: torch.device | str = "auto") -> None:

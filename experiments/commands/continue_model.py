@@ -11,6 +11,7 @@ from cls_env.arguments import number, whole_number
 from experiments.config.settings import Device, parse_option
 
 if TYPE_CHECKING:
+    from agents.checkpoint.card import CardNotes
     from experiments.continuation.continuation import Continuation
 
 
@@ -62,15 +63,21 @@ def continue_command(
     old, new = range(len(continued.stream.tasks) - 1), [len(continued.stream.tasks) - 1]
     before = continued.accuracy(old) if continued.shows_learned else None
     _learn(continued, epochs, seed)
-    continued.agent.card_notes = {
-        "Data": {"learned last": f"{len(continued.new)} new classes of {root.name}", "continued from": model.name},
-        "Settings": {"epochs": epochs, "seed of the order of images": seed},
-        "Measures": {"accuracy on the new classes": f"{continued.accuracy(new):.1%}"},
-        "Command": f"```\ncls-env continue {model.name} --root {root.name} --epochs {epochs} --seed {seed}\n```",
-    }
+    continued.agent.card_notes = _card_notes(continued, model, root, epochs, seed)
     continued.agent.save(target)
     show(_accuracies(continued, old, new, before))
     say(f"new model {target}; {model} is as it was")
+
+
+def _card_notes(continued: Continuation, model: Path, root: Path, epochs: int, seed: int) -> CardNotes:
+    """What the card of the new model says of its last task."""
+    accuracy = continued.accuracy([len(continued.stream.tasks) - 1])
+    return {
+        "Data": {"learned last": f"{len(continued.new)} new classes of {root.name}", "continued from": model.name},
+        "Settings": {"epochs": epochs, "seed of the order of images": seed},
+        "Measures": {"accuracy on the new classes": f"{accuracy:.1%}"},
+        "Command": f"```\ncls-env continue {model.name} --root {root.name} --epochs {epochs} --seed {seed}\n```",
+    }
 
 
 def _learn(continued: Continuation, epochs: int, seed: int) -> None:

@@ -188,7 +188,8 @@ class RunConfig(Settings):
         `gym.make(..., seed=0)` shows other images in another order than a run with `seed=0`. Those of the run are:
 
             seeds = RunConfig(seed=0).seeds
-            gym.make("cls_env/SplitGlyphs-v0", seed=seeds.stream, dataset_options={"seed": seeds.images})
+            options = {"seed": seeds.images, "margin": 0}
+            gym.make("cls_env/SplitGlyphs-v0", seed=seeds.stream, dataset_options=options)
         """
         return Seeds(*map(int, np.random.SeedSequence(self.seed).generate_state(len(fields(Seeds)))))
 

@@ -111,7 +111,9 @@ def accuracy_curves(runs: pd.DataFrame) -> Figure:
             mean, spread = curves.mean(axis=0), curves.std(axis=0, ddof=1 if len(curves) > 1 else 0)
             label = f"{display_name(contender)}  A_T {rounded(mean[-1])} %"
             axes.plot(tasks, mean, color=colour, linestyle=line, marker="o", markersize=4, label=label)
-            axes.fill_between(tasks, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
+            axes.fill_between(
+                tasks, *np.clip([mean - spread, mean + spread], 0, 100), color=colour, alpha=0.15, linewidth=0
+            )
         axes.set(title=display_name(condition), xlabel="tasks learned", xticks=tasks)
         axes.legend(frameon=False, loc="lower left")
         axes.grid(alpha=0.25)

@@ -62,7 +62,7 @@ def cost_table(
         f"time on an {card.title}" if card.title[0] in "AHLR" else f"time on a {card.title}",
         _of_a_gpu(flops[0] / rate),
         _of_a_gpu(sum(flops) / rate),
-        f"{flops[0] / 1e15:.3g} PFLOP at {rate / 1e12:.3g} TFLOP/s, {SUSTAINED:.0%} of its peak",
+        f"{flops[0] / 1e15:.3g} PFLOP at {rate / 1e12:.3g} TFLOP/s, {SUSTAINED:.0%} of its peak, assumed",
     )
     if measured.memory is not None:
         row(

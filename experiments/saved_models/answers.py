@@ -61,7 +61,8 @@ def print_table(rows: Iterable[Answer]) -> None:
     for file, predictions in rows:
         for rank, (name, probability) in enumerate(predictions):
             table.add_row("" if rank else printable(file), printable(name), f"{probability:.1%}")
-    show(table)
+    if table.row_count:
+        show(table)
 
 
 def print_json(rows: Iterable[Answer]) -> None:

@@ -102,7 +102,7 @@ def test_commands_and_files_exist(page: Path) -> None:
 
 
 def test_all_benchmarks_are_named() -> None:
-    (named,) = re.findall(r"python -m experiments\.benchmarks ([\w|\s]+)`", text_of(ROOT / "CONTRIBUTING.md"))
+    (named,) = re.findall(r"python -m experiments\.benchmarks\s([\w|\s]+)`", text_of(ROOT / "CONTRIBUTING.md"))
     assert {name.strip() for name in named.split("|")} == {*BENCHMARKS, "gpu"}
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageColor, ImageOps
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from cls_env.arguments import whole_number
 from cls_env.datasets.files.trees import Tree
@@ -199,6 +199,11 @@ def read_square(
     except Image.DecompressionBombError as error:
         location = reader.location(reference)
         raise ValueError(f"{location} has more than {max_pixels:,} pixels: raise max_pixels, or remove it") from error
+    except UnidentifiedImageError as error:
+        location = reader.location(reference)
+        raise ValueError(
+            f"{location} can't be decoded as an image (its content is of no known format); replace or remove it"
+        ) from error
     except Exception as error:  # Pillow's plugins raise errors of many kinds for malformed files
         location, reason = reader.location(reference), str(error) or type(error).__name__
         raise ValueError(f"{location} can't be decoded as an image ({reason}); replace or remove it") from error

@@ -54,6 +54,7 @@ OF_ALL: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", OF_ALL, ids=str)
 def test_numpy_values_are_learned_with_saved_and_loaded(
     given: dict[str, Any], make_vec: MakeVec, tmp_path: Path
@@ -219,7 +220,7 @@ def test_a_gpu_that_is_not_there(device: Any, make_vec: MakeVec, tmp_path: Path)
     agent.save(tmp_path / "agent")
     with pytest.raises(ValueError, match="is not there"):
         EPG.load(tmp_path / "agent", device=device)
-    with pytest.raises(ValueError, match=r"device must be 'auto', 'cpu', 'cuda' or .*, not 'gpu'"):
+    with pytest.raises(ValueError, match=r"device must be 'auto', 'cpu', 'cuda', 'mps' or .*, not 'gpu'"):
         EPG("ViTPolicy", make_vec(8), batch_size=8, device="gpu")
 
 

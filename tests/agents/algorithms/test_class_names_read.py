@@ -52,6 +52,7 @@ def single() -> gym.Env:
     return gym.make("cls_env/SplitGlyphs-v0", num_tasks=3, dataset_options=OPTIONS)
 
 
+@pytest.mark.slow
 def test_every_kind_of_environment_is_read() -> None:
     native = gym.make_vec("cls_env/SplitGlyphs-v0", num_envs=2, num_tasks=3, dataset_options=OPTIONS)
     expected = (native.unwrapped.action_names, native.unwrapped.stream_fingerprint, native.unwrapped.images_sha256)

@@ -114,7 +114,7 @@ def test_damaged_checkpoints_are_refused(make_agent: Callable[..., EPG], make_ve
     whole = tmp_path / "agent.zip"
     with zipfile.ZipFile(whole) as archive:
         description = archive.read("model.json")
-    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+    with pytest.raises(FileNotFoundError, match="no saved model at"):
         EPG.load(tmp_path / "other")
     (tmp_path / "half.zip").write_bytes(whole.read_bytes()[:2000])
     with pytest.raises(ValueError, match="damaged"):

@@ -268,9 +268,9 @@ def test_files_of_others(saved: dict[str, Path], tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         archive.writestr("cat.png", b"")
     refused(tmp_path / "photos.zip", "adapter", "model.json")
-    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+    with pytest.raises(FileNotFoundError, match="no saved model at"):
         EPG.load(tmp_path / "absent")
-    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+    with pytest.raises(FileNotFoundError, match="no saved model at"):
         EPG.load(tmp_path)
     refused(saved["linear"], "adapter", "was saved by LinearBandit, not by EPG")
 

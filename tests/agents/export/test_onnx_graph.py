@@ -74,6 +74,6 @@ def test_the_preprocessing_is_described(trained: Trained, tmp_path: Path) -> Non
     folder = export_agent(trained(peft="none", input_size=16, crop_fraction=0.8), "onnx", tmp_path / "graph")
     described = json.loads((folder / "preprocessing.json").read_text(encoding="utf-8"))
     assert described["input"]["shape"] == ["N", 3, 16, 16]
-    assert described["fit_to_width_and_height"] == [32, 32]
+    assert described["stored_width_and_height"] == [32, 32] and described["made_square_by"] == "crop"
     assert described["resize_to_width_and_height"] == [20, 20]
     assert described["crop_left_upper_right_lower"] == [2, 2, 18, 18]

@@ -42,6 +42,7 @@ def test_options_that_wait_are_applied_first(uneven: TaskStream, native: bool) -
     assert sorted(policy.seen) == images_of(uneven, [0, 2])
 
 
+@pytest.mark.slow
 def test_environments_in_processes_share_the_images_out(uneven: TaskStream) -> None:
     envs, policy = single_envs(SubprocVecEnv, uneven, 2), Counting()
     try:

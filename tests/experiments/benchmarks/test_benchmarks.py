@@ -39,6 +39,7 @@ def test_rates_are_items_over_seconds() -> None:
     assert row.as_json()["row"] == "a / b"
 
 
+@pytest.mark.slow
 def test_env_benchmark_measures_both_sides() -> None:
     assert list(check(BENCHMARKS["env"](1))) == [
         f"{sides}, 32 px, 256 envs"
@@ -75,6 +76,7 @@ def test_scaling_benchmark_measures_both_sides(monkeypatch: pytest.MonkeyPatch) 
     assert list(check(BENCHMARKS["scaling"](1))) == rows
 
 
+@pytest.mark.slow
 def test_augmentation_benchmark_is_nearer_to_torchvision_than_other_batched_ways() -> None:
     rows = check(BENCHMARKS["augmentation"](1))
     assert {row.unit for row in rows.values()} == {"images/s", "levels"}

@@ -40,6 +40,7 @@ def _stream(config: object) -> dict[str, object]:
     return {name: getattr(config, name) for name in ("dataset", "model", "pretrained", "weights")}
 
 
+@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("command", ["run", "compare", "rl", "bounds"])
 def test_commands_print_one_line_of_warning(command: str, image_zip: Path, capsys: pytest.CaptureFixture[str]) -> None:

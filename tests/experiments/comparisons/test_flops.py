@@ -28,6 +28,7 @@ SMALL = RunConfig(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

@@ -50,6 +50,7 @@ def test_only_settings_that_are_changed_are_named() -> None:
     assert next(run_lines([Entry("", "ce", RunConfig(seed=7))])) == "1 run: ce on glyphs, seed 7"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

@@ -18,6 +18,7 @@ SMALL = "--model test_vit --no-pretrained --options num_classes=4 train_per_clas
 SMALL += " --epochs 1 --batch-size 4 --device cpu --label-noise 0 --workers 0"
 
 
+@pytest.mark.slow
 def test_a_smaller_comparison_is_refused_and_can_go_elsewhere(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -143,6 +143,7 @@ def test_online_learns_whole_batches_of_one_pass(config: RunConfig) -> None:
         images_per_task(check(replace(online, batch_size=16)), run.stream)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

@@ -18,6 +18,7 @@ EXTRAS = EXAMPLES | {"sb3": "sb3"}
 MODULES = {"rllib": "ray", "sb3": "sb3_contrib"}
 
 
+@pytest.mark.slow
 def test_ppo_in_one_file_learns() -> None:
     result = cleanrl_ppo.train(TrialSettings(steps=768))
     assert result.steps == 768

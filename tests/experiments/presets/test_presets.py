@@ -77,6 +77,7 @@ def test_lists_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(printed.splitlines()) == 2 + 2 * len(PRESETS)
 
 
+@pytest.mark.slow
 def test_dry_run_of_images_that_are_not_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,6 +113,7 @@ def test_dry_run_warns_of_a_large_native_size(
     assert "times as much as the customary 16 px: --input-size 16 takes these" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_preset_runs_with_its_options_changed(
     image_zip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

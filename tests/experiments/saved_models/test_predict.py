@@ -94,7 +94,7 @@ def test_archives_are_folders(
     ("words", "message"),
     [
         (["MODEL", "nothing.png"], "nothing.png does not exist; give an image, or a folder"),
-        (["nothing.zip", "IMAGE"], "no checkpoint at nothing.zip"),
+        (["nothing.zip", "IMAGE"], "no saved model at nothing.zip"),
         (["MODEL", "IMAGE", "--json", "--csv"], "choose one"),
         (["MODEL", "IMAGE", "--top", "0"], "top must be a whole number of at least 1"),
         (["MODEL", "IMAGE", "--imports", "no_such_module"], "--imports no_such_module can't be imported"),

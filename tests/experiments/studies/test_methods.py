@@ -172,6 +172,7 @@ def test_contenders_of_the_study() -> None:
     assert list(twice) == ["replay:size=10 + ce", "replay:size=20 + ce"]
 
 
+@pytest.mark.slow
 def test_small_study_from_runs_to_figures(image_zip: Path, tmp_path: Path) -> None:
     small = ["--dataset", "folder", "--root", str(image_zip), "--epochs", "1", "--batch-size", "4", "--device", "cpu"]
     small += ["--workers", "0"]

@@ -64,7 +64,7 @@ DRAWN_FROM_LOGS = ("entropy", "from-scratch")
 
 
 @pytest.mark.parametrize("name", [name for name in STUDIES if name not in DRAWN_FROM_LOGS])
-@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("alone", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_figures_are_drawn_of_every_run_and_of_the_baseline_alone(name: str, alone: bool, tmp_path: Path) -> None:
     study = STUDIES[name]
     entries = study.entries(replace(study.config, seeds=(0, 1)))
