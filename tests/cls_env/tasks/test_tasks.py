@@ -64,6 +64,8 @@ def test_the_number_of_tasks_is_the_one_customary_for_the_set(
     monkeypatch.setitem(DATASETS, "pairs", DatasetCard(name="pairs", loader=lambda: glyphs, task_counts=(2,)))
     assert sizes_of(TaskStream("pairs")) == [3, 3]
     assert sizes_of(TaskStream(glyphs)) == [2, 1, 1, 1, 1]
+    monkeypatch.setitem(DATASETS, "few", DatasetCard(name="few", loader=lambda: glyphs, task_counts=(10,)))
+    assert sizes_of(TaskStream("few")) == [1] * 6  # a class each, where there are fewer classes than usual tasks
 
 
 def test_arrays_make_a_stream() -> None:
