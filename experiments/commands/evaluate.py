@@ -45,7 +45,7 @@ def evaluate_command(
     from experiments.saved_models.labeled_images import find_labeled_images
     from experiments.saved_models.open_model import open_model
 
-    batch_size = whole_number("batch_size", batch_size, least=1)
+    batch_size = whole_number("--batch-size", batch_size, least=1)
     import_modules(imports)
     with unpacking() as folder:
         labeled = find_labeled_images(root, options, split, folder)

@@ -46,7 +46,7 @@ def predict_command(
         raise ValueError("--json and --csv are two forms of the same output: choose one")
     if not images:
         raise ValueError("no images are given: add image files, folders or archives after the model")
-    top, batch_size = whole_number("top", top, least=1), whole_number("batch_size", batch_size, least=1)
+    top, batch_size = whole_number("--top", top, least=1), whole_number("--batch-size", batch_size, least=1)
     import_modules(imports)
     failures = Failures()
     with unpacking() as folder:
