@@ -91,6 +91,6 @@ def load_dataset(name: str, /, **options: Any) -> ImageDataset:
     return dataset
 
 
-def task_count(name: str) -> int:
-    """The customary number of tasks of a dataset, the first of its card; 5 where there is no card."""
-    return DATASETS[name].task_counts[0] if name in DATASETS else DEFAULT_TASKS
+def task_count(name: str, num_classes: int) -> int:
+    """The usual number of tasks of a dataset, the first of its card, or 5 without a card; at most one for each class."""
+    return min(DATASETS[name].task_counts[0] if name in DATASETS else DEFAULT_TASKS, num_classes)

@@ -123,8 +123,7 @@ class TaskStream:
             contents = [(np.arange(num_classes), int(domain)) for domain in domain_order]
         else:
             if sizes == (None, None, None):
-                usual = task_count(dataset if isinstance(dataset, str) else self.dataset.name)
-                sizes = min(usual, num_classes), None, None
+                sizes = task_count(dataset if isinstance(dataset, str) else self.dataset.name, num_classes), None, None
             ends = np.cumsum(task_sizes(num_classes, *sizes))
             contents = [(classes, 0) for classes in np.split(np.arange(num_classes), ends[:-1])]
         self.class_order = order_classes(class_order, num_classes, self._generator(_CLASS_ORDER))

@@ -60,7 +60,7 @@ def test_the_number_of_tasks_is_the_one_customary_for_the_set(
 ) -> None:
     options = {"num_classes": 10, "train_per_class": 1, "test_per_class": 1}
     named = TaskStream(dataset_options=options)
-    assert len(named.tasks) == task_count("glyphs") == 5
+    assert len(named.tasks) == task_count("glyphs", 10) == 5
     monkeypatch.setitem(DATASETS, "pairs", DatasetCard(name="pairs", loader=lambda: glyphs, task_counts=(2,)))
     assert sizes_of(TaskStream("pairs")) == [3, 3]
     assert sizes_of(TaskStream(glyphs)) == [2, 1, 1, 1, 1]
