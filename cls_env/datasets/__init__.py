@@ -92,5 +92,5 @@ def load_dataset(name: str, /, **options: Any) -> ImageDataset:
 
 
 def task_count(name: str, num_classes: int) -> int:
-    """The usual number of tasks of a dataset, the first of its card, or 5 without a card; at most one for each class."""
+    """The usual number of tasks of a dataset: the first of its card, or 5 without a card, but at most `num_classes`."""
     return min(DATASETS[name].task_counts[0] if name in DATASETS else DEFAULT_TASKS, num_classes)

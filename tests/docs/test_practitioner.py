@@ -1,4 +1,4 @@
-"""The practitioner's session of the docs, at a small size: train, predict, evaluate, continue, export, use elsewhere."""
+"""The practitioner's session of the docs, at a small size."""
 
 from __future__ import annotations
 

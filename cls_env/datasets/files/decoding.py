@@ -199,17 +199,17 @@ def read_square(
     except Image.DecompressionBombError as error:
         location = reader.location(reference)
         raise ValueError(f"{location} has more than {max_pixels:,} pixels: raise max_pixels, or remove it") from error
-    except UnidentifiedImageError as error:
-        location = reader.location(reference)
-        raise ValueError(
-            f"{location} can't be decoded as an image (its content is of no known format); replace or remove it"
-        ) from error
     except Exception as error:  # Pillow's plugins raise errors of many kinds for malformed files
-        location, reason = reader.location(reference), str(error) or type(error).__name__
+        location, reason = reader.location(reference), _reason(error)
         raise ValueError(f"{location} can't be decoded as an image ({reason}); replace or remove it") from error
     if facts is not None:
         facts.update(found)
     return pixels
+
+
+def _reason(error: Exception) -> str:
+    """Why an image can't be decoded; Pillow's message on an unknown format describes a Python object."""
+    return "unknown format" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__
 
 
 def check_background(background: str) -> str:

@@ -61,7 +61,8 @@ class LoadReport:
             named = "; ".join(map(str, problems[:MOST_NAMED]))
             more = f"; and {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
             raise ValueError(
-                f"{named}{more}. {remedy}, or pass on_error='skip' (on the command line, --options on_error=skip) to leave it out and count it"
+                f"{named}{more}. {remedy}, or pass on_error='skip' (on the command line, --options on_error=skip) to "
+                "leave it out and count it"
             )
         for problem in problems:
             self.left_out[problem.kind] += 1

@@ -67,7 +67,7 @@ def test_one_call_registers_a_set() -> None:
     try:
         register_dataset("mine", load, task_counts=(2,))
         assert load_dataset("mine").class_names == ("0", "1")
-        assert task_count("mine") == 2 and task_count("unheard of") == 5
+        assert task_count("mine", 9) == 2 and task_count("unheard of", 9) == 5 and task_count("mine", 1) == 1
         with pytest.raises(ValueError, match=r"argument of dataset 'mine' 'side'; did you mean 'size'"):
             load_dataset("mine", side=3)
         register_dataset("mine", lambda: load(4))
