@@ -30,8 +30,7 @@ def continue_command(
 ) -> None:
     """Let a trained model learn the new classes of a folder, as its next task, and write a new model.
 
-    Classes are compared by name. The new ones are learned under the model's own objective, method, PEFT module and
-    batch size.
+    Classes are compared by name. Objective, method, PEFT module and batch size are the model's own.
 
     Args:
         model: File of the model, such as results/run/NAME/model.zip. It is not changed.
@@ -47,8 +46,7 @@ def continue_command(
         imports: Your own Python modules to import first, which register parts of the model.
     """
     _check_numbers(epochs, threads, seed, learning_rate)
-    given = _parsed(options)
-    target = new_file(model, out)
+    given, target = _parsed(options), new_file(model, out)
 
     import torch
 
@@ -66,7 +64,7 @@ def continue_command(
     continued.agent.card_notes = _card_notes(continued, model, root, epochs, seed)
     continued.agent.save(target)
     show(_accuracies(continued, old, new, before))
-    say(f"new model {target}; {model} is as it was")
+    say(f"new model {target}; {model} is unchanged")
 
 
 def _card_notes(continued: Continuation, model: Path, root: Path, epochs: int, seed: int) -> CardNotes:
