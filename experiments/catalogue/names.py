@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from cls_env.datasets import DATASETS
+from cls_env.datasets.files.trees import open_tree
 from cls_env.specification import lookup
 from experiments.config.settings import Settings
 from experiments.files import read_json
@@ -26,7 +27,7 @@ def rows(kind: str) -> dict[str, Row]:
 
 
 def check_names(config: Settings, kind: str, names: Iterable[str]) -> None:
-    """Check the names in a configuration, without importing what they stand for.
+    """Check the names in a configuration, and the root of the user's images, without importing what they stand for.
 
     Settings that import the user's modules are not checked, since these may register further names.
 
@@ -36,7 +37,8 @@ def check_names(config: Settings, kind: str, names: Iterable[str]) -> None:
         names: The contenders.
 
     Raises:
-        ValueError: A name is unknown; the message gives the nearest known one.
+        FileNotFoundError: The root does not exist.
+        ValueError: A name is unknown; the message gives the nearest known one. Or the root is no folder or archive.
     """
     if config.imports:
         return
@@ -47,6 +49,8 @@ def check_names(config: Settings, kind: str, names: Iterable[str]) -> None:
     for name in names:
         if name != NO_OBJECTIVE:
             check_name(kind, name)
+    if config.dataset == "folder" and config.root is not None and Path(config.root).is_absolute():
+        open_tree(config.root)
 
 
 def check_name(kind: str, specification: str) -> None:
