@@ -53,7 +53,7 @@ def with_solutions(notebook: NotebookNode) -> NotebookNode:
 
 
 def printed(cell: NotebookNode) -> str:
-    """What a code cell has printed."""
+    """The text that a code cell printed."""
     return "".join(output.text for output in cell.outputs if output.output_type == "stream").rstrip("\n")
 
 
@@ -61,7 +61,7 @@ def run(notebook: NotebookNode, folder: Path, environment: Mapping[str, str] | N
     """Run a notebook with its solutions, from top to bottom, in a kernel of this interpreter.
 
     Args:
-        notebook: It stays as it is.
+        notebook: The notebook. It is not changed.
         folder: Where the notebook runs.
         environment: Variables of the kernel; by default those of this process.
 

@@ -42,7 +42,7 @@ class CheckpointedAlgorithm(ClassMemory):
     saved_arguments: ClassVar[tuple[str, ...]] = ()
     """Constructor arguments that all algorithms share, likewise."""
     card_notes: CardNotes = {}
-    """What `save` adds to the model card, by heading: entries by name, or Markdown. Files do not hold it otherwise."""
+    """Notes that `save` adds to the model card, by heading: entries by name, or Markdown. They are only in the card."""
     _action_seed: int
     _view_seed: int
 

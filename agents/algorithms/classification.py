@@ -1,4 +1,4 @@
-"""A trained agent answers: the classes of image files, Pillow images or arrays, with their probabilities."""
+"""Classify image files, Pillow images and arrays with a trained agent."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Classification(ClassMemory):
         """Classify images of any sizes and modes, without a task id.
 
         A file is decoded as the training images were, see `file_decoding`. Grayscale, palette, 16-bit and transparent
-        images are taken, and rotated as their EXIF tag says. Pixels that have the size of the agent's observations
-        stay as they are.
+        images are accepted, and rotated as their EXIF tag says. Pixels of the size of the agent's observations are not
+        resized.
 
         The probabilities are the softmax of the policy's scores over the seen classes. For `EPG` and `Reinforce` these
         are the policy's own probabilities. Where scores are no logits, the order of the classes is right, and the
@@ -58,8 +58,8 @@ class Classification(ClassMemory):
         Args:
             images: A path, a Pillow image, uint8 pixels of shape (H, W) or (H, W, C) with C in 1, 3, 4; or a list of
                 these.
-            top: The most classes for each image.
-            batch_size: Images that pass the network at once. The answers do not depend on it, up to rounding.
+            top: Number of classes to name for each image.
+            batch_size: Number of images per batch. It changes the result by rounding only.
 
         Returns:
             The `Prediction`s (name, probability) of an image, the most probable first; a list of them for a list.
@@ -81,7 +81,7 @@ class Classification(ClassMemory):
         return answers if listed is images else answers[0]
 
     def log_probabilities(self, images: Sequence[Any], batch_size: int = BATCH) -> NDArray[np.float32]:
-        """The logarithms of the probabilities that `classify` is about.
+        """Logarithms of the class probabilities.
 
         Args:
             images: A list of N images, as in `classify`.

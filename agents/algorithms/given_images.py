@@ -24,7 +24,7 @@ def decode_images(images: Sequence[GivenImage], decoding: Decoding, first: int =
 
     Args:
         images: N images.
-        decoding: How.
+        decoding: How a file becomes pixels.
         first: The number of the first image, for messages.
 
     Returns:

@@ -77,7 +77,7 @@ class Classifier(nn.Module):
 
         Args:
             exported: From inputs of the backbone to scores of the seen classes.
-            reason: What the message says else.
+            reason: Reason to give otherwise.
 
         Raises:
             ValueError: It does not.

@@ -30,7 +30,7 @@ def export_agent(agent: OneStepAlgorithm, to: str, out: str | Path) -> Path:
     compared with the agent's.
 
     Args:
-        agent: It stays as it is.
+        agent: The agent. It is not changed.
         to: `"timm"`, a model for `timm.create_model("local-dir:...")` with the PEFT module merged into its weights;
             `"peft"`, an adapter for `PeftModel.from_pretrained`; or `"onnx"`, a graph for onnxruntime, of any method.
         out: The folder; it does not exist, or is empty.

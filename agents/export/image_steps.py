@@ -18,9 +18,9 @@ class ImageSteps(NamedTuple):
         resized: The size that a stored image is resized to; the same as `stored` if its view is the whole image.
         box: The part of the resized image that is the view: left, upper, right and lower side.
         decoding: How a file becomes a stored image.
-        interpolation: Of the resizing from `stored` to `resized`.
+        interpolation: Interpolation of the resizing from `stored` to `resized`.
         crop_pct: Side of the view over that of the resized image, as timm has it.
-        mean: Of red, green and blue in [0, 1].
+        mean: Mean of red, green and blue, in [0, 1].
         std: Their standard deviation.
     """
 
@@ -46,7 +46,7 @@ def image_steps(policy: ViTPolicy, decoding: Decoding | None = None) -> ImageSte
 
     Args:
         policy: The policy.
-        decoding: How its training images were decoded; by default as datasets are by default.
+        decoding: How its training images were decoded. By default with the default options of `Decoding`.
     """
     space = policy.network.observation_space
     channels_first, (height, width) = image_layout(space)

@@ -25,7 +25,7 @@ class PixelsToProbabilities(nn.Module):
     """Scores and their softmax, for the pixels of views in [0, 1].
 
     Args:
-        classifier: Of the policy.
+        classifier: The classifier to export.
         scores: From inputs of the backbone to scores; the classifier itself, or what gives the same more simply.
     """
 
@@ -48,7 +48,7 @@ class TwoModules(nn.Module):
     """LAE's scores from two networks, where LAE itself exchanges tensors of one, which can't be traced.
 
     Args:
-        classifier: Of the policy.
+        classifier: The classifier to export.
         method: Its method.
     """
 
@@ -122,7 +122,7 @@ def _write_graph(classifier: Classifier, file: Path) -> None:
 
 
 def _simplest(classifier: Classifier) -> nn.Module:
-    """What gives the classifier's scores in the fewest steps: a plain model where there is one."""
+    """A plain model with the same scores if there is one, else the classifier: its graph is smaller."""
     if isinstance(classifier.method, LAE):
         return TwoModules(classifier, classifier.method)
     try:

@@ -92,7 +92,7 @@ def _adapted(classifier: Classifier, plain: nn.Module) -> Any:
     """A plain timm model with the policy's PEFT module; its head is saved with the module.
 
     Args:
-        classifier: Of the policy.
+        classifier: The classifier to export.
         plain: The timm model, with head; changed in place.
     """
     backbone: Any = classifier.network.backbone
@@ -132,7 +132,7 @@ def _with_lora(plain: nn.Module, factors: dict[str, Factors], head: str) -> Any:
 
 
 def lora_factors(backbone: nn.Module) -> dict[str, Factors]:
-    """What all active LoRAs of a backbone add to the layers of plain timm, by the names of these layers.
+    """The sum of all active LoRAs of a backbone for each layer of plain timm, by the name of the layer.
 
     LoRAs of one layer are stacked. Those of split queries, keys and values become one LoRA of timm's fused layer: each
     has rows of A and columns of B of its own, and B is zero where they do not meet. Scales are multiplied into B.

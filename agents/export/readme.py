@@ -8,7 +8,7 @@ from agents.export.classifier import Classifier
 from agents.export.image_steps import ImageSteps
 
 REQUIRED = {"timm": "timm", "peft": "peft timm", "onnx": "onnxruntime pillow numpy"}
-"""What the lines need, for pip."""
+"""Packages that the lines need, as pip names them."""
 NAMED = 20
 """Names of classes that are listed."""
 
@@ -83,7 +83,7 @@ def readme(classifier: Classifier, to: str, target: Path, architecture: str | No
     """The text of README.md.
 
     Args:
-        classifier: Of the policy.
+        classifier: The classifier to export.
         to: The format, in `REQUIRED`.
         target: The folder.
         architecture: Name of the file, without suffix, that registers an architecture with timm; None if none does.

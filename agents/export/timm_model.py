@@ -102,7 +102,7 @@ def merged_backbone(backbone: nn.Module, peft: str) -> nn.Module:
     """A copy of a backbone with its PEFT module merged into its weights, where merging is defined.
 
     Args:
-        backbone: It stays as it is.
+        backbone: The backbone. It is not changed.
         peft: Specification of its module, for the message.
 
     Raises:
@@ -194,7 +194,7 @@ def write_timm_folder(folder: Path, built: TimmModel, steps: ImageSteps, names: 
         folder: It exists.
         built: The model.
         steps: Its preprocessing.
-        names: Of the classes; none for a model without a head.
+        names: Names of the classes; empty for a model without a head.
     """
     if built.file is not None:
         shutil.copyfile(built.file, folder / f"{built.architecture}.py")

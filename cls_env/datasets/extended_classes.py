@@ -49,6 +49,7 @@ def extend_classes(dataset: ImageDataset, class_names: Sequence[str]) -> ImageDa
         absent_classes=(frozenset(first) - set(dataset.class_names)) | dataset.absent_classes,
         left_out=dataset.left_out,
         remarks=dataset.remarks,
+        decoding=dataset.decoding,
     )
     if "images_sha256" in vars(dataset):
         object.__setattr__(extended, "images_sha256", dataset.images_sha256)

@@ -25,7 +25,7 @@ _CODE_POINT = re.compile(r"U\+[0-9A-F]{4,6} ")
 
 @dataclass(frozen=True)
 class Answer:
-    """What is shown of a finished episode.
+    """The result of an episode, for rendering.
 
     Attributes:
         chosen: Name of the action.
@@ -42,7 +42,7 @@ class Answer:
         """The answer, as far as a learner is told of it. Who is told that the action was right knows the label.
 
         Args:
-            names: Of all actions.
+            names: Names of all actions.
             action: The chosen one.
             label: The label.
             success_told: Whether the learner is told if the action was right.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tyro.conf import Positional
 
 from cls_env.arguments import number, whole_number
-from experiments.config.settings import Device, parse_option
+from experiments.config.settings import Device, parse_options
 
 if TYPE_CHECKING:
     from agents.checkpoint.card import CardNotes
@@ -46,7 +46,7 @@ def continue_command(
         imports: Your own Python modules to import first, which register parts of the model.
     """
     _check_numbers(epochs, threads, seed, learning_rate)
-    given, target = _parsed(options), new_file(model, out)
+    given, target = parse_options(options), new_file(model, out)
 
     import torch
 
@@ -68,7 +68,7 @@ def continue_command(
 
 
 def _card_notes(continued: Continuation, model: Path, root: Path, epochs: int, seed: int) -> CardNotes:
-    """What the card of the new model says of its last task."""
+    """Notes on the last task, for the model card."""
     accuracy = continued.accuracy([len(continued.stream.tasks) - 1])
     return {
         "Data": {"learned last": f"{len(continued.new)} new classes of {root.name}", "continued from": model.name},
@@ -108,14 +108,6 @@ def _check_numbers(epochs: int, threads: int, seed: int, learning_rate: float | 
     whole_number("--seed", seed, least=0)
     if learning_rate is not None:
         number("--learning-rate", learning_rate, "(0, inf)")
-
-
-def _parsed(options: tuple[str, ...]) -> dict[str, Any]:
-    pairs = list(map(parse_option, options))
-    for name, _ in pairs:
-        if [each for each, _ in pairs].count(name) > 1:
-            raise ValueError(f"--options names {name} twice")
-    return dict(pairs)
 
 
 def _introduce(continued: Continuation, root: Path, options: dict[str, Any]) -> None:

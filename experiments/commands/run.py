@@ -27,7 +27,7 @@ def run_command(
     """Train one agent on one stream, task by task, and test it after each.
 
     Args:
-        watch: What is reported while it learns. The result does not depend on it.
+        watch: Reports while it learns. They do not change the result.
         config: What to run.
         out: Folder of the run. By default results/run/NAME. A finished run is shown, an interrupted one resumed.
         dry_run: Show what would run, and how long it takes. Only decoded images are written, to the cache.

@@ -1,4 +1,4 @@
-"""Where the results of a comparison go."""
+"""Folders of the results of a comparison."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class OutputPaths:
-    """Where a comparison's results go.
+    """Folders of a comparison's results.
 
     Attributes:
         tables: The folder of tables and figures.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from rich.table import Table
@@ -14,7 +14,7 @@ from experiments.comparisons.this_machine import measure
 from experiments.config.entry import Entry
 from experiments.config.gpus import DEFAULT_GPU, GpuName
 from experiments.config.settings import RunConfig
-from experiments.config.typed_options import option_words
+from experiments.config.typed_options import changed_settings, option_words
 from experiments.console import say, show
 from experiments.reports.plan_tables import cost_table, task_table
 from experiments.runs.plan import Measured, Plan
@@ -75,12 +75,8 @@ def run_lines(entries: Sequence[Entry]) -> Iterator[str]:
 
 def changed_options(config: RunConfig) -> list[str]:
     """The settings of a run that differ from the defaults, as options."""
-    default = type(config)()
-    return [
-        " ".join(option_words(field.name, value))
-        for field in fields(config)
-        if field.name not in NAMED_APART and (value := getattr(config, field.name)) != getattr(default, field.name)
-    ]
+    changed = changed_settings(config).items()
+    return [" ".join(option_words(name, value)) for name, value in changed if name not in NAMED_APART]
 
 
 def parameter_lines(plan: Plan) -> Iterator[str]:

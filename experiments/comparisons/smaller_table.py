@@ -20,7 +20,7 @@ def refuse_smaller(entries: Sequence[Entry], paths: OutputPaths) -> None:
 
     Args:
         entries: The runs.
-        paths: Where their table goes.
+        paths: Folders of the results.
 
     Raises:
         FileExistsError: The table in the folder has runs that these are not.

@@ -1,4 +1,4 @@
-"""What a run takes on this machine: seconds, measured on a few of its steps, and the memory of its process."""
+"""Measure the time and the memory of a run on this machine, on a few of its steps."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from experiments.runs.plan import ImageCosts, Measured, Plan
 from experiments.runs.runner import TEST_BATCH, tester
 
 FLOPS_OF_A_STEP = {"cpu": 5e10, "cuda": 5e13}
-"""About so many operations a measured step has: a second or two."""
+"""Approximate number of operations of a measured step: one or two seconds of work."""
 QUICK = 0.1
 """Steps with less than this share of them are repeated more often."""
 NUM_TASKS, NUM_CLASSES = 2, 4
-"""Of the stream that is measured. The PEFT module is frozen at first only from the second task on."""
+"""Tasks and classes of the measured stream. From the second task on, the PEFT module is frozen at first."""
 
 
 class _StepTimes(BaseCallback):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cls_env import DATASETS, ImageDataset, TaskStream
-from experiments.config.settings import parse_option
+from experiments.config.settings import parse_options
 from experiments.config.validation import CheckedRun
 
 
@@ -52,11 +52,7 @@ def loader_options(run: CheckedRun) -> dict[str, Any]:
         ValueError: An argument is given twice or is not of the form name=value.
     """
     config, card = run.config, DATASETS[run.config.dataset]
-    options: dict[str, Any] = {}
-    for name, value in map(parse_option, config.options):
-        if name in options:
-            raise ValueError(f"--options names {name} twice")
-        options[name] = value
+    options = parse_options(config.options)
     for name in ("root", "image_size", "interpolation"):
         if getattr(config, name) is not None and name in options:
             raise ValueError(f"{name} is given twice: as --{name.replace('_', '-')} and among --options")

@@ -1,4 +1,4 @@
-"""What every comparison can be told about its runs as a whole. The results of its runs do not depend on it."""
+"""Options of all comparisons. They do not change the results of the runs."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ GPUS: dict[GpuName, Gpu] = {
 
 
 def check_gpu(gpu: GpuName | None, dry_run: bool) -> None:
-    """Check that a GPU is named for a dry run alone.
+    """Check that a GPU is named only for a dry run.
 
     Raises:
         ValueError: It is named for a run that is executed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -233,6 +234,20 @@ class Seeds:
     stream: int
     batch_order: int
     agent: int
+
+
+def parse_options(options: Iterable[str]) -> dict[str, Any]:
+    """The arguments of a loader, by name, from `--options`.
+
+    Raises:
+        ValueError: An option is not of the form name=value, or a name is given twice.
+    """
+    found: dict[str, Any] = {}
+    for name, value in map(parse_option, options):
+        if name in found:
+            raise ValueError(f"--options names {name} twice")
+        found[name] = value
+    return found
 
 
 def parse_option(option: str) -> tuple[str, Any]:

@@ -22,6 +22,12 @@ def option_words(name: str, value: Any) -> list[str]:
     return [f"--{words}", *map(str, value if isinstance(value, tuple) else [value])]
 
 
+def changed_settings(config: RunConfig) -> dict[str, Any]:
+    """The settings that differ from the defaults, by name."""
+    values = {field.name: (getattr(config, field.name), field.default) for field in fields(config)}
+    return {name: value for name, (value, default) in values.items() if value != default}
+
+
 def run_command_line(config: RunConfig) -> str:
     """The command of a run, with the settings that differ from the defaults. Paths are shown without their folders.
 
@@ -29,8 +35,6 @@ def run_command_line(config: RunConfig) -> str:
     'cls-env run --num-tasks 2 --no-pretrained'
     """
     words = ["cls-env", "run"]
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if value != field.default:
-            words += option_words(field.name, Path(value).name if field.name in PATHS else value)
+    for name, value in changed_settings(config).items():
+        words += option_words(name, Path(value).name if name in PATHS else value)
     return shlex.join(words)

@@ -1,4 +1,4 @@
-"""How a run is watched. The run's result and its folder's name do not depend on it."""
+"""Options for watching a run. They do not change its result or the name of its folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 @dataclass(frozen=True, kw_only=True)
 class WatchSettings:
-    """What is reported of a run while it learns."""
+    """Reports of a run while it learns."""
 
     tensorboard: bool = False
     """Write losses and accuracies for TensorBoard, to the folder tensorboard in the run's folder."""

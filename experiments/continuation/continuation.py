@@ -59,7 +59,7 @@ class Continuation:
 
         Args:
             epochs: Passes over the images; a method without gradients reads each once.
-            seed: Of the order of the images.
+            seed: Random seed of the order of the images.
             on_images: Receives the number of images of each step.
 
         Raises:
@@ -116,7 +116,7 @@ def begin(
         root: The folder, zip or tar.
         options: Further arguments of its loader.
         device: Where the model runs.
-        learning_rate: In place of the model's own.
+        learning_rate: Learning rate. By default the model's own.
         weights: The backbone's weights file, if it has moved.
 
     Raises:

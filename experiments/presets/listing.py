@@ -10,7 +10,7 @@ from experiments.presets.preset import Preset
 from experiments.reports.display_names import display_name
 
 FIGURES = "A_T / avg. A in %: the accuracy after the last task / the mean of the accuracies after each task"
-"""What the published figures are."""
+"""Definition of the published figures."""
 
 
 def published(preset: Preset) -> str:

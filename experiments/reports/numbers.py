@@ -11,7 +11,7 @@ def rounded(value: float, digits: int = 1, sign: str = "") -> str:
 
     Args:
         value: The number.
-        digits: After the point.
+        digits: Digits after the decimal point.
         sign: `"+"` to show the sign of positive numbers and of zero too.
 
     >>> rounded(67.25), rounded(67.25 + 1e-12), rounded(-1e-9), rounded(3.14159, 2), rounded(1, sign="+")

@@ -32,11 +32,11 @@ def cost_table(
     """Time, memory and disk space of the first run, and of all.
 
     Args:
-        plans: Of the runs.
+        plans: Plans of the runs.
         seconds: That they take on this machine.
-        measured: Of the first run.
+        measured: Measurement of the first run.
         gpu: The GPU for which hours are estimated.
-        precision: Of the runs.
+        precision: Precision of the runs.
     """
     first, several = plans[0], len(plans) > 1
     card = GPUS[gpu]

@@ -1,4 +1,4 @@
-"""What is printed and drawn of a finished run."""
+"""Tables and figures of a finished run."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class _Line(NamedTuple):
 
     Attributes:
         name: Key in `metrics.json`, and in the definitions of `protocol.json`.
-        words: What it is.
-        factor: What the value is multiplied by.
-        unit: After the value.
-        digits: After the point.
+        words: Description of the measure.
+        factor: Factor by which the value is multiplied.
+        unit: Unit of the multiplied value.
+        digits: Digits after the decimal point.
     """
 
     name: str

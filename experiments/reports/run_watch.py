@@ -1,4 +1,4 @@
-"""What the terminal shows of a run while it learns: a bar, and a line after each task."""
+"""Show the progress of a run in the terminal: a bar, and a line after each task."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def task_line(report: TaskReport, images_per_task: Sequence[int]) -> str:
     The time left is that of the last task, for the images of the tasks to come.
 
     Args:
-        report: Of the task.
+        report: Report of the task.
         images_per_task: Images that each task is trained on.
     """
     task, count = report.task, len(images_per_task)
@@ -56,11 +56,11 @@ def task_line(report: TaskReport, images_per_task: Sequence[int]) -> str:
 
 
 class TerminalWatch(Watch):
-    """Shows a run in the terminal, and opens the writers that were asked for; a context manager.
+    """Shows a run in the terminal, and opens the chosen writers. It is a context manager.
 
     Args:
-        settings: What was asked for.
-        title: Of the bar.
+        settings: The chosen options.
+        title: Title of the progress bar.
         total: Images that the run is trained on.
     """
 

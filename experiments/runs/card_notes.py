@@ -1,4 +1,4 @@
-"""What a run adds to the model card of its agent."""
+"""Notes of a run for the model card of its agent."""
 
 from __future__ import annotations
 

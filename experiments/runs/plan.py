@@ -95,7 +95,7 @@ class Measured:
     """What a run takes on this machine.
 
     Attributes:
-        seconds: Of training and tests.
+        seconds: Seconds of training and tests.
         memory: Peak bytes of the process; None if the system does not report it.
         images: Images of a measured step.
         steps: Measured steps.

@@ -47,7 +47,7 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
 
     Args:
         config: What to run.
-        folder: Where its results go.
+        folder: Folder of its results.
         on_images: Receives the number of images of every batch, and of all earlier batches of a resumed run at once.
 
     Returns:
@@ -71,8 +71,8 @@ def run_owned(
 
     Args:
         run: What to run.
-        folder: Where its results go.
-        on_images: As of `run`.
+        folder: Folder of its results.
+        on_images: As in `run`.
         watch: Is told what happens.
     """
     watch = watch or Watch()

@@ -1,4 +1,4 @@
-"""What a run tells of itself while it learns. Its result does not depend on who listens."""
+"""Progress reports of a run. They do not change its result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HELD_OUT = "validation/accuracy"
 
 @dataclass(frozen=True)
 class TaskReport:
-    """What is known when a task has been learned and tested.
+    """Results after a task.
 
     Attributes:
         matrix: Accuracies so far: a row for each finished task, a column for each task; NaN above the diagonal.
@@ -47,7 +47,7 @@ class TaskReport:
 
 
 class Watch:
-    """Is told what happens in a run. This one ignores it; subclasses override what they need.
+    """Receives the events of a run. This class ignores them; subclasses override the methods that they need.
 
     Attributes:
         measures_held_out: Whether the accuracy on held-out images is measured after each epoch.

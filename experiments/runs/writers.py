@@ -73,10 +73,10 @@ class WandbWriter(KVWriter):
 
 
 def open_writers(watch: WatchSettings, folder: RunFolder, config: Mapping[str, Any]) -> list[KVWriter]:
-    """The formats that are asked for.
+    """Open the chosen writers.
 
     Args:
-        watch: What is asked for; the packages are installed, see `check_watch`.
+        watch: The chosen options, after `check_watch`, so that the packages are installed.
         folder: The run's folder.
         config: The run's settings.
     """

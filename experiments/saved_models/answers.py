@@ -33,7 +33,7 @@ def answers(agent: OneStepAlgorithm, pictures: Iterable[Picture[str]], top: int,
     Args:
         agent: The agent.
         pictures: The images.
-        top: The most classes for each image.
+        top: Number of classes to name for each image.
         batch_size: Images that pass the network at once.
     """
     for batch in batches(pictures, batch_size):

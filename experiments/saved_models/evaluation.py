@@ -1,4 +1,4 @@
-"""How well a saved agent classifies labeled images."""
+"""Test a saved agent on labeled images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ClassResult(NamedTuple):
 
 
 class Confusion(NamedTuple):
-    """How many images of a class are classified as another one."""
+    """Number of images of a class that are classified as another class."""
 
     true: str
     predicted: str

@@ -130,7 +130,7 @@ def pictures(sources: Iterable[Source], decoding: Decoding, on_failure: Failure)
 
     Args:
         sources: Where the images are.
-        decoding: How they are decoded.
+        decoding: How a file becomes pixels.
         on_failure: Called for an image that can't be read.
     """
     for source in sources:
@@ -153,7 +153,7 @@ def decoded_images(
     Args:
         reader: Reads them.
         images: The reference of each image for the reader, and what is known about it.
-        decoding: How they are decoded.
+        decoding: How a file becomes pixels.
         on_failure: Called for an image that can't be decoded, which is left out.
         max_pixels: As in `StoreOptions`.
     """

@@ -18,7 +18,7 @@ from cls_env.datasets.files.trees import Tree, open_tree
 from cls_env.datasets.loaders.folder import FolderLayout, load_folder
 from cls_env.datasets.storage.store_build import ON_ERROR, UNDECODABLE
 from cls_env.specification import check_arguments, lookup
-from experiments.config.settings import parse_option
+from experiments.config.settings import parse_options
 
 _LAYOUT = {field.name: signature(load_folder).parameters[field.name].default for field in fields(FolderLayout)}
 """Defaults of the loader's arguments that say which images are of which class and split."""
@@ -89,11 +89,7 @@ def find_labeled_images(root: Path, words: Sequence[str], split: str, tmp_dir: P
 
 
 def _parsed(words: Sequence[str]) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    for name, value in map(parse_option, words):
-        if name in options:
-            raise ValueError(f"--options names {name} twice")
-        options[name] = value
+    options = parse_options(words)
     own = {field.name for field in fields(Decoding)}
     if fixed := sorted(own & set(options)):
         raise ValueError(f"{fixed[0]} can't be chosen: images are decoded as the model's training images were")

@@ -9,7 +9,7 @@ from agents.networks.devices import checked_device
 from agents.networks.precision import precision_on
 
 
-@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is such a device")
+@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="tests errors without a GPU")
 @pytest.mark.parametrize("device", ["cuda", "cuda:1", "mps", torch.device("mps")])
 def test_a_missing_device_is_one_line(device: str | torch.device) -> None:
     with pytest.raises(ValueError, match=r"is not there: PyTorch sees .*; use device='auto' or 'cpu'"):

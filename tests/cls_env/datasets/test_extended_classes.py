@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gymnasium as gym
 import numpy as np
 import pytest
 
-from cls_env import ImageDataset, TaskStream
+from cls_env import ImageDataset, TaskStream, load_dataset
 from cls_env.datasets import extend_classes
 
 
@@ -17,6 +19,11 @@ def test_images_keep_their_names(glyphs: ImageDataset) -> None:
     assert extended.absent_classes == {"unseen"} and extended.images_sha256 == glyphs.images_sha256
     for labels, before in ((extended.train_labels, glyphs.train_labels), (extended.test_labels, glyphs.test_labels)):
         assert [extended.class_names[label] for label in labels] == [names[label] for label in before]
+
+
+def test_the_decoding_is_kept(image_zip: Path) -> None:
+    photos = load_dataset("folder", root=image_zip, image_size=16, background="black")
+    assert photos.decoding is not None and extend_classes(photos, ["cat"]).decoding == photos.decoding
 
 
 def test_a_task_of_absent_classes_has_no_images(glyphs: ImageDataset) -> None:

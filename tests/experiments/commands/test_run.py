@@ -12,6 +12,7 @@ from experiments.__main__ import main
 from experiments.config.settings import RunConfig
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import run
+from tests.experiments.interruption import Interrupted, interrupt_after
 
 pytestmark = pytest.mark.long
 
@@ -29,22 +30,10 @@ WORDS = "run --model test_vit --no-pretrained --options num_classes=4 train_per_
 WORDS += " --epochs 2 --batch-size 8 --device cpu --seed 5"
 
 
-class Interrupted(Exception):
-    pass
-
-
 def test_a_run_is_followed_resumed_and_read_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = RunFolder(tmp_path / "run")
-    seen = 0
-
-    def interrupt(count: int) -> None:
-        nonlocal seen
-        seen += count
-        if seen > 30:  # within the second task
-            raise Interrupted
-
     with pytest.raises(Interrupted):
-        run(CONFIG, folder, interrupt)
+        run(CONFIG, folder, interrupt_after(30))  # in the second task
     capsys.readouterr()
     words = [*WORDS.split(), "--out", str(folder.path)]
 

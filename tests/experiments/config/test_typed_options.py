@@ -31,5 +31,5 @@ def test_the_command_gives_the_same_settings() -> None:
 
 
 def test_paths_are_shown_without_their_folders() -> None:
-    config = RunConfig(dataset="folder", root="/home/me/my photos.zip")
+    config = RunConfig(dataset="folder", root="pictures/my photos.zip")
     assert run_command_line(config) == "cls-env run --dataset folder --root 'my photos.zip'"

@@ -22,16 +22,13 @@ from experiments.runs.peak_memory import peak_bytes, reset_peak
 from experiments.runs.run_folder import RunFolder, run_path, run_paths
 from experiments.runs.runner import run
 from experiments.runs.weight_change import initial_values, parameter_distance, weight_distance
+from tests.experiments.interruption import Interrupted, interrupt_after
 
 pytestmark = pytest.mark.long
 
 PASSING = {"seconds", "images_per_second", "peak_memory_bytes"}
 ASKED_FOR = {"forward_transfer", "train_accuracy_clean", "train_accuracy_flipped", "train_recovered"}
 OPTIONS = ("num_classes=6", "train_per_class=12", "test_per_class=5", "hard_fraction=0.0")
-
-
-class Interrupted(Exception):
-    pass
 
 
 @pytest.fixture(scope="module")
@@ -62,16 +59,8 @@ def test_every_measure_is_there_and_an_interruption_changes_none(
 ) -> None:
     measures = whole.metrics()
     assert set(measures) | {"validation_accuracy", "validation_accuracy_clean"} == set(MEASURES)
-    seen = 0
-
-    def interrupt(count: int) -> None:
-        nonlocal seen
-        seen += count
-        if seen > 100:  # within the second task
-            raise Interrupted
-
     with pytest.raises(Interrupted):
-        run(config, RunFolder(tmp_path / "broken"), interrupt)
+        run(config, RunFolder(tmp_path / "broken"), interrupt_after(100))  # in the second task
     resumed = run(config, RunFolder(tmp_path / "broken"))
     assert {name: value for name, value in resumed.items() if name not in PASSING} == {
         name: value for name, value in measures.items() if name not in PASSING

@@ -10,6 +10,7 @@ import pytest
 from experiments.config.settings import RunConfig
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import run
+from tests.experiments.interruption import Interrupted, interrupt_after
 from tests.pretend_gpu import Traffic
 
 pytestmark = pytest.mark.slow
@@ -30,22 +31,10 @@ CONFIG = RunConfig(
 )
 
 
-class Interrupted(Exception):
-    pass
-
-
 def test_an_interrupted_run_goes_on(gpu: Traffic, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    shown = 0
-
-    def interrupt(count: int) -> None:
-        nonlocal shown
-        shown += count
-        if shown > 16:  # within the second task
-            raise Interrupted
-
     with pytest.raises(Interrupted):
-        run(CONFIG, folder, interrupt)
+        run(CONFIG, folder, interrupt_after(16))  # in the second task
     assert len(folder.read_matrix()) == 1 and gpu.uploaded > 0
     metrics = run(CONFIG, folder)
     assert folder.finished and metrics["final_accuracy"] == pytest.approx(np.mean(folder.read_matrix()[1]))

@@ -20,6 +20,7 @@ from experiments.reports.figures import comparison_figures, save_figures
 from experiments.runs.errors import RunFailedError
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import run
+from tests.experiments.interruption import Interrupted, interrupt_after
 
 pytestmark = pytest.mark.long
 
@@ -53,10 +54,6 @@ def whole(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     images: list[int] = []
     folder = RunFolder(tmp_path_factory.mktemp("whole") / "run")
     return Whole(folder, run(config, folder, images.append), images)
-
-
-class Interrupted(Exception):
-    pass
 
 
 def test_run_leaves_a_whole_folder(whole: Whole) -> None:
@@ -102,16 +99,8 @@ def test_finished_run_is_reused(config: RunConfig, whole: Whole) -> None:
 
 def test_interrupted_run_goes_on_to_the_same_end(config: RunConfig, whole: Whole, tmp_path: Path) -> None:
     broken = RunFolder(tmp_path / "broken")
-    seen = 0
-
-    def interrupt(count: int) -> None:
-        nonlocal seen
-        seen += count
-        if seen > 30:  # within the second task
-            raise Interrupted
-
     with pytest.raises(Interrupted):
-        run(config, broken, interrupt)
+        run(config, broken, interrupt_after(30))  # in the second task
     assert not broken.finished and len(broken.read_matrix()) == 1
     images: list[int] = []
     run(config, broken, images.append)
