@@ -28,7 +28,7 @@ test-fast: lint type
 test: lint type
 	$(PYTEST)
 
-slow: .venv/dev
+slow: .venv/dev .venv/notebooks
 	$(PYTEST) -m slow
 
 coverage: .venv/dev

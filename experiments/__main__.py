@@ -18,6 +18,7 @@ PLACES = {
     "study": "studies:studies_command",
     "presets": "compare:presets_command",
     "pretrain": "pretrain:pretrain_command",
+    "pretrain-characters": "pretrain:pretrain_characters_command",
     "stream": "stream:stream_command",
     "objectives": "catalogue:objectives_command",
     "modules": "catalogue:modules_command",

@@ -9,7 +9,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-import agents.networks.micro_vit
+import agents.networks.embedded_vits
 import agents.networks.small_resnet  # noqa: F401  # both register models with timm
 from agents.networks.model_names import timm_name
 from agents.networks.weights import put_weights, read_weights

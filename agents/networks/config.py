@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.networks.micro_vit import MICRO_VIT
+from agents.networks.embedded_vits import MICRO_VIT
 from agents.networks.model_names import timm_name
 from agents.networks.views import INTERPOLATIONS
 from cls_env.arguments import number, truth_value, whole_number, word
@@ -27,7 +27,7 @@ LARGEST_SEED = 2**63 - 1
 class PolicyConfig:
     """The configuration of a `ViTPolicy`, with the four seeds of all its random numbers."""
 
-    model: str = MICRO_VIT
+    model: str = MICRO_VIT.name
     """timm name of the backbone; `hf-hub:timm/NAME` and `timm/NAME` mean NAME."""
     pretrained: bool = True
     """Load the backbone's pretrained weights; otherwise they are random."""

@@ -8,7 +8,7 @@ import timm
 from timm.data import resolve_data_config
 from torch import nn
 
-import agents.networks.micro_vit
+import agents.networks.embedded_vits
 import agents.networks.small_resnet  # noqa: F401  # both register models with timm
 from agents.networks.model_names import timm_name
 from cls_env.arguments import one_of

@@ -10,7 +10,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "rl": "compare reinforcement-learning algorithms on one stream",
         "study": "list the studies; `study NAME` runs one",
         "presets": "list the published settings; `presets NAME` runs one",
-        "pretrain": "pretrain the embedded backbone",
+        "pretrain": "pretrain a backbone on photographs",
+        "pretrain-characters": "pretrain the embedded backbone of characters",
     },
     "use a trained model": {
         "predict": "name the classes of images, with probabilities",

@@ -25,6 +25,7 @@ class DatasetCard:
         split: How training and test images are separated.
         task_counts: Customary numbers of tasks; the first is the default.
         image_size: Side of the images as published, in pixels; None where it varies.
+        model: Name of the backbone that experiments use by default: one that knows such images.
         augment: Whether random crops and flips keep the label, as for photographs but not for characters.
         generated: Whether the loader's `seed` draws other images, rather than another split of the same images.
         source: Where it comes from.
@@ -41,6 +42,7 @@ class DatasetCard:
     split: str = ""
     task_counts: tuple[int, ...] = (5,)
     image_size: int | None = None
+    model: str = "vit_micro_patch8_32"
     augment: bool = True
     generated: bool = False
     source: str = ""
@@ -98,6 +100,21 @@ BENCHMARKS = (
         licence="CC BY 4.0",
     ),
     DatasetCard(
+        name="photos",
+        loader="cls_env.datasets.photos:load_photos",
+        title="Photographs of 99 kinds of objects (embedded)",
+        env_id="cls_env/SplitPhotos-v0",
+        classes=99,
+        images=(1980, 990),
+        split="fixed, 20 and 10 images a class",
+        task_counts=(5, 10),
+        image_size=96,
+        model="vit_mini_patch16_64",
+        source="Caltech-101 without its classes of faces and backgrounds: central squares, stored small",
+        citation="Fei-Fei, Fergus, Perona, Learning generative visual models, CVPR-W 2004",
+        licence="CC BY 4.0",
+    ),
+    DatasetCard(
         name="cifar10",
         loader=f"{_LOADERS}.torchvision_sets:load_cifar10",
         title="CIFAR-10",
@@ -124,6 +141,20 @@ BENCHMARKS = (
         source="torchvision.datasets.CIFAR100",
         citation="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
         licence="not stated by the authors",
+    ),
+    DatasetCard(
+        name="tiny-imagenet",
+        loader=f"{_LOADERS}.archive_sets:load_tiny_imagenet",
+        title="Tiny ImageNet",
+        env_id="cls_env/SplitTinyImageNet-v0",
+        classes=200,
+        images=(100_000, 10_000),
+        split="as published; the validation images are the test images",
+        task_counts=(10, 5, 20),
+        image_size=64,
+        source="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+        citation="Le, Yang, Tiny ImageNet Visual Recognition Challenge, Stanford CS 231N 2015",
+        licence="that of ImageNet: non-commercial research and education only",
     ),
     DatasetCard(
         name="imagenet-r",

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from experiments.config.imports import import_modules
 from experiments.config.settings import Settings
-from experiments.config.validation import import_modules
 from experiments.runs.measure import Measure, find_measures
 from experiments.runs.measures import MEASURES
 

@@ -50,7 +50,7 @@ def continue_command(
 
     import torch
 
-    from experiments.config.validation import import_modules
+    from experiments.config.imports import import_modules
     from experiments.console import say, show
     from experiments.continuation.continuation import begin
 

@@ -37,7 +37,7 @@ def evaluate_command(
     """
     from cls_env.arguments import whole_number
     from cls_env.datasets.files.load_report import report_lines
-    from experiments.config.validation import import_modules
+    from experiments.config.imports import import_modules
     from experiments.console import printable, say, show
     from experiments.saved_models.evaluation import evaluate_images
     from experiments.saved_models.evaluation_report import evaluation_tables, write_evaluation

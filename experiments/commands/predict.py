@@ -37,7 +37,7 @@ def predict_command(
         imports: Your own Python modules to import first, which register parts of the model.
     """
     from cls_env.arguments import whole_number
-    from experiments.config.validation import import_modules
+    from experiments.config.imports import import_modules
     from experiments.saved_models.answers import answers, print_csv, print_json, print_table
     from experiments.saved_models.image_sources import Failures, find_images, pictures, unpacking
     from experiments.saved_models.open_model import open_model

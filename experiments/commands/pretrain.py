@@ -1,11 +1,27 @@
-"""`cls-env pretrain`: the weights of the embedded micro ViT."""
+"""`cls-env pretrain` and `cls-env pretrain-characters`: the weights of the embedded backbones."""
 
 from __future__ import annotations
 
-from experiments.config.pretraining import PretrainConfig
+from experiments.config.pretraining import CharactersConfig, PretrainConfig
 
 
 def pretrain_command(config: PretrainConfig, dry_run: bool = False) -> None:
+    """Pretrain a ViT on a folder of photographs; writes its weights and card. A stopped run goes on where it stopped.
+
+    Args:
+        config: How to train.
+        dry_run: Show the configuration, and write nothing.
+    """
+    from experiments.console import say
+    from experiments.pretraining.photographs import check_pretraining, pretrain
+
+    check_pretraining(config)
+    say(config)
+    if not dry_run:
+        say(pretrain(config))
+
+
+def pretrain_characters_command(config: CharactersConfig, dry_run: bool = False) -> None:
     """Pretrain the embedded micro ViT on glyph classes that no stream uses; writes its weights and card.
 
     Args:
@@ -13,7 +29,7 @@ def pretrain_command(config: PretrainConfig, dry_run: bool = False) -> None:
         dry_run: Show the configuration, and write nothing.
     """
     from experiments.console import say
-    from experiments.pretrain import check_pretraining, pretrain
+    from experiments.pretraining.characters import check_pretraining, pretrain
 
     check_pretraining(config)
     say(config)

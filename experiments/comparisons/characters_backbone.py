@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.networks.micro_vit import MICRO_VIT
+from agents.networks.embedded_vits import MICRO_VIT, MINI_VIT
 from agents.networks.model_names import timm_name
 from cls_env import DATASETS
 from experiments.config.entry import Entry
@@ -30,11 +30,12 @@ def characters_warning(config: RunConfig) -> str | None:
         config: The configuration.
     """
     own_weights = config.pretrained and config.weights is None
-    embedded = timm_name(config.model).partition(".")[0] == MICRO_VIT
+    embedded = timm_name(config.model).partition(".")[0] == MICRO_VIT.name
     photographs = config.dataset in DATASETS and DATASETS[config.dataset].augment
     if not (own_weights and embedded and photographs):
         return None
     return (
-        f"{MICRO_VIT} was pretrained on drawn characters, and {config.data_name} is taken for photographs, in which it "
-        f"sees little: type --model {FOR_PHOTOGRAPHS}, or the smaller {SMALLER}; without a network --weights FILE too"
+        f"{MICRO_VIT.name} was pretrained on drawn characters, and {config.data_name} is taken for photographs, in "
+        f"which it sees little: type --model {FOR_PHOTOGRAPHS}, or the smaller {SMALLER}; without a network "
+        f"--model {MINI_VIT.name}, which ships with this package, or --weights FILE too"
     )

@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 import numpy as np
 import tyro
 
+from cls_env.datasets import DATASETS
 from cls_env.datasets.files.trees import plain_name
 from cls_env.specification import parse_value
 from experiments.config.fields import settle
 from experiments.config.identity import folder_name, precision_here
+from experiments.config.imports import import_modules
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 """Choices of `--device`."""
@@ -67,8 +69,9 @@ class StreamSettings:
 class PolicySettings:
     """The policy: its network and its continual-learning method."""
 
-    model: str = "vit_micro_patch8_32"
-    """Backbone: the embedded micro ViT (for characters), or a timm name such as vit_base_patch16_224.augreg_in21k."""
+    model: str = "auto"
+    """Backbone: a timm name such as vit_base_patch16_224.augreg_in21k, or an embedded one, vit_mini_patch16_64 for
+    photographs or vit_micro_patch8_32 for characters. auto is the one that the dataset's card names."""
     pretrained: bool = True
     """Load pretrained weights. Otherwise the weights are random."""
     weights: str | None = None
@@ -163,6 +166,19 @@ class Settings(EvaluationSettings, LearningSettings, PolicySettings, StreamSetti
                 object.__setattr__(self, name, _absolute(place))
         object.__setattr__(self, "options", tuple(sorted(map(_canonical_option, self.options))))
 
+    @property
+    def backbone(self) -> str:
+        """Name of the model: as set, or that of the dataset's card. An import may register the dataset.
+
+        Raises:
+            ValueError: The dataset is unknown, or an import fails.
+        """
+        if self.model != "auto":
+            return self.model
+        if self.dataset not in DATASETS:
+            import_modules(self.imports)
+        return DATASETS.lookup(self.dataset).model
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig(Settings):
@@ -174,6 +190,10 @@ class RunConfig(Settings):
     """Fraction of each task's training labels that are flipped to another class of the task."""
     seed: int = 0
     """Random seed of images, class order, label noise, initial weights, batch order and sampled actions."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "model", self.backbone)
 
     @property
     def name(self) -> str:

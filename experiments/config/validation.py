@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from inspect import Parameter, signature
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from agents.peft_modules import check_peft_module
 from cls_env import DATASETS
 from cls_env.arguments import number, range_of_areas
 from cls_env.specification import lookup
+from experiments.config.imports import import_modules
 from experiments.config.settings import PATHS, RunConfig, Settings, parse_option
 
 RANGES = {
@@ -112,7 +111,7 @@ def configured_view(config: Settings) -> NativeView:
     Raises:
         ValueError: timm does not know the model.
     """
-    native = native_view(config.model)
+    native = native_view(config.backbone)
     native_crop = native.crop_fraction if DATASETS[config.dataset].augment else 1.0
     return NativeView(
         size=native.size if config.input_size is None else config.input_size,
@@ -124,19 +123,6 @@ def configured_view(config: Settings) -> NativeView:
 def augments(config: Settings) -> bool:
     """Whether training uses random crops and flips: as configured, else as the dataset's card says."""
     return DATASETS[config.dataset].augment if config.augment == "auto" else config.augment == "yes"
-
-
-def import_modules(names: Sequence[str]) -> None:
-    """Import modules of the user's, in order. They register objectives, methods, PEFT modules or datasets.
-
-    Raises:
-        ValueError: A module does not exist or fails.
-    """
-    for name in names:
-        try:
-            import_module(name)
-        except Exception as error:
-            raise ValueError(f"--imports {name} can't be imported: {type(error).__name__}: {error}") from error
 
 
 def _check_loader(config: RunConfig) -> None:

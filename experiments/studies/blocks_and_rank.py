@@ -47,10 +47,10 @@ def depth(config: StudyConfig) -> int:
         ValueError: The model has none.
     """
     with torch.device("meta"):
-        backbone = create_backbone(config.model, False, (side := configured_view(config).size, side), seed=0)
+        backbone = create_backbone(config.backbone, False, (side := configured_view(config).size, side), seed=0)
     blocks = getattr(backbone, "blocks", None)
     if blocks is None:
-        raise ValueError(f"{config.model} has no transformer blocks to choose from")
+        raise ValueError(f"{config.backbone} has no transformer blocks to choose from")
     return len(blocks)
 
 

@@ -8,11 +8,11 @@ from gymnasium import spaces
 from torch import nn
 
 from agents import ViTPolicy
-from agents.networks.micro_vit import MICRO_VIT
+from agents.networks.embedded_vits import MICRO_VIT
 
 TINY = {"model": "test_vit", "pretrained": False}
 """Entries of a random ViT of width 64 over 4 patches, for tests whose outcome does not depend on accuracy."""
-EMBEDDED = {"model": MICRO_VIT, "pretrained": True}
+EMBEDDED = {"model": MICRO_VIT.name, "pretrained": True}
 """Entries of the embedded backbone, for tests that learn."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from cls_env.datasets.files.decoding import TreeReader
-from cls_env.datasets.files.listing import FileList, list_whole_tree, split_by_lists
+from cls_env.datasets.files.listing import FileList, ImageRef, list_whole_tree, split_by_lists
 from cls_env.datasets.files.load_report import LoadReport
 from cls_env.datasets.files.split_lists import read_lines
 from cls_env.datasets.files.trees import Tree, open_tree
@@ -14,6 +14,7 @@ from cls_env.datasets.loaders.published_set import PublishedSet
 IMAGENET_R = "https://people.eecs.berkeley.edu/~hendrycks/imagenet-r.tar"
 IMAGENET_R_SPLIT = "https://gist.githubusercontent.com/gqk/e127fe18bf179bdcbdf5e29a8c1ae523/raw"
 IMAGENET_R_LISTS = ("train_list.txt", "val_list.txt")
+TINY_IMAGENET = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 CUB200 = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
 
 
@@ -59,6 +60,23 @@ def _pairs(tree: Tree, top: str, name: str) -> list[tuple[str, str]]:
         raise ValueError(f"{tree.root}/{top}/{name}: every line must hold two words ({error})") from error
 
 
+def _list_tiny_imagenet(path: Path, tmp_dir: Path, report: LoadReport) -> FileList:
+    """The images of `train/<class>/images` for training, and those of `val` for testing: `test` has no labels."""
+    tree = open_tree(path).for_random_access(tmp_dir)
+    listed = next((file for file in tree.contents.files if file.endswith("val/val_annotations.txt")), None)
+    if listed is None:
+        raise ValueError(f"{path} has no val/val_annotations.txt, which has the classes of the test images")
+    folder = PurePosixPath(listed).parent
+    train, names = list_whole_tree(tree, LoadReport(report.skip), str(folder.parent / "train"))
+    labels = {name: label for label, name in enumerate(names)}
+    with tree.open(listed) as stream:
+        lines = [line.split("\t") for line in stream.read().decode().splitlines()]
+    if unknown := next((line for line in lines if len(line) < 2 or line[1] not in labels), None):
+        raise ValueError(f"{tree.root}/{listed}: {unknown} is not a file and one of the {len(names)} training classes")
+    test = [ImageRef(str(folder / "images" / file), labels[name]) for file, name, *_ in lines]
+    return FileList(TreeReader(tree), tuple(train), tuple(test), names)
+
+
 def _list_clrs25(path: Path, tmp_dir: Path, report: LoadReport) -> FileList:
     tree = open_tree(path).for_random_access(tmp_dir)
     rows, names = list_whole_tree(tree, report)
@@ -78,6 +96,11 @@ def _download_imagenet_r(folder: Path) -> None:
         _download(folder, f"{IMAGENET_R_SPLIT}/{name}")
 
 
+def _download_tiny_imagenet(folder: Path) -> None:
+    if not (folder / "tiny-imagenet-200").is_dir():
+        _download(folder, TINY_IMAGENET, "90528d7ca1a48142e341f4ef8d21d0de")
+
+
 def _download_cub200(folder: Path) -> None:
     if not (folder / "CUB_200_2011").is_dir():
         _download(folder, CUB200, "97eceeb196236b17998738112f37df78")
@@ -89,6 +112,14 @@ load_imagenet_r = PublishedSet(
     _list_imagenet_r,
     _download_imagenet_r,
     extra_files=IMAGENET_R_LISTS,
+)
+load_tiny_imagenet = PublishedSet(
+    "tiny-imagenet",
+    ("tiny-imagenet-200", "tiny-imagenet-200.zip"),
+    _list_tiny_imagenet,
+    _download_tiny_imagenet,
+    has_split=True,
+    image_size=64,
 )
 load_cub200 = PublishedSet(
     "cub200",

@@ -13,7 +13,7 @@ from agents import ViTPolicy
 from agents.checkpoint.policy_file import (
     policy_to_json,
 )
-from agents.networks.micro_vit import MICRO_VIT, MICRO_VIT_WEIGHTS
+from agents.networks.embedded_vits import MICRO_VIT
 from agents.policy import parameter_counts
 from tests.agents.policies import black, changed, make_policy, snapshot, step, whole
 
@@ -27,7 +27,7 @@ def images() -> torch.Tensor:
 
 def test_pretrained_weights_survive_construction() -> None:
     policy = make_policy()
-    shipped = timm.create_model(MICRO_VIT, pretrained=True, num_classes=0).state_dict()
+    shipped = timm.create_model(MICRO_VIT.name, pretrained=True, num_classes=0).state_dict()
     held = policy.network.backbone.get_base_model().state_dict()
     assert torch.equal(held["patch_embed.proj.0.weight"], shipped["patch_embed.proj.0.weight"])
     assert torch.equal(held["blocks.5.attn.qkv.weight"], shipped["blocks.5.attn.qkv.weight"])
@@ -142,12 +142,12 @@ def test_model_is_made_at_its_input_size() -> None:
 
 
 def test_weights_of_a_file_are_those_of_the_name(images: torch.Tensor) -> None:
-    read, named = make_policy(weights=MICRO_VIT_WEIGHTS, pretrained=False), make_policy()
+    read, named = make_policy(weights=MICRO_VIT.weights, pretrained=False), make_policy()
     assert read.backbone_hash == named.backbone_hash
     assert torch.equal(read.network.preprocessing.mean, named.network.preprocessing.mean)
     with torch.no_grad():
         assert torch.equal(read.features(images), named.features(images))
-    assert json.loads(json.dumps(policy_to_json(read)))["policy"]["weights"] == str(MICRO_VIT_WEIGHTS)
+    assert json.loads(json.dumps(policy_to_json(read)))["policy"]["weights"] == str(MICRO_VIT.weights)
 
 
 def test_any_timm_model_works_without_module(images: torch.Tensor) -> None:

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from agents.networks.backbone import create_backbone, weights_hash
-from agents.networks.micro_vit import MICRO_VIT, MICRO_VIT_WEIGHTS
+from agents.networks.embedded_vits import MICRO_VIT
 from agents.networks.weights import read_weights
 
 VIT = "test_vit"  # of timm: 6 blocks of width 64 with 2 heads, patches of 16
@@ -165,8 +165,8 @@ def test_a_file_is_all_that_is_read(write: Callable[..., str], vit: nn.Module, m
 
 def test_file_of_the_embedded_weights_is_the_pretrained_model() -> None:
     for side in (32, 48):
-        named = create_backbone(MICRO_VIT, True, (side, side), seed=0)
-        read = create_backbone(MICRO_VIT, False, (side, side), seed=1, weights=str(MICRO_VIT_WEIGHTS))
+        named = create_backbone(MICRO_VIT.name, True, (side, side), seed=0)
+        read = create_backbone(MICRO_VIT.name, False, (side, side), seed=1, weights=str(MICRO_VIT.weights))
         assert weights_hash(read) == weights_hash(named)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from experiments.__main__ import main
-from experiments.config.pretraining import PretrainConfig
-from experiments.pretrain import pretrain
+from experiments.config.pretraining import CharactersConfig
+from experiments.pretraining.characters import pretrain
 
 pytestmark = pytest.mark.long
 
@@ -47,17 +47,18 @@ def test_bounds_place_the_learner(folder_arguments: list[str], tmp_path: Path) -
     assert all(name in table for name in ("sequential", "joint", "frozen random"))
 
 
-@pytest.mark.parametrize("command", ["run", "compare", "bounds", "pretrain"])
+@pytest.mark.parametrize("command", ["run", "compare", "bounds", "pretrain-characters"])
 def test_dry_run_writes_nothing(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main([command, "--dry-run"]) == 0
     assert list(tmp_path.iterdir()) == []
-    assert ("PretrainConfig(" if command == "pretrain" else "time on this machine") in capsys.readouterr().out
+    shown = "CharactersConfig(" if command == "pretrain-characters" else "time on this machine"
+    assert shown in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["run", "compare", "bounds", "pretrain"])
+@pytest.mark.parametrize("command", ["run", "compare", "bounds", "pretrain", "pretrain-characters"])
 def test_help_explains_every_option(command: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
@@ -94,7 +95,7 @@ def test_wrong_input_is_one_line(
 
 
 def test_pretraining_writes_weights_and_card(tmp_path: Path) -> None:
-    config = PretrainConfig(out=tmp_path, images=64, batch_size=16, test_images_per_class=1, threads=1)
+    config = CharactersConfig(out=tmp_path, images=64, batch_size=16, test_images_per_class=1, threads=1)
     card = pretrain(config)
     assert json.loads((tmp_path / "vit_micro_patch8_32.json").read_text()) == card
     again = pretrain(replace(config, out=tmp_path / "again"))

@@ -24,6 +24,7 @@ LINES = (
     "presets nonsense",
     "stream --help",
     "pretrain --help",
+    "pretrain-characters --help",
     "objectives",
     "methods",
     "modules",

@@ -17,10 +17,10 @@ from experiments.comparisons.entries import objective_entries
 from experiments.comparisons.unused_options import refuse_unused
 from experiments.config.builders import loader_options
 from experiments.config.entry import Entry
-from experiments.config.pretraining import PretrainConfig
+from experiments.config.pretraining import CharactersConfig
 from experiments.config.settings import CompareConfig, RunConfig
 from experiments.config.validation import check
-from experiments.pretrain import pretrain
+from experiments.pretraining.characters import pretrain
 from experiments.rl.config import RlConfig, algorithm_entries
 from experiments.rl.runner import run_algorithm
 from experiments.rl.variance import variance_of_entries
@@ -174,7 +174,7 @@ def test_values_of_numpy_become_pythons() -> None:
     compare = CompareConfig(objectives=["ce"], label_noise=np.array([0.0, 0.5]), seeds=range(2))
     assert (compare.objectives, compare.label_noise, compare.seeds) == (("ce",), (0.0, 0.5), (0, 1))
     assert RlConfig(seeds=np.arange(2), tests_per_task=np.int32(2)).tests_per_task == 2
-    assert PretrainConfig(images=np.int64(64), out="x") == PretrainConfig(images=64, out=Path("x"))
+    assert CharactersConfig(images=np.int64(64), out="x") == CharactersConfig(images=64, out=Path("x"))
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_values_of_numpy_become_pythons() -> None:
         (RunConfig, {"blocks": [0.5]}, "blocks must be a whole number, not 0.5"),
         (CompareConfig, {"objectives": "ce"}, "objectives must be a list, not 'ce'"),
         (RlConfig, {"tests_per_task": "all"}, "tests_per_task must be a whole number, not 'all'"),
-        (PretrainConfig, {"images": "many"}, "images must be a whole number, not 'many'"),
+        (CharactersConfig, {"images": "many"}, "images must be a whole number, not 'many'"),
     ],
 )
 def test_values_of_a_wrong_type_are_refused_by_name(kind: type, values: dict[str, object], message: str) -> None:
@@ -219,7 +219,7 @@ def test_pretraining_out_of_range_is_refused_before_any_work(
     values: dict[str, object], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        pretrain(PretrainConfig(out=tmp_path / "out", **values))
+        pretrain(CharactersConfig(out=tmp_path / "out", **values))
     assert list(tmp_path.iterdir()) == []
 
 

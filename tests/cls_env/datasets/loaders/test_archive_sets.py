@@ -150,6 +150,42 @@ def test_cub200_with_a_broken_split_file(tmp_path: Path) -> None:
         load_dataset("cub200", root=tmp_path)
 
 
+def tiny_imagenet(root: Path) -> Path:
+    folder = root / "tiny-imagenet-200"
+    for name in ("n01443537", "n01629819"):
+        for index in range(3):
+            picture(folder / "train" / name / "images" / f"{name}_{index}.JPEG")
+        (folder / "train" / name / f"{name}_boxes.txt").write_text("0 0 1 1")
+    for index in range(4):
+        picture(folder / "val" / "images" / f"val_{index}.JPEG")
+    lines = [f"val_{index}.JPEG\t{name}\t0\t0\t9\t9" for index, name in enumerate(["n01629819"] * 3 + ["n01443537"])]
+    (folder / "val" / "val_annotations.txt").write_text("\n".join(lines) + "\n")
+    picture(folder / "test" / "images" / "test_0.JPEG")
+    return folder
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_tiny_imagenet_is_tested_on_its_validation_images(tmp_path: Path, packed: bool) -> None:
+    folder = tiny_imagenet(tmp_path)
+    if packed:
+        shutil.make_archive(str(folder), "zip", tmp_path, folder.name)
+        shutil.rmtree(folder)
+    dataset = load_dataset("tiny-imagenet", root=tmp_path)
+    assert dataset.class_names == ("n01443537", "n01629819")
+    assert np.bincount(dataset.train_labels).tolist() == [3, 3] and dataset.train_images.shape[1:] == (64, 64, 3)
+    assert dataset.test_labels.tolist() == [1, 1, 1, 0] and not dataset.remarks
+
+
+def test_tiny_imagenet_with_wrong_annotations(tmp_path: Path) -> None:
+    annotations = tiny_imagenet(tmp_path) / "val" / "val_annotations.txt"
+    annotations.write_text("val_0.JPEG\tn09999999\t0\n")
+    with pytest.raises(ValueError, match=r"'n09999999', '0'\] is not a file and one of the 2 training classes"):
+        load_dataset("tiny-imagenet", root=tmp_path)
+    annotations.unlink()
+    with pytest.raises(ValueError, match=r"has no val/val_annotations\.txt"):
+        load_dataset("tiny-imagenet", root=tmp_path)
+
+
 def test_imagenet_r_by_lists_or_by_seed(tmp_path: Path) -> None:
     for name in ("n01443537", "n01484850"):
         for index in range(5):

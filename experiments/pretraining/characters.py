@@ -3,51 +3,44 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from math import inf
 from typing import Any
 
 import numpy as np
 import timm
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from timm.data import resolve_model_data_config
 from torch import nn
 
-from agents.networks.micro_vit import MICRO_VIT, MICRO_VIT_CARD, MICRO_VIT_WEIGHTS
+from agents.networks.embedded_vits import MICRO_VIT
 from cls_env.datasets.glyphs.characters import characters
 from cls_env.datasets.glyphs.drawing import GlyphPainter
-from experiments.config.pretraining import PretrainConfig
+from experiments.config.pretraining import CharactersConfig
 from experiments.console import progress_bar
-from experiments.files import replace_file, write_json
+from experiments.pretraining.limits import check_limits
+from experiments.pretraining.model_files import half_precision, normalized, write_model
 from experiments.runs.ownership import owned
 
 LEAST = {"images": 1, "batch_size": 1, "test_images_per_class": 1, "seed": 0, "threads": 1, "weight_decay": 0.0}
 """The smallest value of each entry that has one."""
 
 
-def check_pretraining(config: PretrainConfig) -> None:
+def check_pretraining(config: CharactersConfig) -> None:
     """Check a configuration before any work.
 
     Raises:
         ValueError: An entry is out of range; the message names it.
     """
-    for name, least in LEAST.items():
-        if not least <= getattr(config, name) < inf:
-            raise ValueError(f"{name} must be at least {least:g}, not {getattr(config, name)}")
-    for name in ("learning_rate", "clip"):
-        if not 0 < getattr(config, name) < inf:
-            raise ValueError(f"{name} must be positive, not {getattr(config, name)}")
+    check_limits(config, LEAST, ("learning_rate", "clip"))
     if config.images < config.batch_size:
         raise ValueError(f"images must be at least a batch of {config.batch_size}, not {config.images}")
 
 
-def pretrain(config: PretrainConfig) -> dict[str, Any]:
+def pretrain(config: CharactersConfig) -> dict[str, Any]:
     """Train, test the half-precision weights, and write weights and card.
 
     Returns:
@@ -62,39 +55,26 @@ def pretrain(config: PretrainConfig) -> dict[str, Any]:
         return _pretrain_owned(config)
 
 
-def _pretrain_owned(config: PretrainConfig) -> dict[str, Any]:
+def _pretrain_owned(config: CharactersConfig) -> dict[str, Any]:
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
     started = time.perf_counter()
     pool = characters()["pretraining"]
-    model = timm.create_model(MICRO_VIT, num_classes=len(pool))
+    model = timm.create_model(MICRO_VIT.name, num_classes=len(pool))
     _train(model, pool, config)
-
-    half = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
-    if not all(torch.isfinite(tensor).all() for tensor in half.values()):
-        raise ValueError(f"training diverged at the peak rate {config.learning_rate:g}; give a smaller --learning-rate")
-    model.load_state_dict(half)
+    half = half_precision(model)
     accuracy = test_accuracy(model, pool, config.test_images_per_class, seed=config.seed + 1)
-
-    weights = config.out / MICRO_VIT_WEIGHTS.name
-    replace_file(weights, lambda aside: save_file(half, aside))
-    card = {
-        "model": MICRO_VIT,
-        "command": "python -m experiments pretrain --out agents/networks/pretrained",
+    facts = {
+        "command": "python -m experiments pretrain-characters --out agents/networks/pretrained",
         "task": "supervised classification of freshly drawn glyphs, characters disjoint from every stream's",
         "classes": len(pool),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "dtype": "float16",
         "test_accuracy": round(accuracy, 4),
         "test_images": config.test_images_per_class * len(pool),
-        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "characters_sha256": hashlib.sha256("".join(pool).encode()).hexdigest(),
         "config": {key: value for key, value in asdict(config).items() if key != "out"},
         "minutes": round((time.perf_counter() - started) / 60, 1),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "timm": timm.__version__},
     }
-    write_json(config.out / MICRO_VIT_CARD.name, card)
-    return card
+    return write_model(config.out, MICRO_VIT.name, half, facts)
 
 
 def test_accuracy(model: nn.Module, pool: tuple[str, ...], images_per_class: int, seed: int) -> float:
@@ -107,7 +87,7 @@ def test_accuracy(model: nn.Module, pool: tuple[str, ...], images_per_class: int
     return float((predicted.numpy() == labels).mean())
 
 
-def _train(model: nn.Module, pool: tuple[str, ...], config: PretrainConfig) -> None:
+def _train(model: nn.Module, pool: tuple[str, ...], config: CharactersConfig) -> None:
     steps = config.images // config.batch_size
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -132,7 +112,7 @@ def _train(model: nn.Module, pool: tuple[str, ...], config: PretrainConfig) -> N
 
 
 def _batches(
-    pool: tuple[str, ...], steps: int, config: PretrainConfig
+    pool: tuple[str, ...], steps: int, config: CharactersConfig
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
     """New batches, each drawn while the one before is trained on; distortion rises over the first quarter."""
     painter = GlyphPainter(pool, config.seed)
@@ -153,5 +133,4 @@ def _batches(
 def _normalized(model: nn.Module, images: NDArray[np.uint8]) -> torch.Tensor:
     """Convert uint8 [N, H, W, 3] to float32 [N, 3, H, W], normalized by the model's mean and standard deviation."""
     config = resolve_model_data_config(model)
-    mean, std = (torch.tensor(config[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
-    return (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255 - mean) / std
+    return normalized(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255, config["mean"], config["std"])

@@ -1,0 +1,1 @@
+"""Supervised pretraining of the embedded backbones."""

@@ -1,0 +1,188 @@
+"""Supervised pretraining of a ViT on photographs. A stopped run goes on with the epoch in which it stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from numpy.typing import NDArray
+from timm.data import resolve_model_data_config
+from timm.models.vision_transformer import VisionTransformer
+from timm.optim import create_optimizer_v2, list_optimizers
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+import agents.networks.embedded_vits  # noqa: F401  # registers models with timm
+from agents.networks.views import CentralView, TrainView
+from cls_env import ImageDataset, load_dataset
+from cls_env.arguments import one_of
+from experiments.config.pretraining import PretrainConfig
+from experiments.console import progress_bar, say
+from experiments.pretraining.limits import check_limits
+from experiments.pretraining.model_files import half_precision, normalized, write_model
+from experiments.pretraining.training_state import TrainingState
+from experiments.runs.ownership import owned
+
+WARM_UP = 0.03
+"""Share of the steps in which the learning rate rises."""
+SMALL = 3 / 4
+"""Side of the images of the first epochs over that of the model's input."""
+TEST_BATCH = 500
+
+
+def check_pretraining(config: PretrainConfig) -> None:
+    """Check a configuration before any work.
+
+    Raises:
+        ValueError: An entry is out of range; the message names it.
+    """
+    least = {"epochs": 1, "batch_size": 1, "seed": 0, "threads": 1, "weight_decay": 0.0}
+    check_limits(config, least, ("learning_rate", "clip"))
+    for name in ("label_smoothing", "small_epochs", "average_decay", "smallest_crop"):
+        if not 0 <= getattr(config, name) <= 1:
+            raise ValueError(f"{name} must be in [0, 1], not {getattr(config, name)}")
+    one_of("model", config.model.split(".")[0], timm.list_models())
+    one_of("optimizer", config.optimizer, list_optimizers())
+
+
+def pretrain(config: PretrainConfig) -> dict[str, Any]:
+    """Train, test the half-precision average of the weights, and write weights and card.
+
+    Args:
+        config: What to train, on what, and how.
+
+    Returns:
+        The card, as written to `<out>/<model>.json`.
+
+    Raises:
+        ValueError: An entry is out of range, the model is no ViT, the folder holds a run with other settings, or
+            training diverged.
+        FileNotFoundError: There are no images.
+        FolderInUseError: Another process writes to the folder.
+    """
+    check_pretraining(config)
+    with owned(config.out):
+        return _pretrain_owned(config)
+
+
+def photographs(path: Path, image_size: int) -> ImageDataset:
+    """The images of a folder or archive, or of the folder of Tiny ImageNet."""
+    if (path / "val" / "val_annotations.txt").is_file():
+        return load_dataset("tiny-imagenet", root=path.parent, image_size=image_size)
+    return load_dataset("folder", root=path, image_size=image_size)
+
+
+def _pretrain_owned(config: PretrainConfig) -> dict[str, Any]:
+    torch.manual_seed(config.seed)
+    torch.set_num_threads(config.threads)
+    plain = timm.create_model(config.model, num_classes=1)
+    if not isinstance(plain, VisionTransformer):
+        raise ValueError(f"{config.model} is no VisionTransformer of timm, whose images may grow in training")
+    size = resolve_model_data_config(plain)["input_size"][-1]
+    dataset = photographs(config.images, size)
+    torch.manual_seed(config.seed)
+    model = timm.create_model(config.model, num_classes=len(dataset.class_names), dynamic_img_size=True)
+    state = _train(model, dataset, size, config)
+    average = state.average.module
+    half = half_precision(average)
+    facts = {
+        "command": f"python -m experiments pretrain --images {config.images.name} --epochs {config.epochs}",
+        "task": f"supervised classification of the photographs of {dataset.name}",
+        "classes": len(dataset.class_names),
+        "train_images": len(dataset.train_labels),
+        "test_accuracy": round(accuracy(average, dataset.test_images, dataset.test_labels, size), 4),
+        "test_images": len(dataset.test_labels),
+        "images_sha256": dataset.images_sha256,
+        "config": {key: value for key, value in asdict(config).items() if key not in ("out", "images")},
+        "minutes": round(state.seconds / 60, 1),
+    }
+    return write_model(config.out, config.model, half, facts)
+
+
+def _train(model: nn.Module, dataset: ImageDataset, size: int, config: PretrainConfig) -> TrainingState:
+    for block in model.blocks:  # type: ignore[union-attr]
+        block.attn.fused_attn = False  # the backward pass of the fused one is slow on a CPU in bfloat16
+    optimizer = create_optimizer_v2(
+        model, opt=config.optimizer, lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    per_epoch = len(dataset.train_labels) // config.batch_size
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        config.learning_rate,
+        total_steps=per_epoch * config.epochs,
+        pct_start=WARM_UP,
+        cycle_momentum=False,
+    )
+    average = ModelEmaV3(model, decay=config.average_decay, use_warmup=True)
+    state = TrainingState(config, model, average, optimizer, schedule)
+    state.restore()
+    with progress_bar() as progress:
+        bar = progress.add_task("pretrain", total=per_epoch * config.epochs, completed=per_epoch * state.epoch)
+        while state.epoch < config.epochs:
+            started = time.perf_counter()
+            side = round(SMALL * size) if state.epoch < config.small_epochs * config.epochs else size
+            loss = torch.zeros(())
+            for images, labels in _batches(dataset, side, state.epoch, config):
+                loss = _step(state, images, labels, config)
+                progress.advance(bar)
+            tested = accuracy(average.module, dataset.test_images, dataset.test_labels, size)
+            state.finish_epoch(time.perf_counter() - started)
+            say(f"epoch {state.epoch}/{config.epochs}  {side} px  loss {loss:.3f}  test accuracy {tested:.1%}")
+    return state
+
+
+def _step(state: TrainingState, images: Tensor, labels: Tensor, config: PretrainConfig) -> Tensor:
+    with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
+        logits = state.model(images).float()
+    loss = nn.functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(state.model.parameters(), config.clip)
+    state.optimizer.step()
+    state.schedule.step()
+    state.average.update(state.model, step=state.schedule.last_epoch)
+    return loss.detach()
+
+
+def _batches(dataset: ImageDataset, side: int, epoch: int, config: PretrainConfig) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches of an epoch, whose order and crops depend on the seed and the number of the epoch alone."""
+    order = np.random.default_rng([config.seed, epoch]).permutation(len(dataset.train_labels))
+    generator = torch.Generator().manual_seed(config.seed + epoch * 1_000_003)
+    view = TrainView(side, scale=(config.smallest_crop, 1.0))
+    for first in range(0, len(order) - config.batch_size + 1, config.batch_size):
+        rows = np.sort(order[first : first + config.batch_size])
+        images = torch.from_numpy(np.ascontiguousarray(dataset.train_images[rows])).permute(0, 3, 1, 2)
+        yield _standardized(view(images, generator)), torch.from_numpy(dataset.train_labels[rows])
+
+
+def accuracy(model: nn.Module, images: Any, labels: NDArray[np.int64], size: int) -> float:
+    """Accuracy of a model on images, in [0, 1].
+
+    Args:
+        model: Maps float32 [N, 3, size, size] to logits.
+        images: uint8 of shape (N, H, W, 3).
+        labels: int64 of shape (N,).
+        size: Side of the model's input, in pixels.
+    """
+    was_training = model.training
+    model.eval()
+    view, right = CentralView(size, crop_fraction=1.0, interpolation="bicubic"), 0
+    with torch.no_grad():
+        for first in range(0, len(labels), TEST_BATCH):
+            rows = slice(first, first + TEST_BATCH)
+            pixels = torch.from_numpy(np.array(images[rows])).permute(0, 3, 1, 2)
+            chosen = model(_standardized(view(pixels))).argmax(dim=1)
+            right += int((chosen.numpy() == labels[rows]).sum())
+    model.train(was_training)
+    return right / len(labels)
+
+
+def _standardized(images: Tensor) -> Tensor:
+    half = (0.5, 0.5, 0.5)
+    return normalized(images, half, half).contiguous(memory_format=torch.channels_last)

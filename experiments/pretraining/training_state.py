@@ -1,0 +1,79 @@
+"""What a stopped pretraining run needs to go on, saved after each epoch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from timm.utils import ModelEmaV3
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from experiments.config.pretraining import PretrainConfig
+from experiments.files import reading, replace_file
+
+CHECKPOINT = "checkpoint.pt"
+
+
+class TrainingState:
+    """A model in training, with the average of its weights, its optimizer and its schedule.
+
+    Args:
+        config: The settings of the run.
+        model: The model.
+        average: Its moving average.
+        optimizer: Its optimizer.
+        schedule: The schedule of the learning rate.
+
+    Attributes:
+        epoch: Number of finished epochs.
+        seconds: Seconds that they took.
+    """
+
+    def __init__(
+        self,
+        config: PretrainConfig,
+        model: nn.Module,
+        average: ModelEmaV3,
+        optimizer: Optimizer,
+        schedule: LRScheduler,
+    ) -> None:
+        self.model, self.average, self.optimizer, self.schedule = model, average, optimizer, schedule
+        self.epoch, self.seconds = 0, 0.0
+        self._file = config.out / CHECKPOINT
+        self._settings = json.dumps(asdict(config), default=str, sort_keys=True)
+
+    def finish_epoch(self, seconds: float) -> None:
+        """Count an epoch and save everything."""
+        self.epoch += 1
+        self.seconds += seconds
+        content: dict[str, Any] = {name: part.state_dict() for name, part in self._parts().items()}
+        content |= {"epoch": self.epoch, "seconds": self.seconds, "settings": self._settings}
+        replace_file(self._file, lambda aside: torch.save(content, aside))
+
+    def restore(self) -> None:
+        """Go on from the folder's checkpoint, if there is one. Nothing in it can run code.
+
+        Raises:
+            ValueError: It is damaged, or belongs to a run with other settings.
+        """
+        if not self._file.is_file():
+            return
+        with reading(self._file, "remove it to begin anew"):
+            content = torch.load(self._file, weights_only=True)
+        if content["settings"] != self._settings:
+            raise ValueError(f"{self._file} belongs to a run with other settings: choose another --out, or remove it")
+        for name, part in self._parts().items():
+            part.load_state_dict(content[name])
+        self.epoch, self.seconds = content["epoch"], content["seconds"]
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "average": self.average,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+        }

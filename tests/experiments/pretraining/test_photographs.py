@@ -1,0 +1,121 @@
+"""Pretraining on photographs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+
+from agents.networks.backbone import create_backbone
+from experiments.__main__ import main
+from experiments.config.pretraining import PretrainConfig
+from experiments.pretraining import photographs as module
+from experiments.pretraining.photographs import pretrain
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Red and blue images with noise, 24 for training and 6 for testing of each color."""
+    root, rng = tmp_path_factory.mktemp("images") / "colors", np.random.default_rng(0)
+    for split, count in (("train", 24), ("test", 6)):
+        for channel, name in ((0, "red"), (2, "blue")):
+            place = root / split / name
+            place.mkdir(parents=True)
+            for index in range(count):
+                pixels = rng.integers(0, 100, (40, 40, 3), dtype=np.uint8)
+                pixels[..., channel] += 150
+                Image.fromarray(pixels).save(place / f"{index}.png")
+    return root
+
+
+def config(folder: Path, out: Path, **changes: object) -> PretrainConfig:
+    return PretrainConfig(images=folder, out=out, **{"epochs": 6, "batch_size": 8, "threads": 1, **changes})
+
+
+def test_weights_and_card_are_written_and_fit_the_model(folder: Path, tmp_path: Path) -> None:
+    card = pretrain(config(folder, tmp_path, average_decay=0.9))
+    assert json.loads((tmp_path / "vit_mini_patch16_64.json").read_text()) == card
+    assert card["classes"] == 2 and card["test_images"] == 12 and card["test_accuracy"] > 0.9
+    file = tmp_path / "vit_mini_patch16_64.safetensors"
+    backbone = create_backbone("vit_mini_patch16_64", False, (64, 64), seed=0, weights=str(file))
+    assert backbone(torch.zeros(1, 3, 64, 64)).shape == (1, 192)
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = pretrain(config(folder, tmp_path / "whole", epochs=3))
+    tested, accuracy = [], module.accuracy
+
+    def stopped(*arguments: object) -> float:
+        tested.append(accuracy(*arguments))
+        if len(tested) == 2:
+            raise KeyboardInterrupt
+        return tested[-1]
+
+    monkeypatch.setattr(module, "accuracy", stopped)
+    settings = config(folder, tmp_path / "part", epochs=3)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(settings)
+    assert not list((tmp_path / "part").glob("*.safetensors"))
+    monkeypatch.setattr(module, "accuracy", accuracy)
+    assert pretrain(settings)["sha256"] == whole["sha256"]
+    with pytest.raises(ValueError, match="belongs to a run with other settings"):
+        pretrain(replace(settings, epochs=4))
+
+
+def test_a_damaged_checkpoint_is_named(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"nonsense")
+    with pytest.raises(ValueError, match="remove it to begin anew"):
+        pretrain(config(folder, tmp_path))
+
+
+def test_images_grow_and_crops_depend_on_the_epoch(folder: Path) -> None:
+    settings, dataset = config(folder, Path("unused")), module.photographs(folder, 64)
+    first, again, later = (
+        next(module._batches(dataset, side, epoch, settings)) for side, epoch in ((48, 0), (48, 0), (64, 1))
+    )
+    assert torch.equal(first[0], again[0]) and first[0].shape == (8, 3, 48, 48) and later[0].shape == (8, 3, 64, 64)
+    assert not torch.equal(first[1], later[1]) or not torch.equal(first[0][:, :, :8, :8], later[0][:, :, :8, :8])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, not 0"),
+        ({"smallest_crop": 2.0}, r"smallest_crop must be in \[0, 1\], not 2"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive"),
+        ({"optimizer": "adamx"}, "adamx"),
+        ({"model": "vit_mini_patch16_65"}, "vit_mini_patch16_65"),
+        ({"model": "test_resnet"}, "test_resnet is no VisionTransformer of timm"),
+    ],
+)
+def test_wrong_settings_are_refused(folder: Path, tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        pretrain(config(folder, tmp_path / "out", **changes))
+    assert not (tmp_path / "out").exists()
+
+
+def test_training_that_diverges_writes_nothing(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="training diverged; give a smaller --learning-rate"):
+        pretrain(config(folder, tmp_path, learning_rate=1e30, optimizer="adamw", epochs=2))
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_the_command_needs_images(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["pretrain"])
+    assert "--images" in capsys.readouterr().err
+    assert main(["pretrain", "--images", "nowhere"]) == 2
+    assert "nowhere" in capsys.readouterr().err
+
+
+def test_the_model_is_a_plain_vit_of_timm() -> None:
+    model = timm.create_model("vit_mini_patch16_64", dynamic_img_size=True)
+    assert model(torch.zeros(1, 3, 48, 48)).shape == (1, 200)
