@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cls_env.arguments import one_of, word
 
@@ -60,8 +61,29 @@ def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
         ValueError: The device does not compute in this precision.
     """
     used = precision_on(precision, device)
-    with tensor_float_32(used == "tf32"), torch.autocast(device.type, torch.bfloat16, enabled=used == "bfloat16"):
+    in_bfloat16 = used == "bfloat16"
+    learns_on_cpu = in_bfloat16 and device.type == "cpu" and torch.is_grad_enabled()
+    with (
+        tensor_float_32(used == "tf32"),
+        torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16),
+        attention_by_products() if learns_on_cpu else nullcontext(),
+    ):
         yield
+
+
+@contextmanager
+def attention_by_products() -> Iterator[None]:
+    """A context in which attention is computed by plain matrix products, in the precision of its inputs.
+
+    In bfloat16 on a CPU, the backward pass of PyTorch's fused attention takes more time than all else in a block.
+    """
+    before = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
+    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)  # concerns the CPU too
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(before)
 
 
 @contextmanager

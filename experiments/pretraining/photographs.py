@@ -19,6 +19,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 import agents.networks.embedded_vits  # noqa: F401  # registers models with timm
+from agents.networks.precision import arithmetic
 from agents.networks.views import CentralView, TrainView
 from cls_env import ImageDataset, load_dataset
 from cls_env.arguments import one_of
@@ -106,8 +107,6 @@ def _pretrain_owned(config: PretrainConfig) -> dict[str, Any]:
 
 
 def _train(model: nn.Module, dataset: ImageDataset, size: int, config: PretrainConfig) -> TrainingState:
-    for block in model.blocks:  # type: ignore[union-attr]
-        block.attn.fused_attn = False  # the backward pass of the fused one is slow on a CPU in bfloat16
     optimizer = create_optimizer_v2(
         model, opt=config.optimizer, lr=config.learning_rate, weight_decay=config.weight_decay
     )
@@ -138,7 +137,7 @@ def _train(model: nn.Module, dataset: ImageDataset, size: int, config: PretrainC
 
 
 def _step(state: TrainingState, images: Tensor, labels: Tensor, config: PretrainConfig) -> Tensor:
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
+    with arithmetic(config.precision, torch.device("cpu")):
         logits = state.model(images).float()
     loss = nn.functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
     state.optimizer.zero_grad(set_to_none=True)

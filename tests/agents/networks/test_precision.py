@@ -64,12 +64,13 @@ def test_the_head_computes_in_float32(policy: ViTPolicy, images: torch.Tensor) -
 
 
 def test_tests_are_in_the_precision_of_training(policy: ViTPolicy, images: torch.Tensor) -> None:
-    single = policy(images)[:, :3]
-    policy.precision = "bfloat16"
-    half = policy(images)[:, :3]
+    with torch.no_grad():
+        single = policy(images)[:, :3]
+        policy.precision = "bfloat16"
+        half = policy(images)[:, :3]
     assert not torch.equal(single, half)
     assert torch.allclose(single, half, atol=2e-4)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         features = policy.network.backbone(policy.network.preprocessing(images)).float()
     assert torch.equal(half, policy.network.head(features)[:, :3])
 
@@ -114,3 +115,21 @@ def test_features_for_stable_baselines3(images: torch.Tensor) -> None:
     assert torch.allclose(single, half, atol=0.1)
     with pytest.raises(ValueError, match="precision"):
         ViTFeatures(SPACE, precision="half", **TINY)
+
+
+def attention_kernels(precision: str, learns: bool) -> set[str]:
+    """The kernels of attention that a pass in a precision calls."""
+    query = torch.randn(1, 2, 5, 8, generator=torch.Generator().manual_seed(0), requires_grad=learns)
+    with torch.profiler.profile() as profile, torch.set_grad_enabled(learns), arithmetic(precision, CPU):
+        torch.nn.functional.scaled_dot_product_attention(query, query, query)
+    return {event.key for event in profile.key_averages() if event.key.startswith("aten::_scaled_dot_product_")}
+
+
+def test_bfloat16_learns_on_a_cpu_without_the_slow_backward_pass_of_fused_attention() -> None:
+    fused, products = (
+        {f"aten::_scaled_dot_product_{kernel}"} for kernel in ("flash_attention_for_cpu", "attention_math")
+    )
+    assert attention_kernels("float32", learns=True) == attention_kernels("bfloat16", learns=False) == fused
+    before = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
+    assert attention_kernels("bfloat16", learns=True) == products
+    assert torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed() == before
