@@ -1,0 +1,77 @@
+"""Nearest neighbors and a linear classifier on the features of a frozen backbone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from agents.networks.network import Network
+from cls_env.datasets.image_dataset import Images
+from experiments.config.resolved import make_agent, resolve
+from experiments.config.settings import RunConfig
+
+BATCH = 64
+MOST_ITERATIONS = 1000
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a backbone knows about a dataset.
+
+    Attributes:
+        model: Its name.
+        parameters: Number of its parameters.
+        nearest_neighbor: Test accuracy of the label of the training image with the most similar features, in [0, 1].
+        linear: Test accuracy of logistic regression on standardized features, in [0, 1].
+    """
+
+    model: str
+    parameters: int
+    nearest_neighbor: float
+    linear: float
+
+
+def probe(config: RunConfig) -> Probe:
+    """Measure how well the features of a configuration's backbone separate the classes of its dataset.
+
+    Similarity is the cosine. Logistic regression has scikit-learn's default L2 penalty, C = 1. Images are shown as at
+    test, without crops and flips; all classes are known at once.
+
+    Args:
+        config: Names the dataset and the backbone.
+
+    Raises:
+        ValueError: The configuration is impossible.
+        FileNotFoundError: The images or the weights are not there.
+    """
+    torch.set_num_threads(config.threads)
+    run = resolve(config)
+    network = make_agent(run).policy.network
+    dataset = run.stream.dataset
+    train, test = (_features(network, images) for images in (dataset.train_images, dataset.test_images))
+    neighbor = KNeighborsClassifier(1, metric="cosine").fit(train, dataset.train_labels)
+    linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=MOST_ITERATIONS))
+    linear.fit(train, dataset.train_labels)
+    return Probe(
+        config.model,
+        sum(parameter.numel() for parameter in network.backbone.parameters()),
+        float(neighbor.score(test, dataset.test_labels)),
+        float(linear.score(test, dataset.test_labels)),
+    )
+
+
+def _features(network: Network, images: Images) -> NDArray[np.float32]:
+    """Features of uint8 images of shape (N, H, W, 3): float32 of shape (N, D)."""
+    parts = []
+    with torch.no_grad():
+        for first in range(0, len(images), BATCH):
+            pixels = torch.from_numpy(np.array(images[first : first + BATCH]))
+            parts.append(network.features(pixels.to(network.device)).cpu().numpy())
+    return np.concatenate(parts)

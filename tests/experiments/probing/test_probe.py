@@ -1,0 +1,36 @@
+"""Probes of frozen backbones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from experiments.__main__ import main
+from experiments.config.settings import RunConfig
+from experiments.probing.probe import probe
+
+FEW = ("num_classes=5", "train_per_class=6", "test_per_class=6", "hard_fraction=0")
+SETTINGS = {"num_tasks": 1, "peft": "none", "blocks": (), "options": FEW}
+
+
+def test_the_backbone_of_characters_knows_characters() -> None:
+    trained = probe(RunConfig(**SETTINGS))
+    untrained = probe(RunConfig(pretrained=False, **SETTINGS))
+    assert trained.model == "vit_micro_patch8_32" and trained.parameters == untrained.parameters == 1_285_440
+    assert trained.linear > 0.9 and trained.nearest_neighbor > untrained.nearest_neighbor
+
+
+def test_the_command_writes_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--options", *FEW]
+    assert main(["probe", "--dataset", "glyphs", *options, "--out", str(tmp_path / "table.csv")]) == 0
+    (row,) = pd.read_csv(tmp_path / "table.csv").to_dict("records")
+    assert row["model"] == "vit_micro_patch8_32" and f"{row['linear']:.1%}" in capsys.readouterr().out
+
+
+def test_unknown_names_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["probe", "--models", "vit_micro_patch8_33"]) == 2
+    assert "vit_micro_patch8_33" in capsys.readouterr().err
+    assert main(["probe", "--dataset", "foto"]) == 2
+    assert "did you mean 'photos'" in capsys.readouterr().err
