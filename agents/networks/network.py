@@ -44,6 +44,8 @@ class Network(nn.Module):
         tasks_begun: Number of tasks begun.
         precision: In which the backbone computes, a name in `agents.networks.precision.PRECISIONS`; by default float32
             on a CPU, and bfloat16 on a GPU that computes in it. The head computes in float32.
+        fused_attention: Whether learning in bfloat16 on a CPU uses PyTorch's fused attention, which is slow there but
+            keeps less memory; False at first.
 
     Raises:
         FileNotFoundError: The weights file does not exist.
@@ -65,6 +67,7 @@ class Network(nn.Module):
         self.peft_frozen = False
         self.tasks_begun = 0
         self.precision = "auto"
+        self.fused_attention = False
         self.train(False)
 
     @property
@@ -78,7 +81,7 @@ class Network(nn.Module):
         Raises:
             ValueError: The device does not compute in this precision.
         """
-        return arithmetic(self.precision, self.device)
+        return arithmetic(self.precision, self.device, self.fused_attention)
 
     @property
     def seen_classes(self) -> Tensor:

@@ -47,7 +47,7 @@ def precision_on(precision: str, device: torch.device) -> str:
 
 
 @contextmanager
-def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
+def arithmetic(precision: str, device: torch.device, fused_attention: bool = False) -> Iterator[None]:
     """A context in which passes through a backbone are computed in a precision; gradients in tf32 need it too.
 
     bfloat16 is PyTorch's autocast: matrix products are computed in it, and weights, softmax and normalization stay in
@@ -56,17 +56,19 @@ def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
     Args:
         precision: A name in `PRECISIONS`.
         device: Where the network runs.
+        fused_attention: Use PyTorch's fused attention even where its backward pass is slow, in bfloat16 on a CPU. It
+            keeps less memory.
 
     Raises:
         ValueError: The device does not compute in this precision.
     """
     used = precision_on(precision, device)
     in_bfloat16 = used == "bfloat16"
-    learns_on_cpu = in_bfloat16 and device.type == "cpu" and torch.is_grad_enabled()
+    slow = in_bfloat16 and device.type == "cpu" and torch.is_grad_enabled()
     with (
         tensor_float_32(used == "tf32"),
         torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16),
-        attention_by_products() if learns_on_cpu else nullcontext(),
+        attention_by_products() if slow and not fused_attention else nullcontext(),
     ):
         yield
 

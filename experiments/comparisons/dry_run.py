@@ -53,7 +53,10 @@ def plan_resolved(resolved: ResolvedRun, missing: FileNotFoundError | None) -> P
     gradients = resolved.method.learns_by_gradient
     config = resolved.config
     precisions = (config.precision, precision_here(config.precision, config.device))
-    on_gpu, here = (_activation_bytes(policy, side, precision) if gradients else 0 for precision in precisions)
+    on_gpu, here = (
+        _activation_bytes(policy, side, precision, fused) if gradients else 0
+        for precision, fused in zip(precisions, (True, False), strict=True)
+    )
     memory = _training_bytes(resolved, policy, on_gpu)
     policy.network.head.grow(range(classes))
     absent = f"not here, so taken to be as many of each class: {missing}"
@@ -70,6 +73,7 @@ def plan_resolved(resolved: ResolvedRun, missing: FileNotFoundError | None) -> P
         here,
         sum(ceil(task.learned_images / config.batch_size) for task in tasks if gradients),
         tuple(costs),
+        policy.method.state_bytes,
     )
 
 
@@ -165,11 +169,12 @@ def _random_policy(run: ResolvedRun, side: int, classes: int) -> ViTPolicy:
     return ViTPolicy(images, actions, lambda _: run.config.learning_rate, made_method=method, **entries)
 
 
-def _activation_bytes(policy: ViTPolicy, side: int, precision: str) -> int:
+def _activation_bytes(policy: ViTPolicy, side: int, precision: str, fused_attention: bool) -> int:
     """Bytes that autograd keeps for the backward pass, for one image; for `auto` as on a GPU."""
+    policy.network.fused_attention = fused_attention
     policy.precision = "bfloat16" if precision in ("auto", "bfloat16") else "float32"
     more, less = (_kept_bytes(policy, side, count) for count in (2 * IMAGES, IMAGES))
-    policy.precision = "auto"
+    policy.precision, policy.network.fused_attention = "auto", False
     return (more - less) // IMAGES
 
 

@@ -62,6 +62,7 @@ class Plan:
         image_memory: Bytes of the activations of one image in a step, in the precision of this machine.
         gradient_steps: In all tasks.
         costs: Operations for an image in the first tasks; those of the last one hold for all further tasks.
+        state_bytes: Bytes of what the method keeps from task to task, such as a buffer of images.
     """
 
     images: str
@@ -76,6 +77,7 @@ class Plan:
     image_memory: int
     gradient_steps: int
     costs: tuple[ImageCosts, ...]
+    state_bytes: int
 
     @property
     def total_flops(self) -> float:
@@ -85,9 +87,9 @@ class Plan:
     @property
     def disk(self) -> int:
         """Bytes of the run's folder, without figures."""
-        kept = sum(self.parameters[part] for part in ("peft", "method", "head"))
+        kept = 4 * (self.parameters["peft"] + self.parameters["head"]) + self.state_bytes
         tested = sum(task.test_images * (len(self.tasks) - index) for index, task in enumerate(self.tasks))
-        return BYTES_OF_RECORDS + 4 * kept + tested * BYTES_OF_AN_ANSWER + self.gradient_steps * BYTES_OF_A_STEP
+        return BYTES_OF_RECORDS + kept + tested * BYTES_OF_AN_ANSWER + self.gradient_steps * BYTES_OF_A_STEP
 
 
 @dataclass(frozen=True)

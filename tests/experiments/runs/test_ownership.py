@@ -142,7 +142,7 @@ def test_workers_end_with_a_killed_comparison_which_then_goes_on_to_the_same_fig
     wait_for(lambda: not any(alive(child) for child in children))
     assert not (running / "metrics.json").exists()
     assert not waiting.exists()  # no worker has begun the next run
-    monkeypatch.setattr("experiments.commands.compare.comparison_figures", lambda *_: {})  # they take seconds to draw
+    monkeypatch.setattr("experiments.reports.figures.comparison_figures", lambda *_: {})  # they take seconds to draw
     assert main(words.split()) == 0
     assert RunFolder(waiting).finished
     undisturbed = RunFolder(tmp_path / "whole")
