@@ -168,16 +168,15 @@ class Settings(EvaluationSettings, LearningSettings, PolicySettings, StreamSetti
 
     @property
     def backbone(self) -> str:
-        """Name of the model: as set, or that of the dataset's card. An import may register the dataset.
+        """Name of the model: as set, or that of the dataset's card. It stays `"auto"` if the dataset is unknown.
 
         Raises:
-            ValueError: The dataset is unknown, or an import fails.
+            ValueError: An import, which may register the dataset, fails.
         """
-        if self.model != "auto":
-            return self.model
-        if self.dataset not in DATASETS:
+        if self.model == "auto" and self.dataset not in DATASETS:
             import_modules(self.imports)
-        return DATASETS.lookup(self.dataset).model
+        named = self.model == "auto" and self.dataset in DATASETS
+        return DATASETS[self.dataset].model if named else self.model
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,9 +23,10 @@ def option_words(name: str, value: Any) -> list[str]:
 
 
 def changed_settings(config: RunConfig) -> dict[str, Any]:
-    """The settings that differ from the defaults, by name."""
-    values = {field.name: (getattr(config, field.name), field.default) for field in fields(config)}
-    return {name: value for name, (value, default) in values.items() if value != default}
+    """The settings that differ from the defaults, by name. The default model is that of the dataset."""
+    usual = type(config)(dataset=config.dataset, imports=config.imports).model
+    defaults = {field.name: field.default for field in fields(config)} | {"model": usual}
+    return {name: value for name, value in vars(config).items() if value != defaults[name]}
 
 
 def run_command_line(config: RunConfig) -> str:
@@ -33,6 +34,8 @@ def run_command_line(config: RunConfig) -> str:
 
     >>> run_command_line(RunConfig(num_tasks=2, pretrained=False))
     'cls-env run --num-tasks 2 --no-pretrained'
+    >>> run_command_line(RunConfig(dataset="photos")), run_command_line(RunConfig(model="auto"))
+    ('cls-env run --dataset photos', 'cls-env run')
     """
     words = ["cls-env", "run"]
     for name, value in changed_settings(config).items():
