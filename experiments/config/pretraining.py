@@ -19,13 +19,13 @@ class PretrainConfig:
     """Folder for the weights, the card and the checkpoint from which a stopped run goes on."""
     model: str = "vit_mini_patch16_64"
     """timm name of the ViT; its input has the size of its own default."""
-    epochs: int = 30
+    epochs: int = 16
     """Passes over the training images."""
     batch_size: int = 256
     """Images a gradient step."""
     optimizer: str = "muon"
     """An optimizer of timm: muon, adamw, ..."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     """Peak learning rate, with warm-up over 3 % of the steps and cosine decay to 0."""
     weight_decay: float = 0.05
     """Weight decay of the matrices."""
@@ -33,7 +33,7 @@ class PretrainConfig:
     """Share of the target that all classes have in equal parts."""
     smallest_crop: float = 0.35
     """Smallest share of the image's area in a random crop."""
-    small_epochs: float = 0.5
+    small_epochs: float = 0.6
     """Share of the epochs, from the first one on, in which images have 3/4 of the model's input size."""
     average_decay: float = 0.999
     """Decay of the moving average of the weights; the average is what is tested and written."""

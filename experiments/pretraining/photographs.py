@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from agents.networks.views import CentralView, TrainView
 from cls_env import ImageDataset, load_dataset
 from cls_env.arguments import one_of
 from experiments.config.pretraining import PretrainConfig
+from experiments.config.typed_options import option_words
 from experiments.console import progress_bar, say
 from experiments.pretraining.limits import check_limits
 from experiments.pretraining.model_files import half_precision, normalized, write_model
@@ -93,7 +95,7 @@ def _pretrain_owned(config: PretrainConfig) -> dict[str, Any]:
     average = state.average.module
     half = half_precision(average)
     facts = {
-        "command": f"python -m experiments pretrain --images {config.images.name} --epochs {config.epochs}",
+        "command": _command(config),
         "task": f"supervised classification of the photographs of {dataset.name}",
         "classes": len(dataset.class_names),
         "train_images": len(dataset.train_labels),
@@ -104,6 +106,16 @@ def _pretrain_owned(config: PretrainConfig) -> dict[str, Any]:
         "minutes": round(state.seconds / 60, 1),
     }
     return write_model(config.out, config.model, half, facts)
+
+
+def _command(config: PretrainConfig) -> str:
+    """The command with the settings that differ from the defaults."""
+    words = ["cls-env", "pretrain", *option_words("images", config.images.name)]
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if field.name not in ("images", "out") and value != field.default:
+            words += option_words(field.name, value)
+    return shlex.join(words)
 
 
 def _train(model: nn.Module, dataset: ImageDataset, size: int, config: PretrainConfig) -> TrainingState:

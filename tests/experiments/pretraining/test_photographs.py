@@ -41,6 +41,9 @@ def config(folder: Path, out: Path, **changes: object) -> PretrainConfig:
 def test_weights_and_card_are_written_and_fit_the_model(folder: Path, tmp_path: Path) -> None:
     card = pretrain(config(folder, tmp_path, average_decay=0.9))
     assert json.loads((tmp_path / "vit_mini_patch16_64.json").read_text()) == card
+    assert (
+        card["command"] == "cls-env pretrain --images colors --epochs 6 --batch-size 8 --average-decay 0.9 --threads 1"
+    )
     assert card["classes"] == 2 and card["test_images"] == 12 and card["test_accuracy"] > 0.9
     file = tmp_path / "vit_mini_patch16_64.safetensors"
     backbone = create_backbone("vit_mini_patch16_64", False, (64, 64), seed=0, weights=str(file))
