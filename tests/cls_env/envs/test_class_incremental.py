@@ -28,7 +28,8 @@ def larger_images() -> ImageDataset:
     return ImageDataset("larger", images, labels, images.copy(), labels.copy(), ("a", "b", "c", "d"))
 
 
-EMBEDDED = [name for name, preset in ENVIRONMENTS.items() if preset.get("dataset", "glyphs") in ("glyphs", "digits")]
+EMBEDDED_SETS = ("glyphs", "digits", "photos")
+EMBEDDED = [name for name, preset in ENVIRONMENTS.items() if preset.get("dataset", "glyphs") in EMBEDDED_SETS]
 
 
 @pytest.mark.parametrize("name", sorted(set(ENVIRONMENTS) - set(EMBEDDED)))
