@@ -16,15 +16,23 @@ def probe_command(config: ProbeConfig) -> None:
     import pandas as pd
     from rich.table import Table
 
+    from experiments.comparisons.characters_backbone import warn_of_characters
+    from experiments.config.entry import Entry
+    from experiments.config.validation import check
     from experiments.console import say, show
     from experiments.files import write_text
     from experiments.probing.probe import probe
 
-    probes = [probe(run) for run in config.runs()]
-    title = f"frozen features of {config.dataset}"
-    table = Table("backbone", "parameters", "1-NN accuracy", "linear accuracy", title=title)
+    if config.out is not None and config.out.is_dir():
+        raise ValueError(f"--out {config.out} is a folder: name a file")
+    checked = [check(run) for run in config.runs()]
+    warn_of_characters([Entry("", "", run.config) for run in checked])
+    probes = [probe(run.config) for run in checked]
+    title = f"frozen features of {checked[0].config.data_name}"
+    table = Table("backbone", "input", "parameters", "1-NN accuracy", "linear accuracy", title=title)
     for each in probes:
-        table.add_row(each.model, f"{each.parameters:,}", f"{each.nearest_neighbor:.1%}", f"{each.linear:.1%}")
+        name, size = " = ".join(filter(None, (each.model, each.weights))), f"{each.input_size} px"
+        table.add_row(name, size, f"{each.parameters:,}", f"{each.nearest_neighbor:.1%}", f"{each.linear:.1%}")
     show(table)
     if config.out is not None:
         write_text(config.out, pd.DataFrame(map(asdict, probes)).to_csv(index=False))

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from experiments.config.resolved import ResolvedRun
     from experiments.runs.run_folder import RunFolder
 
-UNWATCHED, DEFAULTS = WatchSettings(), RunConfig()
+UNWATCHED = WatchSettings()
 
 
 def run_command(
-    config: Annotated[RunConfig, NO_PREFIX] = DEFAULTS,
+    config: Annotated[RunConfig, NO_PREFIX],
     watch: Annotated[WatchSettings, NO_PREFIX] = UNWATCHED,
     out: Path | None = None,
     dry_run: bool = False,
@@ -48,7 +48,7 @@ def run_command(
 
     entry = Entry("", config.objective, config)
     checked = entry.checked
-    refuse_unused(config, DEFAULTS, [entry])
+    refuse_unused(config, RunConfig(), [entry])
     if dry_run:
         warn_of_characters([entry])
         show_plan([entry], gpu)

@@ -8,6 +8,9 @@ from typing import Literal
 
 from experiments.config.fields import settle
 
+PLACES = ("images", "out")
+"""Settings of `PretrainConfig` that say where files are, which does not change the result."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:

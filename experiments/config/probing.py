@@ -29,12 +29,22 @@ class ProbeConfig:
     """Number of CPU threads."""
     out: Path | None = None
     """CSV file for the table."""
+    imports: tuple[str, ...] = ()
+    """Your own Python modules to import first, which register datasets."""
 
     def __post_init__(self) -> None:
         settle(self)
 
     def runs(self) -> list[RunConfig]:
-        """One configuration for each model: all classes in one task, and nothing to train in the backbone."""
+        """One configuration for each model: all classes in one task, and nothing to train in the backbone.
+
+        Raises:
+            ValueError: No model is named, or `=` is followed by no file.
+        """
+        if not self.models:
+            raise ValueError("nothing to compare: name backbones after --models")
+        if unnamed := next((named for named in self.models if named.endswith("=")), None):
+            raise ValueError(f"--models {unnamed}: give the file of the weights after =")
         return [
             RunConfig(
                 dataset=self.dataset,
@@ -48,6 +58,7 @@ class ProbeConfig:
                 blocks=(),
                 device=self.device,
                 threads=self.threads,
+                imports=self.imports,
             )
             for model, _, weights in (named.partition("=") for named in self.models)
         ]

@@ -5,15 +5,13 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import timm
 import torch
-from numpy.typing import NDArray
-from timm.data import resolve_model_data_config
 from timm.models.vision_transformer import VisionTransformer
 from timm.optim import create_optimizer_v2, list_optimizers
 from timm.utils import ModelEmaV3
@@ -21,22 +19,22 @@ from torch import Tensor, nn
 
 import agents.networks.embedded_vits  # noqa: F401  # registers models with timm
 from agents.networks.precision import arithmetic
-from agents.networks.views import CentralView, TrainView
+from agents.networks.views import TrainView
 from cls_env import ImageDataset, load_dataset
 from cls_env.arguments import one_of
-from experiments.config.pretraining import PretrainConfig
+from cls_env.datasets.files.trees import open_tree
+from cls_env.datasets.loaders.archive_sets import load_tiny_imagenet
+from experiments.config.pretraining import PLACES, PretrainConfig
 from experiments.config.typed_options import option_words
 from experiments.console import progress_bar, say
 from experiments.pretraining.limits import check_limits
-from experiments.pretraining.model_files import half_precision, normalized, write_model
+from experiments.pretraining.model_files import half_precision, write_model
+from experiments.pretraining.model_inputs import ModelInputs, accuracy
 from experiments.pretraining.training_state import TrainingState
 from experiments.runs.ownership import owned
 
 WARM_UP = 0.03
 """Share of the steps in which the learning rate rises."""
-SMALL = 3 / 4
-"""Side of the images of the first epochs over that of the model's input."""
-TEST_BATCH = 500
 
 
 def check_pretraining(config: PretrainConfig) -> None:
@@ -44,13 +42,19 @@ def check_pretraining(config: PretrainConfig) -> None:
 
     Raises:
         ValueError: An entry is out of range; the message names it.
+        FileNotFoundError: There is nothing at the path of the images.
     """
+    if not config.images.exists():
+        raise FileNotFoundError(f"--images {config.images} does not exist: give a folder, zip or tar of images")
     least = {"epochs": 1, "batch_size": 1, "seed": 0, "threads": 1, "weight_decay": 0.0}
-    check_limits(config, least, ("learning_rate", "clip"))
+    check_limits(config, least, ("learning_rate", "clip", "smallest_crop"))
     for name in ("label_smoothing", "small_epochs", "average_decay", "smallest_crop"):
         if not 0 <= getattr(config, name) <= 1:
             raise ValueError(f"{name} must be in [0, 1], not {getattr(config, name)}")
-    one_of("model", config.model.split(".")[0], timm.list_models())
+    name, _, tag = config.model.partition(".")
+    one_of("model", name, timm.list_models())
+    if tag:
+        one_of("model", config.model, timm.list_pretrained(name))
     one_of("optimizer", config.optimizer, list_optimizers())
 
 
@@ -75,23 +79,28 @@ def pretrain(config: PretrainConfig) -> dict[str, Any]:
 
 
 def photographs(path: Path, image_size: int) -> ImageDataset:
-    """The images of a folder or archive, or of the folder of Tiny ImageNet."""
-    if (path / "val" / "val_annotations.txt").is_file():
-        return load_dataset("tiny-imagenet", root=path.parent, image_size=image_size)
+    """The images of a folder or archive, or those of Tiny ImageNet, whose layout is another."""
+    path = path.resolve()
+    if any(name.endswith("val/val_annotations.txt") for name in open_tree(path).contents.files):
+        return replace(load_tiny_imagenet, candidates=(path.name,))(root=path.parent, image_size=image_size)
     return load_dataset("folder", root=path, image_size=image_size)
 
 
 def _pretrain_owned(config: PretrainConfig) -> dict[str, Any]:
-    torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
     plain = timm.create_model(config.model, num_classes=1)
     if not isinstance(plain, VisionTransformer):
         raise ValueError(f"{config.model} is no VisionTransformer of timm, whose images may grow in training")
-    size = resolve_model_data_config(plain)["input_size"][-1]
-    dataset = photographs(config.images, size)
+    inputs = ModelInputs.of(plain)
+    dataset = photographs(config.images, inputs.stored)
+    if len(dataset.train_labels) < config.batch_size:
+        raise ValueError(
+            f"{config.images} has {len(dataset.train_labels)} training images, less than a batch of "
+            f"{config.batch_size}: give a smaller --batch-size"
+        )
     torch.manual_seed(config.seed)
     model = timm.create_model(config.model, num_classes=len(dataset.class_names), dynamic_img_size=True)
-    state = _train(model, dataset, size, config)
+    state = _train(model, dataset, inputs, config)
     average = state.average.module
     half = half_precision(average)
     facts = {
@@ -99,10 +108,10 @@ def _pretrain_owned(config: PretrainConfig) -> dict[str, Any]:
         "task": f"supervised classification of the photographs of {dataset.name}",
         "classes": len(dataset.class_names),
         "train_images": len(dataset.train_labels),
-        "test_accuracy": round(accuracy(average, dataset.test_images, dataset.test_labels, size), 4),
+        "test_accuracy": round(accuracy(average, dataset.test_images, dataset.test_labels, inputs), 4),
         "test_images": len(dataset.test_labels),
         "images_sha256": dataset.images_sha256,
-        "config": {key: value for key, value in asdict(config).items() if key not in ("out", "images")},
+        "config": {key: value for key, value in asdict(config).items() if key not in PLACES},
         "minutes": round(state.seconds / 60, 1),
     }
     return write_model(config.out, config.model, half, facts)
@@ -113,12 +122,12 @@ def _command(config: PretrainConfig) -> str:
     words = ["cls-env", "pretrain", *option_words("images", config.images.name)]
     for field in fields(config):
         value = getattr(config, field.name)
-        if field.name not in ("images", "out") and value != field.default:
+        if field.name not in PLACES and value != field.default:
             words += option_words(field.name, value)
     return shlex.join(words)
 
 
-def _train(model: nn.Module, dataset: ImageDataset, size: int, config: PretrainConfig) -> TrainingState:
+def _train(model: nn.Module, dataset: ImageDataset, inputs: ModelInputs, config: PretrainConfig) -> TrainingState:
     optimizer = create_optimizer_v2(
         model, opt=config.optimizer, lr=config.learning_rate, weight_decay=config.weight_decay
     )
@@ -131,18 +140,18 @@ def _train(model: nn.Module, dataset: ImageDataset, size: int, config: PretrainC
         cycle_momentum=False,
     )
     average = ModelEmaV3(model, decay=config.average_decay, use_warmup=True)
-    state = TrainingState(config, model, average, optimizer, schedule)
+    state = TrainingState(config, dataset.images_sha256, model, average, optimizer, schedule)
     state.restore()
     with progress_bar() as progress:
         bar = progress.add_task("pretrain", total=per_epoch * config.epochs, completed=per_epoch * state.epoch)
         while state.epoch < config.epochs:
             started = time.perf_counter()
-            side = round(SMALL * size) if state.epoch < config.small_epochs * config.epochs else size
+            side = inputs.small if state.epoch < config.small_epochs * config.epochs else inputs.size
             loss = torch.zeros(())
             for images, labels in _batches(dataset, side, state.epoch, config):
-                loss = _step(state, images, labels, config)
+                loss = _step(state, inputs.standardized(images), labels, config)
                 progress.advance(bar)
-            tested = accuracy(average.module, dataset.test_images, dataset.test_labels, size)
+            tested = accuracy(average.module, dataset.test_images, dataset.test_labels, inputs)
             state.finish_epoch(time.perf_counter() - started)
             say(f"epoch {state.epoch}/{config.epochs}  {side} px  loss {loss:.3f}  test accuracy {tested:.1%}")
     return state
@@ -169,31 +178,4 @@ def _batches(dataset: ImageDataset, side: int, epoch: int, config: PretrainConfi
     for first in range(0, len(order) - config.batch_size + 1, config.batch_size):
         rows = np.sort(order[first : first + config.batch_size])
         images = torch.from_numpy(np.ascontiguousarray(dataset.train_images[rows])).permute(0, 3, 1, 2)
-        yield _standardized(view(images, generator)), torch.from_numpy(dataset.train_labels[rows])
-
-
-def accuracy(model: nn.Module, images: Any, labels: NDArray[np.int64], size: int) -> float:
-    """Accuracy of a model on images, in [0, 1].
-
-    Args:
-        model: Maps float32 [N, 3, size, size] to logits.
-        images: uint8 of shape (N, H, W, 3).
-        labels: int64 of shape (N,).
-        size: Side of the model's input, in pixels.
-    """
-    was_training = model.training
-    model.eval()
-    view, right = CentralView(size, crop_fraction=1.0, interpolation="bicubic"), 0
-    with torch.no_grad():
-        for first in range(0, len(labels), TEST_BATCH):
-            rows = slice(first, first + TEST_BATCH)
-            pixels = torch.from_numpy(np.array(images[rows])).permute(0, 3, 1, 2)
-            chosen = model(_standardized(view(pixels))).argmax(dim=1)
-            right += int((chosen.numpy() == labels[rows]).sum())
-    model.train(was_training)
-    return right / len(labels)
-
-
-def _standardized(images: Tensor) -> Tensor:
-    half = (0.5, 0.5, 0.5)
-    return normalized(images, half, half).contiguous(memory_format=torch.channels_last)
+        yield view(images, generator), torch.from_numpy(dataset.train_labels[rows])

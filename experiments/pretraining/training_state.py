@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from experiments.config.pretraining import PretrainConfig
+from experiments.config.pretraining import PLACES, PretrainConfig
 from experiments.files import reading, replace_file
 
 CHECKPOINT = "checkpoint.pt"
@@ -23,6 +22,7 @@ class TrainingState:
 
     Args:
         config: The settings of the run.
+        images_sha256: Hash of the images.
         model: The model.
         average: Its moving average.
         optimizer: Its optimizer.
@@ -36,6 +36,7 @@ class TrainingState:
     def __init__(
         self,
         config: PretrainConfig,
+        images_sha256: str,
         model: nn.Module,
         average: ModelEmaV3,
         optimizer: Optimizer,
@@ -44,7 +45,8 @@ class TrainingState:
         self.model, self.average, self.optimizer, self.schedule = model, average, optimizer, schedule
         self.epoch, self.seconds = 0, 0.0
         self._file = config.out / CHECKPOINT
-        self._settings = json.dumps(asdict(config), default=str, sort_keys=True)
+        settings = {key: value for key, value in asdict(config).items() if key not in PLACES}
+        self._settings: dict[str, Any] = settings | {"images_sha256": images_sha256}
 
     def finish_epoch(self, seconds: float) -> None:
         """Count an epoch and save everything."""
@@ -64,8 +66,12 @@ class TrainingState:
             return
         with reading(self._file, "remove it to begin anew"):
             content = torch.load(self._file, weights_only=True)
-        if content["settings"] != self._settings:
-            raise ValueError(f"{self._file} belongs to a run with other settings: choose another --out, or remove it")
+        for name, value in self._settings.items():
+            if (saved := content["settings"].get(name)) != value:
+                raise ValueError(
+                    f"{self._file} belongs to another run, with {name} {saved} in place of {value}: choose another "
+                    "--out, or remove it"
+                )
         for name, part in self._parts().items():
             part.load_state_dict(content[name])
         self.epoch, self.seconds = content["epoch"], content["seconds"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,12 +28,18 @@ class Probe:
 
     Attributes:
         model: Its name.
+        weights: Name of the file of its weights; empty for those that belong to the name.
+        dataset: Name of the dataset.
+        input_size: Side of its input, in pixels.
         parameters: Number of its parameters.
         nearest_neighbor: Test accuracy of the label of the training image with the most similar features, in [0, 1].
         linear: Test accuracy of logistic regression on standardized features, in [0, 1].
     """
 
     model: str
+    weights: str
+    dataset: str
+    input_size: int
     parameters: int
     nearest_neighbor: float
     linear: float
@@ -48,11 +55,13 @@ def probe(config: RunConfig) -> Probe:
         config: Names the dataset and the backbone.
 
     Raises:
-        ValueError: The configuration is impossible.
+        ValueError: The configuration is impossible, or there is one class only.
         FileNotFoundError: The images or the weights are not there.
     """
     torch.set_num_threads(config.threads)
     run = resolve(config)
+    if run.stream.num_classes < 2:
+        raise ValueError(f"{config.data_name} has one class: a probe needs at least two")
     network = make_agent(run).policy.network
     dataset = run.stream.dataset
     train, test = (_features(network, images) for images in (dataset.train_images, dataset.test_images))
@@ -61,6 +70,9 @@ def probe(config: RunConfig) -> Probe:
     linear.fit(train, dataset.train_labels)
     return Probe(
         config.model,
+        Path(config.weights).name if config.weights else "",
+        config.data_name,
+        run.view.size,
         sum(parameter.numel() for parameter in network.backbone.parameters()),
         float(neighbor.score(test, dataset.test_labels)),
         float(linear.score(test, dataset.test_labels)),

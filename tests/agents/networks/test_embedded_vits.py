@@ -9,8 +9,7 @@ import pytest
 import timm
 import torch
 
-from agents.networks.conv_patch_embed import ConvolutionalPatchEmbed
-from agents.networks.embedded_vits import MICRO_VIT, MINI_VIT, EmbeddedViT
+from agents.networks.embedded_vits import MICRO_VIT, MINI_VIT, ConvolutionalPatchEmbed, EmbeddedViT
 from cls_env import DATASETS
 from cls_env.datasets.glyphs.characters import characters
 from experiments.pretraining.characters import test_accuracy as accuracy_on_fresh_glyphs

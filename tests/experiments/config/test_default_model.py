@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cls_env import DATASETS
+from experiments.__main__ import main
 from experiments.comparisons.entries import objective_entries
 from experiments.config.settings import CompareConfig, RunConfig
 from experiments.config.validation import check
@@ -43,6 +45,12 @@ def test_a_comparison_takes_the_model_of_its_dataset() -> None:
     config = replace(CompareConfig(), dataset="photos")
     assert config.model == "auto" and config.backbone == "vit_mini_patch16_64"
     assert {entry.config.model for entry in objective_entries(config)} == {"vit_mini_patch16_64"}
+
+
+def test_the_command_takes_the_model_of_its_dataset(tmp_path: Path) -> None:
+    few = "--options num_classes=4 train_per_class=2 test_per_class=1 --num-tasks 2 --epochs 1 --batch-size 4"
+    assert main(["run", "--dataset", "photos", *few.split(), "--out", str(tmp_path)]) == 0
+    assert json.loads((tmp_path / "config.json").read_text())["model"] == "vit_mini_patch16_64"
 
 
 def test_an_import_may_register_the_dataset(module: str) -> None:

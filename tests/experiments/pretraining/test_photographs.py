@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from experiments.__main__ import main
 from experiments.config.pretraining import PretrainConfig
 from experiments.pretraining import photographs as module
 from experiments.pretraining.photographs import pretrain
+from tests.cls_env.datasets.loaders.test_archive_sets import tiny_imagenet
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     assert not list((tmp_path / "part").glob("*.safetensors"))
     monkeypatch.setattr(module, "accuracy", accuracy)
     assert pretrain(settings)["sha256"] == whole["sha256"]
-    with pytest.raises(ValueError, match="belongs to a run with other settings"):
+    with pytest.raises(ValueError, match="belongs to another run, with epochs 3 in place of 4"):
         pretrain(replace(settings, epochs=4))
 
 
@@ -92,6 +94,9 @@ def test_images_grow_and_crops_depend_on_the_epoch(folder: Path) -> None:
     ("changes", "message"),
     [
         ({"epochs": 0}, "epochs must be at least 1, not 0"),
+        ({"batch_size": 49}, "has 48 training images, less than a batch of 49: give a smaller --batch-size"),
+        ({"smallest_crop": 0.0}, "smallest_crop must be positive"),
+        ({"model": "vit_mini_patch16_64.nonsense"}, "vit_mini_patch16_64.nonsense"),
         ({"smallest_crop": 2.0}, r"smallest_crop must be in \[0, 1\], not 2"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
         ({"optimizer": "adamx"}, "adamx"),
@@ -122,3 +127,32 @@ def test_the_command_needs_images(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_model_is_a_plain_vit_of_timm() -> None:
     model = timm.create_model("vit_mini_patch16_64", dynamic_img_size=True)
     assert model(torch.zeros(1, 3, 48, 48)).shape == (1, 200)
+
+
+def test_other_models_are_shown_what_they_take(folder: Path, tmp_path: Path) -> None:
+    settings = config(folder, tmp_path, epochs=2, model="vit_tiny_patch16_224", batch_size=48)
+    inputs = module.ModelInputs.of(timm.create_model("vit_tiny_patch16_224"))
+    assert inputs.small == 160 and inputs.stored == 248 and inputs.crop_fraction == 0.9
+    assert inputs.mean == (0.5, 0.5, 0.5) and module.ModelInputs.of(timm.create_model("test_vit")).std[0] == 0.5
+    assert pretrain(settings)["config"]["model"] == "vit_tiny_patch16_224"
+
+
+def test_changed_images_are_another_run(folder: Path, tmp_path: Path) -> None:
+    tree = Path(shutil.copytree(folder, tmp_path / "tree"))
+    pretrain(config(tree, tmp_path / "out", epochs=1))
+    moved = tree.rename(tmp_path / "moved")
+    pretrain(config(moved, tmp_path / "out", epochs=1))
+    (moved / "train" / "red" / "0.png").unlink()
+    with pytest.raises(ValueError, match="belongs to another run, with images_sha256"):
+        pretrain(config(moved, tmp_path / "out", epochs=1))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_tiny_imagenet_under_any_name(packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tiny_imagenet(tmp_path).rename(tmp_path / "mine")
+    if packed:
+        place = Path(shutil.make_archive(str(place), "zip", tmp_path, place.name))
+    else:
+        monkeypatch.chdir(place)
+    dataset = module.photographs(place if packed else Path(), 64)
+    assert dataset.name == "tiny-imagenet" and len(dataset.test_labels) == 4

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from agents.networks.embedded_vits import MINI_VIT
 from experiments.__main__ import main
 from experiments.config.settings import RunConfig
 from experiments.probing.probe import probe
@@ -27,6 +28,32 @@ def test_the_command_writes_its_table(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["probe", "--dataset", "glyphs", *options, "--out", str(tmp_path / "table.csv")]) == 0
     (row,) = pd.read_csv(tmp_path / "table.csv").to_dict("records")
     assert row["model"] == "vit_micro_patch8_32" and f"{row['linear']:.1%}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--models", "vit_micro_patch8_32="], "give the file of the weights after ="),
+        (["--models"], "nothing to compare"),
+        (["--options", "num_classes=1"], "photos has one class: a probe needs at least two"),
+        (["--out", "."], "--out . is a folder: name a file"),
+        (["--imports", "no_such_module"], "--imports no_such_module can't be imported"),
+    ],
+)
+def test_what_cannot_be_probed_is_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["probe", *words]) == 2
+    printed = capsys.readouterr().err
+    assert message in printed and len(printed.splitlines()) == 1
+
+
+def test_a_file_of_weights_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--options", "num_classes=3", "train_per_class=3", "test_per_class=2"]
+    models = ["vit_mini_patch16_64", f"vit_mini_patch16_64={MINI_VIT.weights}"]
+    assert main(["probe", *options, "--models", *models, "--out", str(tmp_path / "table.csv")]) == 0
+    assert "vit_mini_patch16_64 = vit_mini_patch16_64.safetensors" in capsys.readouterr().out
+    named, read = pd.read_csv(tmp_path / "table.csv", keep_default_na=False).to_dict("records")
+    assert (named["weights"], read["weights"]) == ("", "vit_mini_patch16_64.safetensors")
+    assert named["linear"] == read["linear"] and named["input_size"] == 64 and named["dataset"] == "photos"
 
 
 def test_unknown_names_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
