@@ -8,6 +8,7 @@ from cls_env.registry import Registry
 from experiments.studies.annealing import ANNEALING
 from experiments.studies.beyond_aepg import BEYOND_AEPG
 from experiments.studies.blocks_and_rank import BLOCKS_AND_RANK
+from experiments.studies.crops import CROPS
 from experiments.studies.entropy import ENTROPY
 from experiments.studies.from_scratch import FROM_SCRATCH
 from experiments.studies.label_noise import LABEL_NOISE
@@ -32,6 +33,7 @@ STUDIES: Registry[Study[Any]] = Registry(
             FROM_SCRATCH,
             BLOCKS_AND_RANK,
             LEARNING_RATE,
+            CROPS,
             BEYOND_AEPG,
             METHODS_STUDY,
             METHODS_UNDER_NOISE,

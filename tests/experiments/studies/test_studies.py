@@ -17,8 +17,9 @@ from experiments.studies.annealing import fixed_alpha
 from experiments.studies.beyond_aepg import CONTENDERS, FINALISTS, AttemptsConfig, attempts
 from experiments.studies.blocks_and_rank import depth, placement
 from experiments.studies.figures import minus_baseline, plot_lines
-from experiments.studies.learning_rate import RatesConfig, chosen_rates, rates_table, tuned_entries, tuning_entries
-from experiments.studies.study import StudyConfig, with_settings
+from experiments.studies.learning_rate import RatesConfig, contenders, entries
+from experiments.studies.study import StudyConfig, by_noise, with_settings
+from experiments.studies.tuning import chosen_rates, rates_table, tuned_entries
 
 pytestmark = pytest.mark.long
 
@@ -109,6 +110,7 @@ def test_rates_are_tuned_and_then_compared(small: list[str], tmp_path: Path) -> 
     assert main(["study", "learning-rate", *small, *places, "--tuning-fraction", "0.5"]) == 0
     out = tmp_path / "out"
     chosen = pd.read_csv(out / "chosen_rates.csv")
+    assert set(chosen["condition"]) == {"0% label noise"}
     assert chosen["objective"].tolist() == ["ce", "aepg", "ce, early stopping", "ce, 10 epochs"]
     assert "tried" in chosen.loc[0, "chosen rate"]
     assert {file.name for file in out.iterdir()} == TABLES | {
@@ -146,8 +148,9 @@ def tuning() -> pd.DataFrame:
     }
     rows = [
         {
-            "label_noise": noise,
+            "condition": f"{100 * noise:g}% label noise, rate {rate:g}",
             "contender": contender,
+            "label_noise": noise,
             "learning_rate": rate,
             "validation_accuracy": value,
             "validation_accuracy_clean": 1 - value,
@@ -160,27 +163,29 @@ def tuning() -> pd.DataFrame:
 
 
 def test_rate_of_the_best_mean_validation_accuracy_is_chosen(tuning: pd.DataFrame) -> None:
-    found = chosen_rates(tuning).set_index(["label_noise", "contender"])["learning_rate"].to_dict()
-    assert found == {(0.0, "ce"): 2e-3, (0.0, "epg"): 1e-3, (0.2, "ce"): 1e-3, (0.2, "epg"): 4e-3}
+    found = chosen_rates(tuning).set_index(["condition", "contender"])["learning_rate"].to_dict()
+    clean, noisy = "0% label noise", "20% label noise"
+    assert found == {(clean, "ce"): 2e-3, (clean, "epg"): 1e-3, (noisy, "ce"): 1e-3, (noisy, "epg"): 4e-3}
     assert rates_table(tuning)["chosen rate"].tolist() == [
         *("0.002", "0.001 (smallest tried)", "0.001 (smallest tried)", "0.004 (largest tried)")
     ]
     assert rates_table(tuning)["true labels would choose"].tolist() == [
         *("0.001 (smallest tried)", "0.004 (largest tried)", "0.004 (largest tried)", "0.002")
     ]
-    clean = rates_table(tuning[tuning["label_noise"] == 0])
-    assert "true labels would choose" not in clean and len(clean) == 2
+    without_noise = rates_table(tuning[tuning["label_noise"] == 0])
+    assert "true labels would choose" not in without_noise and len(without_noise) == 2
 
 
 def test_comparison_trains_on_all_images_at_the_chosen_rates(tuning: pd.DataFrame) -> None:
     config = RatesConfig(objectives=("ce", "epg"), stopped=(), fewer_epochs=(), rates=(1e-3, 2e-3, 4e-3), seeds=(0,))
-    entries = tuned_entries(config, chosen_rates(tuning))
-    assert [(entry.condition, entry.contender, entry.config.learning_rate) for entry in entries] == [
+    noises = by_noise(config, config.label_noise)
+    compared = tuned_entries(config, noises, contenders(config), chosen_rates(tuning))
+    assert [(entry.condition, entry.contender, entry.config.learning_rate) for entry in compared] == [
         *(("0% label noise", "ce", 2e-3), ("0% label noise", "epg", 1e-3)),
         *(("20% label noise", "ce", 1e-3), ("20% label noise", "epg", 4e-3)),
     ]
-    assert {entry.config.validation_fraction for entry in entries} == {0.0}
-    budget = tuning_entries(config)
+    assert {entry.config.validation_fraction for entry in compared} == {0.0}
+    budget = entries(config)
     assert {entry.config.seed for entry in budget} == {100, 101}
     assert {entry.config.validation_fraction for entry in budget} == {0.2}
     assert len(budget) == 2 * 2 * 3 * 2
@@ -188,13 +193,14 @@ def test_comparison_trains_on_all_images_at_the_chosen_rates(tuning: pd.DataFram
 
 def test_early_stopping_is_a_contender_that_holds_images_out() -> None:
     config = RatesConfig(objectives=("ce",), rates=(1e-3,), seeds=(0,), label_noise=(0.2,))
-    contenders = ["ce", "ce, early stopping", "ce, 10 epochs"]
-    chosen = pd.DataFrame({"label_noise": 0.2, "contender": contenders, "learning_rate": [1e-3, 2e-3, 5e-3]})
-    plain, stopped, shorter = (entry.config for entry in tuned_entries(config, chosen))
+    named = ["ce", "ce, early stopping", "ce, 10 epochs"]
+    chosen = pd.DataFrame({"condition": "20% label noise", "contender": named, "learning_rate": [1e-3, 2e-3, 5e-3]})
+    noises = by_noise(config, config.label_noise)
+    plain, stopped, shorter = (each.config for each in tuned_entries(config, noises, contenders(config), chosen))
     assert (shorter.epochs, shorter.learning_rate, shorter.validation_fraction) == (10, 5e-3, 0.0)
     assert (plain.early_stopping, plain.validation_fraction, plain.learning_rate) == (False, 0.0, 1e-3)
     assert (stopped.early_stopping, stopped.validation_fraction, stopped.learning_rate) == (True, 0.2, 2e-3)
-    assert [entry.config.early_stopping for entry in tuning_entries(config)] == [False, True, False] * 2
+    assert [entry.config.early_stopping for entry in entries(config)] == [False, True, False] * 2
 
 
 def test_contender_may_change_settings_beside_its_objective() -> None:

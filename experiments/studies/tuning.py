@@ -1,0 +1,131 @@
+"""Tuning with an equal budget: every contender at every learning rate, and then each at its own best one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from experiments.comparisons.compare import check_comparison
+from experiments.config.entry import Entry
+from experiments.studies.figures import plot_data, plot_lines
+from experiments.studies.study import Grid, StudyConfig, grid
+
+NOISY, CLEAN = "validation_accuracy", "validation_accuracy_clean"
+TITLES = (("chosen rate", "validation %"), ("true labels would choose", "with true labels %"))
+_RATE = ", rate "
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningConfig(StudyConfig):
+    """The rates to choose from, and what the choice is made on.
+
+    Held-out labels are as noisy as training labels, as a user's are. The tables also have the choice by true labels.
+    """
+
+    rates: tuple[float, ...] = (1.25e-4, 2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3)
+    """Learning rates to choose from, in place of --learning-rate."""
+    tuning_seeds: tuple[int, ...] = (100, 101)
+    """Seeds on which rates are chosen; the comparison's should be others."""
+    tuning_fraction: float = 0.2
+    """Share of each class's training images held out to choose by; without early stopping, the comparison trains on
+    all of them.
+    """
+    label_noise: tuple[float, ...] = (0.0, 0.2)
+    """Shares of flipped training labels; rates are chosen for each on its own."""
+
+
+def with_early_stopping(config: TuningConfig, objectives: Sequence[str]) -> Grid:
+    """Contenders that hold out images, and restore the epoch that is best on them after each task."""
+    stopped: dict[str, Any] = {"early_stopping": True, "validation_fraction": config.tuning_fraction}
+    return {f"{objective}, early stopping": {"objective": objective, **stopped} for objective in objectives}
+
+
+def tuning_entries(config: TuningConfig, conditions: Grid, contenders: Grid) -> list[Entry]:
+    """Every contender at every rate. In the table, each rate under each condition is a condition.
+
+    Raises:
+        ValueError: Nothing is held out, a seed is to tune and to compare, early stopping is set for all runs, or the
+            comparison to follow would be empty.
+    """
+    if config.early_stopping:
+        raise ValueError("--early-stopping: this study sets it for each run; name objectives in --stopped")
+    if not 0 < config.tuning_fraction < 1:
+        raise ValueError(f"tuning_fraction is a share of the training images in (0, 1), not {config.tuning_fraction}")
+    if shared := set(config.seeds) & set(config.tuning_seeds):
+        raise ValueError(f"seed {min(shared)} is to tune and to compare; give other --tuning-seeds")
+    check_comparison(grid(config, conditions, contenders), "ce", None)
+    held_out = {"validation_fraction": config.tuning_fraction}
+    return grid(config, at_rates(conditions, config.rates, held_out), contenders, config.tuning_seeds)
+
+
+def at_rates(conditions: Grid, rates: Sequence[float], changes: dict[str, Any] | None = None) -> Grid:
+    """Each condition at each rate, with further changes."""
+    return {
+        f"{condition}{_RATE}{rate:g}": {**setting, "learning_rate": rate, **(changes or {})}
+        for condition, setting in conditions.items()
+        for rate in rates
+    }
+
+
+def condition_without_rate(runs: pd.DataFrame) -> pd.Series[str]:
+    """The condition of each run of a tuning, without its rate."""
+    return runs["condition"].str.rpartition(_RATE)[0]
+
+
+def chosen_rates(runs: pd.DataFrame, measure: str = NOISY) -> pd.DataFrame:
+    """The rate of the best mean validation accuracy, a row for each condition and contender.
+
+    Args:
+        runs: The tuning's: condition with its rate, contender, learning_rate and the measure.
+        measure: The accuracy to choose by: on held-out labels as they are, or on their true ones.
+
+    Returns:
+        condition, contender, learning_rate (of equally good ones the smallest), and the measure's mean.
+    """
+    case = ["condition", "contender"]
+    runs = runs.assign(condition=condition_without_rate(runs))
+    mean = runs.groupby([*case, "learning_rate"], as_index=False, sort=True)[measure].mean()
+    return mean.loc[mean.groupby(case, sort=False)[measure].idxmax()].reset_index(drop=True)
+
+
+def rates_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """The chosen rates as text. A rate at an end of the grid is marked, since a better one may lie beyond."""
+    ends = {runs["learning_rate"].min(): " (smallest tried)", runs["learning_rate"].max(): " (largest tried)"}
+    readings = [NOISY, *([CLEAN] if runs["label_noise"].any() else [])]
+    best = {reading: chosen_rates(runs, reading).set_index(["condition", "contender"]) for reading in readings}
+    cases = pd.DataFrame({"condition": condition_without_rate(runs), "contender": runs["contender"]})
+    rows = []
+    for condition, contender in cases.drop_duplicates().itertuples(index=False):
+        row = {"condition": condition, "objective": contender}
+        for reading, (rate_title, accuracy_title) in zip(readings, TITLES, strict=False):
+            chosen = best[reading].loc[(condition, contender)]
+            rate = chosen["learning_rate"]
+            row |= {
+                rate_title: f"{rate:g}{ends.get(rate, '')}",
+                accuracy_title: f"{100 * chosen[reading]:.1f}",
+            }
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def tuning_figures(runs: pd.DataFrame) -> dict[str, Figure]:
+    """Validation accuracy against the rate, the chosen one starred."""
+    drawn = plot_data(runs, runs["learning_rate"], condition_without_rate(runs), NOISY)
+    labels = ("learning rate", "validation accuracy, %")
+    return {"accuracy_against_rate": plot_lines(drawn, labels, logarithmic=True, starred=True)}
+
+
+def tuned_entries(config: TuningConfig, conditions: Grid, contenders: Grid, chosen: pd.DataFrame) -> list[Entry]:
+    """Every contender at its chosen rate, on the comparison's seeds.
+
+    Contenders without early stopping train on all training images.
+    """
+    rates = chosen.set_index(["condition", "contender"])["learning_rate"]
+    return [
+        replace(entry, config=replace(entry.config, learning_rate=float(rates[entry.condition, entry.contender])))
+        for entry in grid(config, conditions, contenders)
+    ]
