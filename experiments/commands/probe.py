@@ -16,7 +16,7 @@ def probe_command(config: ProbeConfig) -> None:
     import pandas as pd
     from rich.table import Table
 
-    from experiments.comparisons.characters_backbone import warn_of_characters
+    from experiments.comparisons.backbone_warnings import warn_of_backbone
     from experiments.config.entry import Entry
     from experiments.config.validation import check
     from experiments.console import say, show
@@ -26,7 +26,7 @@ def probe_command(config: ProbeConfig) -> None:
     if config.out is not None and config.out.is_dir():
         raise ValueError(f"--out {config.out} is a folder: name a file")
     checked = [check(run) for run in config.runs()]
-    warn_of_characters([Entry("", "", run.config) for run in checked])
+    warn_of_backbone([Entry("", "", run.config) for run in checked])
     probes = [probe(run.config) for run in checked]
     title = f"frozen features of {checked[0].config.data_name}"
     table = Table("backbone", "input", "parameters", "1-NN accuracy", "linear accuracy", title=title)

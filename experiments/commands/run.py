@@ -39,7 +39,7 @@ def run_command(
     check_watch(watch)
     check_gpu(gpu, dry_run)
 
-    from experiments.comparisons.characters_backbone import warn_of_characters
+    from experiments.comparisons.backbone_warnings import warn_of_backbone
     from experiments.comparisons.show_plan import show_plan
     from experiments.comparisons.unused_options import refuse_unused
     from experiments.config.entry import Entry
@@ -50,13 +50,13 @@ def run_command(
     checked = entry.checked
     refuse_unused(config, RunConfig(), [entry])
     if dry_run:
-        warn_of_characters([entry])
+        warn_of_backbone([entry])
         show_plan([entry], gpu)
         return
     folder = RunFolder(out or run_path(config, Path("results/run")))
     with folder.owned():
         run = resolve(checked)
-        warn_of_characters([entry])
+        warn_of_backbone([entry])
         _learn_and_show(run, folder, watch)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.comparisons.characters_backbone import warn_of_characters
+from experiments.comparisons.backbone_warnings import warn_of_backbone
 from experiments.comparisons.output_paths import OutputPaths
 from experiments.config.entry import Entry
 from experiments.console import say, show
@@ -78,7 +78,7 @@ def check_comparison(entries: Sequence[Entry], baseline: str, workers: int | Non
     if baseline not in contenders:
         raise ValueError(f"differences are taken to {baseline!r}: name it too, in addition to {', '.join(contenders)}")
     check_different(entries)
-    warn_of_characters(entries)
+    warn_of_backbone(entries)
 
 
 def save_and_list_figures(figures: dict[str, Figure], folder: Path) -> None:

@@ -82,9 +82,12 @@ def _of_a_gpu(seconds: float) -> str:
 
 
 def _size(count: int) -> str:
-    """Bytes with a unit.
+    """A number of bytes, at least 0.1 MB.
 
-    >>> _size(21_500_000), _size(1_170_000_000)
-    ('22 MB', '1.17 GB')
+    >>> _size(22_400_000), _size(560_000_000), _size(1_170_000_000)
+    ('22 MB', '560 MB', '1.17 GB')
     """
-    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{max(count, 1e5) / 1e6:.2g} MB"
+    if count >= 1e9:
+        return f"{count / 1e9:.3g} GB"
+    megabytes = max(count / 1e6, 0.1)
+    return f"{megabytes:.2g} MB" if megabytes < 10 else f"{megabytes:.0f} MB"

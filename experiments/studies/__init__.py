@@ -11,6 +11,7 @@ from experiments.studies.blocks_and_rank import BLOCKS_AND_RANK
 from experiments.studies.crops import CROPS
 from experiments.studies.entropy import ENTROPY
 from experiments.studies.from_scratch import FROM_SCRATCH
+from experiments.studies.full_length import FULL_LENGTH
 from experiments.studies.label_noise import LABEL_NOISE
 from experiments.studies.learning_rate import LEARNING_RATE
 from experiments.studies.methods import METHODS_STUDY, METHODS_UNDER_NOISE
@@ -37,6 +38,7 @@ STUDIES: Registry[Study[Any]] = Registry(
             BEYOND_AEPG,
             METHODS_STUDY,
             METHODS_UNDER_NOISE,
+            FULL_LENGTH,
         )
     },
 )

@@ -34,7 +34,7 @@ from experiments.studies.tuning import (
 
 WHOLE = {"central": False, "flips": True}
 """Views of the whole image, and whether they are mirrored at random."""
-_MULTIPLE = " times the rate of ce"
+_MULTIPLE = " x rate of ce"
 
 
 @dataclass(frozen=True, kw_only=True)

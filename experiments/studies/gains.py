@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from experiments.reports.statistics import Interval, by_seed, holm, paired_difference, paired_p_value
@@ -52,9 +53,10 @@ def changes_of_gains(runs: pd.DataFrame, changes: Sequence[Change], baseline: st
                     "change [95 %]": _spelled(paired_difference(here, there)),
                 }
             )
-    corrected = [f"{p:.3f}" for p in holm(p_values)]
+    corrected = ["" if np.isnan(p) else f"{p:.3f}" for p in holm(p_values)]
     return pd.DataFrame(rows).assign(**{"p (Holm)": corrected}) if rows else pd.DataFrame()
 
 
 def _spelled(interval: Interval) -> str:
-    return f"{interval.mean:+.1f} [{interval.low:+.1f}, {interval.high:+.1f}]"
+    ends = "" if np.isnan(interval.low) else f" [{interval.low:+.1f}, {interval.high:+.1f}]"
+    return f"{interval.mean:+.1f}{ends}"

@@ -39,7 +39,6 @@ def test_rates_are_items_over_seconds() -> None:
     assert row.as_json()["row"] == "a / b"
 
 
-@pytest.mark.slow
 def test_env_benchmark_measures_both_sides() -> None:
     assert list(check(BENCHMARKS["env"](1))) == [
         f"{sides}, 32 px, 256 envs"
@@ -57,7 +56,6 @@ def test_learner_benchmark_measures_both_sides(monkeypatch: pytest.MonkeyPatch) 
     assert list(check(BENCHMARKS["learner"](1))) == [*rows, "learner with aepg / with ce, batch 32"]
 
 
-@pytest.mark.slow
 def test_precision_benchmark_measures_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "MODEL", "test_vit")
     monkeypatch.setattr(precision, "BATCHES", 1)
@@ -65,7 +63,6 @@ def test_precision_benchmark_measures_both_sides(monkeypatch: pytest.MonkeyPatch
     assert list(rows) == [f"bfloat16 / float32, {phase}, test_vit" for phase in ("head alone", "all of LoRA", "test")]
 
 
-@pytest.mark.slow
 def test_scaling_benchmark_measures_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scaling, "TASKS", (2, 6))
     monkeypatch.setattr(scaling, "CLASSES", (10, 20))
@@ -76,7 +73,6 @@ def test_scaling_benchmark_measures_both_sides(monkeypatch: pytest.MonkeyPatch) 
     assert list(check(BENCHMARKS["scaling"](1))) == rows
 
 
-@pytest.mark.slow
 def test_augmentation_benchmark_is_nearer_to_torchvision_than_other_batched_ways() -> None:
     rows = check(BENCHMARKS["augmentation"](1))
     assert {row.unit for row in rows.values()} == {"images/s", "levels"}
@@ -85,7 +81,6 @@ def test_augmentation_benchmark_is_nearer_to_torchvision_than_other_batched_ways
         assert difference.ratio is not None and difference.ratio < 0.01
 
 
-@pytest.mark.slow
 def test_data_benchmark_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     cache = os.environ["CLS_ENV_CACHE"]

@@ -18,7 +18,7 @@ from experiments.benchmarks.gpu.schedule import PARTS, benchmark_gpu
 from experiments.benchmarks.gpu.settings import GpuSettings
 from tests.pretend_gpu import Traffic
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 TINY = {
     "model": "test_vit",

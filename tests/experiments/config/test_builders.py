@@ -28,7 +28,14 @@ VIT = "vit_base_patch16_224.augreg_in21k"
 @pytest.fixture
 def config(image_zip: Path) -> RunConfig:
     return RunConfig(
-        dataset="folder", root=str(image_zip), num_tasks=2, epochs=1, batch_size=4, device="cpu", freeze_fraction=0.5
+        dataset="folder",
+        root=str(image_zip),
+        model="vit_micro_patch8_32",
+        num_tasks=2,
+        epochs=1,
+        batch_size=4,
+        device="cpu",
+        freeze_fraction=0.5,
     )
 
 

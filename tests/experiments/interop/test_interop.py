@@ -18,7 +18,6 @@ EXTRAS = EXAMPLES | {"sb3": "sb3"}
 MODULES = {"rllib": "ray", "sb3": "sb3_contrib"}
 
 
-@pytest.mark.slow
 def test_ppo_in_one_file_learns() -> None:
     result = cleanrl_ppo.train(TrialSettings(steps=768))
     assert result.steps == 768
@@ -44,13 +43,11 @@ def test_sb3s_algorithms_learn(algorithm: str) -> None:
     assert result.accuracy > 3 * CHANCE
 
 
-@pytest.mark.slow
 def test_ppo_in_one_file_is_repeatable() -> None:
     first, second = (cleanrl_ppo.train(TrialSettings(steps=256)) for _ in range(2))
     assert first.accuracy == second.accuracy
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("example", ["torchrl_ppo", "tianshou_ppo"])
 def test_another_librarys_ppo_is_repeatable(example: str) -> None:
     module = pytest.importorskip(f"experiments.interop.{example}")

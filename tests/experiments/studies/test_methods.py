@@ -172,7 +172,6 @@ def test_contenders_of_the_study() -> None:
     assert list(twice) == ["replay:size=10 + ce", "replay:size=20 + ce"]
 
 
-@pytest.mark.slow
 def test_small_study_from_runs_to_figures(image_zip: Path, tmp_path: Path) -> None:
     small = ["--dataset", "folder", "--root", str(image_zip), "--epochs", "1", "--batch-size", "4", "--device", "cpu"]
     small += ["--workers", "0"]
@@ -205,7 +204,6 @@ def test_front_of_what_no_other_beats() -> None:
     assert pareto_front(cost, gain).tolist() == [2, 0]
 
 
-@pytest.mark.slow
 def test_cost_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "TASKS", (2, 3))
     monkeypatch.setattr(benchmark, "BATCHES", 1)

@@ -103,7 +103,6 @@ def test_study_leaves_tables_and_figures_and_reuses_runs(
     assert first["final_accuracy"].equals(second["final_accuracy"])
 
 
-@pytest.mark.slow
 def test_rates_are_tuned_and_then_compared(small: list[str], tmp_path: Path) -> None:
     small += ["--objectives", "ce", "aepg", "--rates", "0.001", "0.01", "--tuning-seeds", "7", "--label-noise", "0"]
     places = ["--out", str(tmp_path / "out"), "--runs", str(tmp_path / "runs")]
