@@ -25,6 +25,7 @@ NAMES = (
     "4_annealing",
     "5_forgetting_and_peft",
     "6_your_own_algorithm",
+    "7_forgetting_on_photographs",
 )
 LARGEST_FILE = 400 * 1024
 LONGEST_ALGORITHM = 60
