@@ -50,7 +50,6 @@ def run_command(
     checked = entry.checked
     refuse_unused(config, RunConfig(), [entry])
     if dry_run:
-        warn_of_backbone([entry])
         show_plan([entry], gpu)
         return
     folder = RunFolder(out or run_path(config, Path("results/run")))

@@ -49,6 +49,7 @@ def run_and_report(
         RunFailedError: A run failed; the finished ones are kept.
     """
     check_comparison(entries, baseline, paths.workers)
+    warn_of_backbone(entries)
     runs = run_all(entries, paths.runs, paths.workers, job)
     command = f"cls-env {shlex.join(sys.argv[1:])}"
     table = write_report(runs, baseline, paths.tables, command, measures, introduction, shown)
@@ -61,7 +62,7 @@ def run_and_report(
 
 
 def check_comparison(entries: Sequence[Entry], baseline: str, workers: int | None) -> None:
-    """Check the runs of a comparison as a whole, before any work, and warn of a backbone that does not fit the images.
+    """Check the runs of a comparison as a whole, before any work.
 
     Args:
         entries: The runs.
@@ -78,7 +79,6 @@ def check_comparison(entries: Sequence[Entry], baseline: str, workers: int | Non
     if baseline not in contenders:
         raise ValueError(f"differences are taken to {baseline!r}: name it too, in addition to {', '.join(contenders)}")
     check_different(entries)
-    warn_of_backbone(entries)
 
 
 def save_and_list_figures(figures: dict[str, Figure], folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from experiments.comparisons.backbone_warnings import warn_of_backbone
 from experiments.comparisons.dry_run import plan_resolved, resolve_offline
 from experiments.comparisons.native_size import size_warning
 from experiments.comparisons.this_machine import measure
@@ -34,6 +35,7 @@ def show_plan(entries: Sequence[Entry], gpu: GpuName | None) -> None:
         ValueError: An entry is impossible.
         FileNotFoundError: The images are not here, and their dataset's card does not say how many there are.
     """
+    warn_of_backbone(entries)
     runs = [entry.checked for entry in entries]
     costs = [_cost(run.config) for run in runs]
     plans: dict[RunConfig, Plan] = {}

@@ -6,6 +6,7 @@ from typing import Any
 
 from cls_env.registry import Registry
 from experiments.studies.annealing import ANNEALING
+from experiments.studies.backbones import BACKBONES
 from experiments.studies.beyond_aepg import BEYOND_AEPG
 from experiments.studies.blocks_and_rank import BLOCKS_AND_RANK
 from experiments.studies.crops import CROPS
@@ -14,6 +15,7 @@ from experiments.studies.from_scratch import FROM_SCRATCH
 from experiments.studies.full_length import FULL_LENGTH
 from experiments.studies.label_noise import LABEL_NOISE
 from experiments.studies.learning_rate import LEARNING_RATE
+from experiments.studies.length import LENGTH
 from experiments.studies.methods import METHODS_STUDY, METHODS_UNDER_NOISE
 from experiments.studies.objectives_by_module import OBJECTIVES_BY_MODULE
 from experiments.studies.strength import STRENGTH
@@ -35,6 +37,8 @@ STUDIES: Registry[Study[Any]] = Registry(
             BLOCKS_AND_RANK,
             LEARNING_RATE,
             CROPS,
+            BACKBONES,
+            LENGTH,
             BEYOND_AEPG,
             METHODS_STUDY,
             METHODS_UNDER_NOISE,

@@ -20,9 +20,11 @@ from experiments.config.resolved import make_agent, resolve
 from experiments.config.settings import RunConfig
 from experiments.config.validation import check
 from experiments.presets import PRESETS
+from experiments.presets.paper import fine_tuning
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import run
 from experiments.runs.weight_change import initial_values, parameter_distance, weight_distance
+from experiments.studies.full_length import FULL_LENGTH
 from experiments.studies.method_figures import forgetting_by_task, pareto_front
 from experiments.studies.methods import MethodsConfig, contenders, entries, module_of
 
@@ -218,6 +220,17 @@ def test_cost_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
     growth = "kept from task to task, sd-lora, {} tasks"
     lora = 2 * 5 * (2 * 4 * 128 + 1) * 4 / 1000  # another LoRA with its scale in keys and values of five blocks
     assert rows[growth.format(3)].value - rows[growth.format(2)].value == pytest.approx(lora + 2 * 129 * 4 / 1000)
+
+
+def test_full_length_runs_five_pairs_at_the_papers_settings() -> None:
+    entries = FULL_LENGTH.entries(replace(FULL_LENGTH.config, seeds=(0,)))
+    pairs = ["sequential + ce", "sequential + epg", "sequential + aepg", "lae + ce", "lae + aepg"]
+    assert [entry.contender for entry in entries] == pairs
+    paper = fine_tuning("caltech101", 10)
+    for name in ("epochs", "batch_size", "learning_rate", "crop_scale", "crop_fraction", "freeze_fraction", "blocks"):
+        assert {getattr(entry.config, name) for entry in entries} == {getattr(paper, name)}
+    with pytest.raises(ValueError, match="--left-out 'lae' is none of the pairs: sequential \\+ ce"):
+        FULL_LENGTH.entries(replace(FULL_LENGTH.config, left_out=("lae",)))
 
 
 def test_papers_rows_of_other_methods() -> None:

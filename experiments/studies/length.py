@@ -1,0 +1,61 @@
+"""More and smaller tasks, and longer training: does the order of the objectives depend on them?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from experiments.config.entry import Entry
+from experiments.studies.figures import differences, minus_baseline, plot_data, plot_lines
+from experiments.studies.study import Study, StudyConfig, by_objective, grid
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthConfig(StudyConfig):
+    """Objectives x numbers of tasks x epochs x seeds, all at one learning rate."""
+
+    dataset: str = "photos"
+    learning_rate: float = 4e-3
+    """Learning rate of all runs."""
+    objectives: tuple[str, ...] = ("ce", "epg", "aepg")
+    """Contenders; ce is the baseline."""
+    tasks: tuple[int, ...] = (5, 10, 20)
+    """Numbers of tasks, in place of --num-tasks."""
+    lengths: tuple[int, ...] = (10, 20, 50)
+    """Epochs of each task, in place of --epochs."""
+
+
+def entries(config: LengthConfig) -> list[Entry]:
+    """Every objective with every number of tasks and epochs."""
+    conditions = {
+        f"{tasks} tasks, {epochs} epochs": {"num_tasks": tasks, "epochs": epochs}
+        for tasks in config.tasks
+        for epochs in config.lengths
+    }
+    return grid(config, conditions, by_objective(config.objectives))
+
+
+def figures(runs: pd.DataFrame) -> dict[str, Figure]:
+    """A_T, and the lead over CE, against the number of epochs; a panel for each number of tasks."""
+    panels = runs["num_tasks"].astype(str) + " tasks"
+    lead = plot_data(minus_baseline(runs, "ce"), runs["epochs"], panels)
+    return {
+        "accuracy_against_epochs": plot_lines(
+            plot_data(runs, runs["epochs"], panels), ("epochs", "A_T, %"), logarithmic=True
+        ),
+        "lead_against_epochs": plot_lines(lead, ("epochs", "A_T less that of CE, points"), logarithmic=True),
+        "differences": differences(runs, "ce"),
+    }
+
+
+LENGTH = Study(
+    name="length",
+    title="Number of tasks and of epochs",
+    question="Does the order of the objectives depend on how many tasks there are, and how long each is trained?",
+    published="5, 10 and 20 tasks of 50 epochs on Split-ImageNet-R; the gain of aEPG falls with the number of tasks",
+    config=LengthConfig(),
+    entries=entries,
+    figures=figures,
+)
