@@ -27,7 +27,7 @@ def probe_command(config: ProbeConfig) -> None:
         raise ValueError(f"--out {config.out} is a folder: name a file")
     checked = [check(run) for run in config.runs()]
     warn_of_backbone([Entry("", "", run.config) for run in checked])
-    probes = [probe(run.config) for run in checked]
+    probes = [probe(run) for run in checked]
     title = f"frozen features of {checked[0].config.data_name}"
     table = Table("backbone", "input", "parameters", "1-NN accuracy", "linear accuracy", title=title)
     for each in probes:

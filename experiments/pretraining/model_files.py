@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from experiments.files import replace_file, write_json
+from experiments.files import read_json, replace_file, write_json
 
 
 def half_precision(model: nn.Module) -> dict[str, Tensor]:
@@ -26,6 +26,25 @@ def half_precision(model: nn.Module) -> dict[str, Tensor]:
         raise ValueError("training diverged; give a smaller --learning-rate")
     model.load_state_dict(half)
     return half
+
+
+def refuse_other_weights(folder: Path, name: str, config: dict[str, Any]) -> None:
+    """Check that a folder has no weights of the same name that were trained with other settings.
+
+    Args:
+        folder: The folder.
+        name: Name of the model.
+        config: The settings of training.
+
+    Raises:
+        ValueError: It has.
+    """
+    weights = folder / f"{name}.safetensors"
+    if not weights.is_file():
+        return
+    card = weights.with_suffix(".json")
+    if not card.is_file() or read_json(card).get("config") != config:
+        raise ValueError(f"{weights} is there already, from training with other settings: choose another --out")
 
 
 def write_model(folder: Path, name: str, tensors: dict[str, Tensor], facts: dict[str, Any]) -> dict[str, Any]:

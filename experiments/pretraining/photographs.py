@@ -28,9 +28,9 @@ from experiments.config.pretraining import PLACES, PretrainConfig
 from experiments.config.typed_options import option_words
 from experiments.console import progress_bar, say
 from experiments.pretraining.limits import check_limits
-from experiments.pretraining.model_files import half_precision, write_model
+from experiments.pretraining.model_files import half_precision, refuse_other_weights, write_model
 from experiments.pretraining.model_inputs import ModelInputs, accuracy
-from experiments.pretraining.training_state import TrainingState
+from experiments.pretraining.training_state import CHECKPOINT, TrainingState
 from experiments.runs.ownership import owned
 
 WARM_UP = 0.03
@@ -68,13 +68,15 @@ def pretrain(config: PretrainConfig) -> dict[str, Any]:
         The card, as written to `<out>/<model>.json`.
 
     Raises:
-        ValueError: An entry is out of range, the model is no ViT, the folder holds a run with other settings, or
-            training diverged.
+        ValueError: An entry is out of range, the model is no ViT, the folder holds a run with other settings or its
+            weights, or training diverged.
         FileNotFoundError: There are no images.
         FolderInUseError: Another process writes to the folder.
     """
     check_pretraining(config)
     with owned(config.out):
+        if not (config.out / CHECKPOINT).is_file():
+            refuse_other_weights(config.out, config.model, _settings(config))
         return _pretrain_owned(config)
 
 
@@ -111,10 +113,15 @@ def _pretrain_owned(config: PretrainConfig) -> dict[str, Any]:
         "test_accuracy": round(accuracy(average, dataset.test_images, dataset.test_labels, inputs), 4),
         "test_images": len(dataset.test_labels),
         "images_sha256": dataset.images_sha256,
-        "config": {key: value for key, value in asdict(config).items() if key not in PLACES},
+        "config": _settings(config),
         "minutes": round(state.seconds / 60, 1),
     }
     return write_model(config.out, config.model, half, facts)
+
+
+def _settings(config: PretrainConfig) -> dict[str, Any]:
+    """The settings that change the result."""
+    return {key: value for key, value in asdict(config).items() if key not in PLACES}
 
 
 def _command(config: PretrainConfig) -> str:

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from agents.networks.network import Network
 from cls_env.datasets.image_dataset import Images
 from experiments.config.resolved import make_agent, resolve
-from experiments.config.settings import RunConfig
+from experiments.config.validation import CheckedRun
 
 BATCH = 64
 MOST_ITERATIONS = 1000
@@ -45,21 +45,22 @@ class Probe:
     linear: float
 
 
-def probe(config: RunConfig) -> Probe:
+def probe(checked: CheckedRun) -> Probe:
     """Measure how well the features of a configuration's backbone separate the classes of its dataset.
 
     Similarity is the cosine. Logistic regression has scikit-learn's default L2 penalty, C = 1. Images are shown as at
     test, without crops and flips; all classes are known at once.
 
     Args:
-        config: Names the dataset and the backbone.
+        checked: Names the dataset and the backbone.
 
     Raises:
-        ValueError: The configuration is impossible, or there is one class only.
+        ValueError: There is one class only.
         FileNotFoundError: The images or the weights are not there.
     """
+    config = checked.config
     torch.set_num_threads(config.threads)
-    run = resolve(config)
+    run = resolve(checked)
     if run.stream.num_classes < 2:
         raise ValueError(f"{config.data_name} has one class: a probe needs at least two")
     network = make_agent(run).policy.network

@@ -147,6 +147,18 @@ def test_changed_images_are_another_run(folder: Path, tmp_path: Path) -> None:
         pretrain(config(moved, tmp_path / "out", epochs=1))
 
 
+def test_weights_of_another_training_are_not_overwritten(folder: Path, tmp_path: Path) -> None:
+    pretrain(config(folder, tmp_path, epochs=1))
+    weights = tmp_path / "vit_mini_patch16_64.safetensors"
+    before = weights.read_bytes()
+    (tmp_path / "checkpoint.pt").unlink()
+    with pytest.raises(ValueError, match="is there already, from training with other settings: choose another --out"):
+        pretrain(config(folder, tmp_path, epochs=2))
+    assert weights.read_bytes() == before
+    pretrain(config(folder, tmp_path, epochs=1))
+    assert weights.read_bytes() == before
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_tiny_imagenet_under_any_name(packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tiny_imagenet(tmp_path).rename(tmp_path / "mine")

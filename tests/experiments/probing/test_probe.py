@@ -10,6 +10,7 @@ import pytest
 from agents.networks.embedded_vits import MINI_VIT
 from experiments.__main__ import main
 from experiments.config.settings import RunConfig
+from experiments.config.validation import check
 from experiments.probing.probe import probe
 
 FEW = ("num_classes=5", "train_per_class=6", "test_per_class=6", "hard_fraction=0")
@@ -17,8 +18,8 @@ SETTINGS = {"num_tasks": 1, "peft": "none", "blocks": (), "options": FEW}
 
 
 def test_the_backbone_of_characters_knows_characters() -> None:
-    trained = probe(RunConfig(**SETTINGS))
-    untrained = probe(RunConfig(pretrained=False, **SETTINGS))
+    trained = probe(check(RunConfig(**SETTINGS)))
+    untrained = probe(check(RunConfig(pretrained=False, **SETTINGS)))
     assert trained.model == "vit_micro_patch8_32" and trained.parameters == untrained.parameters == 1_285_440
     assert trained.linear > 0.9 and trained.nearest_neighbor > untrained.nearest_neighbor
 
