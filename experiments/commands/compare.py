@@ -46,6 +46,7 @@ def bounds_command(
     check_names(config, "objective", [config.objective])
 
     from experiments.commands.columns import chosen_columns, with_passes_for
+    from experiments.comparisons.backbone_warnings import warn_of_backbone
     from experiments.comparisons.compare import check_comparison, run_and_report, save_and_list_figures
     from experiments.comparisons.entries import bounds_entries
     from experiments.comparisons.output_paths import OutputPaths
@@ -59,6 +60,7 @@ def bounds_command(
     config = with_passes_for(shown, config)
     entries = bounds_entries(config)
     refuse_unused(config, BOUNDS, entries)
+    warn_of_backbone(entries)
     check_gpu(execution.gpu, execution.dry_run)
     if execution.dry_run:
         check_comparison(entries, "sequential", execution.workers)
@@ -127,6 +129,7 @@ def _compare(config: CompareConfig, default: CompareConfig, folder: Path, execut
     check_names(config, "objective", config.objectives)
 
     from experiments.commands.columns import chosen_columns, with_passes_for
+    from experiments.comparisons.backbone_warnings import warn_of_backbone
     from experiments.comparisons.compare import check_comparison, run_and_report, save_and_list_figures
     from experiments.comparisons.entries import objective_entries
     from experiments.comparisons.output_paths import OutputPaths
@@ -142,6 +145,7 @@ def _compare(config: CompareConfig, default: CompareConfig, folder: Path, execut
     entries = objective_entries(config)
     baseline = (*config.objectives, "")[0]
     refuse_unused(config, default, entries)
+    warn_of_backbone(entries)
     check_gpu(execution.gpu, execution.dry_run)
     if execution.dry_run:
         check_comparison(entries, baseline, execution.workers)

@@ -29,6 +29,7 @@ def rl_command(
     check_names(config, "algorithm", config.algorithms)
 
     from experiments.commands.columns import chosen_columns
+    from experiments.comparisons.backbone_warnings import warn_of_backbone
     from experiments.comparisons.compare import check_comparison, run_and_report, save_and_list_figures
     from experiments.comparisons.output_paths import OutputPaths
     from experiments.comparisons.smaller_table import refuse_smaller
@@ -48,6 +49,7 @@ def rl_command(
     entries = algorithm_entries(config)
     baseline = (*config.algorithms, "")[0]
     refuse_unused(config, RL, entries)
+    warn_of_backbone(entries)
     check_device_images(config)
     if execution.dry_run:
         check_comparison(entries, baseline, execution.workers)

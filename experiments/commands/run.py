@@ -49,13 +49,13 @@ def run_command(
     entry = Entry("", config.objective, config)
     checked = entry.checked
     refuse_unused(config, RunConfig(), [entry])
+    warn_of_backbone([entry])
     if dry_run:
         show_plan([entry], gpu)
         return
     folder = RunFolder(out or run_path(config, Path("results/run")))
     with folder.owned():
         run = resolve(checked)
-        warn_of_backbone([entry])
         _learn_and_show(run, folder, watch)
 
 

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from experiments.commands.columns import chosen_columns, with_passes_for
 from experiments.commands.option_groups import NO_PREFIX
+from experiments.comparisons.backbone_warnings import warn_of_backbone
 from experiments.comparisons.compare import check_comparison, run_and_report, save_and_list_figures
 from experiments.comparisons.output_paths import OutputPaths
 from experiments.comparisons.show_plan import show_plan
@@ -52,6 +53,7 @@ def study_command(name: str) -> Callable[..., None]:
         config = with_passes_for((*study.measures, *shown), config)
         entries = study.entries(config)
         refuse_unused(config, study.config, entries)
+        warn_of_backbone(entries)
         _introduce(study)
         if execution.dry_run:
             check_comparison(entries, study.baseline, execution.workers)
@@ -88,8 +90,9 @@ def _run_steps(
     while study.follow_up is not None:
         study = study.follow_up(config, finished)
         _introduce(study)
-        paths = replace(first, tables=first.tables / study.name)
-        finished = _run_step(study, study.entries(config), paths, shown)
+        entries, paths = study.entries(config), replace(first, tables=first.tables / study.name)
+        refuse_smaller(entries, paths)
+        finished = _run_step(study, entries, paths, shown)
 
 
 def _introduce(study: Study[Any]) -> None:
@@ -105,15 +108,15 @@ def _run_step(
     runs = run_and_report(entries, study.baseline, paths, study.measures, introduction, shown=shown)
     known = with_settings(runs, entries)
     for name, table in study.tables(known).items():
-        _write_table(table, paths.tables / name)
+        _write_table(table, paths.tables / name, study.explanations.get(name, ""))
     save_and_list_figures(study.figures(known), paths.tables)
     return known
 
 
-def _write_table(table: pd.DataFrame, path: Path) -> None:
+def _write_table(table: pd.DataFrame, path: Path, explanation: str) -> None:
     """Write a table as Markdown, LaTeX and CSV, and print it."""
     command = f"cls-env {shlex.join(sys.argv[1:])}"
-    explained = f"{legend(table)} " if "contender" in table else ""
+    explained = f"{legend(table) if 'contender' in table else explanation} ".lstrip()
     named = with_display_names(table)
     write_text(path.with_suffix(".md"), f"{markdown(named)}\n\n{explained}Made by `{command}`.\n")
     write_text(path.with_suffix(".tex"), latex(named))

@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.comparisons.backbone_warnings import warn_of_backbone
 from experiments.comparisons.output_paths import OutputPaths
 from experiments.config.entry import Entry
 from experiments.console import say, show
@@ -49,7 +48,6 @@ def run_and_report(
         RunFailedError: A run failed; the finished ones are kept.
     """
     check_comparison(entries, baseline, paths.workers)
-    warn_of_backbone(entries)
     runs = run_all(entries, paths.runs, paths.workers, job)
     command = f"cls-env {shlex.join(sys.argv[1:])}"
     table = write_report(runs, baseline, paths.tables, command, measures, introduction, shown)

@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.table import Table
 
-from experiments.comparisons.backbone_warnings import warn_of_backbone
 from experiments.comparisons.dry_run import plan_resolved, resolve_offline
 from experiments.comparisons.native_size import size_warning
 from experiments.comparisons.this_machine import measure
@@ -35,7 +34,6 @@ def show_plan(entries: Sequence[Entry], gpu: GpuName | None) -> None:
         ValueError: An entry is impossible.
         FileNotFoundError: The images are not here, and their dataset's card does not say how many there are.
     """
-    warn_of_backbone(entries)
     runs = [entry.checked for entry in entries]
     costs = [_cost(run.config) for run in runs]
     plans: dict[RunConfig, Plan] = {}
@@ -67,12 +65,18 @@ def run_lines(entries: Sequence[Entry]) -> Iterator[str]:
         yield f"1 run: {entries[0].contender} on {first.data_name}, seed {first.seed}"
     else:
         of = [
-            ", ".join(dict.fromkeys(getattr(entry, name) for entry in entries)) for name in ("contender", "condition")
+            _listed(list(dict.fromkeys(getattr(entry, name) for entry in entries)))
+            for name in ("contender", "condition")
         ]
         seeds = " ".join(dict.fromkeys(str(entry.config.seed) for entry in entries))
         yield f"{len(entries)} runs on {first.data_name}: {of[0]}; {of[1]}; seeds {seeds}"
     changed = changed_options(first)
     yield f"settings that are not the defaults: {' '.join(changed) if changed else 'none'}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names in a line, between commas unless these are part of a name."""
+    return (" | " if any("," in name for name in names) else ", ").join(names)
 
 
 def changed_options(config: RunConfig) -> list[str]:

@@ -107,7 +107,8 @@ def refuse_unused(config: Settings, default: Settings, entries: Sequence[Entry])
         value = getattr(config, name)
         if _same(value, getattr(default, name)) or not entries:
             continue
-        concerned = [entry for entry in entries if _same(getattr(entry.config, name), value)]
+        set_in_runs = config.backbone if name == "model" else value
+        concerned = [entry for entry in entries if _same(getattr(entry.config, name), set_in_runs)]
         option = " ".join(option_words(name, value))
         if not concerned:
             raise ValueError(f"{option} has no effect: this command sets it for each run")

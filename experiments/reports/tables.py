@@ -159,8 +159,8 @@ def with_tests(table: pd.DataFrame, numbers: pd.DataFrame, measure: Measure) -> 
         INTERVAL,
         ["" if np.isnan(low) else f"[{rounded(low)}, {rounded(high)}]" for low, high in ends.itertuples(index=False)],
     )
-    full[P] = [_p_value(p) for p in of["p"]]
-    full[P_HOLM] = [_p_value(p) for p in of["p_holm"]]
+    full[P] = [p_value(p) for p in of["p"]]
+    full[P_HOLM] = [p_value(p) for p in of["p_holm"]]
     return full
 
 
@@ -175,7 +175,7 @@ def with_display_names(table: pd.DataFrame, name: Callable[[str], str] = display
     return table.assign(**named).rename(columns=lambda column: _BASELINE.sub(lambda found: name(found[0]), column))
 
 
-def _p_value(p: float) -> str:
+def p_value(p: float) -> str:
     """Three digits, or nothing if there was no test."""
     return "" if np.isnan(p) else f"{p:.3f}" if p >= 0.0005 else "<0.001"
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from experiments.comparisons.backbone_warnings import warn_of_backbone
 from experiments.comparisons.show_plan import run_lines
 from experiments.config.entry import Entry
 from experiments.console import say, show
@@ -21,7 +20,6 @@ def show_algorithms(entries: Sequence[Entry]) -> None:
     """
     for entry in entries:
         entry.checked  # noqa: B018  # raises if it is impossible
-    warn_of_backbone(entries)
     for line in run_lines(entries):
         say(line, highlight=False)
     table = Table("algorithm", "what it is", "feedback", "arguments", title=f"{len(entries)} runs")

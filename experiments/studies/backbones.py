@@ -1,8 +1,10 @@
-"""The same stream seen by backbones that know more and more about its images, each objective at its own rate."""
+"""The same images seen by backbones that know nothing, characters, or photographs, each objective at its own rate."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,8 +12,8 @@ import pandas as pd
 from experiments.config.entry import Entry
 from experiments.runs.measures import columns
 from experiments.studies.figures import differences, heat_map
-from experiments.studies.gains import changes_of_gains
-from experiments.studies.study import Grid, Study, by_noise, by_objective
+from experiments.studies.gains import EXPLANATION, Change, changes_table
+from experiments.studies.study import Grid, Study, by_noise, by_objective, different
 from experiments.studies.tuning import (
     CLEAN,
     NOISY,
@@ -36,9 +38,14 @@ class BackbonesConfig(TuningConfig):
     label_noise: tuple[float, ...] = (0.0,)
     objectives: tuple[str, ...] = ("ce", "epg", "aepg")
     """Contenders; ce is the baseline."""
-    backbones: tuple[str, ...] = (RANDOM, "vit_micro_patch8_32", "vit_mini_patch16_64")
-    """Backbones, in place of --model, from the weakest to the strongest: timm names, NAME=FILE for a local file of
-    weights, or random for the dataset's own backbone with random weights.
+    backbones: tuple[str, ...] = (
+        "vit_micro_patch8_32=random",
+        "vit_micro_patch8_32",
+        "vit_mini_patch16_64=random",
+        "vit_mini_patch16_64",
+    )
+    """Backbones, in place of --model: timm names, NAME=random for random weights, or NAME=FILE for a local file of
+    weights. Each is compared with the one before.
     """
 
 
@@ -51,35 +58,56 @@ def backbone_settings(backbone: str) -> dict[str, Any]:
     >>> backbone_settings("vit_tiny_patch16_224=own.safetensors")
     {'model': 'vit_tiny_patch16_224', 'weights': 'own.safetensors'}
     """
-    if backbone == RANDOM:
-        return {"model": "auto", "pretrained": False}
     model, equals, weights = backbone.partition("=")
     if equals and not weights:
-        raise ValueError(f"--backbones {backbone}: give the file of the weights after =")
+        raise ValueError(f"--backbones {backbone}: give the file of the weights after =, or the word {RANDOM}")
+    if weights == RANDOM:
+        return {"model": model, "pretrained": False}
     return {"model": model, "weights": weights} if weights else {"model": model}
+
+
+def backbone_name(backbone: str) -> str:
+    """A backbone in a table: a file of weights without its folder.
+
+    >>> backbone_name("vit_tiny_patch16_224=weights/own.safetensors")
+    'vit_tiny_patch16_224=own.safetensors'
+    """
+    model, equals, weights = backbone.partition("=")
+    return f"{model}{equals}{Path(weights).name}"
 
 
 def conditions(config: BackbonesConfig) -> Grid:
     """Backbones x label noise."""
-    return {
-        f"{backbone.partition('=')[0]}, {noise}": {**backbone_settings(backbone), **setting}
+    return different(
+        (f"{backbone_name(backbone)}, {noise}", {**backbone_settings(backbone), **setting})
         for backbone in config.backbones
         for noise, setting in by_noise(config, config.label_noise).items()
-    }
+    )
 
 
 def entries(config: BackbonesConfig) -> list[Entry]:
-    """Every objective at every rate with every backbone."""
+    """Every objective at every rate with every backbone.
+
+    Raises:
+        ValueError: All backbones are to be random.
+    """
+    if not config.pretrained:
+        raise ValueError(f"--no-pretrained: name backbones as NAME={RANDOM} in --backbones")
     return tuning_entries(config, conditions(config), by_objective(config.objectives))
+
+
+def successive(config: BackbonesConfig) -> list[Change]:
+    """Each backbone and the one before it, under each label noise."""
+    return [
+        (f"{backbone_name(after)}, {noise}", f"{backbone_name(before)}, {noise}")
+        for before, after in pairwise(config.backbones)
+        for noise in by_noise(config, config.label_noise)
+    ]
 
 
 def at_own_rates(config: BackbonesConfig, runs: pd.DataFrame) -> Study[BackbonesConfig]:
     """Each objective at the rate that was chosen for it, on fresh seeds."""
     chosen = chosen_rates(runs)
-    found = list(conditions(config))
-    stronger = [
-        (found[place], found[place - len(config.label_noise)]) for place in range(len(config.label_noise), len(found))
-    ]
     return Study(
         name="at-own-rates",
         title="Strength of the backbone: each objective at its own learning rate",
@@ -88,14 +116,13 @@ def at_own_rates(config: BackbonesConfig, runs: pd.DataFrame) -> Study[Backbones
         config=config,
         entries=lambda each: tuned_entries(each, conditions(each), by_objective(each.objectives), chosen),
         figures=lambda finished: {"final_accuracies": heat_map(finished), "differences": differences(finished, "ce")},
-        tables=lambda finished: {"stronger_backbones": changes_of_gains(finished, stronger)},
+        tables=lambda finished: changes_table("other_backbones", finished, successive(config), config.objectives),
+        explanations={"other_backbones": EXPLANATION.format(baseline="CE")},
     )
 
 
 QUESTION = "Does the order of the objectives depend on how much the backbone knows about the images?"
-PUBLISHED = (
-    "one backbone, a ViT-B/16 that knows ImageNet; only Table 3 trains from random weights, where EPG alone fails"
-)
+PUBLISHED = "one backbone, a ViT-B/16 that knows ImageNet"
 
 BACKBONES = Study(
     name="backbones",

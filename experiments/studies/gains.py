@@ -7,10 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from experiments.reports.statistics import Interval, by_seed, holm, paired_difference, paired_p_value
+from experiments.reports.numbers import rounded
+from experiments.reports.statistics import by_seed, holm, paired_difference, paired_p_value
+from experiments.reports.tables import p_value
 
 Change = tuple[str, str]
-"""Two conditions: the one in which a lead should be larger, and the one with which it is compared."""
+"""Two conditions: the one in which a lead is predicted to be larger, and the one with which it is compared."""
+
+EXPLANATION = (
+    "Leads are A_T less that of {baseline} in points, means over seeds. A change is the lead under the condition less "
+    "the lead under the other one, seed by seed, with Student's 95 % interval. p is of the two-sided paired t-test, "
+    "with Holm's correction for all rows of this table."
+)
 
 
 def gain(runs: pd.DataFrame, condition: str, contender: str, baseline: str = "ce") -> pd.Series[float]:
@@ -20,43 +28,54 @@ def gain(runs: pd.DataFrame, condition: str, contender: str, baseline: str = "ce
     return 100 * leads.dropna()
 
 
-def changes_of_gains(runs: pd.DataFrame, changes: Sequence[Change], baseline: str = "ce") -> pd.DataFrame:
-    """Test whether leads over the baseline are larger under one condition than under another.
+def changes_of_gains(
+    runs: pd.DataFrame, changes: Sequence[Change], contenders: Sequence[str], baseline: str = "ce"
+) -> pd.DataFrame:
+    """Test whether leads over the baseline change from one condition to another.
 
     Args:
         runs: One row a run: condition, contender, seed, final_accuracy.
-        changes: Pairs of conditions; those that are not among the runs are left out.
+        changes: Pairs of conditions.
+        contenders: Those whose leads are tested, the baseline left out.
         baseline: The contender that is subtracted.
 
     Returns:
-        As text: objective, both conditions, the lead under each, the difference of the leads with Student's 95 %
-        interval over seeds, and the p of the paired t-test with Holm's correction for all rows.
+        As text, see `EXPLANATION`: objective, both conditions, the lead under each, the change, p, and the number of
+        seeds.
     """
-    known = set(runs["condition"])
     rows, p_values = [], []
-    for larger, smaller in changes:
-        if not {larger, smaller} <= known:
-            continue
-        for contender in runs["contender"].unique():
-            if contender == baseline:
-                continue
-            pairs = pd.concat([gain(runs, each, contender, baseline) for each in (larger, smaller)], axis=1).dropna()
-            here, there = pairs.iloc[:, 0], pairs.iloc[:, 1]
-            p_values.append(paired_p_value(here, there))
+    for condition, other in changes:
+        for contender in (name for name in contenders if name != baseline):
+            pairs = pd.concat([gain(runs, each, contender, baseline) for each in (condition, other)], axis=1).dropna()
+            lead, compared = pairs.iloc[:, 0], pairs.iloc[:, 1]
+            p_values.append(paired_p_value(lead, compared))
             rows.append(
                 {
                     "objective": contender,
-                    "condition": larger,
-                    "compared with": smaller,
-                    "lead": f"{here.mean():+.1f}",
-                    "lead there": f"{there.mean():+.1f}",
-                    "change [95 %]": _spelled(paired_difference(here, there)),
+                    "condition": condition,
+                    "lead": _points(lead.mean()),
+                    "other condition": other,
+                    "lead under it": _points(compared.mean()),
+                    "change [95 %]": _with_interval(lead, compared),
+                    "seeds": len(pairs),
                 }
             )
-    corrected = ["" if np.isnan(p) else f"{p:.3f}" for p in holm(p_values)]
-    return pd.DataFrame(rows).assign(**{"p (Holm)": corrected}) if rows else pd.DataFrame()
+    return pd.DataFrame(rows).assign(**{"p (Holm)": [p_value(p) for p in holm(p_values)]})
 
 
-def _spelled(interval: Interval) -> str:
-    ends = "" if np.isnan(interval.low) else f" [{interval.low:+.1f}, {interval.high:+.1f}]"
-    return f"{interval.mean:+.1f}{ends}"
+def changes_table(
+    name: str, runs: pd.DataFrame, changes: Sequence[Change], contenders: Sequence[str]
+) -> dict[str, pd.DataFrame]:
+    """The table of `changes_of_gains` by its name, or no table if there is nothing to compare."""
+    table = changes_of_gains(runs, changes, contenders)
+    return {name: table} if len(table) else {}
+
+
+def _points(value: float) -> str:
+    return "" if np.isnan(value) else rounded(value, sign="+")
+
+
+def _with_interval(first: pd.Series[float], second: pd.Series[float]) -> str:
+    found = paired_difference(first, second)
+    ends = "" if np.isnan(found.low) else f" [{_points(found.low)}, {_points(found.high)}]"
+    return f"{_points(found.mean)}{ends}"

@@ -9,12 +9,13 @@ from matplotlib.figure import Figure
 
 from experiments.config.entry import Entry
 from experiments.studies.figures import differences, minus_baseline, plot_data, plot_lines
-from experiments.studies.study import Study, StudyConfig, by_objective, grid
+from experiments.studies.gains import EXPLANATION, changes_table
+from experiments.studies.study import Study, StudyConfig, by_objective, different, grid
 
 
 @dataclass(frozen=True, kw_only=True)
 class LengthConfig(StudyConfig):
-    """Objectives x numbers of tasks x epochs x seeds, all at one learning rate."""
+    """Objectives x numbers of tasks x epochs x seeds. All share one learning rate, as in the paper."""
 
     dataset: str = "photos"
     learning_rate: float = 4e-3
@@ -29,12 +30,30 @@ class LengthConfig(StudyConfig):
 
 def entries(config: LengthConfig) -> list[Entry]:
     """Every objective with every number of tasks and epochs."""
-    conditions = {
-        f"{tasks} tasks, {epochs} epochs": {"num_tasks": tasks, "epochs": epochs}
+    conditions = different(
+        (condition(tasks, epochs), {"num_tasks": tasks, "epochs": epochs})
         for tasks in config.tasks
         for epochs in config.lengths
-    }
+    )
     return grid(config, conditions, by_objective(config.objectives))
+
+
+def condition(tasks: int, epochs: int) -> str:
+    """The name of a condition.
+
+    >>> condition(10, 1)
+    '10 tasks of 1 epoch'
+    """
+    return f"{tasks} tasks of {epochs} epoch{'s' if epochs != 1 else ''}"
+
+
+def tables(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """How leads over CE change with the number of epochs, and with that of tasks."""
+    tasks, epochs = sorted(runs["num_tasks"].unique()), sorted(runs["epochs"].unique())
+    longer = [(condition(count, epochs[-1]), condition(count, epochs[0])) for count in tasks if len(epochs) > 1]
+    more = [(condition(tasks[-1], length), condition(tasks[0], length)) for length in epochs if len(tasks) > 1]
+    contenders = list(runs["contender"].unique())
+    return changes_table("longer", runs, longer, contenders) | changes_table("more_tasks", runs, more, contenders)
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
@@ -58,4 +77,6 @@ LENGTH = Study(
     config=LengthConfig(),
     entries=entries,
     figures=figures,
+    tables=tables,
+    explanations=dict.fromkeys(("longer", "more_tasks"), EXPLANATION.format(baseline="CE")),
 )

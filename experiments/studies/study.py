@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Generic, TypeVar
 
 import pandas as pd
@@ -63,6 +63,7 @@ class Study(Generic[Config]):
         baseline: The contender that is subtracted from the others.
         measures: Columns of the table.
         tables: Makes further tables, by name, of the same rows.
+        explanations: What the columns of a further table mean, by its name.
         follow_up: Makes the study that follows from the finished runs, such as one at the learning rates they chose.
     """
 
@@ -76,6 +77,7 @@ class Study(Generic[Config]):
     baseline: str = "ce"
     measures: tuple[Measure, ...] = DEFAULT_COLUMNS
     tables: Callable[[pd.DataFrame], dict[str, pd.DataFrame]] = _no_tables
+    explanations: Mapping[str, str] = field(default_factory=dict)
     follow_up: Callable[[Config, pd.DataFrame], Study[Config]] | None = None
 
 
@@ -97,16 +99,30 @@ def grid(config: StudyConfig, conditions: Grid, contenders: Grid, seeds: Iterabl
     ]
 
 
+def different(named: Iterable[tuple[str, Mapping[str, Any]]]) -> Grid:
+    """Conditions or contenders, by name.
+
+    Raises:
+        ValueError: A name is given twice.
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    for name, settings in named:
+        if name in found:
+            raise ValueError(f"{name!r} is given twice: name each value once")
+        found[name] = settings
+    return found
+
+
 def by_objective(objectives: Iterable[str]) -> Grid:
     """Contenders that differ in their objective, by its specification."""
-    return {objective: {"objective": objective} for objective in objectives}
+    return different((objective, {"objective": objective}) for objective in objectives)
 
 
 def by_noise(config: StudyConfig, shares: Iterable[float]) -> Grid:
     """Conditions that differ in their share of flipped training labels, with the names that `compare` gives them."""
     if config.noise_matrix is not None:
         return {"label noise by matrix": {}}
-    return {f"{100 * share:g}% label noise": {"label_noise": share} for share in shares}
+    return different((f"{100 * share:g}% label noise", {"label_noise": share}) for share in shares)
 
 
 def with_settings(runs: pd.DataFrame, entries: Iterable[Entry]) -> pd.DataFrame:

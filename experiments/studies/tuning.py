@@ -48,9 +48,11 @@ def tuning_entries(config: TuningConfig, conditions: Grid, contenders: Grid) -> 
     """Every contender at every rate. In the table, each rate under each condition is a condition.
 
     Raises:
-        ValueError: Nothing is held out, a seed is to tune and to compare, early stopping is set for all runs, or the
-            comparison to follow would be empty.
+        ValueError: Nothing is held out, a seed is to tune and to compare, early stopping or held-out images are set
+            for all runs, or the comparison to follow would be empty.
     """
+    if config.validation_fraction:
+        raise ValueError("--validation-fraction: this study sets it for each run; give --tuning-fraction")
     if config.early_stopping:
         raise ValueError("--early-stopping: this study sets it for each run; name objectives in --stopped")
     if not 0 < config.tuning_fraction < 1:
@@ -92,10 +94,17 @@ def chosen_rates(runs: pd.DataFrame, measure: str = NOISY) -> pd.DataFrame:
     return mean.loc[mean.groupby(case, sort=False)[measure].idxmax()].reset_index(drop=True)
 
 
+def rates_of(chosen: pd.DataFrame, contender: str) -> dict[str, float]:
+    """The rate of one contender under each condition, of `chosen_rates`."""
+    rows = chosen[chosen["contender"] == contender]
+    return dict(zip(rows["condition"], rows["learning_rate"].astype(float), strict=True))
+
+
 def rates_table(runs: pd.DataFrame) -> pd.DataFrame:
     """The chosen rates as text. A rate at an end of the grid is marked, since a better one may lie beyond."""
     ends = {runs["learning_rate"].min(): " (smallest tried)", runs["learning_rate"].max(): " (largest tried)"}
-    readings = [NOISY, *([CLEAN] if runs["label_noise"].any() else [])]
+    noisy = runs["label_noise"].any() or runs["noise_matrix"].notna().any()
+    readings = [NOISY, *([CLEAN] if noisy else [])]
     best = {reading: chosen_rates(runs, reading).set_index(["condition", "contender"]) for reading in readings}
     cases = pd.DataFrame({"condition": condition_without_rate(runs), "contender": runs["contender"]})
     rows = []

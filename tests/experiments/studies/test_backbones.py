@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
@@ -12,29 +10,31 @@ from experiments.studies.study import with_settings
 
 def test_backbones_are_named_with_their_weights() -> None:
     assert backbone_settings("vit_micro_patch8_32") == {"model": "vit_micro_patch8_32"}
-    assert backbone_settings("random") == {"model": "auto", "pretrained": False}
+    assert backbone_settings("vit_micro_patch8_32=random") == {"model": "vit_micro_patch8_32", "pretrained": False}
     with pytest.raises(ValueError, match="--backbones vit_tiny_patch16_224=: give the file of the weights after ="):
         backbone_settings("vit_tiny_patch16_224=")
 
 
-def test_random_weights_are_those_of_the_datasets_backbone() -> None:
-    entries = BACKBONES.entries(BackbonesConfig(seeds=(0,)))
-    models = {entry.condition.partition(",")[0]: (entry.config.model, entry.config.pretrained) for entry in entries}
-    assert models == {
-        "random": ("vit_mini_patch16_64", False),
-        "vit_micro_patch8_32": ("vit_micro_patch8_32", True),
-        "vit_mini_patch16_64": ("vit_mini_patch16_64", True),
-    }
+def test_two_files_of_one_model_are_two_backbones() -> None:
+    config = BackbonesConfig(backbones=("test_vit=a/one.safetensors", "test_vit=b/two.safetensors"))
+    assert list(conditions(config)) == [
+        "test_vit=one.safetensors, 0% label noise",
+        "test_vit=two.safetensors, 0% label noise",
+    ]
+    with pytest.raises(ValueError, match="'test_vit, 0% label noise' is given twice"):
+        conditions(BackbonesConfig(backbones=("test_vit", "test_vit")))
+    with pytest.raises(ValueError, match="--no-pretrained: name backbones as NAME=random"):
+        BACKBONES.entries(BackbonesConfig(pretrained=False))
 
 
-def test_each_backbone_is_compared_with_the_next_weaker_one(tmp_path: Path) -> None:
+def test_each_backbone_is_compared_with_the_one_before() -> None:
     config = BackbonesConfig(rates=(1e-3,), label_noise=(0.0, 0.2), seeds=(0, 1))
     tuning = BACKBONES.entries(config)
     rows = [{"condition": entry.condition, "contender": entry.contender, "seed": 100} for entry in tuning]
     runs = with_settings(pd.DataFrame(rows).assign(validation_accuracy=0.5), tuning)
     own = BACKBONES.follow_up(config, runs)
     entries = own.entries(config)
-    assert len(entries) == 3 * 2 * 3 * 2 and {entry.config.learning_rate for entry in entries} == {1e-3}
+    assert len(entries) == 4 * 2 * 3 * 2 and {entry.config.learning_rate for entry in entries} == {1e-3}
     finished = pd.DataFrame(
         [
             {"condition": entry.condition, "contender": entry.contender, "seed": entry.config.seed}
@@ -42,10 +42,10 @@ def test_each_backbone_is_compared_with_the_next_weaker_one(tmp_path: Path) -> N
             for place, entry in enumerate(entries)
         ]
     )
-    table = own.tables(finished)["stronger_backbones"]
-    pairs = list(zip(table["condition"], table["compared with"], strict=True))[::2]
+    table = own.tables(finished)["other_backbones"]
+    pairs = list(zip(table["condition"], table["other condition"], strict=True))[::2]
     names = list(conditions(config))
-    assert pairs == [(names[2], names[0]), (names[3], names[1]), (names[4], names[2]), (names[5], names[3])]
+    assert pairs == [(names[place + 2], names[place]) for place in range(6)]
 
 
 def test_length_varies_tasks_and_epochs_alone() -> None:
@@ -54,3 +54,18 @@ def test_length_varies_tasks_and_epochs_alone() -> None:
         (tasks, epochs) for tasks in (5, 10, 20) for epochs in (10, 20, 50)
     ]
     assert len({(entry.config.learning_rate, entry.config.dataset, entry.config.seed) for entry in entries}) == 1
+    with pytest.raises(ValueError, match="'5 tasks of 10 epochs' is given twice"):
+        LENGTH.entries(LengthConfig(lengths=(10, 10)))
+
+
+def test_leads_are_compared_between_the_longest_and_the_shortest() -> None:
+    entries = LENGTH.entries(LengthConfig(seeds=(0, 1)))
+    rows = [
+        {"condition": entry.condition, "contender": entry.contender, "seed": entry.config.seed}
+        | {"final_accuracy": 0.001 * place}
+        for place, entry in enumerate(entries)
+    ]
+    tables = LENGTH.tables(with_settings(pd.DataFrame(rows), entries))
+    assert set(tables) == {"longer", "more_tasks"}
+    assert tables["longer"]["condition"].unique().tolist() == [f"{tasks} tasks of 50 epochs" for tasks in (5, 10, 20)]
+    assert set(tables["more_tasks"]["other condition"]) == {f"5 tasks of {epochs} epochs" for epochs in (10, 20, 50)}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -47,19 +48,39 @@ def test_flips_keep_the_whole_image() -> None:
     assert any(whole) and any(mirrored) and all(a or b for a, b in zip(whole, mirrored, strict=True))
 
 
-def test_predictions_compare_each_view_with_the_next_smaller_one_and_each_rate_with_the_next_larger_one() -> None:
-    config = small(views=("central", "0.3", "0.05"), label_noise=(0.0, 0.2))
+@pytest.mark.parametrize("views", [("central", "flips", "0.3", "0.05"), ("0.05", "0.3", "central", "flips")])
+def test_predictions_compare_ends_whatever_the_order(views: tuple[str, ...]) -> None:
+    config = small(views=views, label_noise=(0.0, 0.2), multiples=(2.0, 4.0, 1.0))
+    assert config.by_size == ["central", "flips", "0.3", "0.05"]
     assert smaller_crops(config) == [
-        ("crops from 30%, 0% label noise", "central view, 0% label noise"),
-        ("crops from 30%, 20% label noise", "central view, 20% label noise"),
-        ("crops from 5%, 0% label noise", "crops from 30%, 0% label noise"),
-        ("crops from 5%, 20% label noise", "crops from 30%, 20% label noise"),
+        ("crops from 5%, 0% label noise", "central view, 0% label noise"),
+        ("crops from 5%, 20% label noise", "central view, 20% label noise"),
     ]
     central = "central view, 0% label noise"
-    assert larger_rates(config)[:2] == [
-        (f"{central}, 2 x rate of ce", f"{central}, 1 x rate of ce"),
-        (f"{central}, 4 x rate of ce", f"{central}, 2 x rate of ce"),
-    ]
+    assert larger_rates(config)[0] == (f"{central}, 4 x rate of ce", f"{central}, 1 x rate of ce")
+    assert len(larger_rates(config)) == 8
+
+
+def test_one_view_or_one_rate_leaves_nothing_to_compare() -> None:
+    assert smaller_crops(small(views=("0.05",))) == [] and larger_rates(small(multiples=(2.0,))) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"views": ("central", "centre")}, "--views centre: a view is central, flips, or the area"),
+        ({"views": ("0.05", "0.050")}, "'crops from 5%, 0% label noise' is given twice"),
+        ({"objectives": ("ce", "ce")}, "'ce' is given twice"),
+        ({"label_noise": (0.0, 0.0)}, "'0% label noise' is given twice"),
+        ({"multiples": ()}, "--multiples names no shared rate"),
+        ({"multiples": (1.0, 1.0)}, "'central view, 0% label noise, 1 x rate of ce' is given twice"),
+        ({"multiples": (0.0,)}, "learning_rate must be in"),
+        ({"validation_fraction": 0.2}, "--validation-fraction: this study sets it"),
+    ],
+)
+def test_impossible_settings_are_refused_before_any_run(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        CROPS.entries(small(**changes))
 
 
 def tuning_runs(config: CropsConfig) -> tuple[pd.DataFrame, dict[tuple[str, str], float]]:
@@ -99,10 +120,8 @@ def test_early_stopping_is_tuned_but_has_no_shared_rate() -> None:
     config = small(stopped=("ce",), views=("0.05",))
     tuned = {entry.contender for entry in CROPS.entries(config)}
     assert tuned == {"ce", "epg", "aepg", "ce, early stopping"}
-    chosen = pd.DataFrame(
-        {"condition": "crops from 5%, 0% label noise", "contender": ["ce", "epg"], "learning_rate": 1e-3}
-    )
-    assert {entry.contender for entry in shared_entries(config, chosen)} == {"ce", "epg", "aepg"}
+    rates = {"crops from 5%, 0% label noise": 1e-3}
+    assert {entry.contender for entry in shared_entries(config, rates)} == {"ce", "epg", "aepg"}
 
 
 def test_changes_of_leads_by_hand() -> None:
@@ -119,14 +138,16 @@ def test_changes_of_leads_by_hand() -> None:
     ]
     runs = pd.DataFrame(rows)
     assert gain(runs, "a", "epg").tolist() == pytest.approx([3, 4, 5])
-    table = changes_of_gains(runs, [("a", "b"), ("a", "missing")])
+    table = changes_of_gains(runs, [("a", "b")], ["ce", "epg"])
     (row,) = table.to_dict("records")
-    assert (row["objective"], row["condition"], row["compared with"]) == ("epg", "a", "b")
-    assert (row["lead"], row["lead there"]) == ("+4.0", "+0.0")
+    assert (row["objective"], row["condition"], row["other condition"], row["seeds"]) == ("epg", "a", "b", 3)
+    assert (row["lead"], row["lead under it"]) == ("+4.0", "+0.0")
     change = np.array([3 - 1, 4 + 1, 5 - 0])
     found = stats.ttest_1samp(change, 0).confidence_interval()
     assert row["change [95 %]"] == f"+4.0 [{found.low:+.1f}, {found.high:+.1f}]"
     assert row["p (Holm)"] == f"{stats.ttest_1samp(change, 0).pvalue:.3f}"
+    (unpaired,) = changes_of_gains(runs[runs["condition"] == "a"], [("a", "b")], ["epg"]).to_dict("records")
+    assert (unpaired["lead"], unpaired["change [95 %]"], unpaired["p (Holm)"], unpaired["seeds"]) == ("", "", "", 0)
 
 
 def test_tuning_leads_to_own_and_to_shared_rates(image_zip: Path, tmp_path: Path) -> None:
@@ -140,6 +161,10 @@ def test_tuning_leads_to_own_and_to_shared_rates(image_zip: Path, tmp_path: Path
     shared = tmp_path / "out" / "at-shared-rates"
     assert len(pd.read_csv(shared / "runs.csv")) == 2 * 2 * 2 * 2
     changes = pd.read_csv(own / "smaller_crops.csv")
-    assert changes["compared with"].tolist() == ["central view, 0% label noise"]
+    assert changes["other condition"].tolist() == ["central view, 0% label noise"]
     assert len(pd.read_csv(shared / "larger_rates.csv")) == 2
+    assert "A change is the lead under the condition less" in (own / "smaller_crops.md").read_text()
+    fewer = [*images, *short[:-2], "0", *grid, *places, "--multiples", "1", "2"]
+    assert main(["study", "crops", *fewer]) == 2  # would replace a larger table of a later step
+    assert len(pd.read_csv(own / "runs.csv")) == 2 * 2 * 2
     assert (shared / "lead_against_rate.png").exists()

@@ -231,6 +231,8 @@ def test_full_length_runs_five_pairs_at_the_papers_settings() -> None:
         assert {getattr(entry.config, name) for entry in entries} == {getattr(paper, name)}
     with pytest.raises(ValueError, match="--left-out 'lae' is none of the pairs: sequential \\+ ce"):
         FULL_LENGTH.entries(replace(FULL_LENGTH.config, left_out=("lae",)))
+    fewer = FULL_LENGTH.entries(replace(FULL_LENGTH.config, seeds=(0,), objectives=("ce", "aepg")))
+    assert [entry.contender for entry in fewer] == ["sequential + ce", "sequential + aepg", "lae + ce", "lae + aepg"]
 
 
 def test_papers_rows_of_other_methods() -> None:
