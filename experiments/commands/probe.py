@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from experiments.config.probing import ProbeConfig
 
 
@@ -11,7 +13,7 @@ def probe_command(config: ProbeConfig) -> None:
     Args:
         config: What to compare.
     """
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     import pandas as pd
     from rich.table import Table
@@ -27,13 +29,20 @@ def probe_command(config: ProbeConfig) -> None:
         raise ValueError(f"--out {config.out} is a folder: name a file")
     checked = [check(run) for run in config.runs()]
     warn_of_backbone([Entry("", "", run.config) for run in checked])
-    probes = [probe(run) for run in checked]
+    probes = [probe(run, config.crops) for run in checked]
     title = f"frozen features of {checked[0].config.data_name}"
-    table = Table("backbone", "input", "parameters", "1-NN accuracy", "linear accuracy", title=title)
+    views = [f"linear, crops from {crop:.0%}" for crop in config.crops]
+    table = Table("backbone", "input", "parameters", "1-NN accuracy", "linear accuracy", *views, title=title)
     for each in probes:
+        crops = [f"{accuracy:.1%}" for accuracy in each.on_crops.values()]
         name, size = " = ".join(filter(None, (each.model, each.weights))), f"{each.input_size} px"
-        table.add_row(name, size, f"{each.parameters:,}", f"{each.nearest_neighbor:.1%}", f"{each.linear:.1%}")
+        table.add_row(name, size, f"{each.parameters:,}", f"{each.nearest_neighbor:.1%}", f"{each.linear:.1%}", *crops)
     show(table)
     if config.out is not None:
-        write_text(config.out, pd.DataFrame(map(asdict, probes)).to_csv(index=False))
+        rows = [asdict(replace(each, on_crops={})) | _columns(each.on_crops) for each in probes]
+        write_text(config.out, pd.DataFrame(rows).drop(columns="on_crops").to_csv(index=False))
         say(f"table in {config.out}")
+
+
+def _columns(on_crops: Mapping[float, float]) -> dict[str, float]:
+    return {f"linear_crops_{crop:g}": accuracy for crop, accuracy in on_crops.items()}

@@ -41,8 +41,8 @@ def backbone_warning(config: RunConfig) -> str | None:
         )
     if name == MICRO_VIT.name and config.dataset in DATASETS and DATASETS[config.dataset].augment:
         return (
-            f"{MICRO_VIT.name} was pretrained on drawn characters, and {config.data_name} is taken for photographs, "
-            f"in which it sees little: type --model {FOR_PHOTOGRAPHS}, or the smaller {SMALLER}; without a network "
-            f"--model {MINI_VIT.name}, which ships with this package, or --weights FILE too"
+            f"{MICRO_VIT.name} was pretrained on drawn characters, and knows little about the photographs of "
+            f"{config.data_name}. Use --model {FOR_PHOTOGRAPHS}, or the smaller {SMALLER}. Without a network, use "
+            f"--model {MINI_VIT.name}, which ships with this package, or add --weights FILE"
         )
     return None

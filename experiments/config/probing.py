@@ -23,6 +23,9 @@ class ProbeConfig:
     """Backbones: timm names, NAME=FILE for a local file of weights, or auto for the dataset's own."""
     input_size: int | None = None
     """Side in pixels of the models' input. By default the size of their pretraining."""
+    crops: tuple[float, ...] = ()
+    """Also test the linear classifier on random crops of the test images: the smallest fraction of the image's area in
+    a crop, in (0, 1]. This tells how many crops of training images still show their class."""
     device: Device = "auto"
     """Device of the models. auto is an NVIDIA GPU if there is one, else the CPU."""
     threads: int = 1
@@ -39,8 +42,11 @@ class ProbeConfig:
         """One configuration for each model: all classes in one task, and nothing to train in the backbone.
 
         Raises:
-            ValueError: No model is named, or `=` is followed by no file.
+            ValueError: No model is named, `=` is followed by no file, or a crop is out of range.
         """
+        wrong = [crop for crop in self.crops if not 0 < crop <= 1]
+        if wrong:
+            raise ValueError(f"--crops {wrong[0]:g}: give a fraction of the image's area in (0, 1]")
         if not self.models:
             raise ValueError("nothing to compare: name backbones after --models")
         if unnamed := next((named for named in self.models if named.endswith("=")), None):

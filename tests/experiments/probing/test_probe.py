@@ -31,9 +31,20 @@ def test_the_command_writes_its_table(tmp_path: Path, capsys: pytest.CaptureFixt
     assert row["model"] == "vit_micro_patch8_32" and f"{row['linear']:.1%}" in capsys.readouterr().out
 
 
+def test_small_crops_are_recognized_less_often(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--options", "num_classes=8", "train_per_class=10", "test_per_class=10"]
+    assert main(["probe", *options, "--crops", "1", "0.02", "--out", str(tmp_path / "table.csv")]) == 0
+    (row,) = pd.read_csv(tmp_path / "table.csv").to_dict("records")
+    assert "linear, crops from 2%" in " ".join(capsys.readouterr().out.split())
+    assert row["linear_crops_0.02"] < row["linear_crops_1"] <= row["linear"] + 0.1
+    assert "on_crops" not in row
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--crops", "1.5"], "--crops 1.5: give a fraction of the image's area in (0, 1]"),
+        (["--crops", "0"], "--crops 0: give a fraction of the image's area in (0, 1]"),
         (["--models", "vit_micro_patch8_32="], "give the file of the weights after ="),
         (["--models"], "nothing to compare"),
         (["--options", "num_classes=1"], "photos has one class: a probe needs at least two"),
