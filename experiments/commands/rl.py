@@ -10,6 +10,7 @@ from experiments.config.comparison import DEFAULTS, ComparisonOptions
 from experiments.rl.config import RlConfig
 
 RL = RlConfig()
+INTRODUCTION = "# Reinforcement-learning algorithms on one stream"
 
 
 def rl_command(
@@ -56,10 +57,9 @@ def rl_command(
         show_algorithms(entries)
         return
     folder = out or Path("results/rl") / config.data_name
-    introduction = "# Reinforcement-learning algorithms on one stream"
     paths = OutputPaths.of(folder, execution.workers, execution.runs)
     with owned(folder):
         refuse_smaller(entries, paths)
-        runs = run_and_report(entries, baseline, paths, ALGORITHM_COLUMNS, introduction, RUNNING, shown)
+        runs = run_and_report(entries, baseline, paths, ALGORITHM_COLUMNS, INTRODUCTION, RUNNING, shown)
         variance = variance_of_entries(entries, config.gradient_draws, folder)
         save_and_list_figures(algorithm_figures(runs, variance), folder)
