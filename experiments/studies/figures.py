@@ -102,7 +102,7 @@ def plot_lines(
     panels = list(drawn["panel"].unique()) or [""]
     references = drawn.iloc[:0] if reference_lines is None else reference_lines
     look = styles([*drawn["contender"], *references["contender"]])
-    columns = min(3, len(panels))
+    columns = 2 if len(panels) == 4 else min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(max(6.4, 4.2 * columns), 1 + 3.1 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=one_scale).ravel()

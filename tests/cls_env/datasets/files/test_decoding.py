@@ -171,7 +171,7 @@ def test_sixteen_bits_of_which_few_are_used_are_said_and_scaled(
     assert scaled.remarks == {}
     clipped = load_dataset("folder", root=root, image_size=16, test_fraction=0.25, bit_depth=10)
     assert clipped.remarks == {"values above bit_depth=10, which became white": 8}
-    with pytest.raises(ValueError, match="bit_depth must be in 8 \.\.\. 16, not 17"):
+    with pytest.raises(ValueError, match=r"bit_depth must be in 8 \.\.\. 16, not 17"):
         load_dataset("folder", root=root, test_fraction=0.25, bit_depth=17)
 
 
