@@ -150,6 +150,7 @@ def tuning() -> pd.DataFrame:
             "condition": f"{100 * noise:g}% label noise, rate {rate:g}",
             "contender": contender,
             "label_noise": noise,
+            "noise_matrix": None,
             "learning_rate": rate,
             "validation_accuracy": value,
             "validation_accuracy_clean": 1 - value,
