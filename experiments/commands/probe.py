@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from experiments.config.probing import ProbeConfig
 
 
@@ -13,7 +11,7 @@ def probe_command(config: ProbeConfig) -> None:
     Args:
         config: What to compare.
     """
-    from dataclasses import asdict, replace
+    from dataclasses import asdict
 
     import pandas as pd
     from rich.table import Table
@@ -34,15 +32,10 @@ def probe_command(config: ProbeConfig) -> None:
     views = [f"linear, crops from {crop:.0%}" for crop in config.crops]
     table = Table("backbone", "input", "parameters", "1-NN accuracy", "linear accuracy", *views, title=title)
     for each in probes:
-        crops = [f"{accuracy:.1%}" for accuracy in each.on_crops.values()]
+        crops = [f"{accuracy:.1%}" for accuracy in each.linear_on_crops.values()]
         name, size = " = ".join(filter(None, (each.model, each.weights))), f"{each.input_size} px"
         table.add_row(name, size, f"{each.parameters:,}", f"{each.nearest_neighbor:.1%}", f"{each.linear:.1%}", *crops)
     show(table)
     if config.out is not None:
-        rows = [asdict(replace(each, on_crops={})) | _columns(each.on_crops) for each in probes]
-        write_text(config.out, pd.DataFrame(rows).drop(columns="on_crops").to_csv(index=False))
+        write_text(config.out, pd.json_normalize(list(map(asdict, probes)), sep="_").to_csv(index=False))
         say(f"table in {config.out}")
-
-
-def _columns(on_crops: Mapping[float, float]) -> dict[str, float]:
-    return {f"linear_crops_{crop:g}": accuracy for crop, accuracy in on_crops.items()}

@@ -37,7 +37,7 @@ class Probe:
         parameters: Number of its parameters.
         nearest_neighbor: Test accuracy of the label of the training image with the most similar features, in [0, 1].
         linear: Test accuracy of logistic regression on standardized features, in [0, 1].
-        on_crops: Its accuracy on random crops of the test images, by the smallest fraction of an image's area in them.
+        linear_on_crops: Its accuracy on random crops of the test images, by the smallest fraction of an image's area.
     """
 
     model: str
@@ -47,7 +47,7 @@ class Probe:
     parameters: int
     nearest_neighbor: float
     linear: float
-    on_crops: Mapping[float, float]
+    linear_on_crops: Mapping[str, float]
 
 
 def probe(checked: CheckedRun, crops: Sequence[float] = ()) -> Probe:
@@ -84,7 +84,7 @@ def probe(checked: CheckedRun, crops: Sequence[float] = ()) -> Probe:
         float(neighbor.score(test, dataset.test_labels)),
         float(linear.score(test, dataset.test_labels)),
         {
-            smallest: float(linear.score(_features(network, dataset.test_images, smallest), dataset.test_labels))
+            f"{smallest:g}": float(linear.score(_features(network, dataset.test_images, smallest), dataset.test_labels))
             for smallest in crops
         },
     )

@@ -10,19 +10,16 @@ from typing import Any
 import pandas as pd
 
 from experiments.config.entry import Entry
-from experiments.runs.measures import columns
 from experiments.studies.figures import differences, heat_map
 from experiments.studies.gains import EXPLANATION, Change, changes_table
-from experiments.studies.study import Grid, Study, by_noise, by_objective, different
+from experiments.studies.study import Grid, Study, by_noise, unique_names
 from experiments.studies.tuning import (
-    CLEAN,
-    NOISY,
     TuningConfig,
     chosen_rates,
-    rates_table,
+    contenders,
     tuned_entries,
     tuning_entries,
-    tuning_figures,
+    tuning_study,
 )
 
 RANDOM = "random"
@@ -36,8 +33,6 @@ class BackbonesConfig(TuningConfig):
     epochs: int = 10
     rates: tuple[float, ...] = (1e-3, 2e-3, 4e-3, 8e-3)
     label_noise: tuple[float, ...] = (0.0,)
-    objectives: tuple[str, ...] = ("ce", "epg", "aepg")
-    """Contenders; ce is the baseline."""
     backbones: tuple[str, ...] = (
         "vit_micro_patch8_32=random",
         "vit_micro_patch8_32",
@@ -78,7 +73,7 @@ def backbone_name(backbone: str) -> str:
 
 def conditions(config: BackbonesConfig) -> Grid:
     """Backbones x label noise."""
-    return different(
+    return unique_names(
         (f"{backbone_name(backbone)}, {noise}", {**backbone_settings(backbone), **setting})
         for backbone in config.backbones
         for noise, setting in by_noise(config, config.label_noise).items()
@@ -93,7 +88,7 @@ def entries(config: BackbonesConfig) -> list[Entry]:
     """
     if not config.pretrained:
         raise ValueError(f"--no-pretrained: name backbones as NAME={RANDOM} in --backbones")
-    return tuning_entries(config, conditions(config), by_objective(config.objectives))
+    return tuning_entries(config, conditions(config), contenders(config))
 
 
 def successive(config: BackbonesConfig) -> list[Change]:
@@ -114,25 +109,22 @@ def at_own_rates(config: BackbonesConfig, runs: pd.DataFrame) -> Study[Backbones
         question=QUESTION,
         published=PUBLISHED,
         config=config,
-        entries=lambda each: tuned_entries(each, conditions(each), by_objective(each.objectives), chosen),
+        entries=lambda each: tuned_entries(each, conditions(each), contenders(each), chosen),
         figures=lambda finished: {"final_accuracies": heat_map(finished), "differences": differences(finished, "ce")},
         tables=lambda finished: changes_table("other_backbones", finished, successive(config), config.objectives),
-        explanations={"other_backbones": EXPLANATION.format(baseline="CE")},
+        explanations={"other_backbones": EXPLANATION},
     )
 
 
 QUESTION = "Does the order of the objectives depend on how much the backbone knows about the images?"
 PUBLISHED = "one backbone, a ViT-B/16 that knows ImageNet"
 
-BACKBONES = Study(
+BACKBONES = tuning_study(
     name="backbones",
     title="Strength of the backbone: tuning of the learning rate",
     question=QUESTION,
     published=PUBLISHED,
     config=BackbonesConfig(),
     entries=entries,
-    figures=tuning_figures,
-    measures=columns(NOISY, CLEAN, "final_accuracy"),
-    tables=lambda runs: {"chosen_rates": rates_table(runs)},
     follow_up=at_own_rates,
 )

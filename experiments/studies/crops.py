@@ -22,25 +22,21 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.config.entry import Entry
-from experiments.runs.measures import columns
 from experiments.studies.figures import differences, minus_baseline, plot_data, plot_lines
 from experiments.studies.gains import EXPLANATION, Change, changes_table
-from experiments.studies.study import Grid, Study, by_noise, by_objective, different, grid
+from experiments.studies.study import Grid, Study, by_noise, by_objective, grid, unique_names
 from experiments.studies.tuning import (
-    CLEAN,
-    NOISY,
     TuningConfig,
     chosen_rates,
+    contenders,
     rates_of,
-    rates_table,
     tuned_entries,
     tuning_entries,
-    tuning_figures,
-    with_early_stopping,
+    tuning_study,
 )
 
-WHOLE = ("central", "flips")
-"""Views of the whole image, from that without chance to that which is mirrored at random."""
+WHOLE = {"central": "central view", "flips": "flips"}
+"""Views of the whole image, and their names in tables."""
 _MULTIPLE = " x rate of ce"
 
 
@@ -51,10 +47,6 @@ class CropsConfig(TuningConfig):
     dataset: str = "photos"
     epochs: int = 10
     rates: tuple[float, ...] = (1e-3, 2e-3, 4e-3, 8e-3)
-    objectives: tuple[str, ...] = ("ce", "epg", "aepg")
-    """Contenders; ce is the baseline."""
-    stopped: tuple[str, ...] = ()
-    """Objectives that also run with early stopping. They train on fewer images, because they hold some out."""
     views: tuple[str, ...] = ("central", "0.05")
     """Views of training images: central, flips (the whole image, mirrored at random), or the smallest fraction of the
     image's area in a random crop.
@@ -101,23 +93,16 @@ def view_name(view: str) -> str:
     >>> view_name("central"), view_name("0.05")
     ('central view', 'crops from 5%')
     """
-    if view in WHOLE:
-        return {"central": "central view", "flips": "flips"}[view]
-    return f"crops from {100 * float(view):g}%"
+    return WHOLE[view] if view in WHOLE else f"crops from {100 * float(view):g}%"
 
 
 def conditions(config: CropsConfig) -> Grid:
     """Views x label noise."""
-    return different(
+    return unique_names(
         (f"{view_name(view)}, {noise}", {**view_settings(view), **setting})
         for view in config.by_size
         for noise, setting in by_noise(config, config.label_noise).items()
     )
-
-
-def contenders(config: CropsConfig) -> Grid:
-    """The objectives, and those of them that also stop early."""
-    return {**by_objective(config.objectives), **with_early_stopping(config, config.stopped)}
 
 
 def entries(config: CropsConfig) -> list[Entry]:
@@ -131,7 +116,8 @@ def entries(config: CropsConfig) -> list[Entry]:
 
 def smaller_crops(config: CropsConfig) -> list[Change]:
     """Prediction 1: the smallest crops against the largest view, under each label noise."""
-    largest, *_, smallest = map(view_name, (config.by_size[0], *config.by_size))
+    views = [view_name(view) for view in config.by_size]
+    largest, smallest = views[0], views[-1]
     noises = by_noise(config, config.label_noise)
     return [(f"{smallest}, {noise}", f"{largest}, {noise}") for noise in noises if smallest != largest]
 
@@ -158,7 +144,7 @@ def at_own_rates(config: CropsConfig, runs: pd.DataFrame) -> Study[CropsConfig]:
         entries=lambda each: tuned_entries(each, conditions(each), contenders(each), chosen),
         figures=lambda finished: {"differences": differences(finished, "ce")},
         tables=lambda finished: changes_table("smaller_crops", finished, smaller_crops(config), config.objectives),
-        explanations={"smaller_crops": EXPLANATION.format(baseline="CE")},
+        explanations={"smaller_crops": EXPLANATION},
         follow_up=partial(_at_shared_rates, rates=rates_of(chosen, "ce")),
     )
 
@@ -174,7 +160,7 @@ def _at_shared_rates(config: CropsConfig, runs: pd.DataFrame, rates: Mapping[str
         entries=partial(shared_entries, rates=rates),
         figures=shared_figures,
         tables=lambda finished: changes_table("larger_rates", finished, larger_rates(config), config.objectives),
-        explanations={"larger_rates": EXPLANATION.format(baseline="CE")},
+        explanations={"larger_rates": EXPLANATION},
     )
 
 
@@ -185,7 +171,7 @@ def shared_entries(config: CropsConfig, rates: Mapping[str, float]) -> list[Entr
         config: The settings.
         rates: The rate of CE under each condition.
     """
-    shared = different(
+    shared = unique_names(
         (f"{condition}, {multiple:g}{_MULTIPLE}", {**setting, "learning_rate": multiple * rates[condition]})
         for condition, setting in conditions(config).items()
         for multiple in config.multiples
@@ -208,15 +194,12 @@ def shared_figures(runs: pd.DataFrame) -> dict[str, Figure]:
 QUESTION = "Does annealing help more with small crops, as with wrong labels?"
 PUBLISHED = "all runs have crops of 5 to 100 % and share the rate 5e-4; aEPG is above CE, and the reason is not tested"
 
-CROPS = Study(
+CROPS = tuning_study(
     name="crops",
     title="Crops and label noise: tuning of the learning rate",
     question=QUESTION,
     published=PUBLISHED,
     config=CropsConfig(),
     entries=entries,
-    figures=tuning_figures,
-    measures=columns(NOISY, CLEAN, "final_accuracy"),
-    tables=lambda runs: {"chosen_rates": rates_table(runs)},
     follow_up=at_own_rates,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -29,9 +30,10 @@ class FullLengthConfig(MethodsConfig):
     epochs: int = 50
     """Number of passes over each task's training images."""
     batch_size: int = 256
+    """Number of images per gradient step."""
     learning_rate: float = 5e-4
     """Learning rate."""
-    augment: str = "yes"  # type: ignore[assignment]
+    augment: Literal["auto", "yes", "no"] = "yes"
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Every contender runs on each of them."""
 

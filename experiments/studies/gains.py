@@ -1,4 +1,4 @@
-"""How the lead of an objective over the baseline changes from one condition to another, seed by seed."""
+"""Paired tests of how the lead of an objective over CE changes from one condition to another."""
 
 from __future__ import annotations
 
@@ -10,34 +10,32 @@ import pandas as pd
 from experiments.reports.numbers import rounded
 from experiments.reports.statistics import by_seed, holm, paired_difference, paired_p_value
 from experiments.reports.tables import p_value
+from experiments.studies.figures import minus_baseline
 
 Change = tuple[str, str]
 """Two conditions: the one in which a lead is predicted to be larger, and the one with which it is compared."""
 
+BASELINE = "ce"
 EXPLANATION = (
-    "Leads are A_T less that of {baseline} in points, means over seeds. A change is the lead under the condition less "
-    "the lead under the other one, seed by seed, with Student's 95 % interval. p is of the two-sided paired t-test, "
+    "A lead is A_T less that of CE in points, the mean over seeds. A change is the lead under the condition less the "
+    "lead under the other condition, seed by seed, with Student's 95 % interval. p is of the two-sided paired t-test, "
     "with Holm's correction for all rows of this table."
 )
 
 
-def gain(runs: pd.DataFrame, condition: str, contender: str, baseline: str = "ce") -> pd.Series[float]:
-    """A_T of a contender less the baseline's under a condition, in points, by seed."""
-    here = runs[runs["condition"] == condition]
-    leads = by_seed(here, contender)["final_accuracy"] - by_seed(here, baseline)["final_accuracy"]
-    return 100 * leads.dropna()
+def gain(runs: pd.DataFrame, condition: str, contender: str) -> pd.Series[float]:
+    """A_T of a contender less that of CE under a condition, in points, by seed."""
+    leads = minus_baseline(runs[runs["condition"] == condition], BASELINE)
+    return 100 * by_seed(leads, contender)["final_accuracy"]
 
 
-def changes_of_gains(
-    runs: pd.DataFrame, changes: Sequence[Change], contenders: Sequence[str], baseline: str = "ce"
-) -> pd.DataFrame:
-    """Test whether leads over the baseline change from one condition to another.
+def changes_of_gains(runs: pd.DataFrame, changes: Sequence[Change], contenders: Sequence[str]) -> pd.DataFrame:
+    """Test whether leads over CE change from one condition to another.
 
     Args:
         runs: One row a run: condition, contender, seed, final_accuracy.
         changes: Pairs of conditions.
-        contenders: Those whose leads are tested, the baseline left out.
-        baseline: The contender that is subtracted.
+        contenders: Those whose leads are tested; CE is left out.
 
     Returns:
         As text, see `EXPLANATION`: objective, both conditions, the lead under each, the change, p, and the number of
@@ -45,8 +43,8 @@ def changes_of_gains(
     """
     rows, p_values = [], []
     for condition, other in changes:
-        for contender in (name for name in contenders if name != baseline):
-            pairs = pd.concat([gain(runs, each, contender, baseline) for each in (condition, other)], axis=1).dropna()
+        for contender in (name for name in contenders if name != BASELINE):
+            pairs = pd.concat([gain(runs, each, contender) for each in (condition, other)], axis=1).dropna()
             lead, compared = pairs.iloc[:, 0], pairs.iloc[:, 1]
             p_values.append(paired_p_value(lead, compared))
             rows.append(

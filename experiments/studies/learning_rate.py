@@ -7,19 +7,15 @@ from dataclasses import dataclass
 import pandas as pd
 
 from experiments.config.entry import Entry
-from experiments.runs.measures import columns
 from experiments.studies.figures import differences
-from experiments.studies.study import OBJECTIVES, Grid, Study, by_noise, by_objective
+from experiments.studies.study import OBJECTIVES, Grid, Study, by_noise
 from experiments.studies.tuning import (
-    CLEAN,
-    NOISY,
     TuningConfig,
     chosen_rates,
-    rates_table,
+    contenders,
     tuned_entries,
     tuning_entries,
-    tuning_figures,
-    with_early_stopping,
+    tuning_study,
 )
 
 
@@ -28,29 +24,26 @@ class RatesConfig(TuningConfig):
     """Objectives x rates x label noise on tuning seeds, and then objectives x label noise at the chosen rates."""
 
     objectives: tuple[str, ...] = OBJECTIVES
-    """Contenders; ce is the baseline."""
     stopped: tuple[str, ...] = ("ce",)
-    """Objectives that also run with early stopping. They train on fewer images, because they hold some out."""
     fewer_epochs: tuple[int, ...] = (10,)
     """CE also runs with these numbers of epochs: training stops early, in all tasks at the same point."""
 
 
-def contenders(config: RatesConfig) -> Grid:
-    """The objectives, those of them that also stop early, and ce with fewer epochs."""
+def compared(config: RatesConfig) -> Grid:
+    """The contenders of a tuning, and ce with fewer epochs."""
     if config.epochs in config.fewer_epochs:
         raise ValueError(
             f"--fewer-epochs {config.epochs} are the epochs of all contenders already: give fewer, or none"
         )
     return {
-        **by_objective(config.objectives),
-        **with_early_stopping(config, config.stopped),
+        **contenders(config),
         **{f"ce, {epochs} epochs": {"objective": "ce", "epochs": epochs} for epochs in config.fewer_epochs},
     }
 
 
 def entries(config: RatesConfig) -> list[Entry]:
     """Every contender at every rate."""
-    return tuning_entries(config, by_noise(config, config.label_noise), contenders(config))
+    return tuning_entries(config, by_noise(config, config.label_noise), compared(config))
 
 
 def at_chosen_rates(config: RatesConfig, runs: pd.DataFrame) -> Study[RatesConfig]:
@@ -62,7 +55,7 @@ def at_chosen_rates(config: RatesConfig, runs: pd.DataFrame) -> Study[RatesConfi
         question=QUESTION,
         published=PUBLISHED,
         config=config,
-        entries=lambda each: tuned_entries(each, by_noise(each, each.label_noise), contenders(each), chosen),
+        entries=lambda each: tuned_entries(each, by_noise(each, each.label_noise), compared(each), chosen),
         figures=lambda finished: {"differences": differences(finished, "ce")},
     )
 
@@ -70,15 +63,12 @@ def at_chosen_rates(config: RatesConfig, runs: pd.DataFrame) -> Study[RatesConfi
 QUESTION = "Is an objective better, or does it only suit the one learning rate at which all are usually compared?"
 PUBLISHED = "all objectives share the rate 5e-4; others were not studied"
 
-LEARNING_RATE = Study(
+LEARNING_RATE = tuning_study(
     name="learning-rate",
     title="Tuning of the learning rate, with an equal budget for each objective",
     question=QUESTION,
     published=PUBLISHED,
     config=RatesConfig(),
     entries=entries,
-    figures=tuning_figures,
-    measures=columns(NOISY, CLEAN, "final_accuracy"),
-    tables=lambda runs: {"chosen_rates": rates_table(runs)},
     follow_up=at_chosen_rates,
 )

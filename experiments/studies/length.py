@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from experiments.config.entry import Entry
 from experiments.studies.figures import differences, minus_baseline, plot_data, plot_lines
 from experiments.studies.gains import EXPLANATION, changes_table
-from experiments.studies.study import Study, StudyConfig, by_objective, different, grid
+from experiments.studies.study import Study, StudyConfig, by_objective, grid, unique_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class LengthConfig(StudyConfig):
 
 def entries(config: LengthConfig) -> list[Entry]:
     """Every objective with every number of tasks and epochs."""
-    conditions = different(
+    conditions = unique_names(
         (condition(tasks, epochs), {"num_tasks": tasks, "epochs": epochs})
         for tasks in config.tasks
         for epochs in config.lengths
@@ -78,5 +78,5 @@ LENGTH = Study(
     entries=entries,
     figures=figures,
     tables=tables,
-    explanations=dict.fromkeys(("longer", "more_tasks"), EXPLANATION.format(baseline="CE")),
+    explanations=dict.fromkeys(("longer", "more_tasks"), EXPLANATION),
 )

@@ -99,7 +99,7 @@ def grid(config: StudyConfig, conditions: Grid, contenders: Grid, seeds: Iterabl
     ]
 
 
-def different(named: Iterable[tuple[str, Mapping[str, Any]]]) -> Grid:
+def unique_names(named: Iterable[tuple[str, Mapping[str, Any]]]) -> Grid:
     """Conditions or contenders, by name.
 
     Raises:
@@ -115,14 +115,14 @@ def different(named: Iterable[tuple[str, Mapping[str, Any]]]) -> Grid:
 
 def by_objective(objectives: Iterable[str]) -> Grid:
     """Contenders that differ in their objective, by its specification."""
-    return different((objective, {"objective": objective}) for objective in objectives)
+    return unique_names((objective, {"objective": objective}) for objective in objectives)
 
 
 def by_noise(config: StudyConfig, shares: Iterable[float]) -> Grid:
     """Conditions that differ in their share of flipped training labels, with the names that `compare` gives them."""
     if config.noise_matrix is not None:
         return {"label noise by matrix": {}}
-    return different((f"{100 * share:g}% label noise", {"label_noise": share}) for share in shares)
+    return unique_names((f"{100 * share:g}% label noise", {"label_noise": share}) for share in shares)
 
 
 def with_settings(runs: pd.DataFrame, entries: Iterable[Entry]) -> pd.DataFrame:

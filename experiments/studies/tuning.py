@@ -1,18 +1,20 @@
-"""Tuning with an equal budget: every contender at every learning rate, and then each at its own best one."""
+"""Tuning with an equal budget: every contender at every learning rate, then each at the rate that was best for it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.comparisons.compare import check_comparison
 from experiments.config.entry import Entry
+from experiments.reports.numbers import rounded
+from experiments.runs.measures import columns
 from experiments.studies.figures import plot_data, plot_lines
-from experiments.studies.study import Grid, StudyConfig, grid
+from experiments.studies.study import Grid, Study, StudyConfig, by_objective, grid
 
 NOISY, CLEAN = "validation_accuracy", "validation_accuracy_clean"
 TITLES = (("chosen rate", "validation %"), ("true labels would choose", "with true labels %"))
@@ -21,11 +23,15 @@ _RATE = ", rate "
 
 @dataclass(frozen=True, kw_only=True)
 class TuningConfig(StudyConfig):
-    """The rates to choose from, and what the choice is made on.
+    """The contenders, the rates to choose from, and the images by which they are chosen.
 
     Held-out labels are as noisy as training labels, as a user's are. The tables also have the choice by true labels.
     """
 
+    objectives: tuple[str, ...] = ("ce", "epg", "aepg")
+    """Contenders; ce is the baseline."""
+    stopped: tuple[str, ...] = ()
+    """Objectives that also run with early stopping. They train on fewer images, because they hold some out."""
     rates: tuple[float, ...] = (1.25e-4, 2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3)
     """Learning rates to choose from, in place of --learning-rate."""
     tuning_seeds: tuple[int, ...] = (100, 101)
@@ -38,13 +44,19 @@ class TuningConfig(StudyConfig):
     """Shares of flipped training labels; rates are chosen for each on its own."""
 
 
-def with_early_stopping(config: TuningConfig, objectives: Sequence[str]) -> Grid:
-    """Contenders that hold out images, and restore the epoch that is best on them after each task."""
+Tuning = TypeVar("Tuning", bound=TuningConfig)
+
+
+def contenders(config: TuningConfig) -> Grid:
+    """The objectives, and those that also run with early stopping."""
     stopped: dict[str, Any] = {"early_stopping": True, "validation_fraction": config.tuning_fraction}
-    return {f"{objective}, early stopping": {"objective": objective, **stopped} for objective in objectives}
+    return {
+        **by_objective(config.objectives),
+        **{f"{objective}, early stopping": {"objective": objective, **stopped} for objective in config.stopped},
+    }
 
 
-def tuning_entries(config: TuningConfig, conditions: Grid, contenders: Grid) -> list[Entry]:
+def tuning_entries(config: TuningConfig, conditions: Grid, compared: Grid) -> list[Entry]:
     """Every contender at every rate. In the table, each rate under each condition is a condition.
 
     Raises:
@@ -59,18 +71,17 @@ def tuning_entries(config: TuningConfig, conditions: Grid, contenders: Grid) -> 
         raise ValueError(f"tuning_fraction is a share of the training images in (0, 1), not {config.tuning_fraction}")
     if shared := set(config.seeds) & set(config.tuning_seeds):
         raise ValueError(f"seed {min(shared)} is to tune and to compare; give other --tuning-seeds")
-    check_comparison(grid(config, conditions, contenders), "ce", None)
-    held_out = {"validation_fraction": config.tuning_fraction}
-    return grid(config, at_rates(conditions, config.rates, held_out), contenders, config.tuning_seeds)
-
-
-def at_rates(conditions: Grid, rates: Sequence[float], changes: dict[str, Any] | None = None) -> Grid:
-    """Each condition at each rate, with further changes."""
-    return {
-        f"{condition}{_RATE}{rate:g}": {**setting, "learning_rate": rate, **(changes or {})}
+    check_comparison(grid(config, conditions, compared), "ce", None)
+    at_rates = {
+        f"{condition}{_RATE}{rate:g}": {
+            **setting,
+            "learning_rate": rate,
+            "validation_fraction": config.tuning_fraction,
+        }
         for condition, setting in conditions.items()
-        for rate in rates
+        for rate in config.rates
     }
+    return grid(config, at_rates, compared, config.tuning_seeds)
 
 
 def condition_without_rate(runs: pd.DataFrame) -> pd.Series[str]:
@@ -115,7 +126,7 @@ def rates_table(runs: pd.DataFrame) -> pd.DataFrame:
             rate = chosen["learning_rate"]
             row |= {
                 rate_title: f"{rate:g}{ends.get(rate, '')}",
-                accuracy_title: f"{100 * chosen[reading]:.1f}",
+                accuracy_title: rounded(100 * chosen[reading]),
             }
         rows.append(row)
     return pd.DataFrame(rows)
@@ -128,7 +139,7 @@ def tuning_figures(runs: pd.DataFrame) -> dict[str, Figure]:
     return {"accuracy_against_rate": plot_lines(drawn, labels, logarithmic=True, starred=True)}
 
 
-def tuned_entries(config: TuningConfig, conditions: Grid, contenders: Grid, chosen: pd.DataFrame) -> list[Entry]:
+def tuned_entries(config: TuningConfig, conditions: Grid, compared: Grid, chosen: pd.DataFrame) -> list[Entry]:
     """Every contender at its chosen rate, on the comparison's seeds.
 
     Contenders without early stopping train on all training images.
@@ -136,5 +147,30 @@ def tuned_entries(config: TuningConfig, conditions: Grid, contenders: Grid, chos
     rates = chosen.set_index(["condition", "contender"])["learning_rate"]
     return [
         replace(entry, config=replace(entry.config, learning_rate=float(rates[entry.condition, entry.contender])))
-        for entry in grid(config, conditions, contenders)
+        for entry in grid(config, conditions, compared)
     ]
+
+
+def tuning_study(
+    *,
+    name: str,
+    title: str,
+    question: str,
+    published: str,
+    config: Tuning,
+    entries: Callable[[Tuning], list[Entry]],
+    follow_up: Callable[[Tuning, pd.DataFrame], Study[Tuning]],
+) -> Study[Tuning]:
+    """The study that chooses the rates, with its table and figure. For the arguments see `Study`."""
+    return Study(
+        name=name,
+        title=title,
+        question=question,
+        published=published,
+        config=config,
+        entries=entries,
+        figures=tuning_figures,
+        measures=columns(NOISY, CLEAN, "final_accuracy"),
+        tables=lambda runs: {"chosen_rates": rates_table(runs)},
+        follow_up=follow_up,
+    )

@@ -36,8 +36,8 @@ def test_small_crops_are_recognized_less_often(tmp_path: Path, capsys: pytest.Ca
     assert main(["probe", *options, "--crops", "1", "0.02", "--out", str(tmp_path / "table.csv")]) == 0
     (row,) = pd.read_csv(tmp_path / "table.csv").to_dict("records")
     assert "linear, crops from 2%" in " ".join(capsys.readouterr().out.split())
-    assert row["linear_crops_0.02"] < row["linear_crops_1"] <= row["linear"] + 0.1
-    assert "on_crops" not in row
+    assert row["linear_on_crops_0.02"] < row["linear_on_crops_1"] <= row["linear"] + 0.1
+    assert "linear_on_crops" not in row
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from experiments.studies.annealing import fixed_alpha
 from experiments.studies.beyond_aepg import CONTENDERS, FINALISTS, AttemptsConfig, attempts
 from experiments.studies.blocks_and_rank import depth, placement
 from experiments.studies.figures import minus_baseline, plot_lines
-from experiments.studies.learning_rate import RatesConfig, contenders, entries
+from experiments.studies.learning_rate import RatesConfig, compared, entries
 from experiments.studies.study import StudyConfig, by_noise, with_settings
 from experiments.studies.tuning import chosen_rates, rates_table, tuned_entries
 
@@ -179,12 +179,12 @@ def test_rate_of_the_best_mean_validation_accuracy_is_chosen(tuning: pd.DataFram
 def test_comparison_trains_on_all_images_at_the_chosen_rates(tuning: pd.DataFrame) -> None:
     config = RatesConfig(objectives=("ce", "epg"), stopped=(), fewer_epochs=(), rates=(1e-3, 2e-3, 4e-3), seeds=(0,))
     noises = by_noise(config, config.label_noise)
-    compared = tuned_entries(config, noises, contenders(config), chosen_rates(tuning))
-    assert [(entry.condition, entry.contender, entry.config.learning_rate) for entry in compared] == [
+    verdict = tuned_entries(config, noises, compared(config), chosen_rates(tuning))
+    assert [(entry.condition, entry.contender, entry.config.learning_rate) for entry in verdict] == [
         *(("0% label noise", "ce", 2e-3), ("0% label noise", "epg", 1e-3)),
         *(("20% label noise", "ce", 1e-3), ("20% label noise", "epg", 4e-3)),
     ]
-    assert {entry.config.validation_fraction for entry in compared} == {0.0}
+    assert {entry.config.validation_fraction for entry in verdict} == {0.0}
     budget = entries(config)
     assert {entry.config.seed for entry in budget} == {100, 101}
     assert {entry.config.validation_fraction for entry in budget} == {0.2}
@@ -196,7 +196,7 @@ def test_early_stopping_is_a_contender_that_holds_images_out() -> None:
     named = ["ce", "ce, early stopping", "ce, 10 epochs"]
     chosen = pd.DataFrame({"condition": "20% label noise", "contender": named, "learning_rate": [1e-3, 2e-3, 5e-3]})
     noises = by_noise(config, config.label_noise)
-    plain, stopped, shorter = (each.config for each in tuned_entries(config, noises, contenders(config), chosen))
+    plain, stopped, shorter = (each.config for each in tuned_entries(config, noises, compared(config), chosen))
     assert (shorter.epochs, shorter.learning_rate, shorter.validation_fraction) == (10, 5e-3, 0.0)
     assert (plain.early_stopping, plain.validation_fraction, plain.learning_rate) == (False, 0.0, 1e-3)
     assert (stopped.early_stopping, stopped.validation_fraction, stopped.learning_rate) == (True, 0.2, 2e-3)
