@@ -27,6 +27,7 @@ class PrefixLayer(TunerLayer):
     """
 
     target_module = "attn"
+    starts_as_identity = False
 
     def init_adapter(self, length: int = 10, scale: bool = False, compensatory: bool = False) -> Mapping[str, Any]:
         """Draw keys and values from U(0, 0.01), as LAE does.

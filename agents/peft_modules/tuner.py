@@ -49,11 +49,13 @@ class TunerLayer(nn.Module, BaseTunerLayer):
         target_module: The child of a block that is wrapped, such as `"attn"` or `"mlp"`; empty for the block itself.
         targets: In place of it, the layers of a block that are wrapped, see `agents.peft_modules.target_modules`; the
             option `targets` changes them.
+        starts_as_identity: Whether a new adapter does not change the output of the backbone.
         base_layer: The wrapped module.
     """
 
     target_module: ClassVar[str | None] = None
     targets: ClassVar[str | None] = None
+    starts_as_identity: ClassVar[bool] = True
     config_class: ClassVar[type[TunerConfig]]
     tuner_class: ClassVar[type[Tuner]]
 

@@ -20,6 +20,7 @@ class VPTLayer(TunerLayer):
     """A block of a ViT whose input is the image's tokens and learned prompts."""
 
     target_module = ""
+    starts_as_identity = False
 
     def init_adapter(self, length: int = 10, largest: float = 0.1) -> Mapping[str, Any]:
         """Draw the prompts.

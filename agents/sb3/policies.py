@@ -221,6 +221,10 @@ class TaskQNetwork(ValueNetwork, QNetwork):
         """The last layer."""
         return (self.q_net[-1],)
 
+    def forward(self, obs: PyTorchObs) -> Tensor:
+        """The Q-values of all actions, shape (B, K); SB3 computes its loss from them."""
+        return self.scores_of(self.extract_features(obs, self.features_extractor))
+
     def scores_of(self, features: Tensor) -> Tensor:
         """The Q-values."""
         return self.q_net(features)

@@ -12,12 +12,14 @@ from matplotlib.figure import Figure
 
 from experiments.comparisons.output_paths import OutputPaths
 from experiments.config.entry import Entry
-from experiments.console import say, show
+from experiments.console import say, show, warn
 from experiments.execution.processes import check_different, check_workers, run_all
 from experiments.reports.figures import save_figures
 from experiments.reports.tables import DEFAULT_COLUMNS, rich_tables, write_report
 from experiments.runs.job import LEARNING, Job
 from experiments.runs.measure import Measure
+from experiments.runs.measures import OF_VALIDATION
+from experiments.runs.run_folder import RunFolder
 
 
 def run_and_report(
@@ -49,6 +51,7 @@ def run_and_report(
     """
     check_comparison(entries, baseline, paths.workers)
     runs = run_all(entries, paths.runs, paths.workers, job)
+    warn_of_missing_measures(runs, [*measures, *shown])
     command = f"cls-env {shlex.join(sys.argv[1:])}"
     table = write_report(runs, baseline, paths.tables, command, measures, introduction, shown)
     seeds = len({entry.config.seed for entry in entries})
@@ -57,6 +60,22 @@ def run_and_report(
     show(*rich_tables(table))
     say(f"table {paths.tables / 'table.md'}, runs in {paths.runs}")
     return runs
+
+
+def warn_of_missing_measures(runs: pd.DataFrame, measures: Sequence[Measure]) -> None:
+    """Say which measures some runs do not have because they finished before the measure was declared.
+
+    Args:
+        runs: One row a run, as `run_all` returns them.
+        measures: Columns of the table.
+    """
+    metrics = [RunFolder(Path(folder)).metrics() for folder in runs["folder"]]
+    for name in dict.fromkeys(measure.name for measure in measures if measure.name not in OF_VALIDATION):
+        if count := sum(name not in each for each in metrics):
+            warn(
+                f"{count} of {len(metrics)} runs finished before the measure {name} existed, and do not have it; "
+                "remove their folders to run them again"
+            )
 
 
 def check_comparison(entries: Sequence[Entry], baseline: str, workers: int | None) -> None:

@@ -17,7 +17,7 @@ from agents.objectives import OBJECTIVES
 from cls_env.commands.listing import COMMANDS
 from experiments.benchmarks.__main__ import BENCHMARKS
 from experiments.reports.display_names import short_name
-from experiments.rl.algorithms import ALGORITHMS
+from experiments.rl.config import RlConfig
 
 pytestmark = pytest.mark.long
 
@@ -118,7 +118,7 @@ def test_figures_of_the_rl_comparison_are_those_committed() -> None:
     folder = ROOT / "experiments" / "results" / "rl"
     table = pd.read_csv(folder / "summary.csv", keep_default_na=False)
     reading = (folder / "README.md").read_text(encoding="utf-8")
-    assert set(table["contender"]) == set(ALGORITHMS) and set(table["seeds"]) == {5}
+    assert set(table["contender"]) == set(RlConfig().algorithms) and set(table["seeds"]) == {5}
     for row in table.to_dict("records"):
         difference = row["vs epg [95 %]"]
         assert f"| {row['A_T %']} | {difference}".rstrip() in RESULTS

@@ -34,6 +34,11 @@ def test_arrays_that_do_not_fit_are_refused(changes: dict[str, np.ndarray], mess
         ImageDataset("mine", **{name: array.copy() for name, array in arrays.items()}, class_names=("a", "b"))
 
 
+@pytest.mark.parametrize("name", DATASETS)
+def test_loader_of_each_card_is_found(name: str) -> None:
+    assert callable(DATASETS[name].load_function())
+
+
 def test_arguments_that_a_loader_lacks_are_named() -> None:
     with pytest.raises(ValueError, match=r"dataset 'folder' needs root"):
         load_dataset("folder")
