@@ -8,11 +8,12 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
+from site_source.markdown import page, table, write
+
 from cls_env.datasets import DATASETS
 from cls_env.envs.class_incremental import ClassIncrementalEnv
 from cls_env.envs.registration import ENVIRONMENTS
 from cls_env.envs.vector import ClassIncrementalVectorEnv
-from site_source.markdown import page, table, write
 
 GENERAL = "cls_env/ClassIncremental-v0"
 
@@ -44,7 +45,7 @@ def index_page() -> str:
         "`import cls_env` registers these ids for `gymnasium.make` and `gymnasium.make_vec`. All of them are "
         "[the same environment](class_incremental.md) with different datasets.",
         table(columns, (_row(name, preset) for name, preset in ENVIRONMENTS.items())),
-        "Image sizes are as published, in pixels. `cls-env datasets` shows the source and licence of each dataset, "
+        "Image sizes are as published, in pixels. `cls-env datasets` shows the source and license of each dataset, "
         "`cls-env download` downloads it.",
     )
 

@@ -11,16 +11,7 @@ EXAMPLE = re.compile(r"(?:^|(?<=\n\n))>>> .*?(?=\n\n|\Z)", re.DOTALL)
 
 
 def fenced(docstring: str) -> str:
-    """A docstring whose examples are fenced.
-
-    >>> print(fenced("Add.\\n\\n>>> 1 + 1\\n2").replace("`", "'"))
-    Add.
-    <BLANKLINE>
-    '''python
-    >>> 1 + 1
-    2
-    '''
-    """
+    """A docstring whose examples are fenced."""
     return EXAMPLE.sub(lambda example: f"```python\n{example[0].rstrip()}\n```", docstring)
 
 

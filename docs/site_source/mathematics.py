@@ -14,9 +14,9 @@ FORMULA = re.compile(
 
 
 def with_mathml(html: str) -> str:
-    """The HTML of a page with its formulas as MathML.
+    r"""The HTML of a page with its formulas as MathML.
 
-    >>> with_mathml('<span class="arithmatex">\\\\(x\\\\)</span>')
+    >>> with_mathml('<span class="arithmatex">\\(x\\)</span>')
     '<math xmlns="http://www.w3.org/1998/Math/MathML" display="inline"><mrow><mi>x</mi></mrow></math>'
     """
     return FORMULA.sub(_mathml, html)

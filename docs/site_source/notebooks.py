@@ -13,6 +13,9 @@ from traitlets.config import Config
 NOTE = """!!! tip "This page is a notebook"
     `make notebooks` opens it in Jupyter, where you can change and run it: `{path}`. It needs no GPU and no network."""
 
+NEIGHBORS = re.compile(r"^\[[^\n]*[←→][^\n]*\)$", re.MULTILINE)
+"""The line of links to the notebooks before and after, which the site has at the foot of each page."""
+
 
 class NotebookPage(NamedTuple):
     """A notebook as a page.
@@ -37,7 +40,7 @@ def notebook_page(notebook: Path, path: str) -> NotebookPage:
     settings.NbConvertBase.display_data_priority = ["image/png", "image/jpeg", "text/plain"]
     settings.ExtractOutputPreprocessor.output_filename_template = notebook.stem + "_{cell_index}_{index}{extension}"
     text, resources = MarkdownExporter(config=settings).from_filename(str(notebook))
-    heading, _, rest = text.partition("\n")
+    heading, _, rest = NEIGHBORS.sub("", text).lstrip().partition("\n")
     text = f"{heading}\n\n{NOTE.format(path=path)}\n{rest}"
     return NotebookPage(_open_details(_fenced_outputs(text)), resources["outputs"])
 

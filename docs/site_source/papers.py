@@ -42,9 +42,9 @@ def arxiv(number: str) -> str:
 
 
 def source(docstring: str) -> str:
-    """The source that a docstring names, up to its first paper, with links.
+    r"""The source that a docstring names, up to its first paper, with links.
 
-    >>> source("Add.\\n\\nSource: Lin et al., ICCV 2017, https://arxiv.org/abs/1708.02002. Here it differs.")
+    >>> source("Add.\n\nSource: Lin et al., ICCV 2017, https://arxiv.org/abs/1708.02002. Here it differs.")
     'Lin et al., ICCV 2017, [arXiv 1708.02002](https://arxiv.org/abs/1708.02002)'
     """
     paragraph = re.search(r"\bSources?: (.*?)(?:\n\n|\Z)", cleandoc(docstring), re.DOTALL)

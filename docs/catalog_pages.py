@@ -1,4 +1,4 @@
-"""Generates the tables of what can be named: objectives, modules, methods, algorithms, datasets, presets and studies."""
+"""Generates the tables of objectives, modules, methods, algorithms, datasets, presets and studies."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+
+from site_source.markdown import page, table, write
+from site_source.papers import PEFT, arxiv, source
 
 from agents.methods import METHODS
 from agents.objectives import OBJECTIVES
@@ -16,8 +19,6 @@ from experiments.catalogue.names import rows
 from experiments.presets import PRESETS
 from experiments.presets.listing import FIGURES, published, stated_settings
 from experiments.presets.preset import Preset
-from site_source.markdown import page, table, write
-from site_source.papers import PEFT, arxiv, source
 
 NAMED = "A name may have arguments: "
 DEFAULTS = "The table shows the defaults of the arguments."
@@ -27,7 +28,7 @@ def objectives_page() -> str:
     """All objectives with their arguments and papers."""
     return page(
         "Objectives",
-        f"{NAMED}`--objective focal:gamma=2`, or `EPG(..., objective=\"focal:gamma=2\")`. {DEFAULTS} pi is the policy, "
+        f'{NAMED}`--objective focal:gamma=2`, or `EPG(..., objective="focal:gamma=2")`. {DEFAULTS} pi is the policy, '
         "R the reward, x the image, a the class. [How to choose](../guides/choose.md#objectives) · "
         "[Add your own](../guides/own_objective.md) · [Functions](../api/objectives.md)",
         _catalogue("objective", lambda name: _paper(OBJECTIVES[name])),
@@ -39,7 +40,7 @@ def modules_page() -> str:
     unfit = rows("PEFT module that does not fit")
     return page(
         "PEFT modules",
-        f"{NAMED}`--peft lora:r=8`, or `policy_kwargs={{\"peft\": \"lora:r=8\"}}`. {DEFAULTS} The modules of "
+        f'{NAMED}`--peft lora:r=8`, or `policy_kwargs={{"peft": "lora:r=8"}}`. {DEFAULTS} The modules of '
         "[peft](https://huggingface.co/docs/peft) take all arguments of its configs. "
         "[How to choose](../guides/choose.md#peft-modules) · [Add your own](../guides/own_peft_module.md) · "
         "[Classes](../api/peft_modules.md)",
@@ -53,8 +54,8 @@ def methods_page() -> str:
     """All continual-learning methods with their papers."""
     return page(
         "Methods",
-        f"{NAMED}`--method replay:size=500`, or `policy_kwargs={{\"method\": \"replay:size=500\"}}`. {DEFAULTS} The columns "
-        "`objective` and `peft` say with which objectives and PEFT modules a method can be combined. "
+        f'{NAMED}`--method replay:size=500`, or `policy_kwargs={{"method": "replay:size=500"}}`. {DEFAULTS} The '
+        "columns `objective` and `peft` say with which objectives and PEFT modules a method can be combined. "
         "[How to choose](../guides/choose.md#methods) · [Add your own](../guides/own_method.md) · "
         "[Classes](../api/methods.md)",
         _catalogue("method", lambda name: _paper(METHODS[name])),
@@ -76,9 +77,9 @@ def datasets_page() -> str:
     columns = ("name", "dataset", "classes", "training / test images", "split", "source", "authors", "license")
     return page(
         "Datasets",
-        "`--dataset NAME`, or `gym.make(\"cls_env/ClassIncremental-v0\", dataset=NAME)`. The first three are in the package. "
-        "`cls-env download NAME` downloads another one and checks its hash. The source decides about the license. "
-        "[Use your own images](../guides/own_images.md) · [Datasets and streams](../guides/streams.md)",
+        '`--dataset NAME`, or `gym.make("cls_env/ClassIncremental-v0", dataset=NAME)`. The first three are in the '
+        "package. `cls-env download NAME` downloads another one and checks its hash. The source decides about the "
+        "license. [Use your own images](../guides/own_images.md) · [Datasets and streams](../guides/streams.md)",
         table(columns, (_dataset(card) for card in DATASETS.values())),
     )
 
@@ -87,8 +88,8 @@ def presets_page() -> str:
     """All published runs, with their results and what is known of their settings."""
     return page(
         "Published runs",
-        "`cls-env presets NAME` runs one of these. [How to run them](../guides/published_runs.md). Published results are "
-        f"{FIGURES}.",
+        "`cls-env presets NAME` runs one of these. [How to run them](../guides/published_runs.md). Published results "
+        f"are {FIGURES}.",
         table(
             ("name", "run", "published"),
             ((f"[`{name}`](#{name})", preset.title, published(preset)) for name, preset in PRESETS.items()),
@@ -171,5 +172,5 @@ def _preset(preset: Preset) -> str:
 
 
 if __name__ == "__main__":
-    folder = Path(__file__).parent / "catalogue"
+    folder = Path(__file__).parent / "catalog"
     sys.stdout.writelines(f"{path}\n" for path in write(folder, pages()))
