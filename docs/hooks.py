@@ -13,6 +13,9 @@ from site_source.mathematics import with_mathml
 from site_source.notebooks import notebook_page
 from site_source.sources import DOWNLOADS, PAGES, ROOT, TABLES, notebooks, site_path, tables_page
 
+WIDE = {f"catalog/{name}.md" for name in ("objectives", "peft_modules", "methods", "algorithms", "datasets", "studies")}
+"""Pages of one wide table, which gets the room of the page's table of contents."""
+
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that lie outside `docs`, and the files to which pages link."""
@@ -34,6 +37,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Let links to files of the repository lead to their places on the site."""
+    if page.file.src_uri in WIDE:
+        page.meta["hide"] = ["toc"]
     if page.file.src_uri == TABLES or page.file.src_uri.startswith("api/"):
         return markdown
     return site_links(markdown, _source(page.file), page.file.src_uri)
