@@ -10,12 +10,8 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
-
-from tests.docs.guides import DOCS, ROOT
-
-sys.path.insert(0, str(DOCS))
 from catalog_pages import pages
+from filelock import FileLock
 from site_source.doctests import fenced
 from site_source.links import BrokenLinkError, downloads, site_links
 from site_source.mathematics import with_mathml
@@ -24,6 +20,7 @@ from site_source.papers import PEFT
 from site_source.sources import notebooks, tables
 
 from agents.peft_modules.library import METHODS as PEFT_METHODS
+from tests.docs.guides import DOCS, ROOT
 
 DOCUMENTED = ("cls_env", "agents", "agents.objectives", "agents.methods", "agents.peft_modules", "experiments.config")
 """Packages whose `__all__` is public."""
