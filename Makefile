@@ -37,6 +37,8 @@ coverage: .venv/dev
 docs: .venv/dev
 	$(BIN)/python docs/environment_pages.py
 	$(BIN)/python -m experiments.catalogue
+	$(BIN)/python docs/catalog_pages.py
+	$(BIN)/mkdocs build --strict
 
 .venv/experiments .venv/notebooks .venv/dev: pyproject.toml
 	@echo "setting up .venv; PyTorch is large, so this takes some minutes"

@@ -19,7 +19,7 @@ def named_tests(row: str) -> int:
 
 
 def rows_of(document: str, number: str) -> list[str]:
-    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "project" / document).read_text(encoding="utf-8")
     return [line for line in text.splitlines() if re.match(rf"\| {number} \|", line)]
 
 

@@ -12,7 +12,7 @@ def timm_name(model: str) -> str:
     """The timm name that a model is asked for by; `hf-hub:timm/NAME`, `hf_hub:timm/NAME` and `timm/NAME` mean NAME.
 
     Raises:
-        ValueError: It is a model of another organisation of the hub, or of a local folder; or no text.
+        ValueError: It is a model of another organization of the hub, or of a local folder; or no text.
 
     >>> timm_name("hf-hub:timm/vit_tiny_patch16_224.augreg_in21k")
     'vit_tiny_patch16_224.augreg_in21k'

@@ -31,7 +31,7 @@ class ViTFeatures(BaseFeaturesExtractor):
 
     `net_arch=[]` puts a linear head on the features; without it SB3 adds a network of two hidden layers.
 
-    - The pretrained weights stay as they were loaded: SB3 calls `apply` for its orthogonal initialisation, which does
+    - The pretrained weights stay as they were loaded: SB3 calls `apply` for its orthogonal initialization, which does
       nothing here.
     - Frozen tensors are buffers, not parameters. The optimizer, target updates (`polyak_update`) and saved files have
       the tensors of the PEFT module alone. With `peft="full"` all tensors are parameters.
@@ -94,7 +94,7 @@ class ViTFeatures(BaseFeaturesExtractor):
         self._range_is_known = largest > 0
 
     def apply(self, fn: Callable[[nn.Module], None]) -> ViTFeatures:
-        """Do nothing: SB3 would initialise the pretrained weights anew."""
+        """Do nothing: SB3 would initialize the pretrained weights anew."""
         return self
 
     def train(self, mode: bool = True) -> ViTFeatures:

@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 DATASETS: Registry[DatasetCard] = Registry("dataset", {card.name: card for card in BENCHMARKS})
+"""Cards of all datasets by name."""
 DEFAULT_TASKS = 5
 _NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 

@@ -103,7 +103,7 @@ def collect(
 
 
 def estimate_advantages(rewards: Tensor, values: Tensor, dones: Tensor, args: TrialSettings) -> Tensor:
-    """Generalised advantage estimates, shape (T, N).
+    """Generalized advantage estimates, shape (T, N).
 
     Args:
         rewards: Shape (T, N).

@@ -36,7 +36,7 @@ class TrialSettings:
     gamma: float = 0.99
     """Discount."""
     gae_lambda: float = 0.95
-    """Of generalised advantage estimation, arXiv 1506.02438."""
+    """Of generalized advantage estimation, arXiv 1506.02438."""
     clip: float = 0.2
     """How far the probability ratio may leave 1."""
     entropy_coefficient: float = 0.01

@@ -25,7 +25,7 @@ STATED = (
     "seeds",
 )
 VIEWS = (
-    "pixels are normalised as the checkpoint expects, by 0.5 / 0.5; LAE feeds them in [0, 1] (--normalization none)",
+    "pixels are normalized as the checkpoint expects, by 0.5 / 0.5; LAE feeds them in [0, 1] (--normalization none)",
     "test images are resized to 256 px and cropped to 224 as by LAE, where timm's fraction is 0.9; bicubic as by timm, "
     "where LAE is bilinear",
 )

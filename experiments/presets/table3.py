@@ -15,7 +15,7 @@ OPEN = (
     "random crops of 25 to 100 % of the area, and flips; crops of the image padded by 4 px, also usual, can't be asked "
     "for",
     "no weight decay (--weight-decay 5e-4 is usual)",
-    "pixels are normalised by ImageNet's mean and deviation",
+    "pixels are normalized by ImageNet's mean and deviation",
     "five seeds, as in the other tables",
 )
 DEPARTS = ("reported is the best test accuracy of all epochs, ours is that of the last",)

@@ -34,7 +34,7 @@ _RIGHT, _WRONG = "#1a9850", "#d73027"
 
 
 def styles(names: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """A colour and a line style for each name, different for the first 48."""
+    """A color and a line style for each name, different for the first 48."""
     return {
         name: (COLOURS[place % len(COLOURS)], LINES[place // len(COLOURS) % len(LINES)])
         for place, name in enumerate(dict.fromkeys(names))

@@ -47,7 +47,7 @@ class WandbWriter(KVWriter):
 
     @property
     def place(self) -> str:
-        """Address of the run, or the folder to synchronise."""
+        """Address of the run, or the folder to synchronize."""
         if self.run.offline:
             return f"{Path(self.run.dir).parent} (offline: wandb sync uploads it)"
         return str(self.run.url)

@@ -66,7 +66,7 @@ def heat_map(runs: pd.DataFrame, measure: str = "final_accuracy", title: str = "
 
 
 def minus_baseline(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """Subtract the baseline's A_T of the same condition and seed. The baseline stays, at 0, and keeps its colour."""
+    """Subtract the baseline's A_T of the same condition and seed. The baseline stays, at 0, and keeps its color."""
     case = ["condition", "seed"]
     reference = runs[runs["contender"] == baseline].set_index(case)["final_accuracy"]
     less = reference.reindex(pd.MultiIndex.from_frame(runs[case])).to_numpy()

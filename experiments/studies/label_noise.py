@@ -60,7 +60,7 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
 LABEL_NOISE = Study(
     name="label-noise",
     title="Objectives under label noise",
-    question="How fast does each objective lose accuracy as labels become wrong, and does it memorise them?",
+    question="How fast does each objective lose accuracy as labels become wrong, and does it memorize them?",
     published="at 20 % symmetric noise aEPG gains most over CE; other shares and robust losses were not studied",
     config=NoiseConfig(),
     entries=entries,

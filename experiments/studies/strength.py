@@ -38,7 +38,7 @@ class StrengthConfig(StudyConfig):
     aepg: tuple[float, ...] = (3.0, 6.0, 12.0)
     """tau of aEPG, the steepness of its schedule."""
     gce: tuple[float, ...] = (0.3, 0.5, 0.7)
-    """q of generalised cross-entropy: 0 is CE, 1 is EPG."""
+    """q of generalized cross-entropy: 0 is CE, 1 is EPG."""
     label_noise: tuple[float, ...] = (0.0,)
     """Shares of flipped training labels."""
 

@@ -14,24 +14,17 @@ import torch
 from agents import EPG
 from agents.methods import METHODS
 from agents.objectives import OBJECTIVES
+from agents.peft_modules import PEFT_MODULES
 from cls_env.commands.listing import COMMANDS
 from experiments.benchmarks.__main__ import BENCHMARKS
 from experiments.reports.display_names import short_name
 from experiments.rl.config import RlConfig
+from tests.docs.guides import DOCS, ROOT, SESSIONS, python_blocks, text_of
 
 pytestmark = pytest.mark.long
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
-RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-
-
-def text_of(page: Path) -> str:
-    return page.read_text(encoding="utf-8")
-
-
-def python_blocks(page: Path) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", text_of(page), flags=re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), ROOT / "CONTRIBUTING.md"]
+RESULTS = text_of(DOCS / "results.md")
 
 
 @pytest.mark.parametrize(
@@ -39,12 +32,13 @@ def python_blocks(page: Path) -> list[str]:
     [
         pytest.param(page, place, id=f"{page.stem}-{place}", marks=[] if page.stem == "README" else pytest.mark.slow)
         for page in PAGES
+        if page not in SESSIONS.values()
         for place in range(len(python_blocks(page)))
     ],
 )
 def test_a_python_block_stands_alone(page: Path, place: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    registries = [(registry, set(registry)) for registry in (METHODS, OBJECTIVES)]
+    registries = [(registry, set(registry)) for registry in (METHODS, OBJECTIVES, PEFT_MODULES)]
     try:
         exec(compile(python_blocks(page)[place], page.name, "exec"), {"__name__": "__main__"})
     finally:
@@ -65,10 +59,10 @@ def test_readme_is_short() -> None:
 
 
 def test_a_method_of_ones_own_takes_forty_lines_and_does_what_it_says(tmp_path: Path) -> None:
-    (block,) = [text for text in python_blocks(ROOT / "docs" / "parts.md") if '"tether"' in text]
+    (block,) = [text for text in python_blocks(DOCS / "guides" / "own_method.md") if '"tether"' in text]
     assert len(block.splitlines()) <= 42
     names: dict[str, Any] = {}
-    exec(compile(block.partition("\n\n\ntrain = ")[0], "parts.md", "exec"), names)
+    exec(compile(block.partition("\n\n\ntrain = ")[0], "own_method.md", "exec"), names)
     try:
         moved = {}
         for strength in (0, 1e4):
