@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cls_env.command_line.errors import one_line
-from experiments.config.identity import canonical
+from experiments.config.identity import canonical, what_is_learned
 from experiments.config.settings import RunConfig
 from experiments.files import read_json
 from experiments.rl.config import AlgorithmRun
@@ -141,7 +142,7 @@ def collect(folders: Iterable[Path]) -> Collection:
         if isinstance(run, str):
             left_out.append(LeftOut(path, run))
         elif run is not None:
-            first = runs.setdefault(str(sorted(run.config.items())), run)
+            first = runs.setdefault(json.dumps(what_is_learned(run.config), sort_keys=True), run)
             if first is not run:
                 left_out.append(LeftOut(path, f"the same run as {first.folder.path}"))
     return Collection(list(runs.values()), left_out)
