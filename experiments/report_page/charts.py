@@ -75,8 +75,10 @@ def _cost() -> alt.LayerChart:
     color = _look()["color"]
     tooltip = [alt.Tooltip(f"{name}", format=".4~g") for name in ("x:Q", "mean:Q", "low:Q", "high:Q")]
     bar = _base().mark_rule(clip=True).encode(x=x, y=_percent("low", "y"), y2="high:Q", color=color)
-    points = _base().mark_circle(size=80, opacity=1).encode(
-        x=x, y=_percent("mean", "y"), color=color, tooltip=[alt.Tooltip("contender:N"), *tooltip]
+    points = (
+        _base()
+        .mark_circle(size=80, opacity=1)
+        .encode(x=x, y=_percent("mean", "y"), color=color, tooltip=[alt.Tooltip("contender:N"), *tooltip])
     )
     return _sized(alt.layer(bar, points))
 
@@ -114,8 +116,10 @@ def _calibration() -> alt.LayerChart:
     x, y = alt.X("confidence:Q", title="confidence, %", **axis), alt.Y("accuracy:Q", title="accuracy, %", **axis)
     tooltip = ["contender:N", alt.Tooltip("confidence:Q", format=".1f"), alt.Tooltip("accuracy:Q", format=".1f")]
     line = _base().mark_line().encode(x=x, y=y, **_look())
-    points = _base().mark_circle(size=30, opacity=1).encode(
-        x=x, y=y, color=_look()["color"], tooltip=[*tooltip, alt.Tooltip("images:Q")]
+    points = (
+        _base()
+        .mark_circle(size=30, opacity=1)
+        .encode(x=x, y=y, color=_look()["color"], tooltip=[*tooltip, alt.Tooltip("images:Q")])
     )
     return _sized(alt.layer(diagonal, line, points))
 
@@ -125,11 +129,15 @@ def _matrix() -> alt.LayerChart:
 
     x = alt.X("tested:O", title="tested on task", axis=alt.Axis(labelAngle=0))
     y = alt.Y("after:O", title="after task")
-    cells = _base().mark_rect().encode(
-        x=x,
-        y=y,
-        color=alt.Color("value:Q", legend=None, scale=alt.Scale(scheme="viridis", domain=[0, 100])),
-        tooltip=["after:O", "tested:O", alt.Tooltip("value:Q", format=".1f")],
+    cells = (
+        _base()
+        .mark_rect()
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color("value:Q", legend=None, scale=alt.Scale(scheme="viridis", domain=[0, 100])),
+            tooltip=["after:O", "tested:O", alt.Tooltip("value:Q", format=".1f")],
+        )
     )
     text = (
         _base()
@@ -150,11 +158,15 @@ def _classes() -> alt.LayerChart:
 
     x = alt.X("name:N", title=None, sort=None, axis=alt.Axis(labelAngle=-90, labelLimit=110, labelOverlap=True))
     tooltip = [alt.Tooltip("name:N", title="class"), alt.Tooltip("mean:Q", title="accuracy, %", format=".1f")]
-    bars = _base().mark_bar().encode(
-        x=x,
-        y=alt.Y("mean:Q", title="accuracy, %", scale=alt.Scale(domain=[0, 100])),
-        color=_look()["color"],
-        tooltip=[*tooltip, alt.Tooltip("images:Q", title="test images of a run")],
+    bars = (
+        _base()
+        .mark_bar()
+        .encode(
+            x=x,
+            y=alt.Y("mean:Q", title="accuracy, %", scale=alt.Scale(domain=[0, 100])),
+            color=_look()["color"],
+            tooltip=[*tooltip, alt.Tooltip("images:Q", title="test images of a run")],
+        )
     )
     reach = _base().mark_rule(opacity=0.7).encode(x=x, y="low:Q", y2="high:Q")
     return _sized(alt.layer(bars, reach), 240)
@@ -165,24 +177,33 @@ def _confusion() -> alt.LayerChart:
 
     def axis(field: str, title: str) -> dict[str, Any]:
         scale = alt.Scale(domain=[0, 1], nice=False)
-        return {"shorthand": f"{field}:Q", "title": title, "scale": scale, "axis": alt.Axis(labels=False, ticks=False, grid=False)}
+        return {
+            "shorthand": f"{field}:Q",
+            "title": title,
+            "scale": scale,
+            "axis": alt.Axis(labels=False, ticks=False, grid=False),
+        }
 
-    cells = _base().mark_rect(clip=True).encode(
-        x=alt.X(**axis("x", "chosen class")),
-        x2="x2:Q",
-        y=alt.Y(**axis("y", "true class")),
-        y2="y2:Q",
-        color=alt.Color("share:Q", title="% of the class", scale=alt.Scale(scheme="viridis", domain=[0, 100])),
-        tooltip=[
-            alt.Tooltip("label:N", title="true class"),
-            alt.Tooltip("chosen:N", title="chosen class"),
-            alt.Tooltip("count:Q", title="images"),
-            alt.Tooltip("share:Q", title="% of the class", format=".1f"),
-        ],
+    cells = (
+        _base()
+        .mark_rect(clip=True)
+        .encode(
+            x=alt.X(**axis("x", "chosen class")),
+            x2="x2:Q",
+            y=alt.Y(**axis("y", "true class")),
+            y2="y2:Q",
+            color=alt.Color("share:Q", title="% of the class", scale=alt.Scale(scheme="viridis", domain=[0, 100])),
+            tooltip=[
+                alt.Tooltip("label:N", title="true class"),
+                alt.Tooltip("chosen:N", title="chosen class"),
+                alt.Tooltip("count:Q", title="images"),
+                alt.Tooltip("share:Q", title="% of the class", format=".1f"),
+            ],
+        )
     )
     bounds = alt.Chart(alt.NamedData(name="bounds"))
-    across = bounds.mark_rule(color="#d95f02", strokeWidth=1).encode(y="at:Q")
-    down = bounds.mark_rule(color="#d95f02", strokeWidth=1).encode(x="at:Q")
+    across = bounds.mark_rule(color="#d95f02", strokeWidth=1).encode(y="across:Q")
+    down = bounds.mark_rule(color="#d95f02", strokeWidth=1).encode(x="down:Q")
     return _sized(alt.layer(cells, across, down), 420)
 
 

@@ -27,6 +27,19 @@ def _short(value: float) -> float | int:
     return int(rounded) if rounded.is_integer() else rounded
 
 
+def finite(content: Any) -> Any:
+    """JSON content in which numbers that are not finite are text, since JSON has none.
+
+    >>> finite({"rates": [0.1, float("inf")]})
+    {'rates': [0.1, 'inf']}
+    """
+    if isinstance(content, dict):
+        return {str(name): finite(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [finite(value) for value in content]
+    return str(content) if isinstance(content, float) and not np.isfinite(content) else content
+
+
 def script_json(content: Any) -> str:
     r"""JSON that can stand in a `<script>` element: no text in it can end the element.
 

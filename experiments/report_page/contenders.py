@@ -75,7 +75,9 @@ def arrange(runs: Iterable[Run]) -> tuple[list[Setting], list[Row]]:
         entries = _entries(run)
         grouped[_key(_part(entries, True))][_key(entries)].append(run)
     groups = [[(_entries(same[0]), same) for same in rows.values()] for rows in grouped.values()]
-    naming = _in_order({name for group in groups for name in differing([_part(entries, False) for entries, _ in group])})
+    naming = _in_order(
+        {name for group in groups for name in differing([_part(entries, False) for entries, _ in group])}
+    )
     settings = [_part(group[0][0], True) for group in groups]
     apart = _in_order(differing(settings))
     return (

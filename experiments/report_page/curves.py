@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from experiments.files import reading
 from experiments.report_page.collect import Run
 from experiments.report_page.compact import compact
 from experiments.report_page.contenders import Row
 from experiments.reports.statistics import mean_interval
 from experiments.rl.curve import CURVE
-from experiments.files import reading
 from experiments.runs.metrics import CALIBRATION_BINS, accuracy_curve
 
 Array = NDArray[np.float64]
