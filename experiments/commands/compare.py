@@ -53,6 +53,7 @@ def bounds_command(
     from experiments.comparisons.show_plan import show_plan
     from experiments.comparisons.smaller_table import refuse_smaller
     from experiments.comparisons.unused_options import refuse_unused
+    from experiments.report_page.reporting import reporting
     from experiments.reports.figures import final_accuracies
     from experiments.runs.ownership import owned
 
@@ -70,8 +71,9 @@ def bounds_command(
     paths = OutputPaths.of(folder, execution.workers, execution.runs)
     with owned(folder):
         refuse_smaller(entries, paths)
-        runs = run_and_report(entries, "sequential", paths, shown=shown)
-        save_and_list_figures({"final_accuracies": final_accuracies(runs)}, folder)
+        with reporting(entries, paths, execution.report_every):
+            runs = run_and_report(entries, "sequential", paths, shown=shown)
+            save_and_list_figures({"final_accuracies": final_accuracies(runs)}, folder)
 
 
 def presets_command() -> None:
@@ -137,6 +139,7 @@ def _compare(config: CompareConfig, default: CompareConfig, folder: Path, execut
     from experiments.comparisons.smaller_table import refuse_smaller
     from experiments.comparisons.unused_options import refuse_unused
     from experiments.config.builders import make_stream
+    from experiments.report_page.reporting import reporting
     from experiments.reports.figures import comparison_figures
     from experiments.runs.ownership import owned
 
@@ -154,5 +157,6 @@ def _compare(config: CompareConfig, default: CompareConfig, folder: Path, execut
     paths = OutputPaths.of(folder, execution.workers, execution.runs)
     with owned(folder):
         refuse_smaller(entries, paths)
-        runs = run_and_report(entries, baseline, paths, shown=shown)
-        save_and_list_figures(comparison_figures(runs, make_stream(entries[0].checked)), folder)
+        with reporting(entries, paths, execution.report_every):
+            runs = run_and_report(entries, baseline, paths, shown=shown)
+            save_and_list_figures(comparison_figures(runs, make_stream(entries[0].checked)), folder)

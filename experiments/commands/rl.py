@@ -35,6 +35,7 @@ def rl_command(
     from experiments.comparisons.output_paths import OutputPaths
     from experiments.comparisons.smaller_table import refuse_smaller
     from experiments.comparisons.unused_options import refuse_unused
+    from experiments.report_page.reporting import reporting
     from experiments.rl.algorithms import check_device_images
     from experiments.rl.config import algorithm_entries
     from experiments.rl.figures import algorithm_figures
@@ -60,6 +61,7 @@ def rl_command(
     paths = OutputPaths.of(folder, execution.workers, execution.runs)
     with owned(folder):
         refuse_smaller(entries, paths)
-        runs = run_and_report(entries, baseline, paths, ALGORITHM_COLUMNS, INTRODUCTION, RUNNING, shown)
-        variance = variance_of_entries(entries, config.gradient_draws, folder)
-        save_and_list_figures(algorithm_figures(runs, variance), folder)
+        with reporting(entries, paths, execution.report_every):
+            runs = run_and_report(entries, baseline, paths, ALGORITHM_COLUMNS, INTRODUCTION, RUNNING, shown)
+            variance = variance_of_entries(entries, config.gradient_draws, folder)
+            save_and_list_figures(algorithm_figures(runs, variance), folder)

@@ -6,6 +6,8 @@ Source: Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statisti
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
@@ -25,27 +27,31 @@ def interquartile_means(values: ArrayLike) -> NDArray[np.float64]:
         values: One row for each measure, one column for each seed, shape (M, S), without NaN.
 
     Returns:
-        Interquartile mean, low and high of each measure, shape (M, 3). The ends are NaN for a single seed, and where all
-        seeds have the same value.
+        Interquartile mean, low and high of each measure, shape (M, 3). The ends are NaN for a single seed, and
+        where all seeds have the same value.
 
     >>> interquartile_means([[1.0, 2.0, 4.0, 90.0]])[:, 0].tolist()
     [3.0]
     """
     table = np.asarray(values, dtype=float)
-    middle = stats.trim_mean(table, CUT, axis=1)
+    middle = _middle_mean(table, axis=1)
     ends = np.full((2, len(table)), np.nan)
     spread = ~np.isclose(table, table[:, :1]).all(axis=1)
     if spread.any():
         found = stats.bootstrap(
             (table[spread],),
-            lambda sample, axis: stats.trim_mean(sample, CUT, axis=axis),
+            _middle_mean,
             axis=1,
             n_resamples=RESAMPLES,
             method="percentile",
-            rng=np.random.default_rng(0),
+            random_state=np.random.default_rng(0),
         ).confidence_interval
         ends[:, spread] = found.low, found.high
     return np.column_stack([middle, *ends])
+
+
+def _middle_mean(values: Any, axis: int) -> Any:
+    return stats.trim_mean(values, CUT, axis=axis)
 
 
 def probability_of_larger(contender: ArrayLike, baseline: ArrayLike) -> float:

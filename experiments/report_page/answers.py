@@ -50,7 +50,8 @@ def class_accuracies(tests: Sequence[tuple[Run, Answers]]) -> list[list[Any]]:
                 found[name].append(100 * float((answers["predictions"][here] == label).mean()))
                 images.setdefault(name, int(here.sum()))
     return [
-        [name, *compact([np.mean(values), min(values), max(values)]), images[name]] for name, values in found.items()
+        [name, *compact([float(np.mean(values)), min(values), max(values)]), images[name]]
+        for name, values in found.items()
     ]
 
 

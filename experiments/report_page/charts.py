@@ -96,7 +96,7 @@ def _entropy() -> alt.Chart:
                 axis=alt.Axis(tickMinStep=1, format="d"),
                 scale=alt.Scale(nice=False),
             ),
-            y=alt.Y("entropy:Q", title="output entropy, nats"),
+            y=alt.Y("entropy:Q", title="output entropy, nats", scale=alt.Scale(zero=True, nice=True, padding=4)),
             detail="task:N",
             tooltip=[alt.Tooltip("contender:N"), alt.Tooltip("task:Q"), alt.Tooltip("entropy:Q", format=".3f")],
             **_look(),
@@ -107,7 +107,7 @@ def _entropy() -> alt.Chart:
 def _calibration() -> alt.LayerChart:
     import altair as alt
 
-    axis = {"scale": alt.Scale(domain=[0, 100])}
+    axis: dict[str, Any] = {"scale": alt.Scale(domain=[0, 100])}
     diagonal = (
         alt.Chart(alt.InlineData([{"x": 0, "y": 0}, {"x": 100, "y": 100}]))
         .mark_line(strokeDash=[4, 4], color="#888")

@@ -1,4 +1,4 @@
-"""Which runs are one row of the leaderboard: those of one setting and one contender, which differ only in their seed."""
+"""Which runs are one row of the leaderboard: those of one contender in one setting, which differ only in their seed."""
 
 from __future__ import annotations
 

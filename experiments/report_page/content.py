@@ -105,8 +105,8 @@ class Content:
             "seeds": [run.seed for run in row.runs],
             "filters": {each["name"]: filter_value(each["name"], row.entries) for each in self.filters},
             "stats": summaries(row, measures),
-            "accuracy": self._part(lambda: accuracy_curves(row), {}),
-            "entropy": self._part(lambda: entropy_curve(row), []),
+            "accuracy": self._part(lambda: accuracy_curves(row)) or {},
+            "entropy": self._part(lambda: entropy_curve(row)) or [],
             "matrices": matrices(row),
             "calibration": calibration([answers for _, answers in tests]) if tests else [],
             "classes": class_accuracies(tests),
@@ -116,7 +116,7 @@ class Content:
     def _pictures_of(self, run: Run, answers: Answers) -> dict[str, Any]:
         """What the page shows of the predictions of one run, with pictures if its images are there."""
         index, stream = self._stream(run)
-        samples = self._part(lambda: sample_pictures(run, stream, self._pictures), None)
+        samples = self._part(lambda: sample_pictures(run, stream, self._pictures))
         examples = self._stream_entries[index]["examples"]
         if samples is not None and stream is not None:
             for label in {label for *_, chosen in samples["images"] for label in chosen}:
@@ -130,27 +130,27 @@ class Content:
 
     def _tests(self, runs: Iterable[Run]) -> list[tuple[Run, Answers]]:
         """The runs that have predictions after the last task, with these."""
-        found = []
+        found: list[tuple[Run, Answers]] = []
         for run in runs:
             if run.folder.has_predictions(run.last_test):
-                answers = self._part(partial(run.folder.read_predictions, run.last_test), None)
+                answers = self._part(partial(run.folder.read_predictions, run.last_test))
                 found += [(run, answers)] if answers is not None else []
         return found
 
-    def _part(self, make: Callable[[], Part], otherwise: Part) -> Part:
-        """A part of the page; where a file can't be read, a remark and something else."""
+    def _part(self, make: Callable[[], Part]) -> Part | None:
+        """A part of the page; where a file can't be read, a remark and None."""
         try:
             return make()
         except (ValueError, KeyError, OSError) as error:
             self._remark(one_line(error))
-            return otherwise
+            return None
 
     def _remark(self, text: str) -> None:
         if text not in self.remarks:
             self.remarks.append(text)
 
     def _stream(self, run: Run) -> tuple[int, TaskStream | None]:
-        """Index of the stream of a run, and the stream itself if its images are there and the page has room for more."""
+        """Index of the stream of a run, and the stream if its images are there and the page has room for more."""
         key = stream_key(run)
         if key not in self._streams:
             self._streams[key] = len(self._images)

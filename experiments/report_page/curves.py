@@ -32,7 +32,10 @@ _OF_STEPS = {"images": "time/total_timesteps", "gradient_steps": "train/n_update
 
 
 def accuracy_curves(row: Row) -> dict[str, list[list[Any]]]:
-    """For each of `COSTS` that the runs have recorded: points of cost, mean accuracy in percent, low and high."""
+    """For each of `COSTS` that the runs have recorded: points of cost, mean accuracy in percent, low and high.
+
+    Intervals are cut at 0 and 100 %.
+    """
     curves = {"tasks": _points(np.arange(1.0, 1 + len(row.runs[0].matrix)), _stacked(map(_after_tasks, row.runs)))}
     read = _rl_curves if row.runs[0].of_rl else _step_curves
     recorded = [read(run) for run in row.runs]
@@ -134,4 +137,7 @@ def _stacked(curves: Any) -> Array:
 
 def _points(spent: Array, accuracy: Array) -> list[list[Any]]:
     intervals = [mean_interval(100 * values) for values in accuracy.T]
-    return [compact([x, *interval]) for x, interval in zip(spent, intervals, strict=False)]
+    return [
+        compact([x, each.mean, *np.clip([each.low, each.high], 0, 100)])
+        for x, each in zip(spent, intervals, strict=False)
+    ]

@@ -73,9 +73,9 @@ def summaries(row: Row, measures: Sequence[Measure]) -> dict[str, list[Any]]:
             by_seeds[tuple(values)].append((measure, [measure.factor * value for value in values.values()]))
     found = {}
     for seeds, group in by_seeds.items():
-        middles = interquartile_means([values for _, values in group])
-        for (measure, values), middle in zip(group, middles, strict=True):
-            found[measure.name] = [*compact([*mean_interval(values), *middle]), len(seeds)]
+        middles = interquartile_means([given for _, given in group])
+        for (measure, given), middle in zip(group, middles, strict=True):
+            found[measure.name] = [*compact([*mean_interval(given), *middle]), len(seeds)]
     return found
 
 

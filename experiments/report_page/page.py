@@ -17,8 +17,6 @@ from experiments.report_page.compact import script_json
 from experiments.report_page.contenders import arrange
 from experiments.report_page.content import Content
 
-PAGE = "report.html"
-"""File name of a report."""
 SCRIPTS = ("dom.js", "charts.js", "leaderboard.js", "predictions.js", "page.js")
 """The scripts of the page, in order."""
 

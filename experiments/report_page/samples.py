@@ -35,8 +35,8 @@ def sample_pictures(run: Run, stream: TaskStream | None, pictures: Pictures) -> 
     """Sample images of a run's first tasks with the labels chosen for them.
 
     Returns:
-        `moments`, the titles of the moments, and `images`: for each its picture, its task from 1, its true label, and the
-        label chosen at each moment.
+        `moments`, the titles of the moments, and `images`: for each its picture, its task from 1, its true label, and
+        the label chosen at each moment.
     """
     moments = {"before its task": "before_task_{task}", "after its task": "after_task_{task}"}
     if not run.folder.has_predictions("before_task_0"):

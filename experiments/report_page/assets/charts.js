@@ -54,8 +54,8 @@ async function drawCharts(id, charts) {
   for (const { chart, plot, button } of figures) {
     if (turns[id] !== turn) return;
     const spec = styled(structuredClone(DATA.specs[chart.spec]));
-    if (chart.change) chart.change(spec);
-    spec.datasets = { bounds: [], ...chart.datasets };
+    if (chart.change) chart.change(spec, chart.datasets.rows);
+    spec.datasets = { ...spec.datasets, bounds: [], ...chart.datasets };
     spec.description = chart.description;
     const { view } = await vegaEmbed(plot, spec, { actions: false, renderer: "svg", config: chartConfig() });
     plot.view = view;
@@ -65,6 +65,8 @@ async function drawCharts(id, charts) {
 }
 
 const drawnRows = () => visibleRows().filter((row) => switchedOn.has(row.contender));
+
+const wholeNumbers = (first, last) => Array.from({ length: last - first + 1 }, (_, place) => first + place);
 
 // One chart for each setting that has rows of data.
 function perSetting(spec, data, about, change) {
@@ -81,7 +83,12 @@ function perSetting(spec, data, about, change) {
 function drawAccuracy() {
   const cost = byId("cost").value;
   const points = (row) => (row.accuracy[cost] || []).map(([x, mean, low, high]) => ({ x, mean, low: low ?? mean, high: high ?? mean }));
-  return drawCharts("accuracy-charts", perSetting(`accuracy_${cost}`, points, `Accuracy on all classes seen against ${DATA.costs[cost]}`));
+  const change = (spec, rows) => {
+    const places = cost === "tasks" ? wholeNumbers(1, Math.max(...rows.map((point) => point.x))) : undefined;
+    for (const layer of spec.layer) Object.assign(layer.encoding.x.axis, { values: places });
+  };
+  const about = `Accuracy on all classes seen against ${DATA.costs[cost]}`;
+  return drawCharts("accuracy-charts", perSetting(`accuracy_${cost}`, points, about, change));
 }
 
 function drawCost() {
@@ -103,7 +110,8 @@ function drawCost() {
 function drawEntropy() {
   const points = (row) =>
     row.entropy.flatMap((values, task) => values.map((entropy, place) => ({ task: task + 1, x: task + place / (values.length - 1), entropy })));
-  return drawCharts("entropy-charts", perSetting("entropy", points, "Output entropy in training, over the classes of the task"));
+  const change = (spec, rows) => { spec.encoding.x.axis.values = wholeNumbers(0, Math.max(...rows.map((point) => point.task))); };
+  return drawCharts("entropy-charts", perSetting("entropy", points, "Output entropy in training, over the classes of the task", change));
 }
 
 function drawCalibration() {

@@ -36,7 +36,7 @@ function save(name, text, type) {
 }
 
 function tableCells(table) {
-  return [...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent.trim()));
+  return [...table.rows].filter((row) => !row.classList.contains("group")).map((row) => [...row.cells].map((cell) => cell.textContent.trim()));
 }
 
 function asCsv(lines) {

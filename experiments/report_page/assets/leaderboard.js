@@ -28,25 +28,25 @@ function entryOf(row, measure, baseline) {
   const isBaseline = index === reference;
   const stats = row.stats[measure.name];
   const pair = reference < 0 || isBaseline ? null : difference(index, reference, measure.name);
-  const missing = isBaseline ? "baseline" : reference < 0 ? "baseline not in this setting" : pair ? "" : "no shared seed";
+  const missing = isBaseline ? "baseline" : reference < 0 ? "no baseline here" : pair ? "" : "no shared seed";
   const probability = pair && (measure.better === "lower" ? 1 - pair[4] : pair[4]);
   return { row, stats, pair, missing, isBaseline, probability };
 }
 
 function columnsFor(measure) {
   const digits = measure.digits;
-  const probability = measure.better ? "P(improvement)" : "P(larger)";
+  const probability = measure.better ? "P(better)" : "P(larger)";
   const all = [
-    ["setting", "setting", (entry) => DATA.settings[entry.row.setting], (entry) => entry.row.setting],
+    ["setting", "setting", (entry) => DATA.settings[entry.row.setting], () => 0],
     ["contender", "contender", (entry) => DATA.contenders[entry.row.contender].name, (entry) => DATA.contenders[entry.row.contender].name],
     ["seeds", "seeds", (entry) => String(entry.stats ? entry.stats[6] : 0), (entry) => (entry.stats ? entry.stats[6] : null)],
     ["mean", `${measure.heading}, mean [95 %]`, (entry) => (entry.stats ? withInterval(entry.stats, digits) : "not measured"), (entry) => entry.stats && entry.stats[0]],
     ["iqm", "IQM [95 %]", (entry) => (entry.stats ? withInterval(entry.stats.slice(3), digits) : ""), (entry) => entry.stats && entry.stats[3]],
     ["difference", "difference [95 %]", (entry) => (entry.pair ? withInterval(entry.pair.slice(1), digits, signed) : entry.missing), (entry) => entry.pair && entry.pair[1]],
-    ["shared", "shared seeds", (entry) => (entry.pair ? String(entry.pair[0]) : ""), (entry) => entry.pair && entry.pair[0]],
+    ["shared", "pairs", (entry) => (entry.pair ? String(entry.pair[0]) : ""), (entry) => entry.pair && entry.pair[0]],
     ["probability", probability, (entry) => (entry.pair ? rounded(entry.probability, 2) : ""), (entry) => entry.probability],
   ];
-  return all.filter(([name]) => name !== "setting" || DATA.settings.length > 1);
+  return all;
 }
 
 function compared(key, descending) {
@@ -67,7 +67,6 @@ function drawLeaderboard() {
   const key = (columns.find(([name]) => name === order.column) || columns.find(([name]) => name === "mean"))[3];
   const visible = visibleRows();
   const entries = visible.map((row) => entryOf(row, measure, baseline)).sort(compared(key, descending));
-  if (order.column !== "setting") entries.sort((first, second) => first.row.setting - second.row.setting);
   const numeric = (name) => (["setting", "contender"].includes(name) ? "" : "number");
   byId("leaderboard-table").tHead.replaceChildren(element("tr", {}, ...columns.map(([name, title]) => {
     const button = element("button", { type: "button", textContent: title });
@@ -76,20 +75,27 @@ function drawLeaderboard() {
       drawLeaderboard();
       byId("leaderboard-table").tHead.querySelector(`[data-column="${name}"] button`).focus();
     };
-    const cell = element("th", { scope: "col", className: numeric(name) }, button);
+    const cell = element("th", { scope: "col", className: numeric(name), hidden: name === "setting" }, button);
     cell.dataset.column = name;
     cell.setAttribute("aria-sort", order.column === name ? (descending ? "descending" : "ascending") : "none");
     return cell;
   })));
-  byId("leaderboard-table").tBodies[0].replaceChildren(...entries.map((entry) => element("tr", { className: entry.isBaseline ? "baseline" : "" }, ...columns.map(([name, , text]) => {
-    const cell = element(name === "contender" ? "th" : "td", { className: numeric(name) });
+  const lineOf = (entry) => element("tr", { className: entry.isBaseline ? "baseline" : "" }, ...columns.map(([name, , text]) => {
+    const cell = element(name === "contender" ? "th" : "td", { className: numeric(name), hidden: name === "setting" });
     if (name === "contender") {
       cell.scope = "row";
       cell.append(swatch(entry.row.contender), " ");
     }
     cell.append(text(entry));
     return cell;
-  }))));
+  }));
+  for (const body of [...byId("leaderboard-table").tBodies]) body.remove();
+  DATA.settings.forEach((textContent, setting) => {
+    const here = entries.filter((entry) => entry.row.setting === setting);
+    if (!here.length) return;
+    const heading = element("tr", { className: "group" }, element("th", { scope: "rowgroup", colSpan: columns.length - 1, textContent }));
+    byId("leaderboard-table").append(element("tbody", {}, heading, ...here.map(lineOf)));
+  });
   const better = { higher: "Higher is better.", lower: "Lower is better.", "": "Neither higher nor lower is better by itself." }[measure.better];
   byId("definition").textContent = `${measure.title}: ${measure.definition}. ${better}`;
   byId("count").textContent = `${visible.length} of ${DATA.rows.length} rows are shown.`;

@@ -1,5 +1,5 @@
 // What one contender predicts: classes, confusions, errors and sample images.
-const pictureOf = (key, alt) => (key ? element("img", { className: "picture", src: DATA.pictures[key], alt, loading: "lazy" }) : "");
+const pictureOf = (key, alt) => (key ? element("img", { className: "picture", src: DATA.pictures[key], alt }) : "");
 
 function drawErrors(row, classes) {
   byId("errors").replaceChildren(...row.errors.map(([picture, label, chosen, confidence]) =>
@@ -10,11 +10,33 @@ function drawErrors(row, classes) {
       element("span", { textContent: `true: ${classes[label]}` }))));
 }
 
+function drawConfusions(row, classes) {
+  const totals = imagesOfClasses(row);
+  const wrong = row.confusion.filter(([label, chosen]) => label !== chosen).sort((first, second) => second[2] - first[2]);
+  const lines = wrong.slice(0, 10).map(([label, chosen, images]) =>
+    [classes[label], classes[chosen], images, rounded((100 * images) / totals[label], 1)]);
+  fillTable(byId("confusions"), "Most frequent confusions", ["true class", "chosen class", "images", "% of the class"],
+    lines.map((line) => line.map((textContent, place) => element("td", { textContent, className: place > 1 ? "number" : "" }))));
+}
+
+function imagesOfClasses(row) {
+  const totals = {};
+  for (const [label, , images] of row.confusion) totals[label] = (totals[label] || 0) + images;
+  return totals;
+}
+
+function fillTable(table, title, headings, lines) {
+  const heading = headings.map((textContent) => element("th", { scope: "col", textContent }));
+  table.replaceChildren(
+    element("caption", { className: "hidden", textContent: title }),
+    element("thead", {}, element("tr", {}, ...heading)),
+    element("tbody", {}, ...lines.map((cells) => element("tr", {}, ...cells))));
+}
+
 function drawSamples(row, classes) {
   const samples = row.samples || { moments: [], images: [] };
-  const heading = element("tr", {}, ...["test image", "task", "true class", ...samples.moments].map((textContent) => element("th", { scope: "col", textContent })));
   const examples = DATA.streams[row.stream].examples;
-  const body = samples.images.map(([picture, task, label, chosen]) => element("tr", {},
+  const body = samples.images.map(([picture, task, label, chosen]) => [
     element("td", {}, pictureOf(picture, `test image of the class ${classes[label]}`)),
     element("td", { textContent: task }),
     element("td", { textContent: classes[label] }),
@@ -23,16 +45,14 @@ function drawSamples(row, classes) {
       return element("td", { className: right ? "right" : "wrong" },
         pictureOf(examples[answer], `a training image of the class ${classes[answer]}`),
         `${right ? "✓" : "✗"} ${classes[answer]}`);
-    })));
-  byId("samples").replaceChildren(
-    element("caption", { className: "hidden", textContent: "Choices for sample images" }),
-    element("thead", {}, heading), element("tbody", {}, ...body));
+    }),
+  ]);
+  fillTable(byId("samples"), "Choices for sample images", ["test image", "task", "true class", ...samples.moments], body);
 }
 
 function confusionChart(row, stream) {
   const count = stream.classes.length;
-  const totals = {};
-  for (const [label, , images] of row.confusion) totals[label] = (totals[label] || 0) + images;
+  const totals = imagesOfClasses(row);
   const rows = row.confusion.map(([label, chosen, images]) => ({
     x: chosen / count, x2: (chosen + 1) / count, y: 1 - label / count, y2: 1 - (label + 1) / count,
     label: stream.classes[label], chosen: stream.classes[chosen], count: images, share: (100 * images) / totals[label],
@@ -55,6 +75,7 @@ function drawPredictions() {
     : "These runs have no readable predictions.";
   if (!there) return null;
   const stream = DATA.streams[row.stream];
+  drawConfusions(row, stream.classes);
   drawErrors(row, stream.classes);
   drawSamples(row, stream.classes);
   const name = DATA.contenders[row.contender].name;
