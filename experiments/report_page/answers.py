@@ -50,7 +50,7 @@ def class_accuracies(tests: Sequence[tuple[Run, Answers]]) -> list[list[Any]]:
                 found[name].append(100 * float((answers["predictions"][here] == label).mean()))
                 images.setdefault(name, int(here.sum()))
     return [
-        [name, *compact([float(np.mean(values)), min(values), max(values)]), images[name]]
+        [name, *compact([sum(values) / len(values), min(values), max(values)]), images[name]]
         for name, values in found.items()
     ]
 

@@ -96,7 +96,7 @@ def _entropy() -> alt.Chart:
                 axis=alt.Axis(tickMinStep=1, format="d"),
                 scale=alt.Scale(nice=False),
             ),
-            y=alt.Y("entropy:Q", title="output entropy, nats", scale=alt.Scale(zero=True, nice=True, padding=4)),
+            y=alt.Y("entropy:Q", title="output entropy, nats", scale=alt.Scale(zero=True, nice=True)),
             detail="task:N",
             tooltip=[alt.Tooltip("contender:N"), alt.Tooltip("task:Q"), alt.Tooltip("entropy:Q", format=".3f")],
             **_look(),

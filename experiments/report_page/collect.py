@@ -7,10 +7,12 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from cls_env.command_line.errors import one_line
@@ -60,6 +62,15 @@ class Run:
         """The name of each label, in the order in which the classes are learned."""
         tasks = self.card["stream"]["tasks"]
         return list(dict.fromkeys(str(name) for task in tasks for name in task["classes"]))
+
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """The step logs of all tasks.
+
+        Raises:
+            ValueError: A file is damaged.
+        """
+        return self.folder.read_steps()
 
     @property
     def last_test(self) -> str:

@@ -17,8 +17,8 @@ from experiments.reports.display_names import display_name
 
 OF_SETTING = (*(field.name for field in fields(StreamSettings)), "label_noise")
 """Entries of a configuration that say on what a contender learns: images, tasks and labels."""
-WITHOUT_EFFECT = ("seed", "imports", *MEASURING)
-"""Entries by which neither settings nor contenders differ."""
+WITHOUT_EFFECT = ("seed", "imports", "cache_features", "device_images", "tests_per_task", *MEASURING)
+"""Entries by which neither settings nor contenders differ: what is learned does not depend on them, or is the seed."""
 NAMED_FIRST = ("method", "objective", "algorithm")
 """Entries that are in every contender's name."""
 FILTERS = {

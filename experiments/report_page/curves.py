@@ -61,7 +61,7 @@ def _rl_curves(run: Run) -> dict[str, tuple[Array, Array]]:
 
 def _step_curves(run: Run) -> dict[str, tuple[Array, Array]]:
     """The images and gradient steps of a run at the end of each task, with the accuracy after it."""
-    steps = run.folder.read_steps()
+    steps = run.steps
     if not set(_OF_STEPS.values()) <= set(steps) or steps["train/task"].nunique() != len(run.matrix):
         return {}
     ends = steps.groupby("train/task")[list(_OF_STEPS.values())].last().astype(float)
@@ -77,7 +77,7 @@ def entropy_curve(row: Row) -> list[list[Any]]:
     grid = np.linspace(0, 1, ENTROPY_POINTS)
     runs = []
     for run in row.runs:
-        logs = [log for _, log in run.folder.read_steps().groupby("train/task")]
+        logs = [log for _, log in run.steps.groupby("train/task")]
         smooth = [log["train/entropy"].rolling(5, min_periods=1, center=True).mean() for log in logs]
         runs.append([np.interp(grid, log["train/progress"], values) for log, values in zip(logs, smooth, strict=True)])
     tasks = min(map(len, runs))

@@ -14,6 +14,7 @@ from experiments.report_page.aggregates import interquartile_means, probability_
 from experiments.report_page.collect import Run
 from experiments.report_page.compact import compact
 from experiments.report_page.contenders import Row
+from experiments.reports.numbers import NOISE_DIGITS
 from experiments.reports.statistics import mean_interval, paired_difference
 from experiments.rl.measures import ALGORITHM_MEASURES
 from experiments.runs.measure import Measure
@@ -42,10 +43,14 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
-def values_of(row: Row, measure: str) -> Values:
-    """A measure of a row's runs by seed, without runs that do not have it."""
-    found = {run.seed: run.metrics.get(measure) for run in row.runs}
-    return {seed: float(value) for seed, value in found.items() if value is not None and is_number(value)}
+def values_of(row: Row, measure: Measure) -> Values:
+    """A measure of a row's runs by seed, in shown units without rounding noise; without runs that do not have it."""
+    found = {run.seed: run.metrics.get(measure.name) for run in row.runs}
+    return {
+        seed: round(measure.factor * value, NOISE_DIGITS)
+        for seed, value in found.items()
+        if value is not None and is_number(value)
+    }
 
 
 def measure_entry(measure: Measure) -> dict[str, Any]:
@@ -68,9 +73,9 @@ def summaries(row: Row, measures: Sequence[Measure]) -> dict[str, list[Any]]:
     """Mean, low, high, interquartile mean, its low and high, and number of seeds of each measure, in shown units."""
     by_seeds: dict[tuple[int, ...], list[tuple[Measure, list[float]]]] = defaultdict(list)
     for measure in measures:
-        values = values_of(row, measure.name)
+        values = values_of(row, measure)
         if values:
-            by_seeds[tuple(values)].append((measure, [measure.factor * value for value in values.values()]))
+            by_seeds[tuple(values)].append((measure, list(values.values())))
     found = {}
     for seeds, group in by_seeds.items():
         middles = interquartile_means([given for _, given in group])
@@ -93,15 +98,13 @@ def pairs(rows: Mapping[int, Row], measures: Sequence[Measure]) -> dict[str, dic
     """
     found: dict[str, dict[str, list[Any]]] = {}
     for measure in measures:
-        values = {index: values_of(row, measure.name) for index, row in rows.items()}
+        values = {index: values_of(row, measure) for index, row in rows.items()}
         here = found[measure.name] = {}
         for first, second in combinations(sorted(rows), 2):
             one, other = values[first], values[second]
             shared = [seed for seed in one if seed in other]
             if shared:
-                difference = paired_difference(
-                    [measure.factor * one[seed] for seed in shared], [measure.factor * other[seed] for seed in shared]
-                )
+                difference = paired_difference([one[seed] for seed in shared], [other[seed] for seed in shared])
                 larger = probability_of_larger(list(one.values()), list(other.values()))
                 here[f"{first},{second}"] = [len(shared), *compact([*difference, larger])]
     return found

@@ -82,7 +82,9 @@ function perSetting(spec, data, about, change) {
 
 function drawAccuracy() {
   const cost = byId("cost").value;
-  const points = (row) => (row.accuracy[cost] || []).map(([x, mean, low, high]) => ({ x, mean, low: low ?? mean, high: high ?? mean }));
+  const bands = byId("bands").checked;
+  const points = (row) => (row.accuracy[cost] || []).map(([x, mean, low, high]) =>
+    ({ x, mean, low: (bands ? low : null) ?? mean, high: (bands ? high : null) ?? mean }));
   const change = (spec, rows) => {
     const places = cost === "tasks" ? wholeNumbers(1, Math.max(...rows.map((point) => point.x))) : undefined;
     for (const layer of spec.layer) Object.assign(layer.encoding.x.axis, { values: places });

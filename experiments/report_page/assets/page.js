@@ -38,7 +38,7 @@ drawFilters();
 fillProtocol();
 byId("measure").onchange = () => { order.descending = null; drawLeaderboard(); };
 byId("baseline").onchange = drawLeaderboard;
-byId("cost").onchange = drawAccuracy;
+byId("cost").onchange = byId("bands").onchange = drawAccuracy;
 byId("vertical").onchange = byId("horizontal").onchange = drawCost;
 byId("matrix-kind").onchange = drawMatrices;
 byId("row").onchange = drawPredictions;
