@@ -103,7 +103,7 @@ function drawLeaderboard() {
 
 function drawFilters() {
   for (const { name, title, values } of DATA.filters) {
-    const select = element("select", {});
+    const select = element("select", { id: `filter-${name}` });
     select.dataset.filter = name;
     fillSelect(select, [["", "all"], ...values.map((value) => [value, value || "not set"])]);
     select.onchange = () => {
@@ -111,7 +111,7 @@ function drawFilters() {
       drawLeaderboard();
       drawCurves();
     };
-    byId("filters").append(element("label", {}, title, select));
+    byId("filters").append(element("div", { className: "control" }, element("label", { htmlFor: select.id, textContent: title }), select));
   }
   byId("filters").hidden = !DATA.filters.length;
 }

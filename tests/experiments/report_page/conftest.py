@@ -12,7 +12,11 @@ import pytest
 
 from experiments.__main__ import main
 
-SMALL = ["--model", "test_vit", "--no-pretrained", "--options", "num_classes=4", "train_per_class=6", "test_per_class=4", "--num-tasks", "2", "--epochs", "2", "--batch-size", "4", "--learning-rate", "0.02", "--device", "cpu", "--workers", "0"]
+SMALL = [
+    *("--model", "test_vit", "--no-pretrained", "--num-tasks", "2", "--epochs", "2", "--batch-size", "4"),
+    *("--options", "num_classes=4", "train_per_class=6", "test_per_class=4", "--learning-rate", "0.02"),
+    *("--device", "cpu", "--workers", "0"),
+]
 
 
 @pytest.fixture(scope="session")

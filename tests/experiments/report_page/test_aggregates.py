@@ -73,7 +73,7 @@ def test_differences_are_over_shared_seeds() -> None:
     interval = expected.confidence_interval()
     assert seeds == 2 and mean == pytest.approx(20)
     assert [low, high] == pytest.approx([interval.low, interval.high], rel=1e-4)
-    assert larger == pytest.approx(7.5 / 9, rel=1e-4)
+    assert larger == pytest.approx(7 / 9, rel=1e-4)
 
 
 def test_equal_results_of_different_rounding_have_no_interval() -> None:

@@ -23,8 +23,11 @@ def run_in(folder: Path, matrix: list[list[float]], seed: int = 0, tasks: list[A
     steps = folder / "steps"
     steps.mkdir(parents=True, exist_ok=True)
     for task in range(len(matrix)):
-        log = {"train/task": task, "train/progress": [0.0, 0.5, 1.0], "train/entropy": [1.0, 0.5, 0.0]}
-        ends = {"time/total_timesteps": np.arange(1, 4) * 10 + 30 * task, "train/n_updates": np.arange(1, 4) + 3 * task}
+        log = {"train/task": task, "train/progress": np.linspace(0, 1, 9), "train/entropy": np.linspace(1, 0, 9)}
+        ends = {
+            "time/total_timesteps": np.arange(1, 10) * 10 + 90 * task,
+            "train/n_updates": np.arange(1, 10) + 9 * task,
+        }
         pd.DataFrame(log | ends).to_csv(steps / f"progress_task{task}.csv", index=False)
     return Run(RunFolder(folder), {"seed": seed}, {"stream": {"tasks": tasks}}, {}, np.array(matrix))
 
@@ -43,8 +46,8 @@ def test_accuracies_are_means_over_seeds_against_what_was_spent(tmp_path: Path) 
     curves = accuracy_curves(Row(0, "x", runs, {}))
     assert set(curves) == {"tasks", "images", "gradient_steps"}
     assert [point[:2] for point in curves["tasks"]] == [[1, 85], [2, 52.5]]
-    assert [point[0] for point in curves["images"]] == [30, 60]
-    assert [point[0] for point in curves["gradient_steps"]] == [3, 6]
+    assert [point[0] for point in curves["images"]] == [90, 180]
+    assert [point[0] for point in curves["gradient_steps"]] == [9, 18]
     assert all(0 <= low <= mean <= high <= 100 for points in curves.values() for _, mean, low, high in points)
 
 
@@ -57,7 +60,7 @@ def test_runs_without_step_logs_have_no_such_curves(tmp_path: Path) -> None:
 def test_entropy_is_on_one_grid(tmp_path: Path) -> None:
     curve = entropy_curve(Row(0, "x", [run_in(tmp_path, [[0.5, np.nan], [0.5, 0.5]])], {}))
     assert len(curve) == 2 and {len(values) for values in curve} == {ENTROPY_POINTS}
-    assert curve[0][0] > curve[0][-1]
+    assert curve[0][0] == pytest.approx(0.875) and curve[1][-1] == pytest.approx(0.125)  # means of three steps
 
 
 def test_matrices_have_nothing_above_the_diagonal(tmp_path: Path) -> None:
