@@ -70,7 +70,7 @@ def test_measure_and_order_can_be_chosen(show: Any, page_file: Path, runs: pd.Da
 def test_filters_choose_rows_and_charts(show: Any, page_file: Path) -> None:
     shown = show(page_file)
     assert shown.page.locator("#count").inner_text() == "4 of 4 rows are shown."
-    shown.page.get_by_label("label noise").select_option(label="50 %")
+    shown.page.get_by_label("label noise", exact=True).select_option(label="50 %")
     shown.page.get_by_label("objective", exact=True).select_option(label="aEPG")
     shown.drawn()
     assert shown.page.locator("#count").inner_text() == "1 of 4 rows are shown."
@@ -81,9 +81,8 @@ def test_filters_choose_rows_and_charts(show: Any, page_file: Path) -> None:
 
 def test_curves_are_those_of_the_runs_and_can_be_switched_off(show: Any, page_file: Path, comparison: Path) -> None:
     shown = show(page_file)
-    matrices = [
-        pd.read_csv(file, index_col=0) for file in sorted(comparison.glob("runs/*-ce-*noise0-*/accuracy_matrix.csv"))
-    ]
+    files = sorted(comparison.glob("runs/*-ce-*noise0-*/accuracy_matrix.csv"))
+    matrices = [pd.read_csv(file, index_col=0) for file in files]
     curves = [[100 * np.nanmean(row) for row in matrix.to_numpy()] for matrix in matrices]
     rows = [row for row in shown.chart_rows("accuracy-charts")[0] if row["contender"] == "CE"]
     assert [row["mean"] for row in rows] == pytest.approx(np.mean(curves, axis=0), rel=1e-4)
@@ -102,8 +101,8 @@ def test_curves_are_those_of_the_runs_and_can_be_switched_off(show: Any, page_fi
 
 def test_axes_can_be_chosen(show: Any, page_file: Path) -> None:
     shown = show(page_file)
-    shown.page.get_by_label("Against").select_option(label="training images")
-    shown.page.get_by_label("Horizontal").select_option(value="trainable_parameters")
+    shown.page.get_by_label("Against", exact=True).select_option(label="training images")
+    shown.page.get_by_label("Horizontal", exact=True).select_option(value="trainable_parameters")
     shown.page.get_by_label("Show", exact=True).select_option(value="forgetting")
     shown.page.get_by_label("95 % intervals over seeds").uncheck()
     shown.drawn()
@@ -157,7 +156,7 @@ def test_color_schemes(show: Any, page_file: Path, scheme: str) -> None:
     line = "() => document.querySelector('#legend line').getAttribute('stroke')"
     first, color = shown.page.evaluate(lightness), shown.page.evaluate(line)
     assert (first > 128) == (scheme == "light")
-    shown.page.get_by_label("Colors").select_option(other)
+    shown.page.get_by_label("Colors", exact=True).select_option(other)
     shown.page.wait_for_selector("body[data-drawn]")
     assert (shown.page.evaluate(lightness) > 128) == (other == "light")
     assert shown.page.evaluate(line) != color  # the grey of the first contender is lighter in the dark
@@ -190,12 +189,12 @@ def test_the_keyboard_reaches_all_controls_and_all_have_names(show: Any, page_fi
 
 
 NAME = """each => each.ariaLabel || each.alt || each.textContent.trim() && each.tagName !== 'SELECT'
-    || (each.labels && [...each.labels].some(label => label.firstChild.textContent.trim() || label.textContent.trim()))"""
+    || (each.labels && [...each.labels].some(label => label.textContent.trim()))"""
 
 
 def test_algorithms_have_curves_against_their_costs(show: Any, algorithms: Path) -> None:
     shown = show(algorithms / "report.html")
-    shown.page.get_by_label("Against").select_option(label="gradient steps")
+    shown.page.get_by_label("Against", exact=True).select_option(label="gradient steps")
     shown.drawn()
     curve = pd.read_csv(next(iter(algorithms.glob("runs/*-ppo-*/curve.csv"))))
     rows = [row for row in shown.chart_rows("accuracy-charts")[0] if row["contender"] == "PPO"]
