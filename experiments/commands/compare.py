@@ -69,11 +69,10 @@ def bounds_command(
         return
     folder = out or Path("results/bounds") / config.data_name
     paths = OutputPaths.of(folder, execution.workers, execution.runs)
-    with owned(folder):
+    with owned(folder), reporting(entries, paths, execution.report_every):
         refuse_smaller(entries, paths)
-        with reporting(entries, paths, execution.report_every):
-            runs = run_and_report(entries, "sequential", paths, shown=shown)
-            save_and_list_figures({"final_accuracies": final_accuracies(runs)}, folder)
+        runs = run_and_report(entries, "sequential", paths, shown=shown)
+        save_and_list_figures({"final_accuracies": final_accuracies(runs)}, folder)
 
 
 def presets_command() -> None:
@@ -155,8 +154,7 @@ def _compare(config: CompareConfig, default: CompareConfig, folder: Path, execut
         show_plan(entries, execution.gpu)
         return
     paths = OutputPaths.of(folder, execution.workers, execution.runs)
-    with owned(folder):
+    with owned(folder), reporting(entries, paths, execution.report_every):
         refuse_smaller(entries, paths)
-        with reporting(entries, paths, execution.report_every):
-            runs = run_and_report(entries, baseline, paths, shown=shown)
-            save_and_list_figures(comparison_figures(runs, make_stream(entries[0].checked)), folder)
+        runs = run_and_report(entries, baseline, paths, shown=shown)
+        save_and_list_figures(comparison_figures(runs, make_stream(entries[0].checked)), folder)

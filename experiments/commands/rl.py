@@ -57,11 +57,9 @@ def rl_command(
         check_comparison(entries, baseline, execution.workers)
         show_algorithms(entries)
         return
-    folder = out or Path("results/rl") / config.data_name
-    paths = OutputPaths.of(folder, execution.workers, execution.runs)
-    with owned(folder):
+    paths = OutputPaths.of(out or Path("results/rl") / config.data_name, execution.workers, execution.runs)
+    with owned(paths.tables), reporting(entries, paths, execution.report_every):
         refuse_smaller(entries, paths)
-        with reporting(entries, paths, execution.report_every):
-            runs = run_and_report(entries, baseline, paths, ALGORITHM_COLUMNS, INTRODUCTION, RUNNING, shown)
-            variance = variance_of_entries(entries, config.gradient_draws, folder)
-            save_and_list_figures(algorithm_figures(runs, variance), folder)
+        runs = run_and_report(entries, baseline, paths, ALGORITHM_COLUMNS, INTRODUCTION, RUNNING, shown)
+        variance = variance_of_entries(entries, config.gradient_draws, paths.tables)
+        save_and_list_figures(algorithm_figures(runs, variance), paths.tables)
