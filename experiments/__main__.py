@@ -17,6 +17,7 @@ PLACES = {
     "rl": "rl:rl_command",
     "study": "studies:studies_command",
     "presets": "compare:presets_command",
+    "report": "report:report_command",
     "probe": "probe:probe_command",
     "pretrain": "pretrain:pretrain_command",
     "pretrain-characters": "pretrain:pretrain_characters_command",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from typing import Any
 
 from rich.cells import cell_len
@@ -34,6 +36,11 @@ def say(content: object, style: str | None = None, highlight: bool | None = None
 def warn(text: str) -> None:
     """Print a line of warning on standard error."""
     Console(**PLAIN, stderr=True).print(f"warning: {text}", style="bold yellow", highlight=False, soft_wrap=True)
+
+
+def typed_command() -> str:
+    """The command that was typed, as tables and reports name it."""
+    return f"cls-env {shlex.join(sys.argv[1:])}"
 
 
 def printable(text: str) -> str:

@@ -10,6 +10,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "rl": "compare reinforcement-learning algorithms on one stream",
         "study": "list the studies; `study NAME` runs one",
         "presets": "list the published settings; `presets NAME` runs one",
+        "report": "write an interactive page of finished runs",
         "probe": "compare what pretrained backbones know about a dataset",
         "pretrain": "pretrain a backbone on photographs",
         "pretrain-characters": "pretrain the embedded backbone of characters",

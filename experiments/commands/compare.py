@@ -53,6 +53,7 @@ def bounds_command(
     from experiments.comparisons.show_plan import show_plan
     from experiments.comparisons.smaller_table import refuse_smaller
     from experiments.comparisons.unused_options import refuse_unused
+    from experiments.report_page.reporting import reporting
     from experiments.reports.figures import final_accuracies
     from experiments.runs.ownership import owned
 
@@ -68,7 +69,7 @@ def bounds_command(
         return
     folder = out or Path("results/bounds") / config.data_name
     paths = OutputPaths.of(folder, execution.workers, execution.runs)
-    with owned(folder):
+    with owned(folder), reporting(entries, paths, execution.report_every):
         refuse_smaller(entries, paths)
         runs = run_and_report(entries, "sequential", paths, shown=shown)
         save_and_list_figures({"final_accuracies": final_accuracies(runs)}, folder)
@@ -137,6 +138,7 @@ def _compare(config: CompareConfig, default: CompareConfig, folder: Path, execut
     from experiments.comparisons.smaller_table import refuse_smaller
     from experiments.comparisons.unused_options import refuse_unused
     from experiments.config.builders import make_stream
+    from experiments.report_page.reporting import reporting
     from experiments.reports.figures import comparison_figures
     from experiments.runs.ownership import owned
 
@@ -152,7 +154,7 @@ def _compare(config: CompareConfig, default: CompareConfig, folder: Path, execut
         show_plan(entries, execution.gpu)
         return
     paths = OutputPaths.of(folder, execution.workers, execution.runs)
-    with owned(folder):
+    with owned(folder), reporting(entries, paths, execution.report_every):
         refuse_smaller(entries, paths)
         runs = run_and_report(entries, baseline, paths, shown=shown)
         save_and_list_figures(comparison_figures(runs, make_stream(entries[0].checked)), folder)

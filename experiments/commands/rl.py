@@ -35,6 +35,7 @@ def rl_command(
     from experiments.comparisons.output_paths import OutputPaths
     from experiments.comparisons.smaller_table import refuse_smaller
     from experiments.comparisons.unused_options import refuse_unused
+    from experiments.report_page.reporting import reporting
     from experiments.rl.algorithms import check_device_images
     from experiments.rl.config import algorithm_entries
     from experiments.rl.figures import algorithm_figures
@@ -56,10 +57,9 @@ def rl_command(
         check_comparison(entries, baseline, execution.workers)
         show_algorithms(entries)
         return
-    folder = out or Path("results/rl") / config.data_name
-    paths = OutputPaths.of(folder, execution.workers, execution.runs)
-    with owned(folder):
+    paths = OutputPaths.of(out or Path("results/rl") / config.data_name, execution.workers, execution.runs)
+    with owned(paths.tables), reporting(entries, paths, execution.report_every):
         refuse_smaller(entries, paths)
         runs = run_and_report(entries, baseline, paths, ALGORITHM_COLUMNS, INTRODUCTION, RUNNING, shown)
-        variance = variance_of_entries(entries, config.gradient_draws, folder)
-        save_and_list_figures(algorithm_figures(runs, variance), folder)
+        variance = variance_of_entries(entries, config.gradient_draws, paths.tables)
+        save_and_list_figures(algorithm_figures(runs, variance), paths.tables)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +22,9 @@ from experiments.comparisons.unused_options import refuse_unused
 from experiments.config.comparison import DEFAULTS, ComparisonOptions
 from experiments.config.entry import Entry
 from experiments.config.gpus import check_gpu
-from experiments.console import say, show
+from experiments.console import say, show, typed_command
 from experiments.files import replace_file, write_text
+from experiments.report_page.reporting import reporting
 from experiments.reports.tables import latex, legend, markdown, rich_tables, with_display_names
 from experiments.runs.measure import Measure
 from experiments.runs.ownership import owned
@@ -65,7 +64,7 @@ def study_command(name: str) -> Callable[..., None]:
         paths = OutputPaths.of(folder, execution.workers, execution.runs or RUNS)
         with owned(paths.tables):
             refuse_smaller(entries, paths)
-            _run_steps(study, config, entries, paths, shown)
+            _run_steps(study, config, entries, paths, shown, execution.report_every)
 
     command.__annotations__["config"] = Annotated[type(study.config), NO_PREFIX]
     command.__doc__ = f"""{study.title}.
@@ -83,16 +82,21 @@ def study_command(name: str) -> Callable[..., None]:
 
 
 def _run_steps(
-    study: Study[Any], config: Any, entries: Sequence[Entry], first: OutputPaths, shown: tuple[Measure, ...]
+    study: Study[Any],
+    config: Any,
+    entries: Sequence[Entry],
+    first: OutputPaths,
+    shown: tuple[Measure, ...],
+    report_every: float | None,
 ) -> None:
-    """Run a study, and those that its results lead to."""
-    finished = _run_step(study, entries, first, shown)
+    """Run a study, and those that its results lead to. Each has a report of its own."""
+    finished = _run_step(study, entries, first, shown, report_every)
     while study.follow_up is not None:
         study = study.follow_up(config, finished)
         _introduce(study)
         entries, paths = study.entries(config), replace(first, tables=first.tables / study.name)
         refuse_smaller(entries, paths)
-        finished = _run_step(study, entries, paths, shown)
+        finished = _run_step(study, entries, paths, shown, report_every)
 
 
 def _introduce(study: Study[Any]) -> None:
@@ -101,24 +105,28 @@ def _introduce(study: Study[Any]) -> None:
 
 
 def _run_step(
-    study: Study[Any], entries: Sequence[Entry], paths: OutputPaths, shown: tuple[Measure, ...]
+    study: Study[Any],
+    entries: Sequence[Entry],
+    paths: OutputPaths,
+    shown: tuple[Measure, ...],
+    report_every: float | None,
 ) -> pd.DataFrame:
     """Run one step of a study, and write its tables and figures."""
     introduction = f"# {study.title}\n\n{study.question}\n\nPublished: {study.published}"
-    runs = run_and_report(entries, study.baseline, paths, study.measures, introduction, shown=shown)
-    known = with_settings(runs, entries)
-    for name, table in study.tables(known).items():
-        _write_table(table, paths.tables / name, study.explanations.get(name, ""))
-    save_and_list_figures(study.figures(known), paths.tables)
+    with reporting(entries, paths, report_every):
+        runs = run_and_report(entries, study.baseline, paths, study.measures, introduction, shown=shown)
+        known = with_settings(runs, entries)
+        for name, table in study.tables(known).items():
+            _write_table(table, paths.tables / name, study.explanations.get(name, ""))
+        save_and_list_figures(study.figures(known), paths.tables)
     return known
 
 
 def _write_table(table: pd.DataFrame, path: Path, explanation: str) -> None:
     """Write a table as Markdown, LaTeX and CSV, and print it."""
-    command = f"cls-env {shlex.join(sys.argv[1:])}"
     explained = f"{legend(table) if 'contender' in table else explanation} ".lstrip()
     named = with_display_names(table)
-    write_text(path.with_suffix(".md"), f"{markdown(named)}\n\n{explained}Made by `{command}`.\n")
+    write_text(path.with_suffix(".md"), f"{markdown(named)}\n\n{explained}Made by `{typed_command()}`.\n")
     write_text(path.with_suffix(".tex"), latex(named))
     replace_file(path.with_suffix(".csv"), lambda aside: table.to_csv(aside, index=False))
     say("")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from matplotlib.figure import Figure
 
 from experiments.comparisons.output_paths import OutputPaths
 from experiments.config.entry import Entry
-from experiments.console import say, show, warn
+from experiments.console import say, show, typed_command, warn
 from experiments.execution.processes import check_different, check_workers, run_all
 from experiments.reports.figures import save_figures
 from experiments.reports.tables import DEFAULT_COLUMNS, rich_tables, write_report
@@ -52,8 +50,7 @@ def run_and_report(
     check_comparison(entries, baseline, paths.workers)
     runs = run_all(entries, paths.runs, paths.workers, job)
     warn_of_missing_measures(runs, [*measures, *shown])
-    command = f"cls-env {shlex.join(sys.argv[1:])}"
-    table = write_report(runs, baseline, paths.tables, command, measures, introduction, shown)
+    table = write_report(runs, baseline, paths.tables, typed_command(), measures, introduction, shown)
     seeds = len({entry.config.seed for entry in entries})
     spread = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
     say(f"\n{entries[0].config.data_name}: {len(entries)} runs, {spread}")

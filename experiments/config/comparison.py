@@ -20,6 +20,8 @@ class ComparisonOptions:
     """Show what would run, and how long it takes. Only decoded images are written, to the cache."""
     gpu: GpuName | None = None
     """GPU for which --dry-run estimates hours, in addition to those measured here. By default h100."""
+    report_every: float | None = None
+    """Minutes between reports while runs go on. By default, report.html is written at the end alone."""
     measures: tuple[str, ...] = ()
     """Columns of the table, such as final_accuracy nll. CSV files have all measures."""
 

@@ -52,6 +52,7 @@ ALGORITHM_MEASURES: dict[str, Measure] = by_name(
             100,
             "mean over all training episodes of (best reward of any action - reward of the action taken)",
             lambda run: run.end.regret / run.end.env_steps,
+            better="lower",
         ),
         Measure(
             "env_steps",
@@ -73,6 +74,7 @@ ALGORITHM_MEASURES: dict[str, Measure] = by_name(
             1,
             "wall time of learning, without tests",
             lambda run: round(run.end.seconds, 2),
+            better="lower",
         ),
     )
 )

@@ -29,6 +29,7 @@ _TABLE = (
         100,
         "A_T: mean over all tasks of the accuracy after the last task",
         lambda run: final_accuracy(run.matrix),
+        better="higher",
     ),
     Measure(
         "average_accuracy",
@@ -36,6 +37,7 @@ _TABLE = (
         100,
         "mean over t of A_t, A_t being the mean accuracy over tasks 1 ... t after task t",
         lambda run: average_accuracy(run.matrix),
+        better="higher",
     ),
     Measure(
         "forgetting",
@@ -43,6 +45,7 @@ _TABLE = (
         100,
         "mean over all tasks but the last of (best accuracy before the last task - accuracy after it)",
         lambda run: forgetting(run.matrix),
+        better="lower",
     ),
     Measure(
         "test_entropy",
@@ -65,6 +68,7 @@ _TABLE = (
         "accuracy over all test images after the last task, each image weighing alike; A_T where all tasks have "
         "equally many",
         lambda run: float(run.over_images[-1]),
+        better="higher",
     ),
     Measure(
         "accuracy_over_images_curve",
@@ -87,6 +91,7 @@ _TABLE = (
         "mean over all tasks but the last of (accuracy after the last task - accuracy right after its own); "
         "Lopez-Paz and Ranzato 2017",
         lambda run: backward_transfer(run.matrix),
+        better="higher",
     ),
     Measure(
         "forward_transfer",
@@ -97,6 +102,7 @@ _TABLE = (
         "is near 0 by construction",
         lambda run: forward_transfer(run.before, run.chance),
         "test_before_tasks",
+        better="higher",
     ),
     Measure(
         "plasticity",
@@ -104,6 +110,7 @@ _TABLE = (
         100,
         "mean over all tasks of the accuracy right after learning it; learning accuracy in Riemer et al. 2019",
         lambda run: plasticity(run.matrix),
+        better="higher",
     ),
     Measure(
         "task_aware_accuracy",
@@ -111,6 +118,7 @@ _TABLE = (
         100,
         "mean over all tasks of the accuracy after the last task, the task being named",
         lambda run: float(run.task_aware.mean()),
+        better="higher",
     ),
     Measure(
         "per_task_aware_accuracy",
@@ -126,6 +134,7 @@ _TABLE = (
         "task_aware_accuracy - final_accuracy: images that are right with their task given, and wrong without, "
         "since a class of another task is chosen",
         lambda run: float(run.task_aware.mean()) - final_accuracy(run.matrix),
+        better="lower",
     ),
     Measure(
         "ece",
@@ -134,6 +143,7 @@ _TABLE = (
         "expected calibration error over all classes seen, on all test images after the last task: mean over 15 "
         "equal bins of the top probability of |accuracy - confidence|, weighted by images; Guo et al. 2017",
         lambda run: expected_calibration_error(run.last["confidence"], run.last["predictions"] == run.last["labels"]),
+        better="lower",
     ),
     Measure(
         "nll",
@@ -141,6 +151,7 @@ _TABLE = (
         1,
         "mean of -log pi(y|x) in nats over all classes seen, on all test images after the last task",
         lambda run: negative_log_likelihood(run.last["log_likelihood"]),
+        better="lower",
     ),
     Measure(
         "task_test_entropy",
@@ -165,6 +176,7 @@ _TABLE = (
         "named; over all tasks, images weighing alike",
         lambda run: run.label_fit["train_accuracy_clean"],
         "label_fit",
+        better="higher",
     ),
     Measure(
         "train_accuracy_flipped",
@@ -174,6 +186,7 @@ _TABLE = (
         "where none is flipped",
         lambda run: run.label_fit["train_accuracy_flipped"],
         "label_fit",
+        better="lower",
     ),
     Measure(
         "train_recovered",
@@ -182,6 +195,7 @@ _TABLE = (
         "the same where the label was flipped: share classified as the true label",
         lambda run: run.label_fit["train_recovered"],
         "label_fit",
+        better="higher",
     ),
     Measure(
         "parameter_distance",
@@ -242,6 +256,7 @@ _TABLE = (
         "mean over all tasks of the accuracy on their held-out training images, after the last task; their labels "
         "are as noisy as those of the training images",
         lambda run: run.validation["validation_accuracy"],
+        better="higher",
     ),
     Measure(
         "validation_accuracy_clean",
@@ -249,6 +264,7 @@ _TABLE = (
         100,
         "the same by the true labels, which a user with noisy labels does not have",
         lambda run: run.validation["validation_accuracy_clean"],
+        better="higher",
     ),
     Measure(
         "peak_memory_bytes",
@@ -257,6 +273,7 @@ _TABLE = (
         "most memory while tasks are learned and tested, since the run was last started: allocated on the GPU, else "
         "resident in the process; null where the system does not tell",
         lambda run: run.peak_memory,
+        better="lower",
     ),
     Measure(
         "seconds",
@@ -264,6 +281,7 @@ _TABLE = (
         1,
         "wall time since the run was last started, with its tests",
         lambda run: round(run.seconds, 2),
+        better="lower",
     ),
     Measure(
         "images_per_second",
@@ -271,6 +289,7 @@ _TABLE = (
         1,
         "training images by these seconds",
         lambda run: round(run.trained_images / run.seconds, 1),
+        better="higher",
     ),
 )
 

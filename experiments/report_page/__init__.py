@@ -1,0 +1,1 @@
+"""An interactive report of finished runs: one HTML page that needs no network."""

@@ -1,0 +1,184 @@
+"""What the page shows of some runs, as JSON for its script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, partial
+from typing import Any, TypeVar
+
+from cls_env import TaskStream
+from cls_env.command_line.errors import one_line
+from experiments.report_page.answers import Answers, class_accuracies, confusions, task_boundaries
+from experiments.report_page.charts import chart_specs
+from experiments.report_page.collect import Run
+from experiments.report_page.colors import BACKGROUNDS, readable
+from experiments.report_page.compact import finite
+from experiments.report_page.contenders import FILTERS, OF_SETTING, Row, Setting, differing, filter_value, shown
+from experiments.report_page.curves import COSTS, accuracy_curves, calibration, entropy_curve, matrices
+from experiments.report_page.images import ImagesMissingError, Pictures, stream_key, stream_of
+from experiments.report_page.leaderboard import measure_entry, measures_of, pairs, summaries
+from experiments.report_page.samples import error_pictures, sample_pictures
+from experiments.reports.figures import styles
+from experiments.runs.measure import Measure
+
+DASHES = {"-": [1, 0], "--": [6, 4], ":": [2, 3], "-.": [6, 3, 2, 3]}
+"""Vega's line dashes for those of matplotlib."""
+NO_PICTURES: dict[str, Any] = {"stream": None, "confusion": [], "errors": [], "samples": None}
+"""Entries of a row whose first run has no predictions."""
+Part = TypeVar("Part")
+
+
+class Content:
+    """The content of a page.
+
+    Attributes:
+        rows: The rows of the leaderboard.
+        settings: Their settings.
+        remarks: What could not be shown, a line each.
+    """
+
+    def __init__(self, settings: Sequence[Setting], rows: Sequence[Row]) -> None:
+        self.settings, self.rows = settings, rows
+        self.remarks: list[str] = []
+        self._pictures = Pictures()
+        self._streams: dict[str, int] = {}
+        self._stream_entries: list[dict[str, Any]] = []
+        self._images: list[TaskStream | None] = []
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything that the script shows."""
+        measures = measures_of(run for row in self.rows for run in row.runs)
+        contenders = list(dict.fromkeys(row.contender for row in self.rows))
+        rows = [self._row(row, contenders.index(row.contender), measures) for row in self.rows]
+        return {
+            "measures": [measure_entry(measure) for measure in measures],
+            "settings": [setting.name for setting in self.settings],
+            "contenders": _contender_entries(contenders),
+            "filters": self.filters,
+            "rows": rows,
+            "pairs": self._pairs(measures),
+            "streams": self._stream_entries,
+            "pictures": self._pictures.embedded,
+            "specs": chart_specs(),
+            "costs": COSTS,
+            "cards": [_card(run) for row in self.rows for run in row.runs],
+        }
+
+    def differences(self) -> tuple[list[str], list[list[str]]]:
+        """Heading and lines of the table of what differs between the rows."""
+        names = differing([row.entries for row in self.rows])
+        lines = [[row.contender, *(shown(row.entries.get(name)) for name in names)] for row in self.rows]
+        return ["contender", *(name.replace("_", " ") for name in names)], lines
+
+    @cached_property
+    def filters(self) -> list[dict[str, Any]]:
+        """The entries in which rows differ, those of `FILTERS` first, with their values in order."""
+        entries = [row.entries for row in self.rows]
+        apart = differing(entries)
+        if {"root", "noise_matrix"} & set(apart):
+            apart = [*apart, "dataset", "label_noise"]
+        names = [name for name in FILTERS if name in apart]
+        names += sorted(
+            set(apart) - set(FILTERS) - {"root", "noise_matrix"}, key=lambda name: (name not in OF_SETTING, name)
+        )
+        found = []
+        for name in names:
+            values = list(dict.fromkeys(filter_value(name, each) for each in entries))
+            if len(values) > 1:
+                found.append({"name": name, "title": FILTERS.get(name, name.replace("_", " ")), "values": values})
+        return found
+
+    def _pairs(self, measures: Sequence[Measure]) -> dict[str, dict[str, list[Any]]]:
+        merged: dict[str, dict[str, list[Any]]] = {measure.name: {} for measure in measures}
+        for setting in range(len(self.settings)):
+            here = {index: row for index, row in enumerate(self.rows) if row.setting == setting}
+            for name, found in pairs(here, measures).items():
+                merged[name] |= found
+        return merged
+
+    def _row(self, row: Row, contender: int, measures: Sequence[Measure]) -> dict[str, Any]:
+        first = row.runs[0]
+        tests = self._tests(row.runs)
+        return {
+            "setting": row.setting,
+            "contender": contender,
+            "seeds": [run.seed for run in row.runs],
+            "filters": {each["name"]: filter_value(each["name"], row.entries) for each in self.filters},
+            "stats": summaries(row, measures),
+            "accuracy": self._part(lambda: accuracy_curves(row)) or {},
+            "entropy": self._part(lambda: entropy_curve(row)) or [],
+            "matrices": matrices(row),
+            "calibration": calibration([answers for _, answers in tests]) if tests else [],
+            "classes": class_accuracies(tests),
+            **(self._pictures_of(first, tests[0][1]) if tests and tests[0][0] is first else NO_PICTURES),
+        }
+
+    def _pictures_of(self, run: Run, answers: Answers) -> dict[str, Any]:
+        """What the page shows of the predictions of one run, with pictures if its images are there."""
+        index, stream = self._stream(run)
+        samples = self._part(lambda: sample_pictures(run, stream, self._pictures))
+        examples = self._stream_entries[index]["examples"]
+        if samples is not None and stream is not None:
+            for label in {label for *_, chosen in samples["images"] for label in chosen}:
+                examples[label] = self._pictures.class_image(stream, label)
+        return {
+            "stream": index,
+            "confusion": confusions(answers),
+            "errors": error_pictures(answers, stream, self._pictures),
+            "samples": samples,
+        }
+
+    def _tests(self, runs: Iterable[Run]) -> list[tuple[Run, Answers]]:
+        """The runs that have predictions after the last task, with these."""
+        found: list[tuple[Run, Answers]] = []
+        for run in runs:
+            if run.folder.has_predictions(run.last_test):
+                answers = self._part(partial(run.folder.read_predictions, run.last_test))
+                found += [(run, answers)] if answers is not None else []
+        return found
+
+    def _part(self, make: Callable[[], Part]) -> Part | None:
+        """A part of the page; where a file can't be read, a remark and None."""
+        try:
+            return make()
+        except (ValueError, KeyError, OSError) as error:
+            self._remark(one_line(error))
+            return None
+
+    def _remark(self, text: str) -> None:
+        if text not in self.remarks:
+            self.remarks.append(text)
+
+    def _stream(self, run: Run) -> tuple[int, TaskStream | None]:
+        """Index of the stream of a run, and the stream if its images are there and the page has room for more."""
+        key = stream_key(run)
+        if key not in self._streams:
+            self._streams[key] = len(self._images)
+            self._stream_entries.append({"classes": run.class_names, "bounds": task_boundaries(run), "examples": {}})
+            self._images.append(self._images_of(run))
+        index = self._streams[key]
+        stream = self._images[index]
+        if stream is not None and self._pictures.full:
+            self._remark("the page has no room for the pictures of all runs: give fewer runs to see theirs")
+            return index, None
+        return index, stream
+
+    def _images_of(self, run: Run) -> TaskStream | None:
+        try:
+            return stream_of(run)
+        except ImagesMissingError as error:
+            self._remark(f"no pictures of {run.folder.path.name}: {error}")
+            return None
+
+
+def _contender_entries(contenders: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "dash": DASHES[line], **{scheme: readable(color, scheme) for scheme in BACKGROUNDS}}
+        for name, (color, line) in styles(contenders).items()
+    ]
+
+
+def _card(run: Run) -> dict[str, Any]:
+    """The protocol card of a run, without the definitions of measures, which the page has once."""
+    kept = {name: value for name, value in run.card.items() if name != "metrics"}
+    return {"name": run.folder.path.name, "path": str(run.folder.path), "card": finite(kept)}
