@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
-KEEP_OTHERS_BACK = {"tianshou", "rllib"}
+OTHER_RL_LIBRARIES = {"torchrl", "tianshou", "rllib"}
 ADDRESS = "https://example.org/owner/cls-env"
 
 
@@ -53,8 +53,8 @@ def test_an_extra_installs_something(extra: str) -> None:
     assert packages_of(extra)
 
 
-def test_all_has_every_extra_but_those_that_need_older_packages() -> None:
-    of_users = set(EXTRAS) - KEEP_OTHERS_BACK - {"dev"}
+def test_all_has_every_extra_but_the_other_rl_libraries() -> None:
+    of_users = set(EXTRAS) - OTHER_RL_LIBRARIES - {"dev"}
     assert packages_of("all") == set().union(*map(packages_of, of_users))
 
 
@@ -88,11 +88,9 @@ def test_links_of_the_readme_lead_to_the_repository(hook: ModuleType) -> None:
 
 
 def test_images_and_links_have_their_own_addresses(hook: ModuleType) -> None:
-    text = hook.with_addresses(
-        "![a](b.png) [c](d.md#e) [f](https://g.org) [h](#i) URL_OF_THIS_REPOSITORY", ADDRESS, "v1"
-    )
+    readme = "![a](b.png) [c](d.md#e) [f](https://g.org) [h](#i) URL_OF_THIS_REPOSITORY"
     expected = f"![a]({ADDRESS}/raw/v1/b.png) [c]({ADDRESS}/blob/v1/d.md#e) [f](https://g.org) [h](#i) {ADDRESS}"
-    assert text == expected
+    assert hook.with_addresses(readme, ADDRESS, "v1") == expected
 
 
 def test_without_an_address_no_link_is_broken(hook: ModuleType) -> None:
