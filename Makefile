@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest -n 3 --dist worksteal
 
-.PHONY: quickstart notebooks format lint type test-fast test slow coverage docs clean
+.PHONY: quickstart notebooks format lint type test-fast test slow coverage docs package clean
 
 quickstart: .venv/experiments
 	$(BIN)/python -m experiments compare
@@ -39,6 +39,12 @@ docs: .venv/dev
 	$(BIN)/python -m experiments.catalogue
 	$(BIN)/python docs/catalog_pages.py
 	$(BIN)/mkdocs build --strict
+
+package: .venv/dev
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
 
 .venv/experiments .venv/notebooks .venv/dev: pyproject.toml
 	@echo "setting up .venv; PyTorch is large, so this takes some minutes"
