@@ -109,7 +109,7 @@ def _run_step(
     known = with_settings(runs, entries)
     for name, table in study.tables(known).items():
         _write_table(table, paths.tables / name, study.explanations.get(name, ""))
-    save_and_list_figures(study.figures(known), paths.tables)
+    save_and_list_figures(study.figures(known), paths.tables, entries[0].config.data_name)
     return known
 
 

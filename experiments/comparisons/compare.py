@@ -79,7 +79,8 @@ def check_comparison(entries: Sequence[Entry], baseline: str, workers: int | Non
     check_different(entries)
 
 
-def save_and_list_figures(figures: dict[str, Figure], folder: Path) -> None:
-    """Save figures, and say where."""
-    for file in save_figures(figures, folder):
-        say(f"figure {file}")
+def save_and_list_figures(figures: dict[str, Figure], folder: Path, dataset: str) -> None:
+    """Save the figures of a comparison on a dataset, and say where."""
+    for file in save_figures(figures, folder, dataset):
+        if file.suffix == ".png":
+            say(f"figure {file}, and as PDF")
