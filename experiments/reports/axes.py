@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import floor, log10
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, SymmetricalLogLocator
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
 
-MOST_TICKS = 8
+MOST_TICKS, MOST_OF_COSTS = 8, 5
+"""The most ticks of an axis of settings, and of one of costs."""
 
 
 def thinned(places: Sequence[Any]) -> list[Any]:
@@ -21,9 +23,36 @@ def thinned(places: Sequence[Any]) -> list[Any]:
     return list(places[:: -(-len(places) // MOST_TICKS) or 1])
 
 
-def legend_columns(labels: Iterable[str], letters: int = 80) -> int:
-    """As many columns as fit a width in letters; the width of a figure by default."""
-    return max(1, letters // (8 + max(map(len, labels), default=0)))
+def legend_columns(labels: Iterable[str], inches: float) -> int:
+    """As many columns of a legend as fit a width."""
+    return max(1, int(12.5 * inches) // (8 + max(map(len, labels), default=0)))
+
+
+def legend_outside(figure: Figure, handles: Iterable[Any], labels: Iterable[str], side: str = "lower center") -> None:
+    """A legend of the figure beside its panels, in as many columns as fit the figure's width.
+
+    Args:
+        figure: The figure, with the layout `constrained`.
+        handles: What is explained, as matplotlib's `legend` takes them.
+        labels: A label for each.
+        side: Where it is, `"lower center"` or `"upper center"`.
+    """
+    words = list(labels)
+    columns = legend_columns(words, figure.get_figwidth())
+    figure.legend(list(handles), words, loc=f"outside {side}", ncols=columns, frameon=False)
+
+
+def freeze_layout(figure: Figure) -> None:
+    """Lay a figure out once, and keep panels and legends where they are.
+
+    Without it, matplotlib moves a legend outside the panels to the edge of a file that is cut to its content.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for legend in figure.legends:
+        box = legend.get_window_extent().transformed(figure.transFigure.inverted())
+        legend.set_loc("center")
+        legend.set_bbox_to_anchor(((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2), transform=figure.transFigure)
 
 
 def cost_axis(axes: Axes, costs: Sequence[float]) -> None:
@@ -34,17 +63,25 @@ def cost_axis(axes: Axes, costs: Sequence[float]) -> None:
         costs: What is drawn on it; at least 0.
     """
     positive = [cost for cost in costs if cost > 0] or [1.0]
-    decades = log10(max(positive) / min(positive))
-    digits = (1.0, 2.0, 5.0) if decades < 1.5 else (1.0, 3.0) if decades < 2.5 else (1.0,)
+    low, high = min(positive), max(positive)
+    choices = (list(_round_numbers(low, high, digits)) for digits in ((1, 2, 5), (1, 3), (1,)))
+    ticks = next((found for found in choices if len(found) <= MOST_OF_COSTS), [])
     if min(costs, default=1) > 0:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=digits))
     else:
-        threshold = 10.0 ** floor(log10(min(positive)))
-        axes.set_xscale("symlog", linthresh=threshold, linscale=0.4)
-        axes.xaxis.set_major_locator(SymmetricalLogLocator(linthresh=threshold, base=10, subs=digits))
+        axes.set_xscale("symlog", linthresh=10.0 ** floor(log10(low)), linscale=0.4)
+        ticks = [0.0, *ticks]
+    axes.set_xticks(ticks)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+
+
+def _round_numbers(low: float, high: float, digits: Sequence[int]) -> Iterator[float]:
+    """Numbers that begin with one of the digits, from a little below `low` to a little above `high`."""
+    for power in range(floor(log10(low)), floor(log10(high)) + 2):
+        for digit in digits:
+            if 0.6 * low <= digit * 10.0**power <= 1.25 * high:
+                yield digit * 10.0**power
 
 
 def short_number(value: float) -> str:

@@ -68,9 +68,9 @@ _ALGORITHMS = {
     SKY: ("thompson",),
 }
 _METHODS = {
-    BLACK: ("sequential", "joint"),
+    BLACK: ("sequential",),
     VERMILION: ("lae",),
-    BLUE: ("inflora",),
+    BLUE: ("inflora", "joint"),
     SKY: ("sd-lora",),
     GREEN: ("ncm",),
     INDIGO: ("ranpac",),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cls_env import TaskStream
 from experiments.files import replace_file
-from experiments.reports.axes import legend_columns, thinned
+from experiments.reports.axes import freeze_layout, legend_columns, legend_outside, thinned
 from experiments.reports.captions import add_caption, means_of, name_dataset, seeds_of
 from experiments.reports.colors import looks
 from experiments.reports.display_names import display_name
@@ -67,6 +67,7 @@ def save_figures(figures: dict[str, Figure], folder: Path, dataset: str = "") ->
             continue
         name_dataset(figure, dataset)
         _disable_math_in_names(figure)
+        freeze_layout(figure)
         for kind in FORMATS:
             files.append(folder / f"{name}.{kind}")
             replace_file(files[-1], partial(_write, figure, kind))
@@ -111,7 +112,7 @@ def accuracy_curves(runs: pd.DataFrame) -> Figure:
     """A_t after each task: mean over seeds, with its 95 % interval as a band."""
     look = looks(runs["contender"])
     labels = [f"{display_name(contender)}  A_T 00.0 %" for contender in look]
-    columns = legend_columns(labels, letters=58)
+    columns = legend_columns(labels, inches=4.6)
     figure, panels = _panels(runs, height=3.2 + 0.22 * -(-len(labels) // columns), sharey=True)
     for axes, (condition, here) in zip(panels, _conditions(runs), strict=True):
         for contender, group in _contenders(here):
@@ -169,7 +170,7 @@ def _matrix(axes: Axes, matrix: NDArray[np.float64]) -> AxesImage:
 def output_entropy(runs: pd.DataFrame) -> Figure:
     """Entropy of the policy over the current task's classes during training. Every task starts near-uniform."""
     look = looks(runs["contender"])
-    columns = legend_columns(map(display_name, look))
+    columns = legend_columns(map(display_name, look), inches=max(6.4, 4.6 * runs["condition"].nunique()))
     figure, panels = _panels(runs, height=3.2 + 0.22 * -(-len(look) // columns), sharey=True)
     tasks = 0
     for axes, (condition, here) in zip(panels, _conditions(runs), strict=True):
@@ -189,8 +190,7 @@ def output_entropy(runs: pd.DataFrame) -> Figure:
         axes.grid(alpha=0.25)
     highest = max((line.get_ydata().max() for axes in panels for line in axes.get_lines()), default=0.0)  # type: ignore[union-attr]
     panels[0].set(ylabel="output entropy, nats", ylim=(0, 1.05 * highest or None))  # no curve lies on the frame
-    handles, named = panels[0].get_legend_handles_labels()
-    figure.legend(handles, named, loc="outside lower center", ncols=columns, frameon=False)
+    legend_outside(figure, *panels[0].get_legend_handles_labels())
     add_caption(figure, f"Means over {seeds_of(runs)}, smoothed over 5 gradient steps.")
     return figure
 

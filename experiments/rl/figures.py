@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from experiments.files import reading
-from experiments.reports.axes import cost_axis, legend_columns, short_number
+from experiments.reports.axes import cost_axis, legend_outside, short_number
 from experiments.reports.captions import add_caption, means_of, seed_count, seeds_of
 from experiments.reports.colors import BACKGROUND, Look, looks
 from experiments.reports.display_names import display_name
@@ -24,17 +26,21 @@ from experiments.rl.algorithms import find_algorithm
 from experiments.rl.curve import CURVE, CurvePoint
 from experiments.rl.variance import VARIANCES
 
-COSTS = {"gradient_steps": "gradient steps", "training_seconds": "seconds of learning"}
-"""Columns of `runs.csv` in which algorithms differ, and their titles. All act on equally many images."""
+MEASURES = {
+    "final_accuracy": ("final accuracy A_T, %", 100),
+    "mean_regret": ("regret, % of images", 100),
+    "gradient_steps": ("gradient steps", 1),
+    "training_seconds": ("seconds of learning", 1),
+}
+"""Columns of `runs.csv` that are shown beside one another: their titles and factors. The last two are costs."""
 STEPS = "images"
 GROUPS = {
-    ("full", True): "reward of every action",
-    ("bandit", True): "bandit feedback: policies",
-    ("bandit", False): "bandit feedback: predicted rewards",
-    ("full", False): "reward of every action: predicted rewards",
+    ("full", True): "full feedback, policies",
+    ("full", False): "full feedback, predicted rewards",
+    ("bandit", True): "bandit feedback, policies",
+    ("bandit", False): "bandit feedback, predicted rewards",
 }
 """Kinds of algorithms by their feedback and whether they output a policy: the rows of figures."""
-GROUP_MARKERS = dict(zip(GROUPS.values(), ("o", "s", "^", "D"), strict=True))
 Curves = dict[str, dict[str, NDArray[np.float64]]]
 
 
@@ -47,21 +53,13 @@ def algorithm_figures(runs: pd.DataFrame, variance: pd.DataFrame) -> dict[str, F
     """
     curves = read_curves(runs)
     return {
-        **cost_figures(runs),
+        "accuracy_against_cost": against_cost(runs),
         "accuracy_during_learning": during_learning(curves, "accuracy", "accuracy on tasks so far, %", 100),
         "regret_during_learning": during_learning(curves, "regret", "cumulative regret", 1),
         "entropy": entropies(curves),
         "forgetting": forgetting_bars(runs),
         "gradient_variance": variance_of_gradients(variance),
         "accuracy_matrices": accuracy_matrices(runs),
-    }
-
-
-def cost_figures(runs: pd.DataFrame) -> dict[str, Figure]:
-    """The final accuracy and the regret against cost, by name."""
-    return {
-        "accuracy_against_cost": against_cost(runs, "final_accuracy", "final accuracy A_T, %"),
-        "regret_against_cost": against_cost(runs, "mean_regret", "regret, % of training images"),
     }
 
 
@@ -86,38 +84,39 @@ def _read_curve(folder: Path) -> pd.DataFrame:
         return curve[[field.name for field in fields(CurvePoint)]].astype(float)
 
 
-def against_cost(runs: pd.DataFrame, measure: str, title: str) -> Figure:
-    """A share against gradient steps and wall time, a point for each algorithm with its 95 % interval.
+def by_group(algorithms: Iterable[str]) -> dict[str, list[str]]:
+    """The algorithms of each kind, in the order of `GROUPS`; kinds without any are left out."""
+    groups: dict[str, list[str]] = {group: [] for group in GROUPS.values()}
+    for name in algorithms:
+        groups[group_of(name)].append(name)
+    return {group: names for group, names in groups.items() if names}
 
-    Colors are algorithms, shapes are their kinds.
+
+def against_cost(runs: pd.DataFrame) -> Figure:
+    """Accuracy, regret, gradient steps and wall time, a row for each algorithm: means with 95 % intervals.
 
     Args:
-        runs: One row a run: contender, seed, the measure and the columns of `COSTS`.
-        measure: The share, which is shown in %.
-        title: Of the vertical axis.
+        runs: One row a run: contender, seed and the columns of `MEASURES`.
     """
-    look = looks(runs["contender"])
-    figure = Figure(figsize=(9.5, 4.2), layout="constrained")
-    panels = figure.subplots(1, len(COSTS), sharey=True)
-    for axes, (cost, words) in zip(panels, COSTS.items(), strict=True):
-        means = runs.groupby("contender", sort=False)[cost].mean()
-        cost_axis(axes, means.tolist())
-        for algorithm, spent in means.items():
-            found = mean_interval(100 * runs.loc[runs["contender"] == algorithm, measure])
+    look, groups = looks(runs["contender"]), by_group(runs["contender"].unique())
+    names = [name for members in groups.values() for name in members]
+    figure = Figure(figsize=(12, 1 + 0.34 * len(names)), layout="constrained")
+    panels = figure.subplots(1, len(MEASURES), sharey=True)
+    for axes, (measure, (title, factor)) in zip(panels, MEASURES.items(), strict=True):
+        for row, name in enumerate(names):
+            found = mean_interval(factor * runs.loc[runs["contender"] == name, measure])
             reach = np.nan_to_num([[found.mean - found.low], [found.high - found.mean]])
-            color, marker = look[str(algorithm)].color, GROUP_MARKERS[group_of(str(algorithm))]
-            label = display_name(str(algorithm))
-            style = {"color": color, "fmt": marker, "markersize": 7, "elinewidth": 1, "capsize": 2}
-            axes.errorbar([spent], [found.mean], yerr=reach, label=label, **style)
-        axes.set(xlabel=words)
+            axes.errorbar([found.mean], [row], xerr=reach, fmt="o", color=look[name].color, capsize=2)
+        if factor == 1:
+            cost_axis(axes, runs.groupby("contender")[measure].mean().tolist())
+        for end in np.cumsum([len(members) for members in groups.values()])[:-1]:
+            axes.axhline(end - 0.5, color="#999999", linewidth=0.8)
+        axes.set(xlabel=title)
         axes.grid(alpha=0.25)
-    panels[0].set_ylabel(title)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", frameon=False)
-    kinds = {"o": "circles", "s": "squares", "^": "triangles", "D": "diamonds"}
-    there = dict.fromkeys(map(group_of, look))
-    shapes = "; ".join(f"{kinds[GROUP_MARKERS[group]]}: {group}" for group in there)
-    add_caption(figure, means_of(seeds_of(runs), "Bars"), f"{shapes.capitalize()}.")
+    panels[0].set_yticks(range(len(names)), [display_name(name) for name in names])
+    panels[0].set_ylim(len(names) - 0.5, -0.5)
+    kinds = "; ".join(groups)
+    add_caption(figure, means_of(seeds_of(runs), "Bars"), f"From top to bottom: {kinds}.")
     return figure
 
 
@@ -130,10 +129,7 @@ def during_learning(curves: Curves, measure: str, title: str, factor: float) -> 
         title: Of the vertical axes.
         factor: By which the measure is multiplied.
     """
-    groups: dict[str, list[str]] = {group: [] for group in GROUPS.values()}
-    for name in curves:
-        groups[group_of(name)].append(name)
-    rows = {group: names for group, names in groups.items() if names}
+    rows = by_group(curves)
     columns = max(map(len, rows.values()))
     figure = Figure(figsize=(max(6.4, 2.6 * columns), 0.6 + 2.3 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), columns, sharex=True, sharey=True, squeeze=False)
@@ -143,7 +139,7 @@ def during_learning(curves: Curves, measure: str, title: str, factor: float) -> 
             axes.tick_params(labelbottom=True)
         for axes in row[len(names) :]:
             axes.set_visible(False)
-        row[0].set_ylabel(f"{group.replace(': ', ':' + chr(10))}\n{title}", fontsize=8)
+        row[0].set_ylabel(f"{fill(group, 18)}\n{title}", fontsize=8)
     add_caption(figure, *_about(curves))
     return figure
 
@@ -231,9 +227,7 @@ def variance_of_gradients(variance: pd.DataFrame) -> Figure:
         axes.set_title(f"after {moment:.0%} of the task's steps")
         axes.grid(alpha=0.25)
     panels[0].set_ylabel("variance of the gradient / |gradient|²")
-    handles, labels = panels[0].get_legend_handles_labels()
-    columns = legend_columns(labels, 160)
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+    legend_outside(figure, *panels[0].get_legend_handles_labels())
     add_caption(figure, means_of(seed_count([variance["seed"].nunique()]), "Bars"))
     return figure
 

@@ -52,6 +52,7 @@ ALGORITHM_MEASURES: dict[str, Measure] = by_name(
             100,
             "mean over all training episodes of (best reward of any action - reward of the action taken)",
             lambda run: run.end.regret / run.end.env_steps,
+            better="lower",
         ),
         Measure(
             "env_steps",
@@ -59,6 +60,7 @@ ALGORITHM_MEASURES: dict[str, Measure] = by_name(
             1e-3,
             "images acted on, in all tasks",
             lambda run: run.end.env_steps,
+            better="lower",
         ),
         Measure(
             "gradient_steps",
@@ -66,6 +68,7 @@ ALGORITHM_MEASURES: dict[str, Measure] = by_name(
             1e-3,
             "steps of the optimizer in all tasks",
             lambda run: run.end.gradient_steps,
+            better="lower",
         ),
         Measure(
             "training_seconds",
@@ -73,6 +76,7 @@ ALGORITHM_MEASURES: dict[str, Measure] = by_name(
             1,
             "wall time of learning, without tests",
             lambda run: round(run.end.seconds, 2),
+            better="lower",
         ),
     )
 )

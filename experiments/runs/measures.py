@@ -29,6 +29,7 @@ _TABLE = (
         100,
         "A_T: mean over all tasks of the accuracy after the last task",
         lambda run: final_accuracy(run.matrix),
+        better="higher",
     ),
     Measure(
         "average_accuracy",
@@ -36,6 +37,7 @@ _TABLE = (
         100,
         "mean over t of A_t, A_t being the mean accuracy over tasks 1 ... t after task t",
         lambda run: average_accuracy(run.matrix),
+        better="higher",
     ),
     Measure(
         "forgetting",
@@ -43,6 +45,7 @@ _TABLE = (
         100,
         "mean over all tasks but the last of (best accuracy before the last task - accuracy after it)",
         lambda run: forgetting(run.matrix),
+        better="lower",
     ),
     Measure(
         "test_entropy",
@@ -57,6 +60,7 @@ _TABLE = (
         1,
         "A_t for every t",
         lambda run: accuracy_curve(run.matrix).tolist(),
+        better="higher",
     ),
     Measure(
         "final_accuracy_over_images",
@@ -65,6 +69,7 @@ _TABLE = (
         "accuracy over all test images after the last task, each image weighing alike; A_T where all tasks have "
         "equally many",
         lambda run: float(run.over_images[-1]),
+        better="higher",
     ),
     Measure(
         "accuracy_over_images_curve",
@@ -72,6 +77,7 @@ _TABLE = (
         1,
         "for every t, the same over all test images of tasks 1 ... t, after task t",
         lambda run: run.over_images.tolist(),
+        better="higher",
     ),
     Measure(
         "per_task_accuracy",
@@ -79,6 +85,7 @@ _TABLE = (
         1,
         "accuracy on each task after the last task",
         lambda run: run.matrix[-1].tolist(),
+        better="higher",
     ),
     Measure(
         "backward_transfer",
@@ -87,6 +94,7 @@ _TABLE = (
         "mean over all tasks but the last of (accuracy after the last task - accuracy right after its own); "
         "Lopez-Paz and Ranzato 2017",
         lambda run: backward_transfer(run.matrix),
+        better="higher",
     ),
     Measure(
         "forward_transfer",
@@ -97,6 +105,7 @@ _TABLE = (
         "is near 0 by construction",
         lambda run: forward_transfer(run.before, run.chance),
         "test_before_tasks",
+        better="higher",
     ),
     Measure(
         "plasticity",
@@ -104,6 +113,7 @@ _TABLE = (
         100,
         "mean over all tasks of the accuracy right after learning it; learning accuracy in Riemer et al. 2019",
         lambda run: plasticity(run.matrix),
+        better="higher",
     ),
     Measure(
         "task_aware_accuracy",
@@ -111,6 +121,7 @@ _TABLE = (
         100,
         "mean over all tasks of the accuracy after the last task, the task being named",
         lambda run: float(run.task_aware.mean()),
+        better="higher",
     ),
     Measure(
         "per_task_aware_accuracy",
@@ -118,6 +129,7 @@ _TABLE = (
         1,
         "the same for each task",
         lambda run: run.task_aware.tolist(),
+        better="higher",
     ),
     Measure(
         "between_task_confusion",
@@ -126,6 +138,7 @@ _TABLE = (
         "task_aware_accuracy - final_accuracy: images that are right with their task given, and wrong without, "
         "since a class of another task is chosen",
         lambda run: float(run.task_aware.mean()) - final_accuracy(run.matrix),
+        better="lower",
     ),
     Measure(
         "ece",
@@ -134,6 +147,7 @@ _TABLE = (
         "expected calibration error over all classes seen, on all test images after the last task: mean over 15 "
         "equal bins of the top probability of |accuracy - confidence|, weighted by images; Guo et al. 2017",
         lambda run: expected_calibration_error(run.last["confidence"], run.last["predictions"] == run.last["labels"]),
+        better="lower",
     ),
     Measure(
         "nll",
@@ -141,6 +155,7 @@ _TABLE = (
         1,
         "mean of -log pi(y|x) in nats over all classes seen, on all test images after the last task",
         lambda run: negative_log_likelihood(run.last["log_likelihood"]),
+        better="lower",
     ),
     Measure(
         "task_test_entropy",
@@ -165,6 +180,7 @@ _TABLE = (
         "named; over all tasks, images weighing alike",
         lambda run: run.label_fit["train_accuracy_clean"],
         "label_fit",
+        better="higher",
     ),
     Measure(
         "train_accuracy_flipped",
@@ -174,6 +190,7 @@ _TABLE = (
         "where none is flipped",
         lambda run: run.label_fit["train_accuracy_flipped"],
         "label_fit",
+        better="lower",
     ),
     Measure(
         "train_recovered",
@@ -182,6 +199,7 @@ _TABLE = (
         "the same where the label was flipped: share classified as the true label",
         lambda run: run.label_fit["train_recovered"],
         "label_fit",
+        better="higher",
     ),
     Measure(
         "parameter_distance",
@@ -205,6 +223,7 @@ _TABLE = (
         0.001,
         "scalars of the PEFT modules in the backbone, including frozen adapters of earlier tasks",
         lambda run: run.parameters["peft"],
+        better="lower",
     ),
     Measure(
         "method_parameters",
@@ -212,6 +231,7 @@ _TABLE = (
         0.001,
         "scalars that learn in the method itself, such as prompts",
         lambda run: run.parameters["method"],
+        better="lower",
     ),
     Measure(
         "trainable_parameters",
@@ -219,6 +239,7 @@ _TABLE = (
         0.001,
         "scalars that learned by gradients at the end of the last task: in backbone, method, head",
         lambda run: trainable_parameters(run.policy),
+        better="lower",
     ),
     Measure(
         "state_bytes",
@@ -227,6 +248,7 @@ _TABLE = (
         "bytes that are kept from task to task in addition to the pretrained backbone: PEFT modules, head, and the "
         "method's state, such as averages, subspaces, prompts or buffers",
         lambda run: state_bytes(run.policy),
+        better="lower",
     ),
     Measure(
         "head_parameters",
@@ -234,6 +256,7 @@ _TABLE = (
         0.001,
         "scalars of the head at the end",
         lambda run: run.parameters["head"],
+        better="lower",
     ),
     Measure(
         "validation_accuracy",
@@ -242,6 +265,7 @@ _TABLE = (
         "mean over all tasks of the accuracy on their held-out training images, after the last task; their labels "
         "are as noisy as those of the training images",
         lambda run: run.validation["validation_accuracy"],
+        better="higher",
     ),
     Measure(
         "validation_accuracy_clean",
@@ -249,6 +273,7 @@ _TABLE = (
         100,
         "the same by the true labels, which a user with noisy labels does not have",
         lambda run: run.validation["validation_accuracy_clean"],
+        better="higher",
     ),
     Measure(
         "peak_memory_bytes",
@@ -257,6 +282,7 @@ _TABLE = (
         "most memory while tasks are learned and tested, since the run was last started: allocated on the GPU, else "
         "resident in the process; null where the system does not tell",
         lambda run: run.peak_memory,
+        better="lower",
     ),
     Measure(
         "seconds",
@@ -264,6 +290,7 @@ _TABLE = (
         1,
         "wall time since the run was last started, with its tests",
         lambda run: round(run.seconds, 2),
+        better="lower",
     ),
     Measure(
         "images_per_second",
@@ -271,6 +298,7 @@ _TABLE = (
         1,
         "training images by these seconds",
         lambda run: round(run.trained_images / run.seconds, 1),
+        better="higher",
     ),
 )
 

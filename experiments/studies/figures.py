@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments.reports.axes import legend_columns
+from experiments.reports.axes import legend_outside
 from experiments.reports.captions import PAIRED, add_caption, seeds_of
 from experiments.reports.colors import looks
 from experiments.reports.display_names import display_name
@@ -22,7 +22,7 @@ STUDENT = f"Lines: Student's 95 % confidence intervals. {PAIRED}"
 
 
 def differences(runs: pd.DataFrame, baseline: str) -> Figure:
-    """A_T of each contender less the baseline's, paired by seed: the mean as a point, Student's 95 % interval as a line.
+    """A_T of each contender less the baseline's, paired by seed: a mean and Student's 95 % interval.
 
     Colors are those of the contenders, shapes are conditions.
 
@@ -69,8 +69,7 @@ def shapes_legend(figure: Figure, names: list[str]) -> None:
     handles = [
         Line2D([], [], color="#555555", marker=SHAPES[place % len(SHAPES)], linestyle="") for place in range(len(names))
     ]
-    labels = list(map(display_name, names))
-    figure.legend(handles, labels, loc="outside upper center", ncols=legend_columns(labels), frameon=False)
+    legend_outside(figure, handles, map(display_name, names), "upper center")
 
 
 def heat_map(runs: pd.DataFrame, measure: str = "final_accuracy", title: str = "A_T, %") -> Figure:

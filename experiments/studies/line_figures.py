@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from experiments.reports.axes import legend_columns, thinned
+from experiments.reports.axes import legend_outside, thinned
 from experiments.reports.captions import add_caption, means_of, seed_count
 from experiments.reports.colors import BACKGROUND, Look, looks
 from experiments.reports.display_names import display_name
@@ -67,8 +68,7 @@ def plot_lines(
     for axes in grid[:: _columns(len(panels))]:
         axes.set_ylabel(labels[1])
     named = {label: line for axes in grid for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    columns = legend_columns(named)
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns, frameon=False)
+    legend_outside(figure, named.values(), named.keys())
     seeds = seed_count(drawn.groupby(["panel", "contender", "x"]).size())
     gray = "Gray: the means of the other panels." if others_in_gray else ""
     add_caption(figure, *([f"Means over {seeds}.", STARS] if starred else [means_of(seeds)]), gray, note)
@@ -85,7 +85,7 @@ def _grid(panels: int, one_scale: bool) -> tuple[Figure, list[Axes]]:
     columns = min(_columns(panels), panels)
     rows = -(-panels // columns)
     width, height = (2.7, 2.4) if columns > 3 else (4.2, 3.1)
-    figure = Figure(figsize=(max(6.4, width * columns), 1 + height * rows), layout="constrained")
+    figure = Figure(figsize=(max(6.4, width * columns), 1 + height * rows), layout=ConstrainedLayoutEngine(h_pad=0.08))
     grid = list(figure.subplots(rows, columns, squeeze=False, sharey=one_scale).ravel())
     for empty in grid[panels:]:
         empty.axis("off")
