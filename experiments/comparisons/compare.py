@@ -49,11 +49,11 @@ def run_and_report(
     """
     check_comparison(entries, baseline, paths.workers)
     runs = run_all(entries, paths.runs, paths.workers, job)
-    command = f"cls-env {shlex.join(sys.argv[1:])}"
-    table = write_report(runs, baseline, paths.tables, command, measures, introduction, shown)
+    command, dataset = f"cls-env {shlex.join(sys.argv[1:])}", entries[0].config.data_name
+    table = write_report(runs, baseline, paths.tables, command, measures, introduction, shown, dataset)
     seeds = len({entry.config.seed for entry in entries})
     spread = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
-    say(f"\n{entries[0].config.data_name}: {len(entries)} runs, {spread}")
+    say(f"\n{dataset}: {len(entries)} runs, {spread}")
     show(*rich_tables(table))
     say(f"table {paths.tables / 'table.md'}, runs in {paths.runs}")
     return runs
