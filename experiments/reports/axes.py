@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from math import floor, log10
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+Side: TypeAlias = Literal["outside lower center", "outside upper center"]
 MOST_TICKS, MOST_OF_COSTS = 8, 5
 """The most ticks of an axis of settings, and of one of costs."""
 
@@ -28,18 +29,20 @@ def legend_columns(labels: Iterable[str], inches: float) -> int:
     return max(1, int(12.5 * inches) // (8 + max(map(len, labels), default=0)))
 
 
-def legend_outside(figure: Figure, handles: Iterable[Any], labels: Iterable[str], side: str = "lower center") -> None:
+def legend_outside(
+    figure: Figure, handles: Iterable[Any], labels: Iterable[str], side: Side = "outside lower center"
+) -> None:
     """A legend of the figure beside its panels, in as many columns as fit the figure's width.
 
     Args:
         figure: The figure, with the layout `constrained`.
         handles: What is explained, as matplotlib's `legend` takes them.
         labels: A label for each.
-        side: Where it is, `"lower center"` or `"upper center"`.
+        side: Where it is.
     """
     words = list(labels)
     columns = legend_columns(words, figure.get_figwidth())
-    figure.legend(list(handles), words, loc=f"outside {side}", ncols=columns, frameon=False)
+    figure.legend(list(handles), words, loc=side, ncols=columns, frameon=False)
 
 
 def freeze_layout(figure: Figure) -> None:

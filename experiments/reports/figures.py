@@ -30,6 +30,7 @@ MOST_IN_A_ROW = 6
 """The most panels of one condition in a row."""
 FORMATS = ("png", "pdf")
 """Files of each figure: PNG for reading, PDF for papers, with fonts that can be edited (TrueType)."""
+PAIRS = "Seeds differ in their classes and images, so see the table for differences, which are paired by seed."
 _RIGHT, _WRONG = "#1a9850", "#d73027"
 
 
@@ -123,11 +124,11 @@ def accuracy_curves(runs: pd.DataFrame) -> Figure:
             label = f"{display_name(contender)}  A_T {rounded(mean[-1])} %"
             axes.plot(tasks, mean, color=color, linestyle=line, marker=marker, markersize=4, label=label)
             axes.fill_between(tasks, *np.clip([low, high], 0, 100), color=color, alpha=0.13, linewidth=0)
-        axes.set(title=display_name(condition), xlabel="tasks learned", xticks=thinned(tasks))
+        axes.set(title=display_name(condition), xlabel="tasks learned", xticks=thinned(tasks.tolist()))
         axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=columns)
         axes.grid(alpha=0.25)
     panels[0].set_ylabel("accuracy on all classes seen, %")
-    add_caption(figure, means_of(seeds_of(runs)))
+    add_caption(figure, means_of(seeds_of(runs)), PAIRS)
     return figure
 
 

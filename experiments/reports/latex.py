@@ -86,8 +86,9 @@ def best_values(table: pd.DataFrame, better: Mapping[str, str]) -> pd.DataFrame:
     best = pd.DataFrame(False, table.index, table.columns)
     groups = [column for column in GROUPS if column in table][:1]
     for _, rows in table.groupby(groups, sort=False) if groups else [("", table)]:
-        for heading in (heading for heading in table if heading in better):
-            means = pd.to_numeric(rows[heading].str.split().str[0].str.replace(",", ""), errors="coerce")
+        for heading in set(better) & set(table):
+            text = rows[heading].astype(str).str.replace(",", "")
+            means = pd.to_numeric(text.str.extract(r"^([+-]?\d+\.?\d*)", expand=False))
             ideal = means.max() if better[heading] == "higher" else means.min()
             if means.nunique() > 1:
                 best.loc[rows.index, heading] = means == ideal

@@ -107,12 +107,12 @@ def save_run_figures(config: RunConfig, folder: RunFolder) -> list[Path]:
 
 
 def places(folder: RunFolder, figures: list[Path]) -> Iterator[str]:
-    """Where the results of a run are."""
+    """Where the results of a run are. Each figure is beside its PNG as a PDF."""
     yield f"results in {folder.path}"
     names = {
         "model.zip": "the trained agent, for EPG.load and cls-env predict",
         "metrics.json": "all measures; protocol.json has their definitions and what was run on what",
-        **{f"{FIGURES}/{file.name}": "" for file in figures},
+        **{f"{FIGURES}/{file.name}": "" for file in figures if file.suffix == ".png"},
     }
     for name, words in names.items():
         yield f"    {name:<14}{words}".rstrip()

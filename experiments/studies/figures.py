@@ -69,7 +69,7 @@ def shapes_legend(figure: Figure, names: list[str]) -> None:
     handles = [
         Line2D([], [], color="#555555", marker=SHAPES[place % len(SHAPES)], linestyle="") for place in range(len(names))
     ]
-    legend_outside(figure, handles, map(display_name, names), "upper center")
+    legend_outside(figure, handles, map(display_name, names), "outside upper center")
 
 
 def heat_map(runs: pd.DataFrame, measure: str = "final_accuracy", title: str = "A_T, %") -> Figure:

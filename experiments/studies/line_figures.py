@@ -60,7 +60,7 @@ def plot_lines(
         _draw_references(axes, references[references["panel"] == panel], look)
         for contender in here["contender"].unique():
             _line(axes, here[here["contender"] == contender], look[contender], display_name(contender), starred)
-        ticks = thinned(np.unique(here["x"]))
+        ticks = thinned(np.unique(here["x"]).tolist())
         axes.set(title=display_name(panel), xlabel=labels[0], xscale="log" if logarithmic else "linear")
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8)
         axes.set_xticks([], minor=True)

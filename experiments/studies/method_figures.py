@@ -129,7 +129,7 @@ def gain_over(runs: pd.DataFrame, objective: str) -> Figure:
             xlabel=f"A_T less that of {display_name(objective)}\nwith the same method, points",
         )
     handles = [Line2D([], [], color=look[name].color, marker=look[name].marker, linestyle="") for name in others]
-    legend_outside(figure, handles, map(display_name, others), "upper center")
+    legend_outside(figure, handles, map(display_name, others), "outside upper center")
     add_caption(figure, f"Points: mean differences over {seeds_of(by_gradient)}. {STUDENT}")
     return figure
 

@@ -42,7 +42,7 @@ def test_algorithms_and_learning_methods_differ_by_color_alone(kind: str) -> Non
 
 def test_looks_stay_as_published() -> None:
     assert [color_of(name) for name in ("ce", "epg", "aepg")] == ["#222222", "#D55E00", "#0072B2"]
-    assert [color_of(name) for name in ("my_loss", "my_other_loss")] == ["#A6D854", "#XX"]
+    assert [color_of(name) for name in ("my_loss", "my_other_loss")] == ["#A6D854", "#882255"]
 
 
 def test_a_label_has_the_color_of_its_id() -> None:

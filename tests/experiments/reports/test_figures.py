@@ -19,6 +19,8 @@ from experiments.studies.figures import differences, heat_map
 from experiments.studies.line_figures import plot_lines
 from experiments.studies.method_figures import accuracy_against_cost, gain_over
 
+pytestmark = pytest.mark.long
+
 METHODS = ("sequential", "lae", "inflora", "ncm", "frozen")
 ALGORITHMS = ("epg", "ce", "reinforce", "ppo", "dqn", "linucb")
 
@@ -77,7 +79,7 @@ FIGURES = {
     "differences": lambda: differences(_runs(("ce", "epg", "aepg", "sce")), "ce"),
     "heat_map": lambda: heat_map(_runs(("ce", "epg", "aepg", "sce"))),
     "plot_lines": lambda: plot_lines(_lines(), ("rate", "A_T, %"), logarithmic=True),
-    "others_in_gray": lambda: plot_lines(_lines().assign(panel="p", x=5.0), ("tasks", "A_T, %"), others_in_gray=True),
+    "others_in_gray": lambda: plot_lines(_lines().query("x == 5e-4"), ("tasks", "A_T, %"), others_in_gray=True),
     "accuracy_against_cost": lambda: accuracy_against_cost(_of_methods()),
     "gain_over": lambda: gain_over(_of_methods(), "ce"),
     "against_cost": lambda: against_cost(_of_algorithms()),
