@@ -72,7 +72,7 @@ def bounds_command(
     with owned(folder), reporting(entries, paths, execution.report_every):
         refuse_smaller(entries, paths)
         runs = run_and_report(entries, "sequential", paths, shown=shown)
-        save_and_list_figures({"final_accuracies": final_accuracies(runs)}, folder)
+        save_and_list_figures({"final_accuracies": final_accuracies(runs)}, folder, config.data_name)
 
 
 def presets_command() -> None:
@@ -157,4 +157,5 @@ def _compare(config: CompareConfig, default: CompareConfig, folder: Path, execut
     with owned(folder), reporting(entries, paths, execution.report_every):
         refuse_smaller(entries, paths)
         runs = run_and_report(entries, baseline, paths, shown=shown)
-        save_and_list_figures(comparison_figures(runs, make_stream(entries[0].checked)), folder)
+        figures = comparison_figures(runs, make_stream(entries[0].checked))
+        save_and_list_figures(figures, folder, config.data_name)

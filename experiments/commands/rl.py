@@ -62,4 +62,4 @@ def rl_command(
         refuse_smaller(entries, paths)
         runs = run_and_report(entries, baseline, paths, ALGORITHM_COLUMNS, INTRODUCTION, RUNNING, shown)
         variance = variance_of_entries(entries, config.gradient_draws, paths.tables)
-        save_and_list_figures(algorithm_figures(runs, variance), paths.tables)
+        save_and_list_figures(algorithm_figures(runs, variance), paths.tables, config.data_name)

@@ -25,7 +25,9 @@ from experiments.config.gpus import check_gpu
 from experiments.console import say, show, typed_command
 from experiments.files import replace_file, write_text
 from experiments.report_page.reporting import reporting
-from experiments.reports.tables import latex, legend, markdown, rich_tables, with_display_names
+from experiments.reports.captions import seeds_of
+from experiments.reports.latex import latex, table_caption, with_arrows
+from experiments.reports.tables import directions, legend, markdown, rich_tables, with_display_names
 from experiments.runs.measure import Measure
 from experiments.runs.ownership import owned
 from experiments.studies import STUDIES
@@ -115,19 +117,23 @@ def _run_step(
     introduction = f"# {study.title}\n\n{study.question}\n\nPublished: {study.published}"
     with reporting(entries, paths, report_every):
         runs = run_and_report(entries, study.baseline, paths, study.measures, introduction, shown=shown)
-        known = with_settings(runs, entries)
+        known, dataset = with_settings(runs, entries), entries[0].config.data_name
         for name, table in study.tables(known).items():
-            _write_table(table, paths.tables / name, study.explanations.get(name, ""))
-        save_and_list_figures(study.figures(known), paths.tables)
+            explanation = legend(table) if "contender" in table else study.explanations.get(name, "")
+            title = f"{study.title}: {name.replace('_', ' ')}"
+            caption = table_caption(title, dataset, seeds_of(known), explanation)
+            _write_table(table, paths.tables / name, explanation, caption)
+        save_and_list_figures(study.figures(known), paths.tables, dataset)
     return known
 
 
-def _write_table(table: pd.DataFrame, path: Path, explanation: str) -> None:
-    """Write a table as Markdown, LaTeX and CSV, and print it."""
-    explained = f"{legend(table) if 'contender' in table else explanation} ".lstrip()
-    named = with_display_names(table)
-    write_text(path.with_suffix(".md"), f"{markdown(named)}\n\n{explained}Made by `{typed_command()}`.\n")
-    write_text(path.with_suffix(".tex"), latex(named))
+def _write_table(table: pd.DataFrame, path: Path, explanation: str, caption: str) -> None:
+    """Write a table as Markdown with its explanation, LaTeX with its caption, and CSV, and print it."""
+    explained = f"{explanation} ".lstrip()
+    named, better = with_display_names(table), directions()
+    made = f"{markdown(with_arrows(named, better))}\n\n{explained}Made by `{typed_command()}`.\n"
+    write_text(path.with_suffix(".md"), made)
+    write_text(path.with_suffix(".tex"), latex(named, caption, f"{path.parent.name}-{path.name}", better))
     replace_file(path.with_suffix(".csv"), lambda aside: table.to_csv(aside, index=False))
     say("")
     show(*(rich_tables(table) if "contender" in table else [_plain(named)]))

@@ -50,10 +50,11 @@ def run_and_report(
     check_comparison(entries, baseline, paths.workers)
     runs = run_all(entries, paths.runs, paths.workers, job)
     warn_of_missing_measures(runs, [*measures, *shown])
-    table = write_report(runs, baseline, paths.tables, typed_command(), measures, introduction, shown)
+    dataset = entries[0].config.data_name
+    table = write_report(runs, baseline, paths.tables, typed_command(), measures, introduction, shown, dataset)
     seeds = len({entry.config.seed for entry in entries})
     spread = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
-    say(f"\n{entries[0].config.data_name}: {len(entries)} runs, {spread}")
+    say(f"\n{dataset}: {len(entries)} runs, {spread}")
     show(*rich_tables(table))
     say(f"table {paths.tables / 'table.md'}, runs in {paths.runs}")
     return runs
@@ -95,7 +96,8 @@ def check_comparison(entries: Sequence[Entry], baseline: str, workers: int | Non
     check_different(entries)
 
 
-def save_and_list_figures(figures: dict[str, Figure], folder: Path) -> None:
-    """Save figures, and say where."""
-    for file in save_figures(figures, folder):
-        say(f"figure {file}")
+def save_and_list_figures(figures: dict[str, Figure], folder: Path, dataset: str) -> None:
+    """Save the figures of a comparison on a dataset, and say where."""
+    for file in save_figures(figures, folder, dataset):
+        if file.suffix == ".png":
+            say(f"figure {file}, and as PDF")

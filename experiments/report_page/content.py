@@ -18,11 +18,11 @@ from experiments.report_page.curves import COSTS, accuracy_curves, calibration, 
 from experiments.report_page.images import ImagesMissingError, Pictures, stream_key, stream_of
 from experiments.report_page.leaderboard import measure_entry, measures_of, pairs, summaries
 from experiments.report_page.samples import error_pictures, sample_pictures
-from experiments.reports.figures import styles
+from experiments.reports.colors import LINES, looks
 from experiments.runs.measure import Measure
 
-DASHES = {"-": [1, 0], "--": [6, 4], ":": [2, 3], "-.": [6, 3, 2, 3]}
-"""Vega's line dashes for those of matplotlib."""
+DASHES = dict(zip(LINES, ([1, 0], [6, 4], [2, 3], [6, 3, 2, 3], [8, 2, 2, 2, 2, 2]), strict=True))
+"""Vega's line dashes for the line styles of figures."""
 NO_PICTURES: dict[str, Any] = {"stream": None, "confusion": [], "errors": [], "samples": None}
 """Entries of a row whose first run has no predictions."""
 Part = TypeVar("Part")
@@ -173,8 +173,8 @@ class Content:
 
 def _contender_entries(contenders: Sequence[str]) -> list[dict[str, Any]]:
     return [
-        {"name": name, "dash": DASHES[line], **{scheme: readable(color, scheme) for scheme in BACKGROUNDS}}
-        for name, (color, line) in styles(contenders).items()
+        {"name": name, "dash": DASHES[look.line], **{scheme: readable(look.color, scheme) for scheme in BACKGROUNDS}}
+        for name, look in looks(contenders).items()
     ]
 
 

@@ -85,6 +85,17 @@ def short_name(label: str) -> str:
     return " + ".join(_shown(part, " {}", values_alone=True) for part in label.split(" + "))
 
 
+def id_of(label: str) -> str:
+    """The id with which a label begins, or of a method and an objective the objective's.
+
+    >>> id_of("focal:gamma=2"), id_of("ce, early stopping"), id_of("lae + aepg")
+    ('focal', 'ce', 'aepg')
+    """
+    part = label.rpartition(" + ")[2]
+    found = _PART.fullmatch(part)
+    return part if found is None else found["id"]
+
+
 def _shown(part: str, form: str, values_alone: bool = False) -> str:
     found = _PART.fullmatch(part)
     if found is None:

@@ -2,48 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from cls_env import TaskStream
 from experiments.files import replace_file
+from experiments.reports.axes import freeze_layout, legend_columns, legend_outside, thinned
+from experiments.reports.captions import add_caption, means_of, name_dataset, seeds_of
+from experiments.reports.colors import looks
 from experiments.reports.display_names import display_name
 from experiments.reports.numbers import rounded
+from experiments.reports.statistics import mean_interval
 from experiments.runs.run_folder import RunFolder
 
-COLOURS = (
-    *("#4d4d4d", "#d95f02", "#1b7fbd", "#5aae61", "#9970ab", "#c51b7d", "#8c510a"),
-    *("#17becf", "#bcbd22", "#e41a1c", "#1f3a93", "#005a32"),
-)
-LINES = ("-", "--", ":", "-.")
 MOST_IN_A_ROW = 6
 """The most panels of one condition in a row."""
-INTERVALS = "means and 95 % intervals over seeds"
-"""Title of a legend, for figures with the bands or bars of `experiments.reports.statistics.mean_interval`."""
-UNCORRECTED = "95 %, uncorrected"
-"""On axes of differences: the intervals are not corrected for the number of comparisons."""
+FORMATS = ("png", "pdf")
+"""Files of each figure: PNG for reading, PDF for papers, with fonts that can be edited (TrueType)."""
+PAIRS = "Seeds differ in their classes and images, so see the table for differences, which are paired by seed."
 _RIGHT, _WRONG = "#1a9850", "#d73027"
-
-
-def styles(names: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """A color and a line style for each name, different for the first 48."""
-    return {
-        name: (COLOURS[place % len(COLOURS)], LINES[place // len(COLOURS) % len(LINES)])
-        for place, name in enumerate(dict.fromkeys(names))
-    }
-
-
-def legend_columns(labels: Iterable[str]) -> int:
-    """As many columns as fit the width of a figure."""
-    return max(1, 80 // (8 + max(map(len, labels), default=0)))
 
 
 def comparison_figures(runs: pd.DataFrame, stream: TaskStream) -> dict[str, Figure]:
@@ -61,16 +49,36 @@ def comparison_figures(runs: pd.DataFrame, stream: TaskStream) -> dict[str, Figu
     }
 
 
-def save_figures(figures: dict[str, Figure], folder: Path) -> list[Path]:
-    """Write each figure in which something is drawn as `<folder>/<name>.png`, and return the files."""
+def save_figures(figures: dict[str, Figure], folder: Path, dataset: str = "") -> list[Path]:
+    """Write each figure in which something is drawn as `<folder>/<name>.png` and `.pdf`.
+
+    The same figure gives the same files: they hold no date.
+
+    Args:
+        figures: The figures by name.
+        folder: Where the files go.
+        dataset: Name of the images, with which the captions begin.
+
+    Returns:
+        The files, the PNG and the PDF of a figure one after the other.
+    """
     files = []
     for name, figure in figures.items():
         if not any(axes.has_data() for axes in figure.axes):
             continue
+        name_dataset(figure, dataset)
         _disable_math_in_names(figure)
-        files.append(folder / f"{name}.png")
-        replace_file(files[-1], lambda aside, drawn=figure: drawn.savefig(aside, dpi=110, format="png"))  # type: ignore[misc]
+        freeze_layout(figure)
+        for kind in FORMATS:
+            files.append(folder / f"{name}.{kind}")
+            replace_file(files[-1], partial(_write, figure, kind))
     return files
+
+
+def _write(figure: Figure, kind: str, file: Path) -> None:
+    undated = {"CreationDate": None} if kind == "pdf" else {}
+    with matplotlib.rc_context({"pdf.fonttype": 42}):
+        figure.savefig(file, dpi=110, format=kind, bbox_inches="tight", pad_inches=0.08, metadata=undated)
 
 
 def _disable_math_in_names(figure: Figure) -> None:
@@ -88,36 +96,39 @@ def final_accuracies(runs: pd.DataFrame) -> Figure:
     """A_T of each contender: the mean as a bar, every seed as a dot."""
     figure = Figure(figsize=(6.4, 0.6 + 0.5 * runs["contender"].nunique()), layout="constrained")
     axes = figure.subplots()
-    for position, (_, group) in enumerate(_contenders(runs)):
+    look = looks(runs["contender"])
+    for position, (contender, group) in enumerate(_contenders(runs)):
         values = 100 * group["final_accuracy"].to_numpy()
-        axes.barh(position, values.mean(), color=COLOURS[position % len(COLOURS)], alpha=0.6)
+        axes.barh(position, values.mean(), color=look[contender].color, alpha=0.6)
         axes.plot(values, [position] * len(values), "k.", alpha=0.7)
         axes.text(values.max() + 1.5, position, rounded(values.mean()), va="center")
     axes.set_yticks(range(runs["contender"].nunique()), [display_name(name) for name in runs["contender"].unique()])
     axes.set(xlim=(0, 105), xlabel="final accuracy on all classes, %")
     axes.invert_yaxis()
+    add_caption(figure, f"Bars and numbers: means over {seeds_of(runs)}. Dots: single seeds.")
     return figure
 
 
 def accuracy_curves(runs: pd.DataFrame) -> Figure:
-    """A_t after each task: mean over seeds, with the standard deviation as a band."""
-    figure, panels = _panels(runs, height=3.4, sharey=True)
-    look = styles(runs["contender"])
+    """A_t after each task: mean over seeds, with its 95 % interval as a band."""
+    look = looks(runs["contender"])
+    labels = [f"{display_name(contender)}  A_T 00.0 %" for contender in look]
+    columns = legend_columns(labels, inches=4.6)
+    figure, panels = _panels(runs, height=3.2 + 0.22 * -(-len(labels) // columns), sharey=True)
     for axes, (condition, here) in zip(panels, _conditions(runs), strict=True):
         for contender, group in _contenders(here):
-            colour, line = look[contender]
+            color, line, marker = look[contender]
             curves = 100 * np.array(group["accuracy_curve"].tolist())
             tasks = np.arange(1, curves.shape[1] + 1)
-            mean, spread = curves.mean(axis=0), curves.std(axis=0, ddof=1 if len(curves) > 1 else 0)
+            mean, low, high = np.array([mean_interval(values) for values in curves.T]).T
             label = f"{display_name(contender)}  A_T {rounded(mean[-1])} %"
-            axes.plot(tasks, mean, color=colour, linestyle=line, marker="o", markersize=4, label=label)
-            axes.fill_between(
-                tasks, *np.clip([mean - spread, mean + spread], 0, 100), color=colour, alpha=0.15, linewidth=0
-            )
-        axes.set(title=display_name(condition), xlabel="tasks learned", xticks=tasks)
-        axes.legend(frameon=False, loc="lower left")
+            axes.plot(tasks, mean, color=color, linestyle=line, marker=marker, markersize=4, label=label)
+            axes.fill_between(tasks, *np.clip([low, high], 0, 100), color=color, alpha=0.13, linewidth=0)
+        axes.set(title=display_name(condition), xlabel="tasks learned", xticks=thinned(tasks.tolist()))
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=columns)
         axes.grid(alpha=0.25)
     panels[0].set_ylabel("accuracy on all classes seen, %")
+    add_caption(figure, means_of(seeds_of(runs)), PAIRS)
     return figure
 
 
@@ -135,36 +146,37 @@ def accuracy_matrices(runs: pd.DataFrame) -> Figure:
         for axes, contender in zip(cells, contenders, strict=False):
             folders = here.loc[here["contender"] == contender, "folder"]
             matrix = 100 * np.mean([RunFolder(Path(path)).read_matrix() for path in folders], axis=0)
-            shown = axes.imshow(matrix, vmin=0, vmax=100, cmap="viridis")
-            if len(matrix) <= 10:
-                for (row, column), value in np.ndenumerate(matrix):
-                    if column <= row:
-                        colour = "white" if value < 60 else "black"
-                        axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=8)
-            ticks = range(len(matrix))
-            axes.set(
-                title=f"{display_name(contender)}\n{display_name(condition)}",
-                xlabel="tested on task",
-                ylabel="after task",
-                xticks=ticks,
-                yticks=ticks,
-            )
-            axes.set_xticks(ticks, [str(tick + 1) for tick in ticks])
-            axes.set_yticks(ticks, [str(tick + 1) for tick in ticks])
-            axes.title.set_fontsize(9)
+            shown = _matrix(axes, matrix)
+            axes.set_title(f"{display_name(contender)}\n{display_name(condition)}", fontsize=9)
     figure.colorbar(shown, ax=grid, label="accuracy, %", shrink=0.7)
+    add_caption(figure, f"Accuracy on each task after each task, mean over {seeds_of(runs)}.")
     return figure
+
+
+def _matrix(axes: Axes, matrix: NDArray[np.float64]) -> AxesImage:
+    """Draw an accuracy matrix in %, with numbers if it is small."""
+    shown = axes.imshow(matrix, vmin=0, vmax=100, cmap="viridis")
+    if len(matrix) <= 10:
+        for (row, column), value in np.ndenumerate(matrix):
+            if column <= row:
+                color = "white" if value < 60 else "black"
+                axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=color, fontsize=8)
+    ticks = thinned(range(len(matrix)))
+    axes.set(xlabel="tested on task", ylabel="after task")
+    axes.set_xticks(ticks, [str(tick + 1) for tick in ticks])
+    axes.set_yticks(ticks, [str(tick + 1) for tick in ticks])
+    return shown
 
 
 def output_entropy(runs: pd.DataFrame) -> Figure:
     """Entropy of the policy over the current task's classes during training. Every task starts near-uniform."""
-    look = styles(runs["contender"])
-    columns = legend_columns(map(display_name, look))
+    look = looks(runs["contender"])
+    columns = legend_columns(map(display_name, look), inches=max(6.4, 4.6 * runs["condition"].nunique()))
     figure, panels = _panels(runs, height=3.2 + 0.22 * -(-len(look) // columns), sharey=True)
     tasks = 0
     for axes, (condition, here) in zip(panels, _conditions(runs), strict=True):
         for contender, group in _contenders(here):
-            colour, line = look[contender]
+            color, line, _ = look[contender]
             entropy = np.mean([_entropy_by_progress(Path(path)) for path in group["folder"]], axis=0)
             if not len(entropy):  # learned without gradient steps
                 continue
@@ -172,14 +184,15 @@ def output_entropy(runs: pd.DataFrame) -> Figure:
             for task, values in enumerate(entropy):
                 progress = task + np.linspace(0, 1, len(values))
                 label = None if task else display_name(contender)
-                axes.plot(progress, values, color=colour, linestyle=line, linewidth=1.2, label=label)
+                axes.plot(progress, values, color=color, linestyle=line, linewidth=1.2, label=label)
         axes.set(title=display_name(condition), xlabel="task, from its first to its last gradient step")
-        axes.set_xticks(np.arange(tasks) + 0.5, [str(task + 1) for task in range(tasks)])
+        ticks = thinned(range(tasks))
+        axes.set_xticks([task + 0.5 for task in ticks], [str(task + 1) for task in ticks])
         axes.grid(alpha=0.25)
     highest = max((line.get_ydata().max() for axes in panels for line in axes.get_lines()), default=0.0)  # type: ignore[union-attr]
     panels[0].set(ylabel="output entropy, nats", ylim=(0, 1.05 * highest or None))  # no curve lies on the frame
-    handles, named = panels[0].get_legend_handles_labels()
-    figure.legend(handles, named, loc="outside lower center", ncols=columns, frameon=False)
+    legend_outside(figure, *panels[0].get_legend_handles_labels())
+    add_caption(figure, f"Means over {seeds_of(runs)}, smoothed over 5 gradient steps.")
     return figure
 
 
@@ -222,6 +235,11 @@ def choices(runs: pd.DataFrame, stream: TaskStream, images_per_task: int = 2) ->
                 chosen = _choice(RunFolder(Path(path)), moment.format(task=task), task, position)
                 _show(axes, _example(stream, chosen), _RIGHT if chosen == label else _WRONG)
         row[0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=8)
+    add_caption(
+        figure,
+        f"{display_name(str(here['condition'].iloc[0]))}, seed {here['seed'].iloc[0]}.",
+        "A prediction is shown as a training image of the predicted class. Green frame: right. Red frame: wrong.",
+    )
     return figure
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from experiments.config.resolved import ResolvedRun
 from experiments.config.settings import RunConfig
-from experiments.reports.figures import accuracy_curves, accuracy_matrices, save_figures
+from experiments.reports.figures import FORMATS, accuracy_curves, accuracy_matrices, save_figures
 from experiments.runs.run_folder import RunFolder
 
 FIGURES = "figures"
@@ -102,17 +102,17 @@ def run_figures(config: RunConfig, folder: RunFolder) -> dict[str, Figure]:
 def save_run_figures(config: RunConfig, folder: RunFolder) -> list[Path]:
     """Draw the figures of a finished run into its folder, unless they are there, and return the files."""
     place = folder.path / FIGURES
-    there = sorted(place.glob("*.png"))
-    return there or save_figures(run_figures(config, folder), place)
+    there = sorted(file for kind in FORMATS for file in place.glob(f"*.{kind}"))
+    return there or save_figures(run_figures(config, folder), place, config.data_name)
 
 
 def places(folder: RunFolder, figures: list[Path]) -> Iterator[str]:
-    """Where the results of a run are."""
+    """Where the results of a run are. Each figure is beside its PNG as a PDF."""
     yield f"results in {folder.path}"
     names = {
         "model.zip": "the trained agent, for EPG.load and cls-env predict",
         "metrics.json": "all measures; protocol.json has their definitions and what was run on what",
-        **{f"{FIGURES}/{file.name}": "" for file in figures},
+        **{f"{FIGURES}/{file.name}": "" for file in figures if file.suffix == ".png"},
     }
     for name, words in names.items():
         yield f"    {name:<14}{words}".rstrip()

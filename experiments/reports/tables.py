@@ -13,11 +13,13 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from experiments.files import replace_file, write_text
+from experiments.reports.captions import seeds_of
 from experiments.reports.display_names import display_name, short_name
+from experiments.reports.latex import latex, table_caption, with_arrows
 from experiments.reports.numbers import rounded
 from experiments.reports.statistics import FEWEST_FOR_BOOTSTRAP, Interval, by_seed, paired_difference, statistics_table
 from experiments.runs.measure import Measure
-from experiments.runs.measures import columns
+from experiments.runs.measures import MEASURES, columns
 
 LEGEND = (
     "Mean ± standard deviation over seeds; differences are paired by seed, with Student's 95 % interval, not corrected "
@@ -112,6 +114,7 @@ def write_report(
     measures: Sequence[Measure] = DEFAULT_COLUMNS,
     introduction: str = "",
     shown: Sequence[Measure] = (),
+    dataset: str = "",
 ) -> pd.DataFrame:
     """Write `runs.csv`, `statistics.csv`, `summary.csv`, `table.tex` and `table.md`.
 
@@ -121,8 +124,9 @@ def write_report(
         folder: Where the files go.
         command: What made them; `table.md` names it.
         measures: Columns of `summary.csv`. The other CSV files have all measures.
-        introduction: Markdown above the table.
+        introduction: Markdown above the table. Its first line is the title, with which LaTeX's caption begins.
         shown: Columns of `table.tex`, `table.md` and the table that is returned; by default `measures`.
+        dataset: Name of the images, for LaTeX's caption.
 
     Returns:
         The table for the terminal, with ids.
@@ -136,10 +140,23 @@ def write_report(
     replace_file(folder / "summary.csv", lambda aside: summary.to_csv(aside, index=False))
     table = summary_table(runs, baseline, shown) if shown else summary
     full = with_display_names(with_tests(table, numbers, (shown or measures)[0]))
-    write_text(folder / "table.tex", latex(full))
+    better = directions((*measures, *shown))
+    title = introduction.partition("\n")[0].removeprefix("# ")
+    caption = table_caption(title, dataset, seeds_of(runs), legend(full))
+    write_text(folder / "table.tex", latex(full, caption, f"{folder.parent.name}-{folder.name}", better))
     above = f"{introduction}\n\n" if introduction else ""
-    write_text(folder / "table.md", f"{above}{markdown(full)}\n\n{legend(full)} Made by `{command}`.\n")
+    shown_full = markdown(with_arrows(full, better))
+    write_text(folder / "table.md", f"{above}{shown_full}\n\n{legend(full)} Made by `{command}`.\n")
     return table
+
+
+def directions(measures: Iterable[Measure] = ()) -> dict[str, str]:
+    """`Measure.better` by heading, of these measures and those of all runs. Those without a direction are left out.
+
+    >>> directions()["forgetting"]
+    'lower'
+    """
+    return {each.heading: each.better for each in (*MEASURES.values(), *measures) if each.heading and each.better}
 
 
 def with_tests(table: pd.DataFrame, numbers: pd.DataFrame, measure: Measure) -> pd.DataFrame:
@@ -199,13 +216,6 @@ def markdown(table: pd.DataFrame) -> str:
 
 def _cell(value: Any) -> str:
     return " ".join(str(value).splitlines()).replace("|", r"\|")
-
-
-def latex(table: pd.DataFrame) -> str:
-    """A LaTeX tabular for the booktabs package, with special characters escaped and signs typeset."""
-    style = table.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
-    text = style.to_latex(hrules=True).replace("±", r"$\pm$").replace("<", "$<$")
-    return re.sub(r"(?<=[ \[])-(?=\d)", "$-$", text)
 
 
 def rich_tables(table: pd.DataFrame) -> list[Table]:

@@ -60,6 +60,7 @@ ALGORITHM_MEASURES: dict[str, Measure] = by_name(
             1e-3,
             "images acted on, in all tasks",
             lambda run: run.end.env_steps,
+            better="lower",
         ),
         Measure(
             "gradient_steps",
@@ -67,6 +68,7 @@ ALGORITHM_MEASURES: dict[str, Measure] = by_name(
             1e-3,
             "steps of the optimizer in all tasks",
             lambda run: run.end.gradient_steps,
+            better="lower",
         ),
         Measure(
             "training_seconds",

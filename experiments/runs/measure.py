@@ -27,7 +27,8 @@ class Measure:
             None stands for a value that the run does not have.
         needs: The setting that must be on for it, such as `test_before_tasks`, since the run then makes passes of its
             own; empty if none. Where the setting is off, the value is None.
-        better: Which values are better, `"higher"` or `"lower"`; empty where neither is.
+        better: Whether higher or lower values are better; empty if neither is, as for an entropy. Tables show it as an
+            arrow, and LaTeX has the best value in bold.
     """
 
     name: str

@@ -60,6 +60,7 @@ _TABLE = (
         1,
         "A_t for every t",
         lambda run: accuracy_curve(run.matrix).tolist(),
+        better="higher",
     ),
     Measure(
         "final_accuracy_over_images",
@@ -76,6 +77,7 @@ _TABLE = (
         1,
         "for every t, the same over all test images of tasks 1 ... t, after task t",
         lambda run: run.over_images.tolist(),
+        better="higher",
     ),
     Measure(
         "per_task_accuracy",
@@ -83,6 +85,7 @@ _TABLE = (
         1,
         "accuracy on each task after the last task",
         lambda run: run.matrix[-1].tolist(),
+        better="higher",
     ),
     Measure(
         "backward_transfer",
@@ -126,6 +129,7 @@ _TABLE = (
         1,
         "the same for each task",
         lambda run: run.task_aware.tolist(),
+        better="higher",
     ),
     Measure(
         "between_task_confusion",
@@ -219,6 +223,7 @@ _TABLE = (
         0.001,
         "scalars of the PEFT modules in the backbone, including frozen adapters of earlier tasks",
         lambda run: run.parameters["peft"],
+        better="lower",
     ),
     Measure(
         "method_parameters",
@@ -226,6 +231,7 @@ _TABLE = (
         0.001,
         "scalars that learn in the method itself, such as prompts",
         lambda run: run.parameters["method"],
+        better="lower",
     ),
     Measure(
         "trainable_parameters",
@@ -233,6 +239,7 @@ _TABLE = (
         0.001,
         "scalars that learned by gradients at the end of the last task: in backbone, method, head",
         lambda run: trainable_parameters(run.policy),
+        better="lower",
     ),
     Measure(
         "state_bytes",
@@ -241,6 +248,7 @@ _TABLE = (
         "bytes that are kept from task to task in addition to the pretrained backbone: PEFT modules, head, and the "
         "method's state, such as averages, subspaces, prompts or buffers",
         lambda run: state_bytes(run.policy),
+        better="lower",
     ),
     Measure(
         "head_parameters",
@@ -248,6 +256,7 @@ _TABLE = (
         0.001,
         "scalars of the head at the end",
         lambda run: run.parameters["head"],
+        better="lower",
     ),
     Measure(
         "validation_accuracy",

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from experiments.console import printable
 from experiments.files import replace_file, write_json
+from experiments.reports.captions import add_caption
 from experiments.reports.figures import save_figures
 from experiments.saved_models.evaluation import Evaluation
 
@@ -41,7 +42,7 @@ def evaluation_tables(evaluation: Evaluation) -> list[Table]:
 
 
 def write_evaluation(evaluation: Evaluation, about: dict[str, Any], folder: Path) -> None:
-    """Write metrics.json, per_class.csv, confusion.csv and confusion.png, each atomically.
+    """Write metrics.json, per_class.csv, confusion.csv, confusion.png and confusion.pdf, each atomically.
 
     Args:
         evaluation: The evaluation.
@@ -73,6 +74,7 @@ def confusion_figure(evaluation: Evaluation) -> Figure:
             colour = "white" if shares[row, column] < 60 else "black"
             axes.text(column, row, f"{images:,}", ha="center", va="center", color=colour, fontsize=8)
     figure.colorbar(shown, ax=axes, label="share of the class, %", shrink=0.7)
+    add_caption(figure, f"Share of the images of each class by predicted class. {counts.sum():,} images.")
     return figure
 
 

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from cls_env.specification import parse_specification
 from experiments.config.entry import Entry
-from experiments.studies.figures import differences, plot_data, plot_lines
+from experiments.studies.figures import differences
+from experiments.studies.line_figures import plot_data, plot_lines
 from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, grid
 
 ENDS = {"ce": 1.0, "epg": 0.0}
@@ -49,7 +50,7 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     """A_T against alpha, with the schedules as horizontal lines, and the paired differences to CE."""
     alphas = runs["objective"].map(fixed_alpha).astype(float)
     drawn = plot_data(runs, alphas, runs["condition"])
-    fixed = drawn[drawn["x"].notna()].assign(contender="fixed alpha")
+    fixed = drawn[drawn["x"].notna()].assign(contender="alpha, fixed")
     schedules = drawn[drawn["x"].isna()]
     return {
         "accuracy_against_alpha": plot_lines(fixed, ("alpha, the weight of CE", "A_T, %"), reference_lines=schedules),

@@ -12,8 +12,9 @@ from agents.networks.backbone import create_backbone
 from cls_env.specification import parse_specification
 from experiments.config.entry import Entry
 from experiments.config.validation import configured_view
-from experiments.reports.figures import UNCORRECTED
-from experiments.studies.figures import minus_baseline, plot_data, plot_lines
+from experiments.reports.captions import PAIRED
+from experiments.studies.figures import minus_baseline
+from experiments.studies.line_figures import plot_data, plot_lines
 from experiments.studies.study import Study, StudyConfig, by_objective, grid
 
 AXIS = "rank of the LoRA"
@@ -68,10 +69,9 @@ def placement(blocks: tuple[int, ...]) -> str:
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     """A_T and the gain over CE against rank, with a panel for each placement."""
     gained = _by_rank(minus_baseline(runs, "ce"))
-    difference = f"A_T less CE's, points\n{UNCORRECTED}"
     return {
         "accuracy_against_rank": plot_lines(_by_rank(runs), (AXIS, "A_T, %"), logarithmic=True),
-        "gain_against_rank": plot_lines(gained, (AXIS, difference), logarithmic=True),
+        "gain_against_rank": plot_lines(gained, (AXIS, "A_T less that of CE, points"), logarithmic=True, note=PAIRED),
     }
 
 

@@ -22,8 +22,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.config.entry import Entry
-from experiments.studies.figures import differences, minus_baseline, plot_data, plot_lines
+from experiments.reports.captions import PAIRED
+from experiments.studies.figures import differences, minus_baseline
 from experiments.studies.gains import EXPLANATION, Change, changes_table
+from experiments.studies.line_figures import plot_data, plot_lines
 from experiments.studies.study import Grid, Study, by_noise, by_objective, grid, unique_names
 from experiments.studies.tuning import (
     TuningConfig,
@@ -186,7 +188,7 @@ def shared_figures(runs: pd.DataFrame) -> dict[str, Figure]:
     lead = plot_data(minus_baseline(runs, "ce"), multiple, panel)
     axis = "learning rate / that of CE"
     return {
-        "lead_against_rate": plot_lines(lead, (axis, "A_T less that of CE, points"), logarithmic=True),
+        "lead_against_rate": plot_lines(lead, (axis, "A_T less that of CE, points"), logarithmic=True, note=PAIRED),
         "accuracy_against_rate": plot_lines(plot_data(runs, multiple, panel), (axis, "A_T, %"), logarithmic=True),
     }
 

@@ -8,14 +8,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.config.entry import Entry
-from experiments.reports.figures import UNCORRECTED
+from experiments.reports.captions import PAIRED
 from experiments.runs.measures import columns
-from experiments.studies.figures import minus_baseline, plot_data, plot_lines
+from experiments.studies.figures import minus_baseline
+from experiments.studies.line_figures import plot_data, plot_lines
 from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, grid
 
 LABEL_MEASURES = {
     "train_accuracy_clean": "right labels learned",
-    "train_accuracy_flipped": "wrong labels memorised",
+    "train_accuracy_flipped": "wrong labels memorized",
     "train_recovered": "true class seen despite a wrong label",
 }
 """Shares of the training labels, by measure, with their titles in figures."""
@@ -47,10 +48,9 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     ]
     gained = minus_baseline(runs, "ce")
     gain = plot_data(gained, 100 * gained["label_noise"], pd.Series("", gained.index))
-    difference = f"A_T less CE's, points\n{UNCORRECTED}"
     drawn = {
         "accuracy_against_noise": plot_lines(accuracy, (axis, "A_T, %")),
-        "gain_against_noise": plot_lines(gain, (axis, difference)),
+        "gain_against_noise": plot_lines(gain, (axis, "A_T less that of CE, points"), note=PAIRED),
     }
     if any(len(part) for part in shares):
         drawn["fate_of_training_labels"] = plot_lines(pd.concat(shares), (axis, "training images, %"), one_scale=False)

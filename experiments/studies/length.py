@@ -8,8 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.config.entry import Entry
-from experiments.studies.figures import differences, minus_baseline, plot_data, plot_lines
+from experiments.reports.captions import PAIRED
+from experiments.studies.figures import differences, minus_baseline
 from experiments.studies.gains import EXPLANATION, changes_table
+from experiments.studies.line_figures import plot_data, plot_lines
 from experiments.studies.study import Study, StudyConfig, by_objective, grid, unique_names
 
 
@@ -64,7 +66,9 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
         "accuracy_against_epochs": plot_lines(
             plot_data(runs, runs["epochs"], panels), ("epochs", "A_T, %"), logarithmic=True
         ),
-        "lead_against_epochs": plot_lines(lead, ("epochs", "A_T less that of CE, points"), logarithmic=True),
+        "lead_against_epochs": plot_lines(
+            lead, ("epochs", "A_T less that of CE, points"), logarithmic=True, note=PAIRED
+        ),
         "differences": differences(runs, "ce"),
     }
 

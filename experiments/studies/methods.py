@@ -13,8 +13,8 @@ from agents.methods import METHODS, NO_OBJECTIVE
 from cls_env.specification import lookup, parse_specification
 from experiments.config.entry import Entry
 from experiments.presets.table1 import TABLE_1, TABLE_1_TASKS
-from experiments.reports.display_names import display_name
-from experiments.studies.figures import heat_map, plot_data, plot_lines
+from experiments.studies.figures import heat_map
+from experiments.studies.line_figures import plot_data, plot_lines
 from experiments.studies.method_figures import accuracy_against_cost, forgetting_by_task, gain_over
 from experiments.studies.study import Study, StudyConfig, grid
 
@@ -27,6 +27,8 @@ PAPER = {
 
 JOINT = "1 task (joint training)"
 BASELINE = "sequential + ce"
+WITHOUT_GRADIENTS = "without gradients"
+"""The line of methods that have no objective, in figures."""
 
 LEARNING = (
     "sequential",
@@ -127,10 +129,12 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     """A_T against the number of tasks and against cost, and forgetting by task."""
     split = split_contenders(runs)
     streams = split[split["condition"] != JOINT]
-    by_tasks = streams.assign(contender=streams["method_name"])
+    by_tasks = streams.assign(contender=streams["objective_name"].replace(NO_OBJECTIVE, WITHOUT_GRADIENTS))
     drawn = {
         "accuracy_against_tasks": plot_lines(
-            plot_data(by_tasks, by_tasks["num_tasks"], by_tasks["objective_name"].map(_panel)), ("tasks", "A_T, %")
+            plot_data(by_tasks, by_tasks["num_tasks"], by_tasks["method_name"]),
+            ("tasks", "A_T, %"),
+            others_in_gray=True,
         )
     }
     costs = ("trainable_parameters", "state_bytes", "seconds")
@@ -144,10 +148,6 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
 def noisy_figures(runs: pd.DataFrame) -> dict[str, Figure]:
     """A_T of every method and objective, and what the other objectives gain over CE with each method."""
     return {"final_accuracies": heat_map(runs), "gain_over_ce": gain_over(split_contenders(runs), "ce")}
-
-
-def _panel(objective: str) -> str:
-    return "without gradients" if objective == NO_OBJECTIVE else display_name(objective)
 
 
 def tables(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from cls_env.specification import parse_specification
 from experiments.config.entry import Entry
-from experiments.studies.figures import differences, plot_data, plot_lines
+from experiments.studies.figures import differences
+from experiments.studies.line_figures import plot_data, plot_lines
 from experiments.studies.study import Study, StudyConfig, by_noise, by_objective, grid
 
 PARAMETERS = {

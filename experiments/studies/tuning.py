@@ -13,7 +13,7 @@ from experiments.comparisons.compare import check_comparison
 from experiments.config.entry import Entry
 from experiments.reports.numbers import rounded
 from experiments.runs.measures import columns
-from experiments.studies.figures import plot_data, plot_lines
+from experiments.studies.line_figures import plot_data, plot_lines
 from experiments.studies.study import Grid, Study, StudyConfig, by_objective, grid
 
 NOISY, CLEAN = "validation_accuracy", "validation_accuracy_clean"

@@ -43,8 +43,9 @@ def test_a_run_is_followed_resumed_and_read_again(tmp_path: Path, capsys: pytest
     assert ", seed 5," in printed and "2 epochs of 24 images, in batches of 8\n" in printed and "48/48" in printed
     assert "defined in protocol.json as" in printed and "'forgetting'" not in printed
     figures = sorted((folder.path / "figures").iterdir())
-    assert [file.name for file in figures] == ["accuracy_after_each_task.png", "accuracy_matrix.png"]
-    for file in figures:
+    names = ("accuracy_after_each_task", "accuracy_matrix")
+    assert [file.name for file in figures] == [f"{name}.{kind}" for name in names for kind in ("pdf", "png")]
+    for file in figures[1::2]:
         assert np.asarray(Image.open(file).convert("L")).std() > 10  # something is drawn
         assert f"figures/{file.name}" in printed
     assert f"results in {folder.path}\n" in printed and "model.zip" in printed and "metrics.json" in printed

@@ -112,7 +112,7 @@ def test_names_in_figures_are_no_mathematics(tmp_path: Path) -> None:
     axes.set(xscale="log", title=r"$\nonsense{$")
     axes.set_yticks([1, 2], ["a$_b$", r"\frac{$$"])
     figure.legend()
-    (file,) = save_figures({"odd": figure}, tmp_path)  # matplotlib's parser would refuse each of them
+    file, _ = save_figures({"odd": figure}, tmp_path)  # matplotlib's parser would refuse each of them
     assert file.stat().st_size > 1000
     figure.savefig(io.BytesIO())
     assert [label.get_text() for label in axes.get_xticklabels() if label.get_parse_math()]

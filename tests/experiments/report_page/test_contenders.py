@@ -12,7 +12,7 @@ from experiments.config.settings import RunConfig
 from experiments.report_page.collect import Run
 from experiments.report_page.colors import BACKGROUNDS, CONTRAST, contrast, readable
 from experiments.report_page.contenders import arrange, data_name, differing
-from experiments.reports.figures import COLOURS
+from experiments.reports.colors import PALETTE
 from experiments.rl.config import AlgorithmRun
 from experiments.runs.run_folder import RunFolder
 
@@ -74,4 +74,4 @@ def test_a_folder_has_its_own_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scheme", BACKGROUNDS)
 def test_colors_are_readable(scheme: str) -> None:
-    assert all(contrast(readable(color, scheme), BACKGROUNDS[scheme]) >= CONTRAST for color in COLOURS)
+    assert all(contrast(readable(color, scheme), BACKGROUNDS[scheme]) >= CONTRAST for color in PALETTE)

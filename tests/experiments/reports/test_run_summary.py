@@ -121,4 +121,4 @@ def test_curves_of_constant_entropy_are_visible(tmp_path: Path) -> None:
 def test_a_figure_in_which_nothing_is_drawn_is_left_out(tmp_path: Path) -> None:
     runs = runs_of([0.5], tmp_path)  # learned without gradient steps
     figures = {"output_entropy": output_entropy(runs), "accuracy": accuracy_curves(runs)}
-    assert [file.name for file in save_figures(figures, tmp_path)] == ["accuracy.png"]
+    assert [file.name for file in save_figures(figures, tmp_path)] == ["accuracy.png", "accuracy.pdf"]

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from experiments.reports.statistics import statistics_table
-from experiments.reports.tables import latex, rich_tables, summary_table, with_display_names, with_tests, write_report
+from experiments.reports.tables import rich_tables, summary_table, with_display_names, with_tests, write_report
 from experiments.runs.measure import Measure
 from experiments.runs.measures import MEASURES, columns, register_measure
 
@@ -22,20 +22,6 @@ def runs() -> pd.DataFrame:
         for seed in (0, 1)
     ]
     return pd.DataFrame(rows)
-
-
-def test_latex_escapes_what_is_special_to_it() -> None:
-    table = pd.DataFrame({"A_T %": ["70.0 ± 14.1", "5 % & #1"], "contender": ["my_loss", "a~b^{c}$"]})
-    lines = latex(table).splitlines()
-    assert lines[0] == r"\begin{tabular}{ll}" and lines[1] == r"\toprule"
-    assert lines[2] == r"A\_T \% & contender \\"
-    assert lines[4] == r"70.0 $\pm$ 14.1 & my\_loss \\"
-    assert lines[5].startswith(r"5 \% \& \#1 & a\textasciitilde ") and r"\$" in lines[5]
-
-
-def test_latex_typesets_signs_of_numbers_alone() -> None:
-    line = latex(pd.DataFrame({"condition": ["blocks 0-4"], "vs ce": ["-0.4 [-0.9, +0.1]"], "p": ["<0.001"]}))
-    assert r"blocks 0-4 & $-$0.4 [$-$0.9, +0.1] & $<$0.001 \\" in line
 
 
 def test_small_numbers_are_told_as_what_they_are(runs: pd.DataFrame) -> None:
@@ -63,7 +49,9 @@ def test_report_writes_all_forms_of_the_table(runs: pd.DataFrame, tmp_path: Path
         *("condition", "contender", "measure", "seeds", "mean", "std", "low", "high"),
         *("difference", "difference_low", "difference_high", "p", "p_holm"),
     ]
-    assert (tmp_path / "table.tex").read_text().count(r"20\% label noise") == 2
+    typeset = (tmp_path / "table.tex").read_text()
+    assert typeset.count(r"20\% label noise") == 2 and r"\caption{Why. 2 seeds. Mean $\pm$" in typeset
+    assert "| A_T % ↑ | 95 % interval | avg. A % ↑ | forgetting ↓ |" in page and "| entropy |" in page
 
 
 def test_table_shows_the_measures_asked_for_and_differences_of_the_first(runs: pd.DataFrame) -> None:
@@ -119,7 +107,7 @@ def test_chosen_columns_are_shown_and_csv_files_stay_as_they_are(runs: pd.DataFr
     table = write_report(runs, "ce", after, "x", shown=columns("ece", "nll", "forgetting"))
     assert list(table.columns[3:]) == ["ECE %", "NLL", "forgetting", "vs ce [95 %]"]
     assert table["NLL"].tolist() == ["", ""] and table.iloc[1, -1] == "+0.0"
-    assert "| ECE % | 95 % interval | NLL | forgetting | vs CE [95 %] | p |" in (after / "table.md").read_text()
+    assert "| ECE % ↓ | 95 % interval | NLL ↓ | forgetting ↓ | vs CE [95 %] | p |" in (after / "table.md").read_text()
     for name in ("runs.csv", "summary.csv", "statistics.csv"):
         assert (before / name).read_bytes() == (after / name).read_bytes()
 

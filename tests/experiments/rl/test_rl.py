@@ -82,8 +82,8 @@ def test_curves_grow_with_what_is_spent(compared: Path) -> None:
 
 
 def test_it_draws_and_tabulates(compared: Path) -> None:
-    curves = ("accuracy_against_cost", "regret_against_cost", "entropy", "gradient_variance")
-    for name in (*curves, "forgetting", "accuracy_matrices"):
+    curves = ("accuracy_against_cost", "accuracy_during_learning", "regret_during_learning", "entropy")
+    for name in (*curves, "gradient_variance", "forgetting", "accuracy_matrices"):
         assert (compared / f"{name}.png").stat().st_size > 10_000
     assert "vs EPG" in (compared / "table.md").read_text()
     assert pd.read_csv(compared / "gradient_variance.csv")["seed"].nunique() == 2

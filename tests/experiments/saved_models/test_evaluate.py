@@ -16,7 +16,7 @@ from experiments.runs.metrics import expected_calibration_error
 from experiments.saved_models.evaluation import Evaluation
 from experiments.saved_models.labeled_images import find_labeled_images
 
-FILES = {"metrics.json", "per_class.csv", "confusion.csv", "confusion.png"}
+FILES = {"metrics.json", "per_class.csv", "confusion.csv", "confusion.png", "confusion.pdf"}
 
 
 def evaluate(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:

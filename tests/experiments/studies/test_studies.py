@@ -11,13 +11,15 @@ import pytest
 from experiments.__main__ import main
 from experiments.config.settings import RunConfig
 from experiments.config.validation import check
-from experiments.reports.figures import output_entropy, save_figures, styles
+from experiments.reports.captions import caption_of
+from experiments.reports.figures import FORMATS, output_entropy, save_figures
 from experiments.studies import STUDIES
 from experiments.studies.annealing import fixed_alpha
 from experiments.studies.beyond_aepg import CONTENDERS, FINALISTS, AttemptsConfig, attempts
 from experiments.studies.blocks_and_rank import depth, placement
-from experiments.studies.figures import minus_baseline, plot_lines
+from experiments.studies.figures import minus_baseline
 from experiments.studies.learning_rate import RatesConfig, compared, entries
+from experiments.studies.line_figures import plot_lines
 from experiments.studies.study import StudyConfig, by_noise, with_settings
 from experiments.studies.tuning import chosen_rates, rates_table, tuned_entries
 
@@ -28,6 +30,11 @@ METRICS = {
     **{"final_accuracy": 0.6, "average_accuracy": 0.7, "forgetting": 0.1, "test_entropy": 1.0},
     **{"train_accuracy_clean": 0.9, "train_accuracy_flipped": 0.4, "train_recovered": 0.3, "validation_accuracy": 0.5},
 }
+
+
+def drawn(*figures: str) -> set[str]:
+    """The files of some figures."""
+    return {f"{name}.{kind}" for name in figures for kind in FORMATS}
 
 
 @pytest.fixture
@@ -80,10 +87,11 @@ def test_figures_are_drawn_of_every_run_and_of_the_baseline_alone(name: str, alo
     )
     figures = study.figures(with_settings(runs, entries))
     for figure in (figures[name] for name in figures if name.startswith(("differences", "gain_"))):
-        panels = [label for axes in figure.axes for label in (axes.get_xlabel(), axes.get_ylabel())]
-        assert any(label.endswith("95 %, uncorrected") for label in panels)
-    files = save_figures(figures, tmp_path)
-    assert files and all(file.stat().st_size > 5000 for file in files)
+        assert "paired by seed; their intervals are not corrected" in caption_of(figure)
+    files = save_figures(figures, tmp_path, study.config.data_name)
+    assert len(files) == 2 * len(figures) and all(file.stat().st_size > 5000 for file in files)
+    for figure in figures.values():
+        assert caption_of(figure).startswith(f"Dataset: {study.config.data_name}. ") and "seeds" in caption_of(figure)
 
 
 def test_study_leaves_tables_and_figures_and_reuses_runs(
@@ -91,7 +99,7 @@ def test_study_leaves_tables_and_figures_and_reuses_runs(
 ) -> None:
     shared = ["--runs", str(tmp_path / "runs"), *small]
     assert main(["study", "entropy", "--objectives", "ce", "epg", *shared, "--out", str(tmp_path / "a")]) == 0
-    assert {file.name for file in (tmp_path / "a").iterdir()} == TABLES | {"output_entropy.png", "differences.png"}
+    assert {file.name for file in (tmp_path / "a").iterdir()} == TABLES | drawn("output_entropy", "differences")
     page = (tmp_path / "a" / "table.md").read_text()
     assert "Published:" in page and page.count("| 0% label noise") == 2 and "Made by `cls-env" in page
     assert "4 runs, mean ± standard deviation over 2 seeds" in capsys.readouterr().out
@@ -114,9 +122,9 @@ def test_rates_are_tuned_and_then_compared(small: list[str], tmp_path: Path) -> 
     assert "tried" in chosen.loc[0, "chosen rate"]
     assert {file.name for file in out.iterdir()} == TABLES | {
         *("chosen_rates.csv", "chosen_rates.md", "chosen_rates.tex"),
-        *("accuracy_against_rate.png", "at-chosen-rates"),
+        *("at-chosen-rates", *drawn("accuracy_against_rate")),
     }
-    assert {file.name for file in (out / "at-chosen-rates").iterdir()} == TABLES | {"differences.png"}
+    assert {file.name for file in (out / "at-chosen-rates").iterdir()} == TABLES | drawn("differences")
     assert len(pd.read_csv(out / "runs.csv")) == 8 and len(pd.read_csv(out / "at-chosen-rates" / "runs.csv")) == 8
 
 
@@ -127,7 +135,7 @@ def test_attempts_lead_to_finalists_with_tables_that_fit_the_terminal(
     small += ["--attempts", "aepg", "epg", "--finalists", "aepg", "--fresh-seeds", "10", "--label-noise", "0"]
     out = tmp_path / "out"
     assert main(["study", "beyond-aepg", *small, "--out", str(out), "--runs", str(tmp_path / "runs")]) == 0
-    pictures = {"differences.png", "final_accuracies.png"}
+    pictures = drawn("differences", "final_accuracies")
     more = {"against_epg.md", "against_epg.tex", "against_epg.csv", "fresh-seeds"}
     assert {file.name for file in out.iterdir()} == TABLES | pictures | more
     assert {file.name for file in (out / "fresh-seeds").iterdir()} == TABLES | pictures
@@ -221,10 +229,6 @@ def test_placements() -> None:
     assert depth(StudyConfig()) == 6 and depth(StudyConfig(model="vit_base_patch16_224.augreg_in21k")) == 12
     assert placement((2,)) == "blocks 2" and placement((1, 2)) == "blocks 1-2"
     assert [fixed_alpha(name) for name in ("epg", "alpha:alpha=0.7", "aepg-linear")] == [0.0, 0.7, None]
-
-
-def test_many_contenders_look_different() -> None:
-    assert len(set(styles(map(str, range(40))).values())) == 40
 
 
 def test_legend_of_many_contenders_stays_within_the_figure(tmp_path: Path) -> None:
