@@ -54,12 +54,14 @@ class Row:
     Attributes:
         setting: Index of the setting.
         contender: Display name of the contender, the same in all settings.
+        label: The same with ids in place of display names, which `experiments.reports.colors` knows.
         runs: The runs, which differ only in their seed.
         entries: The configuration's entries without `WITHOUT_EFFECT`.
     """
 
     setting: int
     contender: str
+    label: str
     runs: list[Run]
     entries: dict[str, Any]
 
@@ -83,7 +85,13 @@ def arrange(runs: Iterable[Run]) -> tuple[list[Setting], list[Row]]:
     return (
         [Setting(_setting_name(entries, apart), entries) for entries in settings],
         [
-            Row(place, contender_name(entries, naming), sorted(same, key=lambda run: run.seed), entries)
+            Row(
+                place,
+                contender_name(entries, naming),
+                contender_label(entries, naming),
+                sorted(same, key=lambda run: run.seed),
+                entries,
+            )
             for place, group in enumerate(groups)
             for entries, same in group
         ],
@@ -106,13 +114,28 @@ def contender_name(entries: Mapping[str, Any], naming: Iterable[str]) -> str:
     >>> contender_name({"method": "lae", "objective": "aepg", "learning_rate": 0.01}, ["objective", "learning_rate"])
     'LAE + aEPG, learning rate 0.01'
     """
+    return ", ".join([display_name(_id(entries)) or "none", *_rest(entries, naming)])
+
+
+def contender_label(entries: Mapping[str, Any], naming: Iterable[str]) -> str:
+    """The name of a contender with the ids of its parts.
+
+    >>> contender_label({"method": "lae", "objective": "aepg", "learning_rate": 0.01}, ["objective", "learning_rate"])
+    'lae + aepg, learning rate 0.01'
+    """
+    return ", ".join([_id(entries) or "none", *_rest(entries, naming)])
+
+
+def _id(entries: Mapping[str, Any]) -> str:
     if "algorithm" in entries:
-        first = display_name(str(entries["algorithm"]))
-    else:
-        parts = [str(entries.get("method", "")), str(entries.get("objective", ""))]
-        first = display_name(" + ".join(part for part in parts if part not in ("sequential", "none", ""))) or "none"
+        return str(entries["algorithm"])
+    parts = [str(entries.get("method", "")), str(entries.get("objective", ""))]
+    return " + ".join(part for part in parts if part not in ("sequential", "none", ""))
+
+
+def _rest(entries: Mapping[str, Any], naming: Iterable[str]) -> list[str]:
     rest = [described(name, entries.get(name)) for name in naming if name not in NAMED_FIRST]
-    return ", ".join([first, *filter(None, rest)])
+    return [part for part in rest if part]
 
 
 def described(name: str, value: Any) -> str:

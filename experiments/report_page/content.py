@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
@@ -48,8 +48,9 @@ class Content:
     def as_json(self) -> dict[str, Any]:
         """Everything that the script shows."""
         measures = measures_of(run for row in self.rows for run in row.runs)
-        contenders = list(dict.fromkeys(row.contender for row in self.rows))
-        rows = [self._row(row, contenders.index(row.contender), measures) for row in self.rows]
+        contenders = {row.contender: row.label for row in self.rows}
+        places = {name: place for place, name in enumerate(contenders)}
+        rows = [self._row(row, places[row.contender], measures) for row in self.rows]
         return {
             "measures": [measure_entry(measure) for measure in measures],
             "settings": [setting.name for setting in self.settings],
@@ -171,10 +172,12 @@ class Content:
             return None
 
 
-def _contender_entries(contenders: Sequence[str]) -> list[dict[str, Any]]:
+def _contender_entries(contenders: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Name, line style and colors of each contender, by their labels."""
+    found = looks(contenders.values())
     return [
         {"name": name, "dash": DASHES[look.line], **{scheme: readable(look.color, scheme) for scheme in BACKGROUNDS}}
-        for name, look in looks(contenders).items()
+        for name, look in ((name, found[label]) for name, label in contenders.items())
     ]
 
 

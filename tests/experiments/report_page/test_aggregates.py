@@ -21,7 +21,7 @@ def run_of(seed: int, **metrics: object) -> Run:
 
 
 def row_of(values: dict[int, object], measure: str = "final_accuracy") -> Row:
-    return Row(0, "x", [run_of(seed, **{measure: value}) for seed, value in values.items()], {})
+    return Row(0, "x", "x", [run_of(seed, **{measure: value}) for seed, value in values.items()], {})
 
 
 def test_interquartile_mean_is_that_of_scipy_and_resists_outliers() -> None:

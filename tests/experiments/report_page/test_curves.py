@@ -43,7 +43,7 @@ def test_accuracies_are_means_over_seeds_against_what_was_spent(tmp_path: Path) 
         run_in(tmp_path / str(seed), [[0.8 + shift, nan], [0.4, 0.6 + shift]], seed)
         for seed, shift in ((0, 0.0), (1, 0.1))
     ]
-    curves = accuracy_curves(Row(0, "x", runs, {}))
+    curves = accuracy_curves(Row(0, "x", "x", runs, {}))
     assert set(curves) == {"tasks", "images", "gradient_steps"}
     assert [point[:2] for point in curves["tasks"]] == [[1, 85], [2, 52.5]]
     assert [point[0] for point in curves["images"]] == [90, 180]
@@ -52,19 +52,19 @@ def test_accuracies_are_means_over_seeds_against_what_was_spent(tmp_path: Path) 
 
 
 def test_runs_without_step_logs_have_no_such_curves(tmp_path: Path) -> None:
-    row = Row(0, "x", [Run(RunFolder(tmp_path), {"seed": 0}, {}, {}, np.array([[0.5]]))], {})
+    row = Row(0, "x", "x", [Run(RunFolder(tmp_path), {"seed": 0}, {}, {}, np.array([[0.5]]))], {})
     assert accuracy_curves(row) == {"tasks": [[1, 50, None, None]]}
     assert entropy_curve(row) == []
 
 
 def test_entropy_is_on_one_grid(tmp_path: Path) -> None:
-    curve = entropy_curve(Row(0, "x", [run_in(tmp_path, [[0.5, np.nan], [0.5, 0.5]])], {}))
+    curve = entropy_curve(Row(0, "x", "x", [run_in(tmp_path, [[0.5, np.nan], [0.5, 0.5]])], {}))
     assert len(curve) == 2 and {len(values) for values in curve} == {ENTROPY_POINTS}
     assert curve[0][0] == pytest.approx(0.875) and curve[1][-1] == pytest.approx(0.125)  # means of three steps
 
 
 def test_matrices_have_nothing_above_the_diagonal(tmp_path: Path) -> None:
-    found = matrices(Row(0, "x", [run_in(tmp_path, [[0.75, np.nan], [0.5, 1.0]])], {}))
+    found = matrices(Row(0, "x", "x", [run_in(tmp_path, [[0.75, np.nan], [0.5, 1.0]])], {}))
     assert found == {"accuracy": [[75, None], [50, 100]], "forgetting": [[0, None], [25, 0]]}
 
 

@@ -12,7 +12,6 @@ import pytest
 
 import cls_env
 from experiments.__main__ import main
-from experiments.console import typed_command
 from experiments.report_page.collect import Collection, collect, recorded_commands, run_folders
 from experiments.report_page.page import asset, render
 
@@ -53,8 +52,14 @@ def test_the_command_reads_runs_of_any_command(
     assert capsys.readouterr().out == f"report of 10 runs {out}\n"
     html = out.read_text(encoding="utf-8")
     assert len(data_of(html)["rows"]) == 6 and len(html) < 2_000_000
-    commands = recorded_commands([comparison, algorithms / "runs"])
-    assert commands == [typed_command()]  # both were made by this process
+
+
+def test_commands_are_those_that_tables_name(tmp_path: Path) -> None:
+    for name, command in {"a": "cls-env compare --seeds 1", "b": "cls-env rl"}.items():
+        (tmp_path / name / "runs").mkdir(parents=True)
+        (tmp_path / name / "table.md").write_text(f"| table |\n\nMade by `{command}`.\n", encoding="utf-8")
+    expected = ["cls-env compare --seeds 1", "cls-env rl"]
+    assert sorted(recorded_commands([tmp_path / "a", tmp_path / "b" / "runs"])) == expected
 
 
 def test_runs_that_are_not_finished_or_damaged_are_named(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
