@@ -228,7 +228,7 @@ def test_parallel_runs_equal_single_ones_and_are_drawn(config: RunConfig, tmp_pa
             alone.read_predictions("after_task_1")["entropy"], there.read_predictions("after_task_1")["entropy"]
         )
     files = save_figures(comparison_figures(runs, resolve(entries[0].checked).stream), tmp_path)
-    assert [file.stat().st_size > 5000 for file in files] == [True] * 4
+    assert [file.stat().st_size > 5000 for file in files] == [True] * 8  # four figures, as PNG and PDF
 
 
 def test_failed_run_is_named(config: RunConfig, tmp_path: Path) -> None:
