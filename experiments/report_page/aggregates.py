@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from experiments.reports.statistics import FEWEST_FOR_BOOTSTRAP
+
 RESAMPLES = 2000
 """Bootstrap resamples of an interquartile mean."""
 CUT = 0.25
@@ -27,8 +29,8 @@ def interquartile_means(values: ArrayLike) -> NDArray[np.float64]:
         values: One row for each measure, one column for each seed, shape (M, S), without NaN.
 
     Returns:
-        Interquartile mean, low and high of each measure, shape (M, 3). The ends are NaN for a single seed, and
-        where all seeds have the same value.
+        Interquartile mean, low and high of each measure, shape (M, 3). The ends are NaN below `FEWEST_FOR_BOOTSTRAP`
+        seeds, for which a bootstrap gives too narrow intervals, and where all seeds have the same value.
 
     >>> interquartile_means([[1.0, 2.0, 4.0, 90.0]])[:, 0].tolist()
     [3.0]
@@ -37,7 +39,7 @@ def interquartile_means(values: ArrayLike) -> NDArray[np.float64]:
     middle = _middle_mean(table, axis=1)
     ends = np.full((2, len(table)), np.nan)
     spread = ~np.isclose(table, table[:, :1]).all(axis=1)
-    if spread.any():
+    if spread.any() and table.shape[1] >= FEWEST_FOR_BOOTSTRAP:
         found = stats.bootstrap(
             (table[spread],),
             _middle_mean,

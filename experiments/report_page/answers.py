@@ -34,6 +34,20 @@ class WrongAnswer(NamedTuple):
     confidence: float
 
 
+def complete(answers: Answers) -> Answers:
+    """The predictions, if they have all that the page shows, for each test image.
+
+    Raises:
+        ValueError: An array is missing, or shorter than another.
+    """
+    needed = ("task", "labels", "predictions", "confidence")
+    if missing := [name for name in needed if name not in answers]:
+        raise ValueError(f"the predictions after the last task have no {missing[0]}")
+    if len({len(answers[name]) for name in needed}) > 1:
+        raise ValueError("the predictions after the last task have arrays of different lengths")
+    return answers
+
+
 def class_accuracies(tests: Sequence[tuple[Run, Answers]]) -> list[list[Any]]:
     """Name, mean accuracy over runs in percent, low and high over runs, and test images of a run, for each class.
 

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cls_env.command_line.errors import one_line
-from experiments.config.identity import canonical, what_is_learned
+from experiments.config.identity import MEASURING, canonical
 from experiments.config.settings import RunConfig
 from experiments.files import read_json
 from experiments.rl.config import AlgorithmRun
@@ -25,6 +25,8 @@ from experiments.runs.run_folder import RunFolder
 _COMMAND = re.compile(r"Made by `(cls-env [^`\n]+)`")
 CONFIG, TABLE = "config.json", "table.md"
 """Files that a run's and a comparison's folder hold."""
+NOT_LEARNED = ("cache_features", "device_images", "tests_per_task", *MEASURING)
+"""Entries of a configuration on which what is learned does not depend."""
 _PARENTS = 2
 """Levels above a place at which the table of its comparison is looked for."""
 
@@ -56,6 +58,18 @@ class Run:
     def of_rl(self) -> bool:
         """Whether it is a run of the comparison of RL algorithms."""
         return "algorithm" in self.config
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """What the card says of the images of a folder, of the pretrained weights, and of the device."""
+        card: dict[str, Any] = self.card
+        images = card.get("stream", {}).get("images_sha256", "") if self.config["dataset"] == "folder" else ""
+        weights, hardware = card.get("weights") or {}, card.get("hardware") or {}
+        return {
+            "images_sha256": str(images),
+            "weights_sha256": str(weights["sha256"]) if weights.get("pretrained") else "",
+            "trained_on": str(hardware.get("device") or ""),
+        }
 
     @property
     def class_names(self) -> list[str]:
@@ -130,10 +144,18 @@ def recorded_commands(places: Iterable[Path]) -> list[str]:
 
 
 def _walk(place: Path) -> Iterator[tuple[Path, list[str]]]:
-    """The folders at and below a place with the names of their files; nothing below the folder of a run."""
-    for folder, below, files in os.walk(place):
-        yield Path(folder), files
-        below[:] = [] if CONFIG in files else sorted(name for name in below if not name.startswith("."))
+    """The folders at and below a place with the names of their files; nothing below the folder of a run.
+
+    Links to folders are followed, to each folder once.
+    """
+    seen: set[Path] = set()
+    for folder, below, files in os.walk(place, followlinks=True):
+        resolved = Path(folder).resolve()
+        inside = [] if CONFIG in files or resolved in seen else [name for name in below if not name.startswith(".")]
+        if resolved not in seen:
+            yield Path(folder), files
+        seen.add(resolved)
+        below[:] = sorted(inside)
 
 
 def collect(folders: Iterable[Path]) -> Collection:
@@ -153,7 +175,8 @@ def collect(folders: Iterable[Path]) -> Collection:
         if isinstance(run, str):
             left_out.append(LeftOut(path, run))
         elif run is not None:
-            first = runs.setdefault(json.dumps(what_is_learned(run.config), sort_keys=True), run)
+            learned = {name: value for name, value in run.config.items() if name not in NOT_LEARNED}
+            first = runs.setdefault(json.dumps([learned, run.origin], sort_keys=True), run)
             if first is not run:
                 left_out.append(LeftOut(path, f"the same run as {first.folder.path}"))
     return Collection(list(runs.values()), left_out)
@@ -173,6 +196,9 @@ def _read(path: Path) -> Run | str | None:
     metrics, card, matrix = folder.metrics(), read_json(path / "protocol.json"), folder.read_matrix()
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         raise ValueError(f"accuracy_matrix.csv has {len(matrix)} rows and {matrix.shape[1]} columns of tasks")
-    card["stream"]["tasks"][0]["classes"]
+    if len(tasks := card["stream"]["tasks"]) != len(matrix):
+        raise ValueError(f"accuracy_matrix.csv has {len(matrix)} tasks, and protocol.json has {len(tasks)}")
+    tasks[0]["classes"]
+    int(content["seed"]), float(content.get("label_noise") or 0)
     kind = AlgorithmRun if "algorithm" in content else RunConfig
     return Run(folder, canonical(kind, content), card, metrics, matrix)

@@ -9,15 +9,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from cls_env import DATASETS
 from cls_env.datasets.files.trees import plain_name
-from experiments.config.identity import MEASURING
 from experiments.config.settings import StreamSettings
-from experiments.report_page.collect import Run
+from experiments.report_page.collect import NOT_LEARNED, Run
 from experiments.reports.display_names import display_name
 
-OF_SETTING = (*(field.name for field in fields(StreamSettings)), "label_noise")
+OF_SETTING = (*(field.name for field in fields(StreamSettings)), "label_noise", "images_sha256")
 """Entries of a configuration that say on what a contender learns: images, tasks and labels."""
-WITHOUT_EFFECT = ("seed", "imports", "cache_features", "device_images", "tests_per_task", *MEASURING)
+WITHOUT_EFFECT = ("seed", *NOT_LEARNED)
 """Entries by which neither settings nor contenders differ: what is learned does not depend on them, or is the seed."""
 NAMED_FIRST = ("method", "objective", "algorithm")
 """Entries that are in every contender's name."""
@@ -143,11 +143,15 @@ def described(name: str, value: Any) -> str:
 
     >>> described("crop_scale", [0.05, 1.0]), described("peft", "lora:r=4"), described("augment", None)
     ('crop scale 0.05, 1', 'LoRA (r=4)', '')
+    >>> described("weights_sha256", "c6b73e3fb573")
+    'weights c6b73e3f'
     """
     if value is None or value in ([], ()):
         return ""
     if name in ("peft", COMMAND):
         return display_name(str(value)) if name == "peft" else f"by {value}"
+    if name.endswith("_sha256"):
+        return f"{name.removesuffix('_sha256')} {str(value)[:8]}"
     return f"{name.replace('_', ' ')} {shown(value)}"
 
 
@@ -184,12 +188,20 @@ def data_name(entries: Mapping[str, Any]) -> str:
 
 def noise_name(entries: Mapping[str, Any]) -> str:
     """The label noise in words."""
-    return "by matrix" if entries.get("noise_matrix") else f"{100 * float(entries.get('label_noise', 0)):g} %"
+    return "by matrix" if entries.get("noise_matrix") else f"{100 * float(entries.get('label_noise') or 0):g} %"
 
 
 def _entries(run: Run) -> dict[str, Any]:
     kept = {name: value for name, value in run.config.items() if name not in WITHOUT_EFFECT}
-    return kept | {COMMAND: "cls-env rl" if run.of_rl else "cls-env run"}
+    return kept | run.origin | {COMMAND: "cls-env rl" if run.of_rl else "cls-env run"} | _augment(run)
+
+
+def _augment(run: Run) -> dict[str, str]:
+    """Whether images are augmented, where the configuration leaves it to the dataset."""
+    dataset = run.config["dataset"]
+    if run.config.get("augment") != "auto" or dataset not in DATASETS:
+        return {}
+    return {"augment": "yes" if DATASETS[dataset].augment else "no"}
 
 
 def _part(entries: Mapping[str, Any], of_setting: bool) -> dict[str, Any]:

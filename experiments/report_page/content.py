@@ -8,23 +8,27 @@ from typing import Any, TypeVar
 
 from cls_env import TaskStream
 from cls_env.command_line.errors import one_line
-from experiments.report_page.answers import Answers, class_accuracies, confusions, task_boundaries
+from experiments.report_page.answers import Answers, class_accuracies, complete, confusions, task_boundaries
 from experiments.report_page.charts import chart_specs
 from experiments.report_page.collect import Run
 from experiments.report_page.colors import BACKGROUNDS, readable
 from experiments.report_page.compact import finite
 from experiments.report_page.contenders import FILTERS, OF_SETTING, Row, Setting, differing, filter_value, shown
-from experiments.report_page.curves import COSTS, accuracy_curves, calibration, entropy_curve, matrices
+from experiments.report_page.curves import COSTS, calibration, cost_curves, entropy_curve, matrices, task_curve
 from experiments.report_page.images import ImagesMissingError, Pictures, stream_key, stream_of
 from experiments.report_page.leaderboard import measure_entry, measures_of, pairs, summaries
 from experiments.report_page.samples import error_pictures, sample_pictures
 from experiments.reports.colors import LINES, looks
+from experiments.reports.display_names import id_of
 from experiments.runs.measure import Measure
 
 DASHES = dict(zip(LINES, ([1, 0], [6, 4], [2, 3], [6, 3, 2, 3], [8, 2, 2, 2, 2, 2]), strict=True))
 """Vega's line dashes for the line styles of figures."""
 NO_PICTURES: dict[str, Any] = {"stream": None, "confusion": [], "errors": [], "samples": None}
-"""Entries of a row whose first run has no predictions."""
+"""Entries of a row without predictions."""
+NOT_SAVED = "cls-env rl does not save predictions."
+UNREADABLE = "These runs have no readable predictions."
+"""Why a row has none."""
 Part = TypeVar("Part")
 
 
@@ -55,6 +59,7 @@ class Content:
             "measures": [measure_entry(measure) for measure in measures],
             "settings": [setting.name for setting in self.settings],
             "contenders": _contender_entries(contenders),
+            "baseline": _baseline(list(contenders.values())),
             "filters": self.filters,
             "rows": rows,
             "pairs": self._pairs(measures),
@@ -98,20 +103,22 @@ class Content:
         return merged
 
     def _row(self, row: Row, contender: int, measures: Sequence[Measure]) -> dict[str, Any]:
-        first = row.runs[0]
         tests = self._tests(row.runs)
+        shown = self._part(lambda: self._pictures_of(*tests[0])) if tests else None
         return {
             "setting": row.setting,
             "contender": contender,
             "seeds": [run.seed for run in row.runs],
             "filters": {each["name"]: filter_value(each["name"], row.entries) for each in self.filters},
             "stats": summaries(row, measures),
-            "accuracy": self._part(lambda: accuracy_curves(row)) or {},
+            "accuracy": {"tasks": task_curve(row)} | (self._part(lambda: cost_curves(row)) or {}),
             "entropy": self._part(lambda: entropy_curve(row)) or [],
             "matrices": matrices(row),
             "calibration": calibration([answers for _, answers in tests]) if tests else [],
             "classes": class_accuracies(tests),
-            **(self._pictures_of(first, tests[0][1]) if tests and tests[0][0] is first else NO_PICTURES),
+            "tested": [run.seed for run, _ in tests],
+            "untested": NOT_SAVED if row.runs[0].of_rl else UNREADABLE,
+            **(shown or NO_PICTURES),
         }
 
     def _pictures_of(self, run: Run, answers: Answers) -> dict[str, Any]:
@@ -134,7 +141,7 @@ class Content:
         found: list[tuple[Run, Answers]] = []
         for run in runs:
             if run.folder.has_predictions(run.last_test):
-                answers = self._part(partial(run.folder.read_predictions, run.last_test))
+                answers = self._part(partial(_last_answers, run))
                 found += [(run, answers)] if answers is not None else []
         return found
 
@@ -142,7 +149,7 @@ class Content:
         """A part of the page; where a file can't be read, a remark and None."""
         try:
             return make()
-        except (ValueError, KeyError, OSError) as error:
+        except (ValueError, KeyError, IndexError, TypeError, OSError) as error:
             self._remark(one_line(error))
             return None
 
@@ -156,8 +163,9 @@ class Content:
         if key not in self._streams:
             self._streams[key] = len(self._images)
             self._stream_entries.append({"classes": run.class_names, "bounds": task_boundaries(run), "examples": {}})
-            self._images.append(self._images_of(run))
+            self._images.append(None)
         index = self._streams[key]
+        self._images[index] = self._images[index] or self._images_of(run)
         stream = self._images[index]
         if stream is not None and self._pictures.full:
             self._remark("the page has no room for the pictures of all runs: give fewer runs to see theirs")
@@ -172,6 +180,12 @@ class Content:
             return None
 
 
+def _baseline(labels: Sequence[str]) -> int:
+    """The contender to which differences are at first: the first with cross-entropy, else with EPG, else the first."""
+    ids = [id_of(label) for label in labels]
+    return next((ids.index(wanted) for wanted in ("ce", "epg") if wanted in ids), 0)
+
+
 def _contender_entries(contenders: Mapping[str, str]) -> list[dict[str, Any]]:
     """Name, line style and colors of each contender, by their labels."""
     found = looks(contenders.values())
@@ -179,6 +193,10 @@ def _contender_entries(contenders: Mapping[str, str]) -> list[dict[str, Any]]:
         {"name": name, "dash": DASHES[look.line], **{scheme: readable(look.color, scheme) for scheme in BACKGROUNDS}}
         for name, look in ((name, found[label]) for name, label in contenders.items())
     ]
+
+
+def _last_answers(run: Run) -> Answers:
+    return complete(run.folder.read_predictions(run.last_test))
 
 
 def _card(run: Run) -> dict[str, Any]:

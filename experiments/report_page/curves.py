@@ -31,12 +31,18 @@ _OF_CURVE = {"images": "env_steps", "gradient_steps": "gradient_steps", "seconds
 _OF_STEPS = {"images": "time/total_timesteps", "gradient_steps": "train/n_updates"}
 
 
-def accuracy_curves(row: Row) -> dict[str, list[list[Any]]]:
-    """For each of `COSTS` that the runs have recorded: points of cost, mean accuracy in percent, low and high.
+def task_curve(row: Row) -> list[list[Any]]:
+    """For each number of tasks learned: this number, mean accuracy in percent, low and high, cut at 0 and 100 %."""
+    return _points(np.arange(1.0, 1 + len(row.runs[0].matrix)), _stacked(map(_after_tasks, row.runs)))
 
-    Intervals are cut at 0 and 100 %.
+
+def cost_curves(row: Row) -> dict[str, list[list[Any]]]:
+    """The same against each other one of `COSTS` that the runs have recorded.
+
+    Raises:
+        ValueError: A file is damaged.
     """
-    curves = {"tasks": _points(np.arange(1.0, 1 + len(row.runs[0].matrix)), _stacked(map(_after_tasks, row.runs)))}
+    curves = {}
     read = _rl_curves if row.runs[0].of_rl else _step_curves
     recorded = [read(run) for run in row.runs]
     for cost in COSTS:
@@ -71,12 +77,17 @@ def _step_curves(run: Run) -> dict[str, tuple[Array, Array]]:
 def entropy_curve(row: Row) -> list[list[Any]]:
     """Mean output entropy in nats over the classes of the task in training: for each task, `ENTROPY_POINTS` values.
 
-    The values of a task are at equal distances from its first to its last gradient step. Empty for runs without a step
-    log.
+    The values of a task are at equal distances from its first to its last gradient step. Empty for runs that learn
+    without gradient steps.
+
+    Raises:
+        ValueError: A step log is damaged, or missing although the run has learned by gradients.
     """
     grid = np.linspace(0, 1, ENTROPY_POINTS)
     runs = []
     for run in row.runs:
+        if run.steps.empty and run.metrics.get("train_entropy") is not None:
+            raise ValueError(f"{run.folder.steps} has no step logs: no entropy in training is shown")
         logs = [log for _, log in run.steps.groupby("train/task")]
         smooth = [log["train/entropy"].rolling(5, min_periods=1, center=True).mean() for log in logs]
         runs.append([np.interp(grid, log["train/progress"], values) for log, values in zip(logs, smooth, strict=True)])

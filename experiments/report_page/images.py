@@ -14,13 +14,18 @@ from PIL import Image
 from cls_env import TaskStream
 from cls_env.command_line.errors import one_line
 from experiments.config.builders import make_stream
-from experiments.config.settings import RunConfig
+from experiments.config.settings import RunConfig, StreamSettings
 from experiments.config.validation import check
 from experiments.report_page.collect import Run
 
 SIDE = 64
 """Longest side in pixels of a picture on the page."""
 QUALITY = 75
+OF_STREAM = (
+    *(field.name for field in fields(StreamSettings)),
+    *("seed", "label_noise", "model", "weights", "pretrained", "input_size", "crop_fraction", "interpolation"),
+)
+"""Entries of a configuration on which the images and tasks depend."""
 MOST_BYTES = 3_000_000
 """The most bytes of all pictures of a page."""
 
@@ -37,14 +42,14 @@ def stream_key(run: Run) -> str:
 
 
 def stream_of(run: Run) -> TaskStream:
-    """The stream of a run.
+    """The stream of a run. Modules that the run imported are not imported.
 
     Raises:
         ImagesMissingError: Its images can't be loaded, or have changed since.
     """
     known = {field.name for field in fields(RunConfig)}
     try:
-        config = RunConfig(**{name: value for name, value in run.config.items() if name in known})
+        config = RunConfig(**{name: value for name, value in run.config.items() if name in known & set(OF_STREAM)})
         stream = make_stream(check(config))
     except (ValueError, OSError, ImportError) as error:
         raise ImagesMissingError(f"the images can't be loaded: {one_line(error)}") from error

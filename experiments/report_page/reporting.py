@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -24,7 +24,9 @@ PAGE = "report.html"
 
 @contextmanager
 def reporting(entries: Sequence[Entry], paths: OutputPaths, minutes: float | None = None) -> Iterator[None]:
-    """Write the report of a comparison when the block ends, and name it.
+    """Write the report of a comparison when the block ends, also after a run that failed, and name it.
+
+    After Ctrl-C or a signal to end, it is not written.
 
     Args:
         entries: The runs of the comparison.
@@ -35,17 +37,19 @@ def reporting(entries: Sequence[Entry], paths: OutputPaths, minutes: float | Non
     Raises:
         ValueError: `minutes` is not above 0; nothing has been run.
     """
-    out, command = paths.tables / PAGE, typed_command()
-    if minutes is None:
-        yield
-    else:
+    out, command, stopped = paths.tables / PAGE, typed_command(), False
+    if minutes is not None:
         number("--report-every", minutes, "(0, inf)")
-        folders = run_paths([entry.config for entry in entries], paths.runs)
-        with _rewriting(folders, out, minutes, command):
+    configs = [entry.config for entry in entries]
+    try:
+        with nullcontext() if minutes is None else _rewriting(run_paths(configs, paths.runs), out, minutes, command):
             yield
-    folders = run_paths([entry.config for entry in entries], paths.runs)
-    if _write(folders, out, command):
-        say(f"report {out}")
+    except (KeyboardInterrupt, SystemExit):
+        stopped = True
+        raise
+    finally:
+        if not stopped and _write(run_paths(configs, paths.runs), out, command):
+            say(f"report {out}")
 
 
 @contextmanager
@@ -87,7 +91,7 @@ def _write(folders: Sequence[Path], out: Path, command: str) -> bool:
         write_page(folders, out, [command])
     except ReportedError:  # no run is finished yet
         return False
-    except (ValueError, OSError, ImportError) as error:
+    except Exception as error:  # the results of a comparison do not depend on its report
         warn(f"{out} could not be written: {one_line(error)}")
         return False
     return True

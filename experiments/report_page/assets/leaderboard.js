@@ -8,7 +8,7 @@ const rowName = (row) => {
 };
 
 function visibleRows() {
-  return DATA.rows.filter((row) => Object.entries(chosenFilters).every(([name, value]) => !value || row.filters[name] === value));
+  return DATA.rows.filter((row) => Object.entries(chosenFilters).every(([name, value]) => value === undefined || row.filters[name] === value));
 }
 
 // The difference of a row to another: shared seeds, mean, low, high, and the probability of a larger value.
@@ -105,9 +105,9 @@ function drawFilters() {
   for (const { name, title, values } of DATA.filters) {
     const select = element("select", { id: `filter-${name}` });
     select.dataset.filter = name;
-    fillSelect(select, [["", "all"], ...values.map((value) => [value, value || "not set"])]);
+    fillSelect(select, [["all", "all"], ...values.map((value, index) => [index, value || "not set"])]);
     select.onchange = () => {
-      chosenFilters[name] = select.value;
+      chosenFilters[name] = values[Number(select.value)];
       drawLeaderboard();
       drawCurves();
     };

@@ -5,6 +5,8 @@ function fillControls() {
   const costly = ["seconds", "training_seconds", "trainable_parameters"].find((name) => measureOf(name));
   if (costly) byId("horizontal").value = costly;
   fillSelect(byId("baseline"), DATA.contenders.map((contender, index) => [index, contender.name]));
+  byId("baseline").value = DATA.baseline;
+  byId("bands").checked = DATA.contenders.length <= 5 && DATA.rows.every((row) => row.seeds.length !== 2);
   const recorded = Object.entries(DATA.costs).filter(([cost]) => DATA.rows.some((row) => row.accuracy[cost]));
   fillSelect(byId("cost"), recorded);
   fillSelect(byId("row"), DATA.rows.map((row, index) => [index, rowName(row)]));

@@ -61,7 +61,7 @@ function confusionChart(row, stream) {
   const all = row.confusion.reduce((sum, [, , images]) => sum + images, 0);
   const bounds = stream.bounds.flatMap((at) => [{ across: 1 - at / count, down: at / count }]);
   return {
-    spec: "confusion", title: `seed ${row.seeds[0]}, classes in the order in which they are learned; lines between tasks`,
+    spec: "confusion", title: `seed ${row.tested[0]}, classes in the order in which they are learned; lines between tasks`,
     datasets: { rows, bounds }, description: `Confusion matrix of ${rowName(row)}: ${right} of ${all} test images are right`,
   };
 }
@@ -71,8 +71,8 @@ function drawPredictions() {
   const there = row.classes.length > 0 && row.stream !== null;
   byId("row-content").hidden = !there;
   byId("row-status").textContent = there
-    ? `Accuracies are means over ${row.seeds.length} seed${row.seeds.length > 1 ? "s" : ""}; confusions and pictures are those of seed ${row.seeds[0]}.`
-    : "These runs have no readable predictions.";
+    ? `Accuracies are means over ${row.tested.length} seed${row.tested.length > 1 ? "s" : ""}; confusions and pictures are those of seed ${row.tested[0]}.`
+    : row.untested;
   if (!there) return null;
   const stream = DATA.streams[row.stream];
   drawConfusions(row, stream.classes);

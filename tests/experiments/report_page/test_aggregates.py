@@ -12,6 +12,7 @@ from experiments.report_page.aggregates import interquartile_means, probability_
 from experiments.report_page.collect import Run
 from experiments.report_page.contenders import Row
 from experiments.report_page.leaderboard import measures_of, pairs, summaries
+from experiments.reports.statistics import FEWEST_FOR_BOOTSTRAP
 from experiments.runs.measures import MEASURES
 from experiments.runs.run_folder import RunFolder
 
@@ -42,8 +43,12 @@ def test_the_bootstrap_interval_is_that_of_resampled_interquartile_means() -> No
 
 
 def test_without_spread_there_is_no_interval() -> None:
-    assert np.isnan(interquartile_means([[2.0, 2.0, 2.0], [1.0, 2.0, 3.0]])[:, 1]).tolist() == [True, False]
-    assert np.isnan(interquartile_means([[2.0]])[0, 1:]).all()
+    assert np.isnan(interquartile_means([[2.0] * 8, [1.0, 2.0] * 4])[:, 1]).tolist() == [True, False]
+
+
+def test_few_seeds_have_no_interval() -> None:
+    assert np.isnan(interquartile_means([np.arange(FEWEST_FOR_BOOTSTRAP - 1)])[0, 1:]).all()
+    assert np.isfinite(interquartile_means([np.arange(FEWEST_FOR_BOOTSTRAP)])).all()
 
 
 def test_probability_is_the_mann_whitney_statistic() -> None:

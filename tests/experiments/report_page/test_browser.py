@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from experiments.report_page.page import write_page
 from experiments.reports.statistics import mean_interval, paired_difference
 
 pytestmark = pytest.mark.long
@@ -148,6 +151,18 @@ def test_tables_are_saved(show: Any, page_file: Path) -> None:
     assert Path(download.value.path()).read_text(encoding="utf-8").startswith("<svg")
 
 
+def test_a_filter_finds_what_is_not_set(show: Any, comparison: Path, tmp_path: Path) -> None:
+    shutil.copytree(comparison / "runs", tmp_path / "runs")
+    config = next(iter(sorted((tmp_path / "runs").glob("*/config.json"))))
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"class_order": "natural", "seed": 7}))
+    write_page(sorted((tmp_path / "runs").iterdir()), tmp_path / "page.html", [])
+    shown = show(tmp_path / "page.html")
+    shown.page.get_by_label("class order", exact=True).select_option(label="natural")
+    assert shown.page.locator("#count").inner_text() == "1 of 5 rows are shown."
+    shown.page.get_by_label("class order", exact=True).select_option(label="not set")
+    assert shown.page.locator("#count").inner_text() == "4 of 5 rows are shown."
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_color_schemes(show: Any, page_file: Path, scheme: str) -> None:
     other = {"light": "dark", "dark": "light"}[scheme]
@@ -200,5 +215,5 @@ def test_algorithms_have_curves_against_their_costs(show: Any, algorithms: Path)
     rows = [row for row in shown.chart_rows("accuracy-charts")[0] if row["contender"] == "PPO"]
     assert [row["x"] for row in rows] == pytest.approx(curve["gradient_steps"], rel=1e-4)
     assert [row["mean"] for row in rows] == pytest.approx(100 * curve["accuracy"], rel=1e-4)
-    assert shown.page.locator("#row-status").inner_text() == "These runs have no readable predictions."
+    assert shown.page.locator("#row-status").inner_text() == "cls-env rl does not save predictions."
     assert not shown.page.locator("#row-content").is_visible()

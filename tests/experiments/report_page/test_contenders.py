@@ -17,9 +17,9 @@ from experiments.rl.config import AlgorithmRun
 from experiments.runs.run_folder import RunFolder
 
 
-def run_of(kind: type[RunConfig] = RunConfig, **settings: Any) -> Run:
+def run_of(kind: type[RunConfig] = RunConfig, card: dict[str, Any] | None = None, **settings: Any) -> Run:
     config = kind(precision="float32", **settings).as_json()
-    return Run(RunFolder(Path("nowhere")), config, {}, {}, np.array([[1.0]]))
+    return Run(RunFolder(Path("nowhere")), config, card or {}, {}, np.array([[1.0]]))
 
 
 def names(*runs: Run) -> list[tuple[str, str, list[int]]]:
@@ -30,6 +30,29 @@ def names(*runs: Run) -> list[tuple[str, str, list[int]]]:
 def test_runs_that_differ_in_the_seed_are_one_row() -> None:
     found = names(run_of(objective="ce", seed=1), run_of(objective="ce", seed=0), run_of(objective="aepg", seed=0))
     assert found == [("glyphs", "CE", [0, 1]), ("glyphs", "aEPG", [0])]
+
+
+def test_weights_devices_and_imported_modules_make_rows() -> None:
+    cards = [
+        {"weights": {"sha256": weights, "pretrained": True}, "hardware": {"device": device}}
+        for weights, device in (("a" * 64, "cpu"), ("b" * 64, "cpu"), ("a" * 64, "cuda"))
+    ]
+    runs = [
+        *(run_of(objective="ce", card=card) for card in cards),
+        run_of(objective="ce", card=cards[0], imports=("m",)),
+    ]
+    assert len({contender for _, contender, _ in names(*runs)}) == 4
+    assert names(*runs)[1][1] == "CE, trained on cpu, weights bbbbbbbb"
+
+
+def test_images_of_a_folder_are_a_setting() -> None:
+    cards = [{"stream": {"images_sha256": images * 64}} for images in "ab"]
+    runs = [run_of(objective="ce", dataset="folder", root="photos", card=card) for card in cards]
+    assert [setting for setting, *_ in names(*runs)] == ["photos, images aaaaaaaa", "photos, images bbbbbbbb"]
+
+
+def test_augmentation_by_default_and_by_word_are_the_same() -> None:
+    assert len(names(run_of(dataset="photos", augment="auto"), run_of(dataset="photos", augment="yes", seed=1))) == 1
 
 
 def test_settings_differ_in_images_tasks_and_noise() -> None:

@@ -12,7 +12,14 @@ import pytest
 from experiments.report_page.answers import class_accuracies, confusions, task_boundaries, worst_errors
 from experiments.report_page.collect import Run
 from experiments.report_page.contenders import Row
-from experiments.report_page.curves import ENTROPY_POINTS, accuracy_curves, calibration, entropy_curve, matrices
+from experiments.report_page.curves import (
+    ENTROPY_POINTS,
+    calibration,
+    cost_curves,
+    entropy_curve,
+    matrices,
+    task_curve,
+)
 from experiments.runs.metrics import expected_calibration_error
 from experiments.runs.run_folder import RunFolder
 
@@ -43,7 +50,8 @@ def test_accuracies_are_means_over_seeds_against_what_was_spent(tmp_path: Path) 
         run_in(tmp_path / str(seed), [[0.8 + shift, nan], [0.4, 0.6 + shift]], seed)
         for seed, shift in ((0, 0.0), (1, 0.1))
     ]
-    curves = accuracy_curves(Row(0, "x", "x", runs, {}))
+    row = Row(0, "x", "x", runs, {})
+    curves = {"tasks": task_curve(row)} | cost_curves(row)
     assert set(curves) == {"tasks", "images", "gradient_steps"}
     assert [point[:2] for point in curves["tasks"]] == [[1, 85], [2, 52.5]]
     assert [point[0] for point in curves["images"]] == [90, 180]
@@ -53,8 +61,14 @@ def test_accuracies_are_means_over_seeds_against_what_was_spent(tmp_path: Path) 
 
 def test_runs_without_step_logs_have_no_such_curves(tmp_path: Path) -> None:
     row = Row(0, "x", "x", [Run(RunFolder(tmp_path), {"seed": 0}, {}, {}, np.array([[0.5]]))], {})
-    assert accuracy_curves(row) == {"tasks": [[1, 50, None, None]]}
+    assert task_curve(row) == [[1, 50, None, None]] and cost_curves(row) == {}
     assert entropy_curve(row) == []
+
+
+def test_step_logs_that_a_run_must_have_are_missed(tmp_path: Path) -> None:
+    run = Run(RunFolder(tmp_path), {"seed": 0}, {}, {"train_entropy": 0.5}, np.array([[0.5]]))
+    with pytest.raises(ValueError, match="has no step logs"):
+        entropy_curve(Row(0, "x", "x", [run], {}))
 
 
 def test_entropy_is_on_one_grid(tmp_path: Path) -> None:

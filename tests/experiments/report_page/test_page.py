@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import cls_env
@@ -82,6 +83,52 @@ def test_runs_that_are_not_finished_or_damaged_are_named(copied: Path, capsys: p
     assert main(["report", str(copied), "--out", str(copied / "page.html")]) == 0
     assert "and 3 more, which the page names" in capsys.readouterr().err
     assert "not finished" in (copied / "page.html").read_text(encoding="utf-8")
+
+
+def test_runs_that_learn_the_same_are_taken_once(copied: Path) -> None:
+    first = sorted(copied.iterdir())[0]
+    shutil.copytree(first, copied / "again")
+    config = json.loads((first / "config.json").read_text())
+    (copied / "again" / "config.json").write_text(json.dumps(config | {"cache_features": not config["cache_features"]}))
+    found = runs_in(copied)
+    assert len(found.runs) == 8 and [path.name for path, _ in found.left_out] in (["again"], [first.name])
+
+
+def test_links_to_runs_are_followed(copied: Path, tmp_path: Path) -> None:
+    links = tmp_path / "links"
+    links.mkdir()
+    for folder in sorted(copied.iterdir())[:2]:
+        (links / folder.name).symlink_to(folder)
+    (links / "circle").symlink_to(links)
+    assert len(runs_in(links).runs) == 2
+
+
+def test_odd_files_of_one_run_leave_the_others(copied: Path) -> None:
+    folders = sorted(copied.iterdir())
+    file = folders[0] / "predictions" / "after_task_1.npz"
+    with np.load(file) as arrays:
+        np.savez(file, **{name: values for name, values in arrays.items() if name != "confidence"})
+    file = folders[2] / "predictions" / "after_task_1.npz"
+    with np.load(file) as arrays:
+        np.savez(file, **{name: values[:1] if name == "labels" else values for name, values in arrays.items()})
+    card = json.loads((folders[4] / "protocol.json").read_text())
+    del card["stream"]["images_sha256"]
+    (folders[4] / "protocol.json").write_text(json.dumps(card))
+    config = json.loads((folders[6] / "config.json").read_text())
+    (folders[6] / "config.json").write_text(json.dumps(config | {"seed": "zero"}))
+    found = runs_in(copied)
+    assert [path for path, _ in found.left_out] == [folders[6]]
+    html = render(found)
+    assert "have no confidence" in html and "arrays of different lengths" in html
+    assert len(data_of(html)["rows"]) == 4
+
+
+def test_images_are_loaded_without_the_modules_of_the_run(copied: Path) -> None:
+    for folder in copied.iterdir():
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {"imports": ["no_such_module"], "objective": "own"}))
+    data = data_of(render(runs_in(copied)))
+    assert data["pictures"] and all(picture for row in data["rows"] for picture, *_ in row["errors"])
 
 
 def test_damaged_predictions_and_missing_images_are_remarks(copied: Path) -> None:

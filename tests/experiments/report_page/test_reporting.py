@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from experiments.comparisons.output_paths import OutputPaths
+from experiments.config.entry import Entry
+from experiments.config.settings import RunConfig
 from experiments.report_page.reporting import PAGE, reporting, rewrite
 
 pytestmark = pytest.mark.long
@@ -38,6 +42,21 @@ def test_it_is_written_anew_after_each_interval(comparison: Path, tmp_path: Path
 def test_nothing_is_written_before_a_run_is_finished(tmp_path: Path) -> None:
     rewrite(os.getppid(), Turns(1), [tmp_path / "begun"], tmp_path / PAGE, 1, "")  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("error", "written"), [(RuntimeError, True), (KeyboardInterrupt, False)])
+def test_it_is_written_after_a_failed_run_but_not_after_ctrl_c(
+    comparison: Path, tmp_path: Path, error: type[BaseException], written: bool
+) -> None:
+    config = RunConfig(**{
+        name: value
+        for name, value in json.loads(next((comparison / "runs").glob("*/config.json")).read_text()).items()
+        if name in {field.name for field in fields(RunConfig)}
+    })  # fmt: skip
+    shutil.copytree(comparison / "runs", tmp_path / "runs")
+    with pytest.raises(error), reporting([Entry("c", "ce", config)], OutputPaths.of(tmp_path, 0)):
+        raise error
+    assert (tmp_path / PAGE).exists() == written
 
 
 @pytest.mark.slow
