@@ -161,7 +161,8 @@ _TABLE = (
         "task_test_entropy",
         "within task",
         1,
-        "the same over the classes of the image's own task",
+        "mean entropy in nats of the policy over the classes of the image's own task, on all test images after the last "
+        "task",
         lambda run: float(run.last["task_entropy"].mean()),
     ),
     Measure(
