@@ -61,8 +61,8 @@ def methods_page() -> str:
         "Methods",
         f'{NAMED}`--method replay:size=500`, or `policy_kwargs={{"method": "replay:size=500"}}`. {DEFAULTS} The '
         "columns `objective` and `peft` say with which objectives and PEFT modules a method can be combined. "
-        "`joint` keeps the tasks, and trains each on the images of all tasks so far. `cls-env bounds` does not use it: its "
-        "joint training is one task of all classes. "
+        "`joint` keeps the tasks, and trains each on the images of all tasks so far. `cls-env bounds` does not use it: "
+        "its joint training is one task of all classes. "
         "[How to choose](../guides/choose.md#methods) · [Add your own](../guides/own_method.md) · "
         "[Classes](../api/methods.md)",
         _catalogue("method", lambda name: _paper(METHODS[name])),

@@ -31,8 +31,8 @@ VIEWS = (
 )
 ORDERS = "class orders are drawn from the seeds"
 FIRST_TASK = (
-    "the first task trains the module in all epochs, as LAE does: the paper does not say whether its first task begins with "
-    "the head alone too"
+    "the first task trains the module in all epochs, as LAE does: the paper does not say whether its first task begins "
+    "with the head alone too"
 )
 ANNEALING = "alpha is annealed over all steps of a task, those of the head alone among them"
 OPEN_BY_MODULE = {
