@@ -11,7 +11,6 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 REPOSITORY_VARIABLE = "CLS_ENV_REPOSITORY"
 """Environment variable with the repository's address, such as https://github.com/OWNER/cls-env."""
-ADDRESS_IN_README = "URL_OF_THIS_REPOSITORY"
 _LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 _STANDS_ALONE = ("https://", "http://", "mailto:", "#")
 
@@ -67,7 +66,7 @@ def with_addresses(readme: str, address: str, tag: str) -> str:
             target = f"{address}/{'raw' if image else 'blob'}/{tag}/{target}"
         return f"{image}[{text}]({target})"
 
-    return _LINK.sub(absolute, readme).replace(ADDRESS_IN_README, address)
+    return _LINK.sub(absolute, readme)
 
 
 def without_relative_links(readme: str) -> str:

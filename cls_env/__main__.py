@@ -13,8 +13,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Its words; by default those of the process.
 
     Returns:
-        The exit code: 0 when it went well, 2 with one line of explanation when its input was wrong or a run failed, 1
-        with one line for any other error, 130 when it was interrupted.
+        The exit code: 0 for success, 2 for bad input or a failed run of a comparison, 1 for any other error or a closed
+        output, 130 after Ctrl-C. An error prints one line on standard error.
     """
     try:  # imports within, since they take time, in which one may press Ctrl-C
         from cls_env.command_line.errors import answer

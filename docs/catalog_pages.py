@@ -1,9 +1,9 @@
-"""Generates the tables of objectives, modules, methods, algorithms, datasets, presets and studies."""
+"""Generates the tables of objectives, modules, methods, algorithms, datasets, presets, studies and measures."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +19,13 @@ from experiments.catalogue.names import rows
 from experiments.presets import PRESETS
 from experiments.presets.listing import FIGURES, published, stated_settings
 from experiments.presets.preset import Preset
+from experiments.rl.measures import ALGORITHM_MEASURES
+from experiments.runs.measure import Measure
+from experiments.runs.measures import MEASURES, OF_VALIDATION
 
 NAMED = "A name may have arguments: "
+RESULTS = "experiments/results/studies"
+"""Folder of the studies' committed results, from the repository's root."""
 DEFAULTS = "The table shows the defaults of the arguments."
 
 
@@ -56,6 +61,8 @@ def methods_page() -> str:
         "Methods",
         f'{NAMED}`--method replay:size=500`, or `policy_kwargs={{"method": "replay:size=500"}}`. {DEFAULTS} The '
         "columns `objective` and `peft` say with which objectives and PEFT modules a method can be combined. "
+        "`joint` keeps the tasks, and trains each on the images of all tasks so far. `cls-env bounds` does not use it: "
+        "its joint training is one task of all classes. "
         "[How to choose](../guides/choose.md#methods) · [Add your own](../guides/own_method.md) · "
         "[Classes](../api/methods.md)",
         _catalogue("method", lambda name: _paper(METHODS[name])),
@@ -104,7 +111,25 @@ def studies_page() -> str:
         "Studies",
         "`cls-env study NAME` runs a study, and writes tables and figures. The same command resumes it. "
         "[What the studies found](../../experiments/results/studies/README.md)",
-        _catalogue("study", None),
+        _studies(),
+    )
+
+
+def measures_page() -> str:
+    """All measures of a run, and those that only RL algorithms have."""
+    of_rl = {name: measure for name, measure in ALGORITHM_MEASURES.items() if name not in MEASURES}
+    validation = " and ".join(f"`{name}`" for name in OF_VALIDATION)
+    return page(
+        "Measures",
+        "Each measure has its name in `metrics.json` and in `runs.csv`. `--measures NAME ...` chooses the columns of a "
+        "comparison's table. Lists of numbers have no heading, and no column. The column `own pass` names the option "
+        "that makes an additional pass over images, which the measure needs. `--measures` turns it on. "
+        f"{validation} need `--validation-fraction`. [What the main results mean](../results.md#the-main-job) · "
+        "[Concepts](../concepts.md#what-is-measured)",
+        _measures(MEASURES.values()),
+        "## Of RL algorithms",
+        "`cls-env rl` has `" + "`, `".join(name for name in ALGORITHM_MEASURES if name in MEASURES) + "`, and these:",
+        _measures(of_rl.values()),
     )
 
 
@@ -118,6 +143,7 @@ def pages() -> dict[str, str]:
         "datasets.md": datasets_page(),
         "presets.md": presets_page(),
         "studies.md": studies_page(),
+        "measures.md": measures_page(),
     }
 
 
@@ -136,6 +162,37 @@ def _catalogue(kind: str, paper: Callable[[str], str] | None) -> str:
             yield paper(name)
 
     return table(("name", *columns, *last), map(cells, known))
+
+
+def _studies() -> str:
+    """The table of studies, with links to the committed tables of those that were run."""
+    known = rows("study")
+    columns = tuple(next(iter(known.values())))
+    return table(
+        ("name", *columns, "results"),
+        ((f"`{name}`", *(row[column] for column in columns), _results(name)) for name, row in known.items()),
+    )
+
+
+def _results(study: str) -> str:
+    committed = (Path(__file__).parents[1] / RESULTS / study / "table.md").exists()
+    return f"[table](../../{RESULTS}/{study}/table.md)" if committed else "not run yet"
+
+
+def _measures(measures: Iterable[Measure]) -> str:
+    return table(
+        ("name", "heading", "definition", "better", "own pass"),
+        (
+            (
+                f"`{measure.name}`",
+                measure.heading,
+                measure.definition.replace("*", r"\*"),
+                measure.better,
+                f"`--{measure.needs.replace('_', '-')}`" if measure.needs else "",
+            )
+            for measure in measures
+        ),
+    )
 
 
 def _paper(definition: Callable[..., object]) -> str:

@@ -39,13 +39,14 @@ def environment_page() -> str:
 
 def index_page() -> str:
     """The page that lists the registered ids and their datasets."""
-    columns = ("id", "dataset", "training / test images", "classes", "image size", "tasks")
+    columns = ("id", "dataset", "training / test images", "classes", "observation", "tasks")
     return page(
         "Environments",
         "`import cls_env` registers these ids for `gymnasium.make` and `gymnasium.make_vec`. All of them are "
         "[the same environment](class_incremental.md) with different datasets.",
         table(columns, (_row(name, preset) for name, preset in ENVIRONMENTS.items())),
-        "Image sizes are as published, in pixels. `cls-env datasets` shows the source and license of each dataset, "
+        "An observation is an RGB image of this height and width in pixels by default. `dataset_options` changes it. "
+        "`cls-env datasets` shows the size as published, the source and the license of each dataset, "
         "`cls-env download` downloads it.",
     )
 
@@ -116,7 +117,8 @@ def _row(name: str, preset: Mapping[str, Any]) -> Iterator[str]:
     yield card.title
     yield f"{card.images[0]:,} / {card.images[1]:,}" if card.images else ""
     yield f"{card.classes:,}" if card.classes else ""
-    yield f"{card.image_size} x {card.image_size}" if card.image_size else "varies"
+    side = card.observation_size or card.image_size
+    yield f"{side} x {side}"
     yield str(preset["num_tasks"])
 
 

@@ -13,7 +13,10 @@ from site_source.mathematics import with_mathml
 from site_source.notebooks import notebook_page
 from site_source.sources import DOWNLOADS, PAGES, ROOT, TABLES, notebooks, site_path, tables_page
 
-WIDE = {f"catalog/{name}.md" for name in ("objectives", "peft_modules", "methods", "algorithms", "datasets", "studies")}
+WIDE = {
+    f"catalog/{name}.md"
+    for name in ("objectives", "peft_modules", "methods", "algorithms", "datasets", "studies", "measures")
+}
 """Pages of one wide table, which gets the room of the page's table of contents."""
 
 

@@ -70,7 +70,7 @@ def normalized_geometric_aepg_loss(logits: Tensor, action_rewards: Tensor, progr
 
 
 def normalized_entropy_aepg_loss(logits: Tensor, action_rewards: Tensor, progress: float = 0.0) -> Tensor:
-    """As `entropy_aepg_loss`, with weights divided by their mean over the batch."""
+    """As `aepg-entropy`, with weights divided by their mean over the batch."""
     check_shapes(logits, action_rewards)
     alpha = entropy_alpha(logits)[:, None]
     return _normalized(logits, action_rewards, alpha + (1 - alpha) * log_probs(logits).exp())

@@ -25,6 +25,7 @@ class DatasetCard:
         split: How training and test images are separated.
         task_counts: Customary numbers of tasks; the first is the default.
         image_size: Side of the images as published, in pixels; None where it varies.
+        observation_size: Side of the observations by default, in pixels, if it is not `image_size`.
         model: Name of the backbone that experiments use by default: one that knows such images.
         augment: Whether random crops and flips keep the label, as for photographs but not for characters.
         generated: Whether the loader's `seed` draws other images, rather than another split of the same images.
@@ -42,6 +43,7 @@ class DatasetCard:
     split: str = ""
     task_counts: tuple[int, ...] = (5,)
     image_size: int | None = None
+    observation_size: int | None = None
     model: str = "vit_mini_patch16_64"
     augment: bool = True
     generated: bool = False
@@ -95,6 +97,7 @@ BENCHMARKS = (
         split="seeded, 20 % of each class for testing",
         task_counts=(5,),
         image_size=8,
+        observation_size=36,
         model="vit_micro_patch8_32",
         augment=False,
         source="sklearn.datasets.load_digits",
@@ -166,6 +169,7 @@ BENCHMARKS = (
         images=(24_000, 6_000),
         split="train_list.txt and val_list.txt next to the images (as L2P and LAE); else seeded, 20 % a class",
         task_counts=(10, 5, 20),
+        observation_size=256,
         source="https://people.eecs.berkeley.edu/~hendrycks/imagenet-r.tar",
         citation="Hendrycks et al., The Many Faces of Robustness, ICCV 2021",
         licence="MIT for the list; the images belong to their authors",
@@ -179,6 +183,7 @@ BENCHMARKS = (
         images=(75_750, 25_250),
         split="as published",
         task_counts=(10,),
+        observation_size=256,
         source="torchvision.datasets.Food101",
         citation="Bossard, Guillaumin, Van Gool, Food-101, ECCV 2014",
         licence="images from foodspotting.com, for scientific fair use only",
@@ -192,6 +197,7 @@ BENCHMARKS = (
         images=(5_994, 5_794),
         split="train_test_split.txt, as published",
         task_counts=(10, 5, 20),
+        observation_size=256,
         source="https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",
         citation="Wah et al., Caltech-UCSD Birds-200-2011, CNS-TR-2011-001",
         licence="non-commercial research and education only",
@@ -235,6 +241,7 @@ BENCHMARKS = (
         images=(6_941, 1_736),
         split="seeded, 20 % of each class for testing",
         task_counts=(10, 5),
+        observation_size=256,
         source="torchvision.datasets.Caltech101",
         citation="Fei-Fei, Fergus, Perona, Learning generative visual models, CVPR-W 2004",
         licence="CC BY 4.0",

@@ -126,15 +126,15 @@ class ClassIncrementalEnv(WatchedEnv, gym.Env[NDArray[np.uint8], np.int64], EzPi
     |------------------|-----------------|----------------------------------------------------------------------|
     | `task`           | int             | task id of the image                                                 |
     | `task_mask`      | int8, (T,)      | 1 for the current tasks, of T. With a schedule, 1 for the tasks that |
-    |                  |                 | are possible at this episode, two at a blurred boundary              |
-    | `action_mask`    | int8, (A,)      | 1 for the classes of the current tasks, and for abstaining. In       |
-    |                  |                 | task-incremental tests, in online training and with a schedule, 1    |
-    |                  |                 | for the classes of the image's own task                              |
+    |                  |                 | are possible at this episode. At a blurred boundary these are two    |
+    | `action_mask`    | int8, (A,)      | 1 for the classes of the current tasks, and for abstaining. In three |
+    |                  |                 | cases it is 1 for the classes of the image's own task only: in       |
+    |                  |                 | task-incremental tests, in online training, and with a schedule      |
     | `epoch_length`   | int             | number of images of the current tasks                                |
     | `task_changed`   | bool            | with a schedule only: whether the most probable task differs from    |
     |                  |                 | that of the previous episode                                         |
-    | `padding`        | bool            | in validation and test splits only: whether the image only fills a   |
-    |                  |                 | batch, or a share without images, and does not count                 |
+    | `padding`        | bool            | in validation and test splits only: whether the image does not count |
+    |                  |                 | because it only fills a batch, or a share without images             |
     | `image_index`    | int             | row of the image in its split, with full feedback only               |
     | `label`          | int             | the label, with full feedback only                                   |
     | `action_rewards` | float32, (A,)   | R(x, .), the reward of every action, with full feedback only         |

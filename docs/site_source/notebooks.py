@@ -42,19 +42,24 @@ def notebook_page(notebook: Path, path: str) -> NotebookPage:
     text, resources = MarkdownExporter(config=settings).from_filename(str(notebook))
     heading, _, rest = NEIGHBORS.sub("", text).lstrip().partition("\n")
     text = f"{heading}\n\n{NOTE.format(path=path)}\n{rest}"
-    return NotebookPage(_open_details(_fenced_outputs(text)), resources["outputs"])
+    return NotebookPage(_open_details(_without_empty_cells(_fenced_outputs(text))), resources["outputs"])
 
 
 def _fenced_outputs(text: str) -> str:
     """Printed text in fences: nbconvert indents it by four spaces, between two empty lines."""
 
     def fence(block: re.Match[str]) -> str:
-        lines = "\n".join(line[4:] for line in block[0].strip("\n").split("\n"))
-        return f"\n\n```text\n{lines.strip()}\n```\n\n"
+        lines = "\n".join(line[4:] for line in block[0].strip("\n").split("\n")).strip()
+        return f"\n\n```text\n{lines}\n```\n\n" if lines else "\n\n"
 
     parts = re.split(r"(^```.*?^```$)", text, flags=re.DOTALL | re.MULTILINE)
     blocks = r"\n\n(?:    .*\n|\n(?=\n*    ))+"
     return "".join(part if part.startswith("```") else re.sub(blocks, fence, part) for part in parts)
+
+
+def _without_empty_cells(text: str) -> str:
+    """Without the empty cells for answers, in which a page has nothing to type."""
+    return re.sub(r"^```python\n\s*```\n+", "", text, flags=re.MULTILINE)
 
 
 def _open_details(text: str) -> str:

@@ -30,6 +30,10 @@ VIEWS = (
     "where LAE is bilinear",
 )
 ORDERS = "class orders are drawn from the seeds"
+FIRST_TASK = (
+    "the first task trains the module in all epochs, as LAE does: the paper does not say whether its first task begins "
+    "with the head alone too"
+)
 ANNEALING = "alpha is annealed over all steps of a task, those of the head alone among them"
 OPEN_BY_MODULE = {
     "lora": "LoRA is on keys and values as in LAE, not on q and v or all of qkv, and without LAE's learnable scale "
@@ -72,4 +76,5 @@ def fine_tuning(dataset: str, num_tasks: int, **changes: Any) -> CompareConfig:
 def open_choices(config: CompareConfig, module: str = "lora") -> tuple[str, ...]:
     """What the paper leaves open of a run in its own protocol."""
     annealing = [ANNEALING] if any(objective.startswith("aepg") for objective in config.objectives) else []
-    return (OPEN_BY_MODULE[module], *VIEWS, SPLITS[config.dataset], ORDERS, *annealing)
+    frozen = [FIRST_TASK] if config.freeze_fraction else []
+    return (OPEN_BY_MODULE[module], *VIEWS, SPLITS[config.dataset], ORDERS, *frozen, *annealing)

@@ -161,7 +161,8 @@ _TABLE = (
         "task_test_entropy",
         "within task",
         1,
-        "the same over the classes of the image's own task",
+        "mean entropy in nats of the policy over the classes of the image's own task, on all test images after the "
+        "last task",
         lambda run: float(run.last["task_entropy"].mean()),
     ),
     Measure(
@@ -176,7 +177,7 @@ _TABLE = (
         "train_accuracy_clean",
         "clean %",
         100,
-        "right after each task, on its training images whose label is true: share classified as labelled, the task "
+        "right after each task, on its training images whose label is true: share classified as labeled, the task "
         "named; over all tasks, images weighing alike",
         lambda run: run.label_fit["train_accuracy_clean"],
         "label_fit",
@@ -186,7 +187,7 @@ _TABLE = (
         "train_accuracy_flipped",
         "memorised %",
         100,
-        "the same where the label was flipped: share classified as the wrong label says, which is memorised; null "
+        "the same where the label was flipped: share classified as the wrong label says, which is memorized; null "
         "where none is flipped",
         lambda run: run.label_fit["train_accuracy_flipped"],
         "label_fit",

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from cls_env import DATASETS, ClassIncrementalEnv
+from cls_env.datasets.loaders.published_set import PublishedSet
 from cls_env.envs.registration import ENVIRONMENTS
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +75,15 @@ def test_index_lists_every_id_with_its_images() -> None:
             card = DATASETS[preset["dataset"]]
             assert card.title in rows[name] and f"| {card.classes:,} |" in rows[name]
             assert rows[name].endswith(f"| {preset['num_tasks']} |")
+
+
+def test_index_has_the_size_of_the_observations() -> None:
+    for name, preset in ENVIRONMENTS.items():
+        if preset:
+            loader = DATASETS[preset["dataset"]].load_function()
+            side = loader.image_size if isinstance(loader, PublishedSet) else loader().train_images.shape[1]
+            (row,) = [line for line in index_page().splitlines() if f"`{name}`" in line]
+            assert f"| {side} x {side} |" in row
 
 
 def test_rows_of_a_table_that_go_on_become_one() -> None:

@@ -106,6 +106,7 @@ def test_a_notebook_begins_with_its_title_and_keeps_its_outputs() -> None:
     assert text.startswith("# 1 ") and path in text.splitlines()[3]
     assert set(re.findall(r"!\[\w+\]\((\S+)\)", text)) == set(pictures)
     assert "```text\n" in text and '<details markdown="1">' in text
+    assert not re.search(r"^```\w+\n\s*^```$", text, flags=re.MULTILINE)
 
 
 def test_examples_of_docstrings_are_fenced() -> None:

@@ -90,8 +90,8 @@ def test_links_of_the_readme_lead_to_the_repository(hook: ModuleType) -> None:
 
 
 def test_images_and_links_have_their_own_addresses(hook: ModuleType) -> None:
-    readme = "![a](b.png) [c](d.md#e) [f](https://g.org) [h](#i) URL_OF_THIS_REPOSITORY"
-    expected = f"![a]({ADDRESS}/raw/v1/b.png) [c]({ADDRESS}/blob/v1/d.md#e) [f](https://g.org) [h](#i) {ADDRESS}"
+    readme = "![a](b.png) [c](d.md#e) [f](https://g.org) [h](#i)"
+    expected = f"![a]({ADDRESS}/raw/v1/b.png) [c]({ADDRESS}/blob/v1/d.md#e) [f](https://g.org) [h](#i)"
     assert hook.with_addresses(readme, ADDRESS, "v1") == expected
 
 
