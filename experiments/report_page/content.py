@@ -187,11 +187,16 @@ def _baseline(labels: Sequence[str]) -> int:
 
 
 def _contender_entries(contenders: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Name, line style and colors of each contender, by their labels."""
+    """Name, ids of method and objective, line style and colors of each contender, by their labels."""
     found = looks(contenders.values())
     return [
-        {"name": name, "dash": DASHES[look.line], **{scheme: readable(look.color, scheme) for scheme in BACKGROUNDS}}
-        for name, look in ((name, found[label]) for name, label in contenders.items())
+        {
+            "name": name,
+            "id": label.partition(", ")[0],
+            "dash": DASHES[found[label].line],
+            **{scheme: readable(found[label].color, scheme) for scheme in BACKGROUNDS},
+        }
+        for name, label in contenders.items()
     ]
 
 

@@ -22,9 +22,17 @@ function difference(row, other, measure) {
   return [seeds, minus(mean), minus(high), minus(low), 1 - larger];
 }
 
+// The row of the baseline in a setting. If it has none, the only row there of the same method and objective.
+function referenceIn(setting, baseline) {
+  const here = DATA.rows.map((row, index) => [row, index]).filter(([row]) => row.setting === setting);
+  const exact = here.find(([row]) => row.contender === baseline);
+  const alike = here.filter(([row]) => DATA.contenders[row.contender].id === DATA.contenders[baseline].id);
+  return exact ? exact[1] : alike.length === 1 ? alike[0][1] : -1;
+}
+
 function entryOf(row, measure, baseline) {
   const index = DATA.rows.indexOf(row);
-  const reference = DATA.rows.findIndex((each) => each.setting === row.setting && each.contender === baseline);
+  const reference = referenceIn(row.setting, baseline);
   const isBaseline = index === reference;
   const stats = row.stats[measure.name];
   const pair = reference < 0 || isBaseline ? null : difference(index, reference, measure.name);

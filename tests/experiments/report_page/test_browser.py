@@ -151,6 +151,18 @@ def test_tables_are_saved(show: Any, page_file: Path) -> None:
     assert Path(download.value.path()).read_text(encoding="utf-8").startswith("<svg")
 
 
+def test_the_baseline_of_a_setting_may_have_another_rate(show: Any, comparison: Path, tmp_path: Path) -> None:
+    shutil.copytree(comparison / "runs", tmp_path / "runs")
+    for file in (tmp_path / "runs").glob("*/config.json"):
+        config = json.loads(file.read_text())
+        if config["objective"] == "ce" and config["label_noise"]:
+            file.write_text(json.dumps(config | {"learning_rate": 0.5}))
+    write_page(sorted((tmp_path / "runs").iterdir()), tmp_path / "page.html", [])
+    shown = show(tmp_path / "page.html")
+    differences = shown.page.locator("#leaderboard-table td:nth-child(6)").all_inner_texts()
+    assert len(differences) == 4 and differences.count("baseline") == 2 and "no baseline here" not in differences
+
+
 def test_a_filter_finds_what_is_not_set(show: Any, comparison: Path, tmp_path: Path) -> None:
     shutil.copytree(comparison / "runs", tmp_path / "runs")
     config = next(iter(sorted((tmp_path / "runs").glob("*/config.json"))))
