@@ -25,7 +25,7 @@ from experiments.studies.tuning import chosen_rates, rates_table, tuned_entries
 
 pytestmark = pytest.mark.long
 
-TABLES = {"runs.csv", "statistics.csv", "summary.csv", "table.md", "table.tex"}
+WRITTEN = {"report.html", "runs.csv", "statistics.csv", "summary.csv", "table.md", "table.tex"}
 METRICS = {
     **{"final_accuracy": 0.6, "average_accuracy": 0.7, "forgetting": 0.1, "test_entropy": 1.0},
     **{"train_accuracy_clean": 0.9, "train_accuracy_flipped": 0.4, "train_recovered": 0.3, "validation_accuracy": 0.5},
@@ -99,7 +99,7 @@ def test_study_leaves_tables_and_figures_and_reuses_runs(
 ) -> None:
     shared = ["--runs", str(tmp_path / "runs"), *small]
     assert main(["study", "entropy", "--objectives", "ce", "epg", *shared, "--out", str(tmp_path / "a")]) == 0
-    assert {file.name for file in (tmp_path / "a").iterdir()} == TABLES | drawn("output_entropy", "differences")
+    assert {file.name for file in (tmp_path / "a").iterdir()} == WRITTEN | drawn("output_entropy", "differences")
     page = (tmp_path / "a" / "table.md").read_text()
     assert "Published:" in page and page.count("| 0% label noise") == 2 and "Made by `cls-env" in page
     assert "4 runs, mean ± standard deviation over 2 seeds" in capsys.readouterr().out
@@ -120,11 +120,11 @@ def test_rates_are_tuned_and_then_compared(small: list[str], tmp_path: Path) -> 
     assert set(chosen["condition"]) == {"0% label noise"}
     assert chosen["objective"].tolist() == ["ce", "aepg", "ce, early stopping", "ce, 10 epochs"]
     assert "tried" in chosen.loc[0, "chosen rate"]
-    assert {file.name for file in out.iterdir()} == TABLES | {
+    assert {file.name for file in out.iterdir()} == WRITTEN | {
         *("chosen_rates.csv", "chosen_rates.md", "chosen_rates.tex"),
         *("at-chosen-rates", *drawn("accuracy_against_rate")),
     }
-    assert {file.name for file in (out / "at-chosen-rates").iterdir()} == TABLES | drawn("differences")
+    assert {file.name for file in (out / "at-chosen-rates").iterdir()} == WRITTEN | drawn("differences")
     assert len(pd.read_csv(out / "runs.csv")) == 8 and len(pd.read_csv(out / "at-chosen-rates" / "runs.csv")) == 8
 
 
@@ -137,8 +137,8 @@ def test_attempts_lead_to_finalists_with_tables_that_fit_the_terminal(
     assert main(["study", "beyond-aepg", *small, "--out", str(out), "--runs", str(tmp_path / "runs")]) == 0
     pictures = drawn("differences", "final_accuracies")
     more = {"against_epg.md", "against_epg.tex", "against_epg.csv", "fresh-seeds"}
-    assert {file.name for file in out.iterdir()} == TABLES | pictures | more
-    assert {file.name for file in (out / "fresh-seeds").iterdir()} == TABLES | pictures
+    assert {file.name for file in out.iterdir()} == WRITTEN | pictures | more
+    assert {file.name for file in (out / "fresh-seeds").iterdir()} == WRITTEN | pictures
     page = (out / "against_epg.md").read_text()
     assert "not corrected for the number of comparisons. Made by" in page  # neither p nor a mean's interval to explain
     heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("contender ")]
