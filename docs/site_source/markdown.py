@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from experiments.files import write_text
 
 BAR = r"\|"
 """A bar in a table cell, which is escaped because it would end the cell."""
@@ -23,22 +24,12 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def write(folder: Path, pages: Mapping[str, str]) -> list[Path]:
-    """Write pages, each atomically.
+    """Write pages, and return their paths.
 
     Args:
         folder: It is created if missing.
         pages: Texts by file name.
-
-    Returns:
-        Their paths.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
     for name, text in pages.items():
-        temporary = folder / f".{name}.{os.getpid()}.tmp"
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            paths.append(temporary.replace(folder / name))
-        finally:
-            temporary.unlink(missing_ok=True)
-    return paths
+        write_text(folder / name, text)
+    return [folder / name for name in pages]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from matplotlib.colors import to_hex, to_rgb
+
 BACKGROUNDS = {"light": "#ffffff", "dark": "#16181d"}
 """Background of the charts in each color scheme; `page.css` has the same."""
 CONTRAST = 3.0
@@ -19,7 +21,7 @@ def readable(color: str, scheme: str) -> str:
     >>> readable("#4d4d4d", "light"), readable("#000000", "dark") > "#606060"
     ('#4d4d4d', True)
     """
-    background, towards = BACKGROUNDS[scheme], 0 if scheme == "light" else 255
+    background, towards = BACKGROUNDS[scheme], 0 if scheme == "light" else 1
     for step in range(_STEPS + 1):
         mixed = _mixed(color, towards, step / _STEPS)
         if contrast(mixed, background) >= CONTRAST:
@@ -37,16 +39,11 @@ def contrast(first: str, second: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
-def _channels(color: str) -> tuple[int, int, int]:
-    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
-    return red, green, blue
-
-
 def _mixed(color: str, towards: int, share: float) -> str:
-    return "#" + "".join(f"{round((1 - share) * channel + share * towards):02x}" for channel in _channels(color))
+    red, green, blue = ((1 - share) * channel + share * towards for channel in to_rgb(color))
+    return to_hex((red, green, blue))
 
 
 def _luminance(color: str) -> float:
-    shares = [channel / 255 for channel in _channels(color)]
-    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in to_rgb(color)]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

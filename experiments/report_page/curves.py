@@ -14,6 +14,7 @@ from experiments.report_page.collect import Run
 from experiments.report_page.compact import compact
 from experiments.report_page.contenders import Row
 from experiments.reports.statistics import mean_interval
+from experiments.reports.training_curves import entropy_by_progress
 from experiments.rl.curve import CURVE
 from experiments.runs.metrics import CALIBRATION_BINS, accuracy_curve
 
@@ -83,16 +84,12 @@ def entropy_curve(row: Row) -> list[list[Any]]:
     Raises:
         ValueError: A step log is damaged, or missing although the run has learned by gradients.
     """
-    grid = np.linspace(0, 1, ENTROPY_POINTS)
     runs = []
     for run in row.runs:
         if run.steps.empty and run.metrics.get("train_entropy") is not None:
             raise ValueError(f"{run.folder.steps} has no step logs: no entropy in training is shown")
-        logs = [log for _, log in run.steps.groupby("train/task")]
-        smooth = [log["train/entropy"].rolling(5, min_periods=1, center=True).mean() for log in logs]
-        runs.append([np.interp(grid, log["train/progress"], values) for log, values in zip(logs, smooth, strict=True)])
-    tasks = min(map(len, runs))
-    return [compact(np.mean([curves[task] for curves in runs], axis=0)) for task in range(tasks)]
+        runs.append(entropy_by_progress(run.steps, ENTROPY_POINTS))
+    return [compact(values) for values in _stacked(runs).mean(axis=0)]
 
 
 def calibration(answers: Sequence[Mapping[str, NDArray[Any]]]) -> list[list[Any]]:

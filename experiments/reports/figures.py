@@ -24,10 +24,13 @@ from experiments.reports.colors import looks
 from experiments.reports.display_names import display_name
 from experiments.reports.numbers import rounded
 from experiments.reports.statistics import mean_interval
+from experiments.reports.training_curves import SMOOTHED_OVER, entropy_by_progress
 from experiments.runs.run_folder import RunFolder
 
 MOST_IN_A_ROW = 6
 """The most panels of one condition in a row."""
+ENTROPY_POINTS = 100
+"""Points of the entropy curve of each task."""
 FORMATS = ("png", "pdf")
 """Files of each figure: PNG for reading, PDF for papers, with fonts that can be edited (TrueType)."""
 PAIRS = "Seeds differ in their classes and images, so see the table for differences, which are paired by seed."
@@ -177,7 +180,8 @@ def output_entropy(runs: pd.DataFrame) -> Figure:
     for axes, (condition, here) in zip(panels, _conditions(runs), strict=True):
         for contender, group in _contenders(here):
             color, line, _ = look[contender]
-            entropy = np.mean([_entropy_by_progress(Path(path)) for path in group["folder"]], axis=0)
+            logs = [RunFolder(Path(path)).read_steps() for path in group["folder"]]
+            entropy = np.mean([entropy_by_progress(steps, ENTROPY_POINTS) for steps in logs], axis=0)
             if not len(entropy):  # learned without gradient steps
                 continue
             tasks = len(entropy)
@@ -192,18 +196,8 @@ def output_entropy(runs: pd.DataFrame) -> Figure:
     highest = max((line.get_ydata().max() for axes in panels for line in axes.get_lines()), default=0.0)  # type: ignore[union-attr]
     panels[0].set(ylabel="output entropy, nats", ylim=(0, 1.05 * highest or None))  # no curve lies on the frame
     legend_outside(figure, *panels[0].get_legend_handles_labels())
-    add_caption(figure, f"Means over {seeds_of(runs)}, smoothed over 5 gradient steps.")
+    add_caption(figure, f"Means over {seeds_of(runs)}, smoothed over {SMOOTHED_OVER} gradient steps.")
     return figure
-
-
-def _entropy_by_progress(folder: Path, points: int = 100) -> NDArray[np.float64]:
-    """Training entropy of shape (tasks, points): tasks of different lengths on one grid of progress."""
-    grid = np.linspace(0, 1, points)
-    curves = []
-    for _, log in RunFolder(folder).read_steps().groupby("train/task"):
-        smooth = log["train/entropy"].rolling(5, min_periods=1, center=True).mean()
-        curves.append(np.interp(grid, log["train/progress"], smooth))
-    return np.array(curves)
 
 
 def choices(runs: pd.DataFrame, stream: TaskStream, images_per_task: int = 2) -> Figure:
