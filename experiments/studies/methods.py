@@ -30,6 +30,15 @@ BASELINE = "sequential + ce"
 WITHOUT_GRADIENTS = "without gradients"
 """The line of methods that have no objective, in figures."""
 
+EXPLANATIONS = {
+    "table_1": "A_T / average accuracy in %, means over seeds. Columns of the paper: its results on Split-ImageNet-R.",
+    "cost": (
+        "Means over objectives and seeds. Trainable: number of trainable parameters. Kept: what the method stores "
+        "between tasks. Seconds: time of a whole run, tests included."
+    ),
+}
+"""What the further tables show."""
+
 LEARNING = (
     "sequential",
     "linear-probe",
@@ -198,6 +207,7 @@ METHODS_STUDY = Study(
     entries=entries,
     figures=figures,
     tables=tables,
+    explanations=EXPLANATIONS,
     baseline=BASELINE,
 )
 
@@ -210,5 +220,6 @@ METHODS_UNDER_NOISE = Study(
     entries=noisy_entries,
     figures=noisy_figures,
     tables=tables,
+    explanations=EXPLANATIONS,
     baseline=BASELINE,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterable
 
 from cls_env.command_line.errors import described
@@ -23,7 +24,7 @@ PARTS: dict[str, tuple[float, Callable[[GpuSettings], dict[str, Check]]]] = {
 
 
 def benchmark_gpu(settings: GpuSettings, clock: Callable[[], float] = time.monotonic) -> Report:
-    """Run the parts. A check that raises an error gives a row with it, and the next one goes on.
+    """Run the parts. A check that fails gives a row with its error and prints the traceback, and the next one goes on.
 
     Args:
         settings: What to measure.
@@ -56,4 +57,5 @@ def _rows(name: str, check: Check) -> Iterable[Row]:
     try:
         yield from check()
     except Exception as error:
+        traceback.print_exc()
         yield Row(name, f"failed: {described(error)}")
