@@ -7,6 +7,7 @@ from agents.algorithms.exploration import register_exploration
 from agents.algorithms.linear_bandit import LinearBandit
 from agents.algorithms.load_agent import load_agent
 from agents.algorithms.reinforce import Reinforce
+from agents.algorithms.save_training import SaveTraining
 from agents.algorithms.value_bandit import ValueBandit
 from agents.earlier_names import provide_earlier_names
 from agents.envs.apply_options import ApplyOptions
@@ -34,6 +35,7 @@ __all__ = [
     "PolicyConfig",
     "Prediction",
     "Reinforce",
+    "SaveTraining",
     "TaskByTask",
     "ValueBandit",
     "ViTActorCriticPolicy",

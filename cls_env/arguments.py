@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cls_env.specification import lookup
+from cls_env.specification import lookup, quoted
 
 LARGEST_REWARD = float(np.finfo(np.float32).max)
 """Rewards are float32."""
@@ -57,7 +57,7 @@ def whole_number(name: str, value: Any, least: float = -inf) -> int:
     number = as_plain(value)
     if not isinstance(number, Integral) or isinstance(number, bool) or number < least:
         limit = f" of at least {least:g}" if least > -inf else ""
-        raise ValueError(f"{name} must be a whole number{limit}, not {value!r}")
+        raise ValueError(f"{name} must be a whole number{limit}, not {quoted(value)}")
     return int(number)
 
 
@@ -80,10 +80,14 @@ def number(name: str, value: Any, interval: str = "") -> float:
     """
     given = as_plain(value)
     if not isinstance(given, Real) or isinstance(given, bool):
-        raise ValueError(f"{name} must be a number, not {value!r}")
-    if interval and not _is_within(float(given), interval):
-        raise ValueError(f"{name} must be in {interval}, not {value!r}")
-    return float(given)
+        raise ValueError(f"{name} must be a number, not {quoted(value)}")
+    try:
+        converted = float(given)
+    except OverflowError as error:
+        raise ValueError(f"{name} must be a number that a float can hold, not {quoted(value)}") from error
+    if interval and not _is_within(converted, interval):
+        raise ValueError(f"{name} must be in {interval}, not {quoted(value)}")
+    return converted
 
 
 def _is_within(value: float, interval: str) -> bool:
@@ -101,7 +105,7 @@ def pair_of_numbers(name: str, value: Any) -> tuple[float, float]:
     """
     plain = as_plain(value)
     if not isinstance(plain, (list, tuple)) or len(plain) != 2:
-        raise ValueError(f"{name} holds two numbers, not {value!r}")
+        raise ValueError(f"{name} holds two numbers, not {quoted(value)}")
     return number(name, plain[0]), number(name, plain[1])
 
 
@@ -113,7 +117,7 @@ def range_of_areas(name: str, value: Any) -> tuple[float, float]:
     """
     smallest, largest = pair_of_numbers(name, value)
     if not 0 < smallest <= largest <= 1:
-        raise ValueError(f"{name} holds two shares of the area, 0 < smallest <= largest <= 1, not {value!r}")
+        raise ValueError(f"{name} holds two shares of the area, 0 < smallest <= largest <= 1, not {quoted(value)}")
     return smallest, largest
 
 
@@ -129,7 +133,7 @@ def truth_value(name: str, value: Any) -> bool:
     """
     given = as_plain(value)
     if not isinstance(given, bool):
-        raise ValueError(f"{name} must be True or False, not {value!r}")
+        raise ValueError(f"{name} must be True or False, not {quoted(value)}")
     return given
 
 
@@ -144,7 +148,7 @@ def word(name: str, value: Any) -> str:
         ValueError: It is something else.
     """
     if not isinstance(value, str):
-        raise ValueError(f"{name} must be text, not {value!r}")
+        raise ValueError(f"{name} must be text, not {quoted(value)}")
     return str(value)
 
 
@@ -182,8 +186,27 @@ def real_array(name: str, value: Any) -> NDArray[np.float64]:
     except ValueError as error:
         raise ValueError(f"{name} must be a regular array of numbers: {error}") from error
     if given.dtype.kind not in "biuf" or np.ma.isMaskedArray(value):
-        raise ValueError(f"{name} must hold real numbers, not {value!r}")
+        raise ValueError(f"{name} must hold real numbers, not {quoted(value)}")
     return given.astype(np.float64)
+
+
+def regular_list(name: str, value: Any) -> NDArray[Any]:
+    """An argument that must be a value, or a list of values that are no lists of different lengths.
+
+    Args:
+        name: Of the argument, for the message.
+        value: As it was given.
+
+    Returns:
+        An array of any type, of the shape of the value.
+
+    Raises:
+        ValueError: It holds lists of different lengths.
+    """
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a value or a list of values, not {quoted(value)}") from error
 
 
 def finite_reward(name: str, value: Any) -> float:
@@ -194,7 +217,7 @@ def finite_reward(name: str, value: Any) -> float:
     """
     reward = number(name, value)
     if not abs(reward) <= LARGEST_REWARD:
-        raise ValueError(f"{name} must be a finite number of at most {LARGEST_REWARD:.3g} in size, not {value!r}")
+        raise ValueError(f"{name} must be a finite number of at most {LARGEST_REWARD:.3g} in size, not {quoted(value)}")
     return reward
 
 
@@ -214,10 +237,10 @@ def name_list(name: str, value: Any) -> tuple[str, ...]:
     """
     given = as_plain(value)
     if isinstance(given, str | bytes) or not isinstance(given, Sequence):
-        raise ValueError(f"{name} must be a list of names, not {value!r}")
+        raise ValueError(f"{name} must be a list of names, not {quoted(value)}")
     for entry in given:
         if isinstance(entry, bool) or not isinstance(entry, str | int):
-            raise ValueError(f"{name} must hold names, as text, not {entry!r}")
+            raise ValueError(f"{name} must hold names, as text, not {quoted(entry)}")
     return tuple(map(str, given))
 
 
@@ -235,5 +258,6 @@ def check_savable(description: Mapping[str, Any]) -> None:
             json.dumps(value)
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"{name} can't be saved: a value of type {type(value).__name__} is not JSON serializable: {value!r}"
+                f"{name} can't be saved: a value of type {type(value).__name__} is not JSON serializable: "
+                f"{quoted(value)}"
             ) from error

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from functools import partial
 from typing import Any, TypeVar
 
-from cls_env.specification import check_arguments, lookup, parse_specification
+from cls_env.command_line.errors import one_line
+from cls_env.specification import check_arguments, lookup, parse_specification, quoted
 
 Value = TypeVar("Value")
 Definition = TypeVar("Definition")
@@ -110,7 +111,7 @@ class Registry(MutableMapping[str, Value]):
         try:
             name, arguments = parse_specification(specification)
         except ValueError as error:
-            raise ValueError(f"{self.kind} {specification!r}: {error}") from error
+            raise ValueError(f"{self.kind} {quoted(specification)}: {error}") from error
         definition: Any = self.lookup(name)
         inputs = () if isinstance(definition, type) else self._inputs
         check_arguments(f"{self.kind} {name!r}", definition, arguments, inputs)
@@ -129,5 +130,5 @@ class Registry(MutableMapping[str, Value]):
             if self._try_out is not None:
                 self._try_out(made)
         except Exception as error:  # a user's definition may raise anything
-            raise ValueError(f"{self.kind} {specification!r}: {error}") from error
+            raise ValueError(f"{self.kind} {quoted(specification)}: {one_line(error)}") from error
         return made

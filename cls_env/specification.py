@@ -12,6 +12,10 @@ from typing import Any, TypeVar
 
 Value = TypeVar("Value")
 MOST_LISTED = 30
+LONGEST = 10_000
+"""Characters of a specification; to divide a longer one would take long."""
+LONGEST_QUOTE = 500
+"""Characters of a value in a message."""
 _PLAIN_TYPES: dict[str, tuple[type, str]] = {
     "bool": (bool, "true or false"),
     "int": (Integral, "a whole number"),
@@ -39,10 +43,24 @@ def lookup(kind: str, name: str, known: Mapping[str, Value]) -> Value:
         return known[name]
     except (KeyError, TypeError):  # a TypeError for a list, which can't be a key
         pass
-    near = get_close_matches(str(name), known, n=3, cutoff=0.5)
+    near = get_close_matches(name if isinstance(name, str) else quoted(name), known, n=3, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     listed = list(known) if len(known) <= MOST_LISTED else [*near, f"... ({len(known)} in all)"]
-    raise ValueError(f"unknown {kind} {name!r}{hint} Known: {', '.join(listed)}")
+    raise ValueError(f"unknown {kind} {quoted(name)}{hint} Known: {', '.join(listed)}")
+
+
+def quoted(value: object) -> str:
+    r"""A value as Python writes it, for a message: in one line, and cut where it is long.
+
+    >>> quoted("two\nlines"), quoted(range(2)), quoted(10**5000)
+    ("'two\\nlines'", 'range(0, 2)', 'an int that is too large to be written')
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return f"an {type(value).__name__} that is too large to be written"
+    text = " ".join(line.strip() for line in text.splitlines())  # arrays are written in several
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]} ..."
 
 
 def parse_specification(specification: str) -> tuple[str, dict[str, Any]]:
@@ -51,20 +69,23 @@ def parse_specification(specification: str) -> tuple[str, dict[str, Any]]:
     Values are JSON where they can be read so, else words; commas within brackets do not separate.
 
     Raises:
-        ValueError: What follows the colon is not of the form key=value, a key is given twice, or it is no text.
+        ValueError: What follows the colon is not of the form key=value, a key is given twice, it is no text, or it has
+            more than 10,000 characters.
 
     >>> parse_specification("lora:r=8,targets=qkv")
     ('lora', {'r': 8, 'targets': 'qkv'})
     """
     if not isinstance(specification, str):
-        raise ValueError(f"expected text, 'name' or 'name:key=value,key=value', not {specification!r}")
+        raise ValueError(f"expected text, 'name' or 'name:key=value,key=value', not {quoted(specification)}")
+    if len(specification) > LONGEST:
+        raise ValueError(f"a specification has at most {LONGEST:,} characters, not {len(specification):,}")
     name, colon, rest = specification.partition(":")
     pairs = [part.partition("=") for part in re.split(r",(?![^\[{]*[\]}])", rest) if part]
     if (colon and not pairs) or not all(key and equals for key, equals, _ in pairs):
-        raise ValueError(f"arguments are given as name:key=value,key=value, not {specification!r}")
+        raise ValueError(f"arguments are given as name:key=value,key=value, not {quoted(specification)}")
     arguments = {key: parse_value(text) for key, _, text in pairs}
     if len(arguments) < len(pairs):
-        raise ValueError(f"an argument is given twice in {specification!r}")
+        raise ValueError(f"an argument is given twice in {quoted(specification)}")
     return name, arguments
 
 
@@ -72,7 +93,7 @@ def parse_value(text: str) -> Any:
     """Text as JSON reads it; what is not JSON stays text."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also for numbers of more than 4,300 digits
         return text
 
 
@@ -121,4 +142,4 @@ def check_type(what: str, value: Any, annotation: Any) -> None:
         return
     wanted, words = _PLAIN_TYPES[plain]
     if not isinstance(value, wanted) or (isinstance(value, bool) and plain != "bool"):
-        raise ValueError(f"{what} must be {words}, not {value!r}")
+        raise ValueError(f"{what} must be {words}, not {quoted(value)}")

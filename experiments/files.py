@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cls_env.bounded.json_text import read_json as bounded_json
+from cls_env.bounded.limits import RESULTS
+from cls_env.bounded.zip_files import open_zip
 from cls_env.command_line.errors import described
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_HALF_CHARACTER = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -32,7 +37,11 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically; in it, names of files that are not UTF-8 keep their bytes."""
+    """Write UTF-8 text atomically; in it, names of files that are not UTF-8 keep their bytes.
+
+    Other halves of characters, which no file name has, become question marks.
+    """
+    text = _HALF_CHARACTER.sub("\ufffd", text)
     replace_file(path, lambda aside: aside.write_text(text, encoding="utf-8", errors="surrogateescape"))
 
 
@@ -45,22 +54,29 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a file of `write_json`."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """The content of a file of `write_json`.
+
+    Raises:
+        ValueError: It is no JSON, nested more than 100 levels deep, or larger than 64 MiB.
+        OSError: It can't be read.
+    """
+    return bounded_json(path)
 
 
 @contextmanager
 def reading(path: Path, advice: str) -> Iterator[None]:
-    """Turn any error of reading a file into a ValueError of one line.
+    """Turn any error of reading a file into a ValueError of one line. A zip, such as a `.npz`, is within limits.
 
     Args:
         path: The file.
         advice: End of the message: what the user can do.
 
     Raises:
-        ValueError: The file is missing or damaged.
+        ValueError: The file is missing or damaged, or a zip that unpacks to far more than its own size.
     """
     try:
+        if zipfile.is_zipfile(path):
+            open_zip(path, RESULTS).close()
         yield
     except Exception as error:  # libraries raise different errors for damaged files
         raise ValueError(f"{path} can't be read ({described(error)}): {advice}") from error

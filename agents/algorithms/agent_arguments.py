@@ -30,9 +30,10 @@ from agents.networks.precision import checked_precision
 from agents.networks.views import TrainView
 from agents.objectives import Objective
 from agents.optimization import learning_arguments as arguments
+from agents.optimization.divergence import ON_DIVERGENCE
 from agents.policy import ViTPolicy
 from cls_env.arguments import number, one_of, range_of_areas, truth_value, whole_number, word
-from cls_env.specification import lookup
+from cls_env.specification import lookup, quoted
 
 PolicyArgument: TypeAlias = str | type[ViTPolicy]
 EnvArgument: TypeAlias = GymEnv | VectorEnv[Any, Any, Any] | str | None
@@ -54,6 +55,7 @@ class AgentArguments(CheckpointedAlgorithm):
         "compile",
         "device_images",
         "micro_batch",
+        "on_divergence",
         "seed",
     )
     objective: str | Objective = ""
@@ -67,6 +69,7 @@ class AgentArguments(CheckpointedAlgorithm):
     compile: bool
     device_images: str
     micro_batch: int | None
+    on_divergence: str
     _views_generator: torch.Generator
     _scheduled: float | Schedule | None = None
     _compiled: bool = False
@@ -84,6 +87,7 @@ class AgentArguments(CheckpointedAlgorithm):
         compile: bool = False,
         device_images: str = "auto",
         micro_batch: int | None = None,
+        on_divergence: str = "stop",
         policy_kwargs: dict[str, Any] | None = None,
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
@@ -97,6 +101,7 @@ class AgentArguments(CheckpointedAlgorithm):
         self.batch_size, self.freeze_fraction, self.crop_scale = batch_size, freeze_fraction, crop_scale
         self.cache_features, self.precision, self.learning_rate = cache_features, precision, learning_rate
         self.compile, self.device_images, self.micro_batch = compile, device_images, micro_batch
+        self.on_divergence = on_divergence
         self._feature_cache = FeatureCache()
         self._check_arguments()
         self._check_policy(policy)
@@ -140,6 +145,7 @@ class AgentArguments(CheckpointedAlgorithm):
         self.precision = checked_precision(self.precision)
         self.compile = truth_value("compile", self.compile)
         self.micro_batch = None if self.micro_batch is None else whole_number("micro_batch", self.micro_batch, least=1)
+        self.on_divergence = one_of("on_divergence", word("on_divergence", self.on_divergence), ON_DIVERGENCE)
         self.device_images = one_of("device_images", word("device_images", self.device_images), DEVICE_IMAGES)
         self.learning_rate = arguments.learning_rate(self.learning_rate)
 
@@ -168,7 +174,7 @@ class AgentArguments(CheckpointedAlgorithm):
         if isinstance(policy, str):
             lookup("policy", policy, self.policy_aliases)
         elif not (isinstance(policy, type) and issubclass(policy, ViTPolicy)):
-            raise ValueError(f"policy must be 'ViTPolicy' or a subclass of ViTPolicy, not {policy!r}")
+            raise ValueError(f"policy must be 'ViTPolicy' or a subclass of ViTPolicy, not {quoted(policy)}")
 
     def _check_config(self, config: PolicyConfig) -> None:
         """Check that method, PEFT module, objective and compilation can be combined, before anything is built.

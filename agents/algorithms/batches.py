@@ -15,6 +15,7 @@ from torch import Tensor
 from agents.envs.epoch import Epoch
 from agents.envs.observation_info import ObservationInfo, check_rewards, observation_info
 from agents.envs.stale_observations import Marks, has_moved, marks_of, refuse_pending
+from agents.envs.vec_env import GymnasiumVecEnv, native_env
 from agents.methods import Batch
 from agents.networks.feature_cache import Digests, FeatureCache, digests_of
 
@@ -71,6 +72,29 @@ class BatchSource:
     def show(self, env: VecEnv, observations: VecEnvObs) -> None:
         """Store the observations that an environment has just returned, for the next `observe`."""
         self._observations, self._marks = observations, marks_of(env)
+
+    def check_resumable(self) -> None:
+        """Check that `skip` is possible.
+
+        Raises:
+            ValueError: The environment is not the native one of `cls_env`, without wrappers.
+        """
+        if native_env(self._env) is None:
+            raise ValueError(
+                "training can be resumed within a task on the native vector environment of cls_env without wrappers, "
+                f"as gym.make_vec makes it, not on {self._env}"
+            )
+
+    def skip(self, env: VecEnv, steps: int) -> None:
+        """Show what the environment would show after further steps, without taking them: images come in fixed order.
+
+        Args:
+            env: The environment.
+            steps: Number of steps, at least 0.
+        """
+        self.check_resumable()
+        assert isinstance(env, GymnasiumVecEnv)
+        self.show(env, env.skip(steps))
 
     def observe(self, env: VecEnv, task: dict[str, Any], view: View) -> Batch:
         """The batch of the images that an environment shows.

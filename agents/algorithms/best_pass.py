@@ -62,6 +62,24 @@ class KeepBestPass(BaseCallback):
         self._updates: int = self.locals["updates"]
         self._restored = False
 
+    def training_state(self) -> dict[str, Tensor]:
+        """The measures so far and the tensors of the best pass, for `SaveTraining`."""
+        kept = {f"kept{index}": tensor for index, tensor in enumerate(self._kept)}
+        best = -1 if self.best_pass is None else self.best_pass
+        return kept | {
+            "measures": torch.tensor(self.measures, dtype=torch.float64),
+            "best_pass": torch.tensor(best),
+            "first_update": torch.tensor(self._first_update),
+        }
+
+    def load_training_state(self, tensors: dict[str, Tensor]) -> None:
+        """Go on within a `learn` call from what `training_state` returned."""
+        self.measures, best = tensors["measures"].tolist(), int(tensors["best_pass"])
+        self.best_pass = None if best < 0 else best
+        self._first_update = int(tensors["first_update"])
+        kept = [tensors[f"kept{index}"] for index in range(sum(name.startswith("kept") for name in tensors))]
+        self._kept = [tensor.to(self._policy.device, copy=True) for tensor in kept]
+
     def _on_rollout_start(self) -> None:
         update = self.model._n_updates - self._first_update
         images = update * self.model.batch_size  # type: ignore[attr-defined]

@@ -18,6 +18,7 @@ from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
 
 from agents.algorithms.class_memory import ClassMemory
+from agents.algorithms.episode_buffers import recent_episodes, restore_episodes
 from agents.checkpoint.card import CardNotes, model_card
 from agents.checkpoint.description import saved_decoding
 from agents.checkpoint.policy_file import (
@@ -92,6 +93,7 @@ class CheckpointedAlgorithm(ClassMemory):
             "num_actions": self._num_actions,
             "num_timesteps": self.num_timesteps,
             "n_updates": self._n_updates,
+            "recent_episodes": recent_episodes(self),
             "class_names": self.class_names,
             "stream_fingerprint": self.stream_fingerprint,
             "images_sha256": self.images_sha256,
@@ -208,6 +210,8 @@ class CheckpointedAlgorithm(ClassMemory):
         self.image_decoding = None if decoding is None else saved_decoding(decoding, path)
         self._current_task = saved["current_task"]
         self.num_timesteps, self._n_updates = saved["num_timesteps"], saved["n_updates"]
+        if "recent_episodes" in saved:
+            restore_episodes(self, saved["recent_episodes"])
         self._action_seed = saved["action_seed"]
         self._view_seed = saved.get("view_seed", self._view_seed)
         self._seed_task(network.tasks_begun)

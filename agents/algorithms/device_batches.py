@@ -13,10 +13,10 @@ from torch import Tensor
 from agents.algorithms.batches import BatchSource, FullFeedback, Outcome, View
 from agents.envs.deferred import DeferredArray, DeferredInfos
 from agents.envs.device_episodes import DeviceEpisodes, can_keep, episode_tensors
-from agents.envs.episode_protocol import EpisodeEnv, Source, episode_env
+from agents.envs.episode_protocol import Source
 from agents.envs.observation_info import ObservationInfo, observation_info
 from agents.envs.stale_observations import has_moved, refuse_pending
-from agents.envs.vec_env import GymnasiumVecEnv
+from agents.envs.vec_env import GymnasiumVecEnv, native_env
 from agents.methods import Batch
 from agents.networks.feature_cache import Digests, FeatureCache, no_digests
 from cls_env.arguments import as_plain
@@ -56,7 +56,7 @@ class DeviceBatchSource(BatchSource):
         Raises:
             ValueError: They can't be brought to a device.
         """
-        native = _native(env)
+        native = native_env(env)
         if native is None:
             raise ValueError(
                 f"{env} has replaced the environment during learn, and its images can't be kept on the device: use "
@@ -149,7 +149,7 @@ def source_kind(choice: str, env: VecEnv, device: torch.device) -> type[BatchSou
     Raises:
         ValueError: `"yes"` was chosen, and the environment does not allow it.
     """
-    native = _native(env)
+    native = native_env(env)
     if choice == "yes" and native is None:
         raise ValueError(
             "device_images='yes' needs the native vector environment of cls_env without wrappers, as gym.make_vec "
@@ -160,11 +160,6 @@ def source_kind(choice: str, env: VecEnv, device: torch.device) -> type[BatchSou
     if choice == "yes" or can_keep(native, device, _coming_tasks(env, native.source)):
         return DeviceBatchSource
     return BatchSource
-
-
-def _native(env: VecEnv) -> EpisodeEnv | None:
-    """The environment whose episodes can be brought to a device; None if another class may change its steps."""
-    return episode_env(env.venv) if type(env) is GymnasiumVecEnv else None
 
 
 def _coming_tasks(env: VecEnv, source: Source) -> Sequence[int]:

@@ -14,7 +14,7 @@ from agents.algorithms.one_step import OneStepAlgorithm
 from agents.envs.observation_info import ObservationInfo, Rewards, check_rewards
 from agents.envs.stream_identity import reward_noise_of
 from agents.methods import NO_OBJECTIVE, TaskInfo
-from agents.objectives import Objective, TaskObjective, is_linear_in_rewards, make_objective
+from agents.objectives import Objective, ResumableObjective, TaskObjective, is_linear_in_rewards, make_objective
 from agents.objectives.checked import check_losses
 from agents.objectives.schedules import unfrozen_progress
 from agents.optimization.divergence import Advice
@@ -71,6 +71,9 @@ class EPG(OneStepAlgorithm):
             - micro_batch: The most images whose activations are in memory at once, at least 1, for a GPU with little
               memory. A step gives the same result up to rounding, and takes one more forward pass. Images that a method
               replays pass all at once. Default None: the whole batch.
+            - on_divergence: `"stop"` raises `DivergedError` if loss, outputs or weights are NaN or infinite. `"skip"`
+              leaves out a gradient step whose loss or gradient is, and counts it in the column `train/skipped_steps` of
+              the log; it waits for the device in each step. Default `"stop"`.
             - policy_kwargs: Entries of `PolicyConfig` (`model`, `peft`, `method`, ...), and `optimizer_class` and
               `optimizer_kwargs`. Default None: those of `PolicyConfig`, and Adam.
             - stats_window_size: Episodes over which the `rollout/` averages are taken, at least 1. Default 100.
@@ -156,3 +159,14 @@ class EPG(OneStepAlgorithm):
     def _reset_task_state(self, seed: int) -> None:
         if isinstance(self._objective, TaskObjective):
             self._objective.begin_task(seed)
+
+    def _task_state(self) -> dict[str, Tensor]:
+        if not isinstance(self._objective, TaskObjective):
+            return {}
+        if not isinstance(self._objective, ResumableObjective):
+            raise ValueError(f"objective {self.objective!r} keeps a state, and has no training_state to save it")
+        return self._objective.training_state()
+
+    def _load_task_state(self, tensors: dict[str, Tensor]) -> None:
+        if isinstance(self._objective, ResumableObjective):
+            self._objective.load_training_state(tensors, self.device)

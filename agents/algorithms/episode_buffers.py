@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -40,3 +41,29 @@ class EpisodeBuffers(BaseAlgorithm):
     def _process_results(self) -> None:
         if self._results is not None:
             self._results.flush()
+
+
+def recent_episodes(agent: BaseAlgorithm) -> dict[str, list[Any]]:
+    """SB3's buffers of finished episodes, for a file: returns, lengths, and whether each was right."""
+    infos = agent.ep_info_buffer or ()
+    return {
+        "r": [float(info["r"]) for info in infos],
+        "l": [int(info["l"]) for info in infos],
+        "success": [bool(success) for success in agent.ep_success_buffer or ()],
+    }
+
+
+def restore_episodes(agent: BaseAlgorithm, episodes: Mapping[str, list[Any]]) -> None:
+    """Fill SB3's buffers with what `recent_episodes` returned; times are 0.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    try:
+        pairs = list(zip(map(float, episodes["r"]), map(int, episodes["l"]), strict=True))
+        successes = [bool(success) for success in episodes["success"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"the saved episodes are damaged: {error}") from error
+    most = agent._stats_window_size
+    agent.ep_info_buffer = deque(({"r": reward, "l": length, "t": 0.0} for reward, length in pairs), maxlen=most)
+    agent.ep_success_buffer = deque(successes, maxlen=most)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cls_env.datasets.files.decoding import Decoding, Facts, read_square, upright
+from cls_env.datasets.files.decoding import Decoding, Facts, open_image, read_square, upright
 
 GivenImage: TypeAlias = str | PathLike[str] | Image.Image | NDArray[np.uint8]
 """An image file, a Pillow image, or uint8 pixels of shape (H, W) or (H, W, C) with C in 1, 3, 4."""
@@ -56,7 +56,7 @@ class _GivenImages:
         """The image, upright."""
         image = self.images[reference]
         if isinstance(image, (str, PathLike)):
-            with Image.open(image) as opened:
+            with open_image(fspath(image)) as opened:
                 return upright(opened, facts)
         if isinstance(image, Image.Image):
             return upright(image, facts)

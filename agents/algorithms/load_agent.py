@@ -43,5 +43,5 @@ def load_agent(
         FileNotFoundError: There is no such file.
         ValueError: It is damaged, of an unknown algorithm, does not fit the environment, or belongs to other weights.
     """
-    algorithm = lookup("algorithm of the saved agent", read_agent(path)["algorithm"], ALGORITHMS)
+    algorithm = lookup(f"algorithm of the agent in {path}", read_agent(path)["algorithm"], ALGORITHMS)
     return algorithm.load(path, env, device, **kwargs)

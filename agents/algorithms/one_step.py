@@ -14,12 +14,11 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.type_aliases import MaybeCallback
 from torch import Tensor
 
-from agents.algorithms.agent_arguments import AgentArguments
 from agents.algorithms.batches import BatchSource
 from agents.algorithms.classification import Classification
 from agents.algorithms.deferred_results import DeferredResults
 from agents.algorithms.device_batches import DeviceBatchSource, source_kind
-from agents.algorithms.episode_buffers import EpisodeBuffers
+from agents.algorithms.resumable_training import ResumableTraining
 from agents.algorithms.saved_memory import logits_by_parts
 from agents.algorithms.step_results import ImmediateResults
 from agents.algorithms.update_log import Counters, figures
@@ -30,14 +29,14 @@ from agents.networks.feature_cache import FeatureCache
 from agents.networks.precision import precision_on, tensor_float_32
 from agents.objectives import mask_logits
 from agents.optimization import learning_arguments as arguments
-from agents.optimization.divergence import LARGEST_LOGIT, Advice, DivergenceWatch
+from agents.optimization.divergence import LARGEST_LOGIT, Advice, DivergenceWatch, is_finite_step
 from agents.optimization.rows_without_gradient import hold_rows_without_gradient
 from cls_env.arguments import truth_value, whole_number, word
 
 SelfOneStep = TypeVar("SelfOneStep", bound="OneStepAlgorithm")
 
 
-class OneStepAlgorithm(EpisodeBuffers, AgentArguments, Classification, ABC):
+class OneStepAlgorithm(ResumableTraining, Classification, ABC):
     """Trains a policy on images: one action for each, and one forward pass for acting and learning.
 
     A `learn` call is one task, of K = `total_timesteps` / `batch_size` gradient steps:
@@ -69,6 +68,7 @@ class OneStepAlgorithm(EpisodeBuffers, AgentArguments, Classification, ABC):
     - `ClassMemory` knows the names of the classes and the current task, and matches those of another environment;
     - `Classification` adds `classify`, for images of any kind;
     - `CheckpointedAlgorithm` adds `save` and `load`;
+    - `ResumableTraining` adds `training_state` and `continue_from`, to stop and resume within a call;
     - `AgentArguments` adds the constructor, whose arguments `EPG` describes, and the attributes that `learn` applies.
 
     Attributes:
@@ -222,19 +222,19 @@ class OneStepAlgorithm(EpisodeBuffers, AgentArguments, Classification, ABC):
         """Take the gradient steps of a `learn` call."""
         self._frozen_share = self.freeze_fraction if self.policy.network.peft_frozen else 0.0
         hold_rows_without_gradient(self.policy.optimizer)  # a copied agent has a copied optimizer
-        self._watch = DivergenceWatch(self.policy, self._task_number, self._advice())
+        self._watch, self.skipped_steps = DivergenceWatch(self.policy, self._task_number, self._advice()), 0
         kind = DeferredResults if isinstance(self._batches, DeviceBatchSource) else ImmediateResults
         self._results = kind(self, self._watch, self._actions_generator, self._largest_output, self._note_rewards)
         try:
-            self._take_steps(updates, log_interval, listener)
+            self._take_steps(range(self._continued(updates), updates), log_interval, listener)
         finally:
             self._results.close()
             self._results = None
 
-    def _take_steps(self, updates: int, log_interval: int, listener: BaseCallback) -> None:
-        for update in range(updates):
-            self._watch.step = update + 1
-            progress = update / updates
+    def _take_steps(self, steps: range, log_interval: int, listener: BaseCallback) -> None:
+        for update in steps:
+            self._steps_taken, self._watch.step = update, update + 1
+            progress = update / steps.stop
             self._current_progress_remaining = 1.0 - progress
             if progress >= self.freeze_fraction and self.policy.network.peft_frozen:
                 self.policy.unfreeze_peft()
@@ -319,9 +319,12 @@ class OneStepAlgorithm(EpisodeBuffers, AgentArguments, Classification, ABC):
                 self.policy.network, batches, lambda others, values: self._loss(others.float(), values, progress).mean()
             )
         total = loss if further is None else loss + further
-        self._watch.note_loss(total)
         self.policy.optimizer.zero_grad(set_to_none=True)
         total.backward()
+        if self.on_divergence == "skip" and not is_finite_step(total, self.policy.trainable_parameters):
+            self._skip_step()
+            return total.detach()
+        self._watch.note_loss(total)
         self.policy.optimizer.step()
         method.after_step(self.policy.network, batches)
         return total.detach()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -91,3 +92,10 @@ class Reinforce(OneStepAlgorithm):
 
     def _reset_task_state(self, seed: int) -> None:
         self._mean_reward = None
+
+    def _task_state(self) -> dict[str, Tensor]:
+        mean = self._mean_reward
+        return {} if mean is None else {"mean_reward": torch.tensor(mean, dtype=torch.float64)}
+
+    def _load_task_state(self, tensors: dict[str, Tensor]) -> None:
+        self._mean_reward = tensors["mean_reward"].item() if "mean_reward" in tensors else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
+import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,10 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
+
+from cls_env.bounded.json_text import parse_json
+from cls_env.bounded.limits import WEIGHTS
+from cls_env.bounded.zip_files import open_zip, read_member
 
 
 def write_archive(target: Path, fill: Callable[[Path], object], is_part: Callable[[str], bool]) -> None:
@@ -37,6 +42,8 @@ def write_archive(target: Path, fill: Callable[[Path], object], is_part: Callabl
                     name = file.relative_to(folder).as_posix()
                     if is_part(name):
                         archive.write(file, name)
+            with unfinished.open("rb+") as written:
+                os.fsync(written.fileno())  # after a loss of power the name must not point to a part of the file
             unfinished.replace(target)
     except (OSError, SafetensorError) as error:
         raise OSError(f"{target} can't be written: {error}; make room, or choose another place") from error
@@ -60,18 +67,26 @@ def part_names(file: Path) -> list[str]:
     Raises:
         ValueError: It is damaged, or no archive.
     """
-    with _readable(file, "its list of parts"), zipfile.ZipFile(file) as archive:
+    with _readable(file, "its list of parts"), open_zip(file, WEIGHTS) as archive:
         return archive.namelist()
 
 
-def read_tensors(file: Path, part: str) -> dict[str, Tensor]:
+def read_tensors(file: Path, part: str, sha256: str | None = None) -> dict[str, Tensor]:
     """The tensors of a safetensors part.
+
+    Args:
+        file: The archive.
+        part: The name of the part.
+        sha256: The hash that the part must have, in hexadecimal digits; None for any.
 
     Raises:
         ValueError: The part is damaged or missing.
     """
-    with _readable(file, part), zipfile.ZipFile(file) as archive:
-        return load(archive.read(part))
+    with _readable(file, part), open_zip(file, WEIGHTS) as archive:
+        content = read_member(archive, archive.getinfo(part))
+        if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+            raise ValueError("its SHA-256 is not that of the manifest")
+        return load(content)
 
 
 def read_json(file: Path, part: str) -> dict[str, Any]:
@@ -80,8 +95,8 @@ def read_json(file: Path, part: str) -> dict[str, Any]:
     Raises:
         ValueError: The part is damaged or missing, or holds something else.
     """
-    with _readable(file, part), zipfile.ZipFile(file) as archive:
-        content = json.loads(archive.read(part))
+    with _readable(file, part), open_zip(file, WEIGHTS) as archive:
+        content = parse_json(read_member(archive, archive.getinfo(part)))
         if not isinstance(content, dict):
             raise ValueError("it holds no JSON object")
         return content

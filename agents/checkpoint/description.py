@@ -39,10 +39,11 @@ LATER: Kinds = {
     "image_decoding": (dict, NoneType),
     "policy_class": (str,),
     "view_seed": (int,),
+    "recent_episodes": (dict,),
 }
 """Entries that older checkpoints may lack."""
 
-MOST = 2**14
+MOST = 2**12
 """The longest side of an image; there are at most as many actions as an image of such sides has pixels."""
 _JSON_NAMES = {
     dict: "an object",

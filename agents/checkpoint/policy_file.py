@@ -26,16 +26,17 @@ import torch
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 
 from agents.checkpoint.archive import part_names, read_json, read_tensors, write_archive, write_tensors
-from agents.checkpoint.description import POLICY, check_agent, check_entries
+from agents.checkpoint.description import MOST, POLICY, check_agent, check_entries
 from agents.checkpoint.module_weights import load_module_tensors, module_tensors
 from agents.methods.common.lora_per_task import PerTaskLoRA, adapter_of
 from agents.networks.config import PolicyConfig, renamed_entries
 from agents.networks.network import Network
-from agents.networks.weights import check_finite, load_tensors
+from agents.networks.weights import alike, check_finite, form, load_tensors
 from agents.optimization.learning_arguments import policy_arguments
 from agents.optimization.optimizers import is_torchs_own
 from agents.policy import ViTPolicy
 from cls_env.arguments import check_savable
+from cls_env.specification import parse_specification
 
 _MODEL, _HEAD, _BACKBONE, _METHOD = "model.json", "head.safetensors", "backbone.safetensors", "method.safetensors"
 _ALGORITHM, _MODULE = "algorithm.safetensors", "module.safetensors"
@@ -153,6 +154,7 @@ def saved_policy_arguments(description: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(entries) - set(PolicyConfig.__dataclass_fields__))
     if unknown:
         raise ValueError(f"the saved policy has entries unknown here: {', '.join(unknown)}; a later version saved it")
+    _check_sizes(entries)
     if entries.get("peft") == "full":  # all weights are in the checkpoint: none need be fetched or read first
         entries = entries | {"pretrained": False, "weights": None}
     arguments: dict[str, Any] = {"config": PolicyConfig(**entries)}
@@ -160,6 +162,16 @@ def saved_policy_arguments(description: dict[str, Any]) -> dict[str, Any]:
     if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
         arguments |= {"optimizer_class": optimizer, "optimizer_kwargs": description["optimizer_kwargs"]}
     return arguments
+
+
+def _check_sizes(entries: dict[str, Any]) -> None:
+    """Check the sizes of a saved policy, which would take memory before its tensors show that they are wrong."""
+    sizes = {"input_size": entries.get("input_size")}
+    if isinstance(entries.get("peft"), str):
+        sizes |= parse_specification(entries["peft"])[1]
+    for name, size in sizes.items():
+        if isinstance(size, int) and size > MOST:
+            raise ValueError(f"the saved {name} is {size}, which is more than {MOST:,}: the file is damaged")
 
 
 def saved_agent_arguments(
@@ -215,7 +227,10 @@ def load_weights(path: str | Path, policy: ViTPolicy) -> None:
     _load_head(policy.network, read_tensors(file, _HEAD), f"{_HEAD} in {file}")
     _check_adapters(policy, parts, file)
     try:
-        policy.method.load_state(policy.network, read_tensors(file, _METHOD) if _METHOD in parts else {})
+        tensors = read_tensors(file, _METHOD) if _METHOD in parts else {}
+        policy.method.load_state(policy.network, tensors)
+        if broken := [name for name, tensor in tensors.items() if tensor.isnan().any()]:
+            raise ValueError(f"the saved {broken[0]} holds NaN: the file is damaged, or training had diverged")
     except ValueError as error:
         raise ValueError(f"{file}, method {policy.config.method}: {error}") from error
     if policy.network.trains_whole_backbone:
@@ -296,6 +311,8 @@ def _load_adapter(backbone: PeftModel, name: str, parts: set[str], file: Path) -
         found, wanted = tuple(weights[tensor].shape), tuple(expected[tensor].shape)
         if found != wanted:
             raise ValueError(f"{file}: the adapter's {tensor} has shape {found}, where the policy's has {wanted}")
+        if not alike(weights[tensor], expected[tensor]):
+            raise ValueError(f"{file}: the adapter's {tensor} is {form(weights[tensor])}: it is damaged")
     check_finite(weights, f"{part} in {file}")
     result: Any = set_peft_model_state_dict(backbone, weights, adapter_name=name)
     unexpected = result.unexpected_keys

@@ -15,6 +15,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
+from agents.envs.episode_protocol import EpisodeEnv, episode_env
 from cls_env.arguments import as_plain
 
 INFO_LIST = "infos must be a dict of arrays, as Gymnasium's vector environments give them: remove DictInfoToList"
@@ -111,6 +112,17 @@ class GymnasiumVecEnv(VecEnv):
             self.batch_info.get("final_info", {}).get("is_success"),
         )
         return observations, rewards.astype(np.float32), dones, infos
+
+    def skip(self, steps: int) -> VecEnvObs:
+        """Show what comes after a number of steps, without taking them: of the native vector environment alone.
+
+        Returns:
+            Observations of shape (N, ...).
+        """
+        native: Any = self.venv
+        observations: VecEnvObs
+        observations, self.batch_info = native.skip(steps)
+        return observations
 
     @property
     def elapsed(self) -> float:
@@ -241,6 +253,11 @@ def as_vec_env(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any] | VecEnv) -> Ve
     if not isinstance(env, gym.Env):
         raise ValueError(f"env must be an environment of Gymnasium or a VecEnv of stable-baselines3, not {env!r}")
     return DummyVecEnv([lambda: Monitor(env)])
+
+
+def native_env(env: VecEnv) -> EpisodeEnv | None:
+    """The native vector environment of cls_env in a VecEnv; None if another class may change its steps."""
+    return episode_env(env.venv) if type(env) is GymnasiumVecEnv else None
 
 
 def native_vector_env(name: str, num_envs: int) -> VectorEnv[Any, Any, Any] | None:

@@ -26,6 +26,7 @@ from agents.methods.replay import Replay
 from agents.methods.sd_lora import SDLoRA
 from agents.peft_modules import check_peft_module
 from cls_env.registry import Registry
+from cls_env.specification import quoted
 
 __all__ = [
     "METHODS",
@@ -130,7 +131,9 @@ def check_objective(specification: str, method: Method, objective: object) -> No
         ValueError: It learns without gradients and the objective is not `NO_OBJECTIVE`, or the reverse.
     """
     if not method.learns_by_gradient and objective != NO_OBJECTIVE:
-        raise ValueError(f"{specification} learns without gradients: it requires objective 'none', not {objective!r}")
+        raise ValueError(
+            f"{specification} learns without gradients: it requires objective 'none', not {quoted(objective)}"
+        )
     if method.learns_by_gradient and objective == NO_OBJECTIVE:
         raise ValueError(f"{specification} learns by gradients: name an objective, not 'none'")
 

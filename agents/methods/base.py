@@ -201,6 +201,32 @@ class Method(nn.Module):
         if self.fixed_shapes and tensor.shape != own.shape:
             raise ValueError(f"the saved {name} has shape {tuple(tensor.shape)}, where {tuple(own.shape)} is expected")
 
+    def training_state(self) -> dict[str, Tensor]:
+        """What the rest of a task depends on, for a run that is stopped within it: by default `state_dict()`.
+
+        A method that keeps anything else from step to step, such as random numbers, adds it here and in
+        `load_training_state`. What `begin_task` makes need not be added: it is made again.
+        """
+        return dict(self.state_dict())
+
+    def load_training_state(self, tensors: dict[str, Tensor]) -> None:
+        """Go on within a task, after `begin_task`, from what `training_state` returned.
+
+        Raises:
+            ValueError: A tensor is missing or unexpected, or a parameter has another shape.
+        """
+        own = dict(self.state_dict(keep_vars=True))
+        if set(own) != set(tensors):
+            raise ValueError(f"the saved method has tensors {sorted(tensors)}, where {sorted(own)} are expected")
+        for name, tensor in tensors.items():
+            if own[name].shape == tensor.shape:
+                own[name].data.copy_(tensor)  # in place, since the optimizer has the parameters
+            elif isinstance(own[name], nn.Parameter):
+                raise ValueError(f"the saved {name} has shape {tuple(tensor.shape)}, not {tuple(own[name].shape)}")
+            else:
+                path, _, leaf = name.rpartition(".")
+                setattr(self.get_submodule(path), leaf, tensor.to(own[name].device, copy=True))
+
     def keep_copies(self, name: str, tensors: Iterable[Tensor]) -> None:
         """Copy tensors into buffers `name_0`, `name_1`, ..., so that the copies are saved, loaded and counted.
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cls_env.specification import parse_specification
+from cls_env.specification import parse_specification, quoted
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class PeftRequirement:
         """
         if not self.accepts(peft):
             reason = self.reason or f"{method} is not made for every PEFT module"
-            raise ValueError(f"{reason}: it requires {self}, not {peft!r}")
+            raise ValueError(f"{reason}: it requires {self}, not {quoted(peft)}")
 
     def __str__(self) -> str:
         if self.names is None:

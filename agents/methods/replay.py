@@ -15,6 +15,7 @@ from agents.methods.common.reservoir import reservoir_slots
 from agents.networks.class_names import move_actions
 from agents.networks.network import Network
 from agents.objectives import mask_logits
+from agents.optimization.random_states import numpy_state, set_numpy_state
 from cls_env.arguments import truth_value, whole_number
 
 
@@ -70,6 +71,15 @@ class Replay(Method):
         if self.offered < 0:
             raise ValueError(f"the saved offered is {int(self.offered)}, where a count is expected")
         self._rng = np.random.default_rng((network.config.method_seed + network.tasks_begun - 1) % 2**32)
+
+    def training_state(self) -> dict[str, Tensor]:
+        """The buffer, and the state of the sampling."""
+        return super().training_state() | {"sampling": numpy_state(self._rng)}
+
+    def load_training_state(self, tensors: dict[str, Tensor]) -> None:
+        """Go on within a task."""
+        set_numpy_state(self._rng, tensors["sampling"])
+        super().load_training_state({name: tensor for name, tensor in tensors.items() if name != "sampling"})
 
     def remap_actions(self, network: Network, new_index: Tensor, num_actions: int) -> None:
         """Move the rewards; the reward of a new action is the median over an image's other actions."""

@@ -14,7 +14,7 @@ from agents.networks.embedded_vits import MICRO_VIT
 from agents.networks.model_names import timm_name
 from agents.networks.views import INTERPOLATIONS
 from cls_env.arguments import number, truth_value, whole_number, word
-from cls_env.specification import lookup
+from cls_env.specification import lookup, quoted
 
 RENAMED_ENTRIES = {"normalisation": "normalization"}
 """Entries of `PolicyConfig` in version 0.1.0, and their names now."""
@@ -76,7 +76,7 @@ def renamed_entries(entries: Mapping[str, Any]) -> dict[str, Any]:
 def _specification(name: str, value: Any) -> str:
     """Check that a specification is text. Its syntax is checked when the policy is built."""
     if not isinstance(value, str):
-        raise ValueError(f"{name}: expected text, 'name' or 'name:key=value,key=value', not {value!r}")
+        raise ValueError(f"{name}: expected text, 'name' or 'name:key=value,key=value', not {quoted(value)}")
     return str(value)
 
 
@@ -85,7 +85,7 @@ def _file(name: str, value: Any) -> str | None:
     if value is None:
         return None
     if not isinstance(value, (str, PathLike)):
-        raise ValueError(f"{name} must be the path of a file, or None, not {value!r}")
+        raise ValueError(f"{name} must be the path of a file, or None, not {quoted(value)}")
     return str(Path(value).expanduser().absolute())
 
 
@@ -98,7 +98,7 @@ def _share_of_side(name: str, value: Any) -> float | None:
         return None
     share = number(name, value)
     if not 0 < share <= 1:
-        raise ValueError(f"{name} is a share of the side in (0, 1], not {value!r}")
+        raise ValueError(f"{name} is a share of the side in (0, 1], not {quoted(value)}")
     return share
 
 
@@ -112,16 +112,16 @@ def _indices(name: str, value: Any) -> tuple[int, ...]:
     try:
         indices = tuple(whole_number(name, block, least=0) for block in value)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} are indices of transformer blocks, as in (0, 1, 2), not {value!r}") from error
+        raise ValueError(f"{name} are indices of transformer blocks, as in (0, 1, 2), not {quoted(value)}") from error
     if len(set(indices)) < len(indices):
-        raise ValueError(f"{name} names a transformer block twice: {value!r}")
+        raise ValueError(f"{name} names a transformer block twice: {quoted(value)}")
     return indices
 
 
 def _seed(name: str, value: Any) -> int:
     seed = whole_number(name, value, least=0)
     if seed > LARGEST_SEED:
-        raise ValueError(f"{name} must be at most 2**63 - 1, not {value!r}")
+        raise ValueError(f"{name} must be at most 2**63 - 1, not {quoted(value)}")
     return seed
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from cls_env.specification import quoted
+
 
 def checked_device(device: torch.device | str) -> torch.device | str:
     """Check that a device exists, and return it; stable-baselines3 would silently use the CPU.
@@ -18,9 +20,9 @@ def checked_device(device: torch.device | str) -> torch.device | str:
         return device
     try:
         wanted = torch.device(device)
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         known = "'auto', 'cpu', 'cuda', 'mps' or 'cuda:0' and so on"
-        raise ValueError(f"device must be {known}, not {device!r}") from error
+        raise ValueError(f"device must be {known}, not {quoted(device)}") from error
     count = torch.cuda.device_count() if wanted.type == "cuda" else 0
     if wanted.type == "cuda" and (wanted.index or 0) >= count:
         raise ValueError(

@@ -49,6 +49,35 @@ class FeatureCache:
         self._digests: list[bytes] = []
         self._features: Tensor | None = None
 
+    def state(self) -> dict[str, Tensor]:
+        """All that is stored, as tensors, for `load_state`."""
+        state = {"full": torch.tensor(self._full)}
+        if self._features is not None:
+            digests = torch.tensor([list(digest) for digest in self._digests], dtype=torch.uint8)
+            indices = torch.tensor(sorted(self._slots, key=self._slots.__getitem__))
+            state |= {"features": self._features, "digests": digests, "indices": indices}
+        if patches := self.__dict__.get("patches"):
+            state |= {f"patches.{name}": tensor for name, tensor in patches.state().items()}
+        return state
+
+    def load_state(self, state: dict[str, Tensor], device: torch.device) -> None:
+        """Store what `state` returned instead of what is stored now.
+
+        Args:
+            state: The tensors.
+            device: Where features are kept.
+        """
+        self.forget()
+        self._full = bool(state["full"])
+        if "features" in state:
+            self._features = state["features"].to(device, copy=True)
+            self._digests = [bytes(digest) for digest in state["digests"].cpu().numpy()]
+            self._slots = {index: slot for slot, index in enumerate(state["indices"].tolist())}
+        own = "patches."
+        patches = {name.removeprefix(own): tensor for name, tensor in state.items() if name.startswith(own)}
+        if patches:
+            self.patches.load_state(patches, device)
+
     def features(self, indices: NDArray[np.int64], images: Tensor, extract: Callable[[Tensor], Tensor]) -> Tensor:
         """The features of a batch; only those that are not cached are computed.
 

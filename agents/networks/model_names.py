@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cls_env.arguments import word
+from cls_env.specification import quoted
 
 _HUB_PREFIXES = ("hf-hub:", "hf_hub:")
 _OWNER = "timm/"
@@ -22,7 +23,7 @@ def timm_name(model: str) -> str:
     name = place.removeprefix(_OWNER)
     if not known or "/" in name or (colon and name == place):
         raise ValueError(
-            f"model {model!r} is not one of timm's models: download its weights and pass them as weights=FILE, with "
-            "timm's name of the architecture as model"
+            f"model {quoted(model)} is not one of timm's models: download its weights and pass them as weights=FILE, "
+            "with timm's name of the architecture as model"
         )
     return name

@@ -14,13 +14,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
-from timm.models import load_state_dict
 from torch import Tensor, nn
 
+from agents.networks.torch_files import read_torch
 from agents.networks.weights_layout import unwrapped, without_prefix
+from cls_env.bounded.arrays import read_npz
 from cls_env.specification import lookup
 
 MOST_NAMED = 3
@@ -50,27 +50,33 @@ def read_weights(file: str | Path) -> dict[str, Tensor]:
     try:
         tensors = unwrapped(read(path))
     except Exception as error:  # numpy, zipfile, safetensors and torch have many kinds for a damaged file
-        raise ValueError(f"can't read weights file {path}: {error}") from error
-    others = [name for name, value in tensors.items() if not isinstance(value, Tensor)]
+        raise ValueError(f"can't read weights file {path}: {' '.join(str(error).split())}") from error
+    others = [str(name) for name, value in tensors.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
     if others:
         raise ValueError(f"weights file {path} holds {_first(others)}, which are not tensors; save a state_dict alone")
     return tensors
 
 
 def _read_npz(path: Path) -> dict[str, Tensor]:
-    if not zipfile.is_zipfile(path):  # numpy would take it for a pickle
-        raise ValueError("it is damaged, or no archive of arrays")
-    with np.load(path, allow_pickle=False) as archive:
-        return _named_as_timm({name: torch.from_numpy(archive[name]) for name in archive.files})
+    try:
+        arrays = read_npz(path)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"it is damaged, or no archive of arrays ({error})") from error
+    return _named_as_timm({name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
 def _read_torch(path: Path) -> dict[str, Any]:
     try:
-        return load_state_dict(str(path), weights_only=True)
-    except Exception as error:  # its message may advise to trust the file
+        content = read_torch(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; save a state_dict alone") from error
+    except Exception as error:  # PyTorch's message may advise to trust the file
         code = re.search(r"GLOBAL ([\w.]+)", f"{error} {error.__cause__}")
         found = f"it would run {code[1]}, which is refused" if code else "it is damaged, or holds more than tensors"
         raise ValueError(f"{found}; save a state_dict alone") from error
+    if not isinstance(content, dict):
+        raise ValueError("it holds no tensors by name, or more than tensors; save a state_dict alone")
+    return content
 
 
 READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
@@ -161,10 +167,11 @@ def put_weights(backbone: nn.Module, tensors: Mapping[str, Tensor], source: str)
         for name, tensor in _converted(backbone, without_prefix(tensors, wanted, source)).items()
         if name in wanted or not name.startswith(classifiers)
     }
+    check_tensors(fitting, wanted, source)
     broken = [name for name, tensor in fitting.items() if not tensor.isfinite().all()]
     if broken:
         raise ValueError(f"{source} holds NaN or infinity in {_first(broken)}: take another checkpoint")
-    load_tensors(backbone, fitting, source)
+    backbone.load_state_dict(fitting)
 
 
 def _converted(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -194,11 +201,11 @@ def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], s
     """
     missing = [name for name in wanted if name not in tensors and not name.endswith("num_batches_tracked")]
     unexpected = [name for name in tensors if name not in wanted]
-    other = [name for name in tensors if name in wanted and not _alike(tensors[name], wanted[name])]
+    other = [name for name in tensors if name in wanted and not alike(tensors[name], wanted[name])]
     problems = {
-        "missing": [f"{name} {_form(wanted[name])}" for name in missing],
-        "unexpected": [f"{name} {_form(tensors[name])}" for name in unexpected],
-        "of another shape": [f"{name} {_form(tensors[name])}, not {_form(wanted[name])}" for name in other],
+        "missing": [f"{name} {form(wanted[name])}" for name in missing],
+        "unexpected": [f"{name} {form(tensors[name])}" for name in unexpected],
+        "of another shape": [f"{name} {form(tensors[name])}, not {form(wanted[name])}" for name in other],
     }
     found = [f"{len(listed)} {kind}: {_first(listed)}" for kind, listed in problems.items() if listed]
     if found:
@@ -234,11 +241,15 @@ def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], source: str) 
     module.load_state_dict(tensors)
 
 
-def _alike(tensor: Tensor, wanted: Tensor) -> bool:
+def alike(tensor: Tensor, wanted: Tensor) -> bool:
+    """Whether a tensor has the shape of another, and is floating point, of more than 8 bits, where that is."""
+    if tensor.is_floating_point() and tensor.element_size() == 1:  # for which PyTorch lacks most operations
+        return False
     return tensor.shape == wanted.shape and tensor.is_floating_point() == wanted.is_floating_point()
 
 
-def _form(tensor: Tensor) -> str:
+def form(tensor: Tensor) -> str:
+    """Type and shape of a tensor, for a message."""
     return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
 
 

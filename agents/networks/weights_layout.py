@@ -57,7 +57,9 @@ def _chosen(prefixes: list[str], source: str) -> str:
 
 
 def unwrapped(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The tensors within the entries of a training checkpoint that usually hold them."""
+    """The tensors within the entries of a training checkpoint that usually hold them, running averages first."""
+    wrappers = ("state_dict_ema", "model_ema", "state_dict", "model")
+    checkpoint = next((inner for name in wrappers if isinstance(inner := checkpoint.get(name), dict)), checkpoint)
     for wrapper in ("teacher", "model", "state_dict"):
         inner = checkpoint.get(wrapper)
         checkpoint = inner if isinstance(inner, dict) else checkpoint

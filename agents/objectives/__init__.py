@@ -49,6 +49,7 @@ from cls_env.registry import Registry
 __all__ = [
     "OBJECTIVES",
     "Objective",
+    "ResumableObjective",
     "SampledPolicyGradient",
     "TaskObjective",
     "aepg_loss",
@@ -83,6 +84,22 @@ class TaskObjective(Protocol):
 
     def __call__(self, logits: Tensor, action_rewards: Tensor, progress: float) -> Tensor:
         """Loss of each sample, shape (B,)."""
+
+
+@runtime_checkable
+class ResumableObjective(TaskObjective, Protocol):
+    """An objective with a state that can be saved within a task."""
+
+    def training_state(self) -> dict[str, Tensor]:
+        """The state, as tensors."""
+
+    def load_training_state(self, tensors: dict[str, Tensor], device: torch.device) -> None:
+        """Go on within a task from what `training_state` returned.
+
+        Args:
+            tensors: The state.
+            device: Of the logits.
+        """
 
 
 def _try_out(objective: Objective) -> None:

@@ -88,6 +88,25 @@ class SampledPolicyGradient:
         self._generator: torch.Generator | None = None
         self._mean_reward: float | None = None
 
+    def training_state(self) -> dict[str, Tensor]:
+        """The random state and the mean reward, for a run that is stopped within a task."""
+        state = {} if self._generator is None else {"generator": self._generator.get_state()}
+        if self._mean_reward is not None:
+            state["mean_reward"] = torch.tensor(self._mean_reward, dtype=torch.float64)
+        return state
+
+    def load_training_state(self, tensors: dict[str, Tensor], device: torch.device) -> None:
+        """Go on within a task from what `training_state` returned.
+
+        Args:
+            tensors: The state.
+            device: Of the logits.
+        """
+        if "generator" in tensors:
+            self._generator = torch.Generator(device)
+            self._generator.set_state(tensors["generator"])
+        self._mean_reward = tensors["mean_reward"].item() if "mean_reward" in tensors else None
+
     def __call__(self, logits: Tensor, action_rewards: Tensor, progress: float = 0.0) -> Tensor:
         """Loss of each sample, shape (B,); see `reinforce_loss`."""
         check_shapes(logits, action_rewards)

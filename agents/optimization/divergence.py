@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,9 @@ LARGEST_LOGIT = 1e4
 """The largest absolute value of a plausible logit: the softmax of a difference of 1e4 is 0 or 1 in every precision."""
 LARGEST_PLAIN_PARAMETER = 10.0
 """Logits are not checked again at the end of a task if no trained parameter exceeds this absolute value."""
+
+
+ON_DIVERGENCE = ("stop", "skip")
 
 
 class DivergedError(ValueError):
@@ -147,6 +150,12 @@ class DivergenceWatch:
             f"training diverged at gradient step {step} of task {self._task} with {setting}: {what}; "
             f"{self._advice.remedy}"
         )
+
+
+def is_finite_step(loss: Tensor, parameters: Iterable[Tensor]) -> bool:
+    """Whether a loss, a scalar, and all gradients of parameters are finite. It waits for the device."""
+    gradients = [tensor.grad for tensor in parameters if tensor.grad is not None]
+    return bool(torch.stack([torch.isfinite(tensor).all() for tensor in [loss.detach(), *gradients]]).all())
 
 
 def is_sensible(values: Tensor, allowed: Tensor, limit: float) -> Tensor:

@@ -12,6 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.type_aliases import MaybeCallback, Schedule
 
 from cls_env.arguments import as_plain, number, whole_number
+from cls_env.specification import quoted
 
 SEEDS = 2**32
 """Seeds of NumPy's global generator, which stable-baselines3 sets, are below this number."""
@@ -29,6 +30,7 @@ class FurtherLearnerKwargs(TypedDict, total=False):
     compile: bool
     device_images: str
     micro_batch: int | None
+    on_divergence: str
     policy_kwargs: dict[str, Any] | None
     stats_window_size: int
     tensorboard_log: str | None
@@ -57,9 +59,9 @@ def learning_rate(value: Any) -> float | Schedule:
 def _rate(value: Any) -> float:
     rate = number("learning_rate", value)
     if not (math.isfinite(rate) and rate >= 0):
-        raise ValueError(f"learning_rate must be finite and at least 0, not {value!r}")
+        raise ValueError(f"learning_rate must be finite and at least 0, not {quoted(value)}")
     if rate > LARGEST_RATE:
-        raise ValueError(f"learning_rate must be at most {LARGEST_RATE:g}, not {value!r}")
+        raise ValueError(f"learning_rate must be at most {LARGEST_RATE:g}, not {quoted(value)}")
     return rate
 
 
@@ -97,7 +99,7 @@ def callbacks(value: Any) -> MaybeCallback:
     if value is None or (callable(value) and not isinstance(value, type)) or isinstance(value, BaseCallback):
         return value
     raise ValueError(
-        f"callback must be a BaseCallback, a list of them, or a function of (locals, globals), not {value!r}"
+        f"callback must be a BaseCallback, a list of them, or a function of (locals, globals), not {quoted(value)}"
     )
 
 
@@ -111,7 +113,7 @@ def agent_seed(value: Any) -> int | None:
         return None
     seed = whole_number("seed", value, least=0)
     if seed >= SEEDS:
-        raise ValueError(f"seed must be below 2**32, not {value!r}")
+        raise ValueError(f"seed must be below 2**32, not {quoted(value)}")
     return seed
 
 
@@ -122,7 +124,7 @@ def log_folder(value: Any) -> str | None:
         ValueError: It is something else.
     """
     if value is not None and not isinstance(value, (str, PathLike)):
-        raise ValueError(f"tensorboard_log must be the path of a folder, or None, not {value!r}")
+        raise ValueError(f"tensorboard_log must be the path of a folder, or None, not {quoted(value)}")
     return None if value is None else str(fspath(value))
 
 
@@ -135,5 +137,5 @@ def policy_arguments(value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise ValueError(f"policy_kwargs is a dict of a policy's arguments by name, not {value!r}")
+        raise ValueError(f"policy_kwargs is a dict of a policy's arguments by name, not {quoted(value)}")
     return {name: as_plain(entry) for name, entry in value.items()}

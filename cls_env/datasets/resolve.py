@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from cls_env.arguments import name_list
 from cls_env.datasets import ImageDataset, from_arrays, load_dataset
+from cls_env.specification import quoted
 
 
 def as_dataset(
@@ -25,7 +26,7 @@ def as_dataset(
         ValueError: `given` is something else, or options are combined with images.
     """
     if options is not None and not isinstance(options, Mapping):
-        raise ValueError(f"dataset_options must be a dict of the loader's arguments, not {options!r}")
+        raise ValueError(f"dataset_options must be a dict of the loader's arguments, not {quoted(options)}")
     if isinstance(given, str):
         return load_dataset(given, **(options or {}))
     if options:
@@ -55,7 +56,7 @@ def with_domains(dataset: ImageDataset, domains: Sequence[str] | None, seed: int
     if domains is not None:
         domains = name_list("domains", domains)
         if not domains or len(set(domains)) < len(domains):
-            raise ValueError(f"domains must be a list of distinct names, at least one, not {domains!r}")
+            raise ValueError(f"domains must be a list of distinct names, at least one, not {quoted(domains)}")
     if dataset.domain_names:
         return dataset
     if domains is None:

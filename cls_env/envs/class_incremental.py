@@ -15,6 +15,7 @@ from cls_env.envs.episodes import Dataset, Episodes, first_row, make_source
 from cls_env.envs.rendering import Answer, HumanWindow, checked_render_mode, render_frame
 from cls_env.envs.shared_evaluation import WATCH, WatchedEnv
 from cls_env.rewards.model import RewardMatrix
+from cls_env.specification import quoted
 from cls_env.tasks import TaskStream
 
 
@@ -289,6 +290,7 @@ class ClassIncrementalEnv(WatchedEnv, gym.Env[NDArray[np.uint8], np.int64], EzPi
 
         Raises:
             ValueError: An option is unknown or out of range.
+            gymnasium.error.Error: The seed is not a whole number of at least 0.
         """
         seed = int(seed) if isinstance(seed, np.integer) else seed
         super().reset(seed=seed)
@@ -327,7 +329,7 @@ class ClassIncrementalEnv(WatchedEnv, gym.Env[NDArray[np.uint8], np.int64], EzPi
             raise ResetNeeded("the episode ended with its only step: call reset() before the next step()")
         if not self.action_space.contains(action):
             raise InvalidAction(
-                f"{action!r} ({type(action).__name__}) is not an action: it must be an integer in "
+                f"{quoted(action)} ({type(action).__name__}) is not an action: it must be an integer in "
                 f"0 ... {self._source.action_space.n - 1}"
             )
         self._watch_step()

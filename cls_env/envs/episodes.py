@@ -20,7 +20,7 @@ from cls_env.datasets.image_dataset import Images
 from cls_env.datasets.storage.row_reader import RowReader
 from cls_env.rewards.matrices import Rewards, reward
 from cls_env.rewards.model import RewardMatrix, RewardModel
-from cls_env.specification import lookup
+from cls_env.specification import lookup, quoted
 from cls_env.tasks import TaskStream
 from cls_env.tasks.samplers import make_sampler
 
@@ -133,9 +133,9 @@ class EpisodeSource:
         self._total_regret = float(self._total_regret)
         return self._total_regret
 
-    def add_regret(self, regret: SupportsFloat) -> None:
-        """Add to `total_regret`; a number on a device is read when `total_regret` is."""
-        self._total_regret = self._total_regret + regret
+    def add_regret(self, regret: SupportsFloat, to: float | None = None) -> None:
+        """Add to `total_regret`, or `to` another sum; a number on a device is read when `total_regret` is."""
+        self._total_regret = (self._total_regret if to is None else float(to)) + regret  # type: ignore[operator]
 
     @property
     def rewards_of_labels(self) -> Rewards | None:
@@ -202,9 +202,9 @@ class EpisodeSource:
             ValueError: An option is unknown, or the task is out of range or set by a schedule.
         """
         if options is not None and not isinstance(options, Mapping):
-            raise ValueError(f"options must be a dict such as {{'task': 1}}, not {options!r}")
+            raise ValueError(f"options must be a dict such as {{'task': 1}}, not {quoted(options)}")
         if unknown := set(options or {}) - {"task"}:
-            raise ValueError(f"unknown reset option {', '.join(sorted(unknown))}; the only one is 'task'")
+            raise ValueError(f"unknown reset option {', '.join(sorted(map(quoted, unknown)))}; the only one is 'task'")
         if options:
             self._sampler.set_tasks(options["task"])
             self._num_answered = 0

@@ -15,6 +15,8 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled
 from numpy.typing import NDArray
 
+from cls_env.specification import quoted
+
 FRAME_SIDE = 256
 _LINE_HEIGHT = 18
 _LINES = 4  # two for each name
@@ -94,8 +96,8 @@ def checked_render_mode(render_mode: str | None, metadata: dict[str, Any]) -> st
     Raises:
         ValueError: The mode is unknown.
     """
-    if render_mode is not None and render_mode not in metadata["render_modes"]:
-        raise ValueError(f"unknown render_mode {render_mode!r}; known: {', '.join(metadata['render_modes'])}")
+    if render_mode is not None and not (isinstance(render_mode, str) and render_mode in metadata["render_modes"]):
+        raise ValueError(f"unknown render_mode {quoted(render_mode)}; known: {', '.join(metadata['render_modes'])}")
     return render_mode
 
 

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from cls_env.arguments import whole_number
+from cls_env.arguments import as_plain, whole_number
 from cls_env.envs.base import StreamEnv
 from cls_env.envs.class_incremental import ClassIncrementalEnv
 from cls_env.envs.episodes import Dataset, Episodes, EpisodeSource, make_source
@@ -105,8 +105,8 @@ class ClassIncrementalVectorEnv(StreamEnv, VectorEnv[NDArray[np.uint8], NDArray[
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> Episodes:
         """As `reset`, without reading the images: return the next episodes."""
-        first: Any = next(iter(seed), None) if isinstance(seed, (list, tuple, np.ndarray)) else seed
-        first = int(first) if isinstance(first, np.integer) else first
+        seeds = as_plain(seed)
+        first: Any = next(iter(seeds), None) if isinstance(seeds, (list, tuple)) else seeds
         super().reset(seed=first)
         self._source.begin(first, options)
         if self._source.evaluates:
@@ -121,6 +121,28 @@ class ClassIncrementalVectorEnv(StreamEnv, VectorEnv[NDArray[np.uint8], NDArray[
         """
         self._episodes = self._source.sample(self.num_envs, self.np_random)
         return self._episodes
+
+    def skip(self, steps: int) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+        """Show the images that come after a number of steps, without taking these steps.
+
+        The images and their rewards do not depend on the actions. So a training that was stopped goes on where it was:
+        reset as it was, and skip the steps that were taken. `num_episodes` counts them, `total_regret` does not.
+
+        Args:
+            steps: At least 0.
+
+        Returns:
+            Observations and `info`, as those of `reset`.
+
+        Raises:
+            ValueError: `steps` is negative.
+            ResetNeeded: `reset` was not called before.
+        """
+        episodes = self._current("skip")
+        for _ in range(whole_number("steps", steps, 0)):
+            self._source.count(episodes)
+            episodes = self.advance()
+        return episodes.images, self._masked(self._source.observation_info(episodes))
 
     def step(
         self, actions: NDArray[np.int64]

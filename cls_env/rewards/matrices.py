@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cls_env.arguments import LARGEST_REWARD, real_array
+from cls_env.specification import quoted
 
 Rewards = NDArray[np.float32]
 
@@ -42,7 +43,7 @@ def hierarchical_rewards(paths: Sequence[Sequence[str]]) -> Rewards:
     [[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
     if isinstance(paths, str) or not isinstance(paths, Sequence):
-        raise ValueError(f"paths must be a sequence with the path of each class, not {paths!r}")
+        raise ValueError(f"paths must be a sequence with the path of each class, not {quoted(paths)}")
     ways = [_checked_path(path) for path in paths]
     if len(set(ways)) < len(ways):
         twice = next(way for way in ways if ways.count(way) > 1)
@@ -59,7 +60,9 @@ def hierarchical_rewards(paths: Sequence[Sequence[str]]) -> Rewards:
 def _checked_path(path: Sequence[str]) -> tuple[str, ...]:
     words = () if isinstance(path, str) or not isinstance(path, Sequence) else tuple(path)
     if not words or not all(isinstance(word, str) and word for word in words):
-        raise ValueError(f"a class's path is a sequence of words from the root, as ('Greek', 'alpha'), not {path!r}")
+        raise ValueError(
+            f"a class's path is a sequence of words from the root, as ('Greek', 'alpha'), not {quoted(path)}"
+        )
     return words
 
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from cls_env.arguments import LARGEST_REWARD, finite_reward, real_array
 from cls_env.rewards.matrices import Rewards, action_rewards, with_abstention, zero_one_rewards
 from cls_env.rewards.noise import make_reward_noise
+from cls_env.specification import quoted
 
 RewardMatrix = ArrayLike | Callable[[tuple[str, ...]], ArrayLike]
 
@@ -106,4 +107,4 @@ def _called(function: Callable[[tuple[str, ...]], ArrayLike], class_names: tuple
     try:
         return function(class_names)
     except Exception as error:
-        raise ValueError(f"reward_matrix, a function of the class names, failed: {error!r}") from error
+        raise ValueError(f"reward_matrix, a function of the class names, failed: {quoted(error)}") from error

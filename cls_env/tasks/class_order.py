@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cls_env.arguments import as_plain, whole_number
-from cls_env.specification import lookup
+from cls_env.arguments import as_plain, regular_list, whole_number
+from cls_env.specification import lookup, quoted
 
 Indices = NDArray[np.int64]
 
@@ -32,10 +32,10 @@ def order_classes(given: str | Sequence[int] | None, num_classes: int, generator
         return generator.permutation(num_classes)
     if isinstance(given, str):
         return lookup("class_order", given, {"natural": np.arange(num_classes)})
-    order = np.asarray(given)
+    order = regular_list("class_order", given)
     whole = order.ndim == 1 and np.issubdtype(order.dtype, np.integer) and not any(isinstance(c, bool) for c in given)
     if not whole or not np.array_equal(np.sort(order), np.arange(num_classes)):
-        raise ValueError(f"class_order must name each of 0 ... {num_classes - 1} once, not {as_plain(given)}")
+        raise ValueError(f"class_order must name each of 0 ... {num_classes - 1} once, not {quoted(as_plain(given))}")
     return order.astype(np.int64)
 
 
@@ -69,13 +69,17 @@ def as_sizes(
     """
     single = {"num_tasks": num_tasks, "init_classes": init_classes, "increment": increment}
     first, *others = (
-        None if value is None else whole_number(name, value) if np.ndim(value) == 0 else _whole_numbers(name, value)
+        None if value is None else _whole_numbers(name, value) if _is_list(name, value) else whole_number(name, value)
         for name, value in single.items()
     )
     for name, value in zip(("init_classes", "increment"), others, strict=True):
         if isinstance(value, list):
             raise ValueError(f"{name} must be a whole number, not {value}")
     return first, *others  # type: ignore[return-value]  # lists were rejected above
+
+
+def _is_list(name: str, value: Any) -> bool:
+    return regular_list(name, value).ndim > 0
 
 
 def _whole_numbers(name: str, values: Any) -> list[int]:

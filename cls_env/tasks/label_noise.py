@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cls_env.arguments import number, real_array
+from cls_env.arguments import number, real_array, regular_list
 from cls_env.specification import lookup
 
 Indices = NDArray[np.int64]
@@ -77,7 +77,7 @@ def as_noise(given: ArrayLike) -> float | NDArray[np.float64]:
     Raises:
         ValueError: A value is not a number.
     """
-    if np.ndim(given) == 0:
+    if regular_list("label_noise", given).ndim == 0:
         return number("label_noise", given)
     return real_array("label_noise", given)
 

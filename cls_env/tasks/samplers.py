@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cls_env.arguments import regular_list
+from cls_env.specification import quoted
 from cls_env.tasks import TaskStream
 from cls_env.tasks.queues import EpochQueue, EvaluationQueue, SampledRows
 from cls_env.tasks.schedule import TaskSchedule, make_schedule
@@ -91,10 +93,10 @@ class TaskSampler:
 
     def set_tasks(self, tasks: int | Sequence[int]) -> None:
         """Switch to these tasks and start a new epoch."""
-        chosen = np.atleast_1d(np.asarray(tasks))
+        chosen = np.atleast_1d(regular_list("task", tasks))
         count = len(self._stream.tasks)
         if chosen.size == 0 or chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
-            raise ValueError(f"task must be an index or a list of indices, not {tasks!r}")
+            raise ValueError(f"task must be an index or a list of indices, not {quoted(tasks)}")
         if chosen.min() < 0 or chosen.max() >= count:
             raise ValueError(f"task {tasks} is out of range: the stream has {count} tasks, 0 ... {count - 1}")
         if len(set(chosen.tolist())) < len(chosen):
@@ -212,7 +214,7 @@ class ScheduledSampler:
         Raises:
             ValueError: Always.
         """
-        raise ValueError(f"task={tasks!r} and task_schedule can't be combined: the schedule sets the task")
+        raise ValueError(f"task={quoted(tasks)} and task_schedule can't be combined: the schedule sets the task")
 
     @property
     def own_epoch_length(self) -> int:
@@ -281,10 +283,10 @@ def make_sampler(
                 "remove task_schedule, or choose another scenario"
             )
         if np.atleast_1d(np.asarray(task)).tolist() != [0]:
-            raise ValueError(f"task={task!r} and task_schedule can't be combined: a schedule starts with task 0")
+            raise ValueError(f"task={quoted(task)} and task_schedule can't be combined: a schedule starts with task 0")
         return ScheduledSampler(stream, make_schedule(task_schedule, task_blur, len(stream.tasks)), action_masks)
     if task_blur != 0:
-        raise ValueError(f"task_blur={task_blur!r} needs a task_schedule, whose boundaries it blurs")
+        raise ValueError(f"task_blur={quoted(task_blur)} needs a task_schedule, whose boundaries it blurs")
     if stream.scenario.one_pass and training:
         return OnlineSampler(stream, task, action_masks)
     return TaskSampler(stream, split, task, action_masks, stream.scenario.task_id_given and not training)

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cls_env.arguments import as_plain, number, whole_number
+from cls_env.arguments import as_plain, number, regular_list, whole_number
+from cls_env.specification import quoted
 
 Indices = NDArray[np.int64]
+MOST_EPISODES = 2**53
+"""The largest number up to which float64 holds every whole number."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,11 @@ class TaskSchedule:
     def __post_init__(self) -> None:
         given = as_plain(self.episodes)
         if not isinstance(given, (list, tuple)) or not given:
-            raise ValueError(f"task_schedule must be a whole number of episodes for each task, not {given!r}")
+            raise ValueError(f"task_schedule must be a whole number of episodes for each task, not {quoted(given)}")
         for count in given:
             whole_number("each of task_schedule", count, least=1)
+        if sum(given) > MOST_EPISODES:
+            raise ValueError(f"task_schedule must be at most {MOST_EPISODES:,} episodes in all, not {quoted(given)}")
         object.__setattr__(self, "episodes", given)
         object.__setattr__(self, "blur", number("task_blur", self.blur, "[0, 1]"))
 
@@ -100,11 +105,11 @@ def make_schedule(given: int | Sequence[int], blur: float, num_tasks: int) -> Ta
     Raises:
         ValueError: The list has another length than T, or a value is out of range.
     """
-    numbers = np.asarray(given).tolist()
+    numbers = regular_list("task_schedule", given).tolist()
     episodes = tuple(numbers) if isinstance(numbers, list) else (numbers,) * num_tasks
     if len(episodes) != num_tasks:
         raise ValueError(
-            f"task_schedule={given!r} has {len(episodes)} entries for a stream of {num_tasks} tasks: "
+            f"task_schedule={quoted(given)} has {len(episodes)} entries for a stream of {num_tasks} tasks: "
             "give one number of episodes for each task, or one number for all"
         )
     return TaskSchedule(episodes, blur)

@@ -76,7 +76,7 @@ def hold_out(sizes: Indices, fraction: float) -> Indices:
 
 def cap(sizes: Indices, limit: int) -> Indices:
     """Number of images to keep of each class: at most `limit`."""
-    return np.minimum(sizes, limit)
+    return np.minimum(sizes, min(limit, int(sizes.max(initial=0))))  # NumPy takes no limit beyond int64
 
 
 def long_tail(sizes: Indices, factor: float) -> Indices:

@@ -11,6 +11,7 @@ PAGES = {
     "README.md": "index.md",
     "CHANGELOG.md": "project/changelog.md",
     "CONTRIBUTING.md": "project/contributing.md",
+    "SECURITY.md": "project/security.md",
     "cls_env/datasets/photos/LICENSE.md": "project/photos_license.md",
     f"{RESULTS}/benchmarks/README.md": "results/benchmarks.md",
     f"{RESULTS}/photos/README.md": "results/photos.md",

@@ -1,4 +1,4 @@
-"""`python -m experiments.benchmarks NAME`: the benchmarks, of which gpu has options of its own."""
+"""`python -m experiments.benchmarks NAME`: the benchmarks, of which gpu and faults have options of their own."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def benchmark(name: tyro.conf.Positional[str], repeats: int = 5, json: Path | No
             a bare loop), augmentation (random crops against torchvision's), methods (each continual-learning method
             against sequential fine-tuning), compile (compiled blocks against eager ones), precision
             (bfloat16 against float32), scaling (long streams and many classes against short ones), startup (the command
-            line against bare imports). gpu (is training on a GPU right, and how fast) has options of its own, see
-            `gpu --help`.
+            line against bare imports). gpu (is training on a GPU right, and how fast) and faults (what stops, hostile
+            files and wrong input do) have options of their own, see `gpu --help` and `faults --help`.
         repeats: How often each side is timed; the median is reported, with the smallest and largest ratio.
         json: Also write the rows here.
 
@@ -81,6 +81,11 @@ def run_command_line(words: list[str]) -> None:
         from experiments.benchmarks.gpu.settings import GpuSettings
 
         benchmark_gpu(tyro.cli(GpuSettings, args=words[1:], prog=f"{prog} gpu"))
+    elif words[:1] == ["faults"]:
+        from experiments.benchmarks.faults.schedule import benchmark_faults
+        from experiments.benchmarks.faults.settings import FaultSettings
+
+        benchmark_faults(tyro.cli(FaultSettings, args=words[1:], prog=f"{prog} faults"))
     else:
         tyro.cli(benchmark, args=words, prog=prog)
 

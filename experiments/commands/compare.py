@@ -68,7 +68,7 @@ def bounds_command(
         show_plan(entries, execution.gpu)
         return
     folder = out or Path("results/bounds") / config.data_name
-    paths = OutputPaths.of(folder, execution.workers, execution.runs)
+    paths = OutputPaths.of(folder, execution)
     with owned(folder), reporting(entries, paths, execution.report_every):
         refuse_smaller(entries, paths)
         runs = run_and_report(entries, "sequential", paths, shown=shown)
@@ -153,7 +153,7 @@ def _compare(config: CompareConfig, default: CompareConfig, folder: Path, execut
         check_comparison(entries, baseline, execution.workers)
         show_plan(entries, execution.gpu)
         return
-    paths = OutputPaths.of(folder, execution.workers, execution.runs)
+    paths = OutputPaths.of(folder, execution)
     with owned(folder), reporting(entries, paths, execution.report_every):
         refuse_smaller(entries, paths)
         runs = run_and_report(entries, baseline, paths, shown=shown)

@@ -57,7 +57,7 @@ def rl_command(
         check_comparison(entries, baseline, execution.workers)
         show_algorithms(entries)
         return
-    paths = OutputPaths.of(out or Path("results/rl") / config.data_name, execution.workers, execution.runs)
+    paths = OutputPaths.of(out or Path("results/rl") / config.data_name, execution)
     with owned(paths.tables), reporting(entries, paths, execution.report_every):
         refuse_smaller(entries, paths)
         runs = run_and_report(entries, baseline, paths, ALGORITHM_COLUMNS, INTRODUCTION, RUNNING, shown)

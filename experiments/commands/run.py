@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from cls_env.arguments import number
 from experiments.commands.option_groups import NO_PREFIX
+from experiments.config.comparison import CHECKPOINT_EVERY
 from experiments.config.gpus import GpuName, check_gpu
 from experiments.config.settings import RunConfig
 from experiments.config.watching import WatchSettings, check_watch
@@ -23,6 +25,8 @@ def run_command(
     out: Path | None = None,
     dry_run: bool = False,
     gpu: GpuName | None = None,
+    checkpoint_every: float = CHECKPOINT_EVERY,
+    fresh: bool = False,
 ) -> None:
     """Train one agent on one stream, task by task, and test it after each.
 
@@ -32,19 +36,24 @@ def run_command(
         out: Folder of the run. By default results/run/NAME. A finished run is shown, an interrupted one resumed.
         dry_run: Show what would run, and how long it takes. Only decoded images are written, to the cache.
         gpu: GPU for which --dry-run estimates hours, in addition to those measured here. By default h100.
+        checkpoint_every: Minutes between two checkpoints, at least 0. A run that is stopped goes on from the last one.
+        fresh: Begin anew. A run that is in the folder is kept in a folder of another name.
     """
     from experiments.catalogue.names import check_names
 
     check_names(config, "objective", [config.objective])
     check_watch(watch)
     check_gpu(gpu, dry_run)
+    number("--checkpoint-every", checkpoint_every, "[0, inf)")
 
     from experiments.comparisons.backbone_warnings import warn_of_backbone
     from experiments.comparisons.show_plan import show_plan
     from experiments.comparisons.unused_options import refuse_unused
     from experiments.config.entry import Entry
     from experiments.config.resolved import resolve
+    from experiments.console import say
     from experiments.runs.run_folder import RunFolder, run_path
+    from experiments.runs.set_aside import set_aside
 
     entry = Entry("", config.objective, config)
     checked = entry.checked
@@ -54,12 +63,14 @@ def run_command(
         show_plan([entry], gpu)
         return
     folder = RunFolder(out or run_path(config, Path("results/run")))
+    if fresh and (kept := set_aside(folder.path)):
+        say(f"the earlier run is kept in {kept}")
     with folder.owned():
         run = resolve(checked)
-        _learn_and_show(run, folder, watch)
+        _learn_and_show(run, folder, watch, checkpoint_every)
 
 
-def _learn_and_show(run: ResolvedRun, folder: RunFolder, watch: WatchSettings) -> None:
+def _learn_and_show(run: ResolvedRun, folder: RunFolder, watch: WatchSettings, checkpoint_every: float) -> None:
     """Execute a run, or read a finished one, and print its results."""
     from experiments.commands.stream import show_stream
     from experiments.console import say, show
@@ -79,7 +90,7 @@ def _learn_and_show(run: ResolvedRun, folder: RunFolder, watch: WatchSettings) -
         say(images_line(run), highlight=False)
         title = f"{config.objective} on {config.data_name}, images"
         with TerminalWatch(watch, title, sum(run.images_per_task)) as shown:
-            metrics = run_owned(run, folder, shown.on_images, shown)
+            metrics = run_owned(run, folder, shown.on_images, shown, checkpoint_every)
     curve = ", ".join(f"{accuracy:.1%}" for accuracy in metrics["accuracy_curve"])
     say(f"\naccuracy on all classes seen, after each task: {curve}\n")
     show(summary(metrics))

@@ -63,7 +63,7 @@ def study_command(name: str) -> Callable[..., None]:
                 say("what follows depends on these runs")
             return
         folder = out or Path("results/studies") / study.name
-        paths = OutputPaths.of(folder, execution.workers, execution.runs or RUNS)
+        paths = OutputPaths.of(folder, execution, RUNS)
         with owned(paths.tables):
             refuse_smaller(entries, paths)
             _run_steps(study, config, entries, paths, shown, execution.report_every)

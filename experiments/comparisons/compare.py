@@ -48,7 +48,7 @@ def run_and_report(
         RunFailedError: A run failed; the finished ones are kept.
     """
     check_comparison(entries, baseline, paths.workers)
-    runs = run_all(entries, paths.runs, paths.workers, job)
+    runs = run_all(entries, paths.runs, paths.workers, job, paths.checkpoint_every)
     warn_of_missing_measures(runs, [*measures, *shown])
     dataset = entries[0].config.data_name
     table = write_report(runs, baseline, paths.tables, typed_command(), measures, introduction, shown, dataset)
@@ -89,7 +89,10 @@ def check_comparison(entries: Sequence[Entry], baseline: str, workers: int | Non
     """
     check_workers(workers)
     if not entries:
-        raise ValueError("nothing to compare: give at least one objective, one seed, and one value of all that varies")
+        raise ValueError(
+            "nothing to compare: give at least one objective, one seed, one label noise, and one value of all else "
+            "that varies"
+        )
     contenders = list(dict.fromkeys(entry.contender for entry in entries))
     if baseline not in contenders:
         raise ValueError(f"differences are taken to {baseline!r}: name it too, in addition to {', '.join(contenders)}")

@@ -55,7 +55,7 @@ _LEARNING = Use(_learns, "methods that learn by gradients")
 
 USES: dict[str, Use] = {
     **dict.fromkeys(("optimizer", "learning_rate", "rate_milestones", "weight_decay"), _LEARNING),
-    **dict.fromkeys(("augment", "compile"), _LEARNING),
+    **dict.fromkeys(("augment", "compile", "on_divergence"), _LEARNING),
     "micro_batch": Use(
         lambda run: _learns(run) and (run.config.micro_batch or 0) < run.config.batch_size,
         "methods that learn by gradients, and a --batch-size that is larger",

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from experiments.config.gpus import GpuName
 
+CHECKPOINT_EVERY = 5.0
+"""Minutes between two checkpoints within a task."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonOptions:
@@ -22,6 +25,8 @@ class ComparisonOptions:
     """GPU for which --dry-run estimates hours, in addition to those measured here. By default h100."""
     report_every: float | None = None
     """Minutes between reports while runs go on. By default, report.html is written at the end alone."""
+    checkpoint_every: float = CHECKPOINT_EVERY
+    """Minutes between two checkpoints of a run, at least 0. A run that is stopped goes on from the last one."""
     measures: tuple[str, ...] = ()
     """Columns of the table, such as final_accuracy nll. CSV files have all measures."""
 

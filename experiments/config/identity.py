@@ -14,6 +14,7 @@ RENAMED = {"normalisation": "normalization"}
 ADDED: dict[str, Any] = {
     "compile": False,
     "micro_batch": None,
+    "on_divergence": "stop",
     "device_images": "auto",
     "test_before_tasks": True,
     "label_fit": True,

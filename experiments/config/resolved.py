@@ -69,6 +69,7 @@ class ResolvedRun(CheckedRun):
             "compile": config.compile,
             "device_images": config.device_images,
             "micro_batch": config.micro_batch,
+            "on_divergence": config.on_divergence,
             "seed": config.seeds.agent,
             "device": config.device,
         }

@@ -134,6 +134,8 @@ class LearningSettings:
     """Compile the backbone's blocks with torch.compile. Compiling takes a minute; the result is kept on disk."""
     micro_batch: int | None = None
     """Maximum number of images whose activations are in memory, for a small GPU. By default the whole batch."""
+    on_divergence: Literal["stop", "skip"] = "stop"
+    """At a loss or a gradient that is no finite number: stop the run, or skip the gradient step and count it."""
     device_images: Literal["auto", "yes", "no"] = "auto"
     """Keep the images of the current tasks on the device. auto does so if they fit in half of a GPU's free memory."""
     device: Device = "auto"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence, Set
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from queue import Empty
 from threading import Event, Thread
@@ -18,10 +17,14 @@ import pandas as pd
 import torch
 from rich.progress import Progress, TaskID
 
+from cls_env.arguments import number
 from cls_env.command_line.errors import one_line
+from experiments.config.comparison import CHECKPOINT_EVERY
 from experiments.config.entry import Entry
 from experiments.config.settings import Settings
 from experiments.console import progress_bar, say
+from experiments.execution.failures import Failures
+from experiments.execution.following import SECONDS_BETWEEN_LOOKS, follow
 from experiments.execution.sharing import SharedGPU, memory_check, uses_gpu
 from experiments.execution.workers import IMAGES_PER_REPORT, Report, begin_worker, execute, work, worker_context
 from experiments.reports.finished import finished_line
@@ -30,16 +33,21 @@ from experiments.runs.job import LEARNING, Job
 from experiments.runs.run_folder import RunFolder, run_paths
 
 if TYPE_CHECKING:
-    from multiprocessing.process import BaseProcess
     from multiprocessing.queues import Queue
 
-SECONDS_BETWEEN_LOOKS = 0.2
+KILLED = "its worker process was killed twice, possibly because memory ran out: try fewer --workers"
 OnDone = Callable[[Entry], object]
 """Receives the entry of a run that has finished."""
 
 
-def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None, job: Job = LEARNING) -> pd.DataFrame:
-    """Execute the runs that are not finished yet, and tabulate all.
+def run_all(
+    entries: Sequence[Entry],
+    folder: Path,
+    workers: int | None = None,
+    job: Job = LEARNING,
+    checkpoint_every: float = CHECKPOINT_EVERY,
+) -> pd.DataFrame:
+    """Execute the runs that are not finished yet, and tabulate all. A run that fails does not stop the others.
 
     Args:
         entries: The runs.
@@ -48,15 +56,18 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None, 
             see `SharedGPU`. With 0, the runs are executed one after another in the calling process. The results do not
             depend on this number.
         job: What is done with an entry; by default an agent is trained on a stream.
+        checkpoint_every: Minutes between two checkpoints of a run.
 
     Returns:
         A row for each run: condition, contender, seed, the measures of `metrics.json`, and the run's folder.
 
     Raises:
         ValueError: A configuration is impossible; nothing has been run.
-        RunFailedError: A run failed; the finished ones are kept, and the same command resumes from there.
+        RunFailedError: Runs failed; all others are finished, and the same command tries the failed ones again.
     """
     check_workers(workers)
+    number("--checkpoint-every", checkpoint_every, "[0, inf)")
+    job = job._replace(run=partial(job.run, checkpoint_every=checkpoint_every))
     check_different(entries)
     total = sum(job.prepare(entries))
     paths = run_paths([entry.config for entry in entries], folder)
@@ -75,11 +86,12 @@ def run_all(entries: Sequence[Entry], folder: Path, workers: int | None = None, 
                 say(finished_line(entry, RunFolder(places[entry]).metrics()), highlight=False)
 
         if workers == 0:
-            _run_here(entries, paths, job, on_done, lambda count: progress.advance(bar, count))
+            failures = _run_here(entries, paths, job, on_done, lambda count: progress.advance(bar, count))
         else:
             most = min(workers or fitting_workers(entries[0].config), len(entries))
             shared = SharedGPU(most, memory_check()) if workers is None and uses_gpu(entries[0].config) else None
-            _run_in_workers(entries, paths, job, on_done, most, shared, progress, bar)
+            failures = _run_in_workers(entries, paths, job, on_done, most, shared, progress, bar)
+        failures.check(len(entries))
         progress.update(bar, completed=total)
     return pd.DataFrame([_row(entry, path) for entry, path in zip(entries, paths, strict=True)])
 
@@ -99,18 +111,20 @@ def check_different(entries: Sequence[Entry]) -> None:
 
 def _run_here(
     entries: Sequence[Entry], paths: Sequence[Path], job: Job, on_done: OnDone, on_images: Callable[[int], None]
-) -> None:
+) -> Failures:
     """Execute the runs one after another in this process, whose number of threads stays as it was."""
-    threads = torch.get_num_threads()
+    threads, failures = torch.get_num_threads(), Failures()
     try:
         for entry, path in zip(entries, paths, strict=True):
             try:
                 execute(job.run, entry.config, path, on_images)
             except RunFailedError as error:
-                raise _failure(entry, error) from error
-            on_done(entry)
+                failures.add(entry, one_line(error))
+            else:
+                on_done(entry)
     finally:
         torch.set_num_threads(threads)
+    return failures
 
 
 def _run_in_workers(
@@ -122,22 +136,41 @@ def _run_in_workers(
     shared: SharedGPU | None,
     progress: Progress,
     bar: TaskID,
-) -> None:
+) -> Failures:
+    """Execute the runs in worker processes.
+
+    If a worker is killed, the runs that were executed then are repeated one at a time: the run whose worker is killed
+    again has failed.
+    """
     context = worker_context()
     images: Queue[Report] = context.Queue()
-    others = set(multiprocessing.active_children())
     arguments = (os.getpid(), dict(os.environ), images)
+    failures, left = Failures(), dict(zip(entries, paths, strict=True))
 
     def on_report(report: Report) -> None:
         progress.advance(bar, report.images)
         if shared is not None and report.images <= IMAGES_PER_REPORT + entries[0].config.batch_size:
             shared.note(report.worker, report.images)  # larger ones are of tasks that were finished before
 
-    with _reading(images, on_report), ProcessPoolExecutor(workers, context, begin_worker, arguments) as pool:
-        started = (
-            (entry, pool.submit(work, job.run, entry.config, path)) for entry, path in zip(entries, paths, strict=True)
-        )
-        _follow(started, pool, lambda: workers if shared is None else shared.allowed, on_done, others)
+    def on_end(entry: Entry, error: BaseException | None) -> None:
+        del left[entry]
+        if error is None:
+            on_done(entry)
+        else:
+            failures.add(entry, one_line(error))
+
+    def execute_in_pool(chosen: Sequence[Entry], most: int) -> list[Entry]:
+        others = set(multiprocessing.active_children())
+        with ProcessPoolExecutor(most, context, begin_worker, arguments) as pool:
+            started = ((entry, pool.submit(work, job.run, entry.config, left[entry])) for entry in chosen)
+            return follow(started, lambda: most if shared is None else min(most, shared.allowed), on_end, others)
+
+    with _reading(images, on_report):
+        while left:
+            for entry in execute_in_pool(list(left), workers):
+                if execute_in_pool([entry], 1):
+                    on_end(entry, RunFailedError(KILLED))
+    return failures
 
 
 @contextmanager
@@ -155,54 +188,6 @@ def _reading(reports: Queue[Report], on_report: Callable[[Report], None]) -> Ite
         yield
     finally:
         over.set()
-
-
-def _follow(
-    started: Iterator[tuple[Entry, Future[None]]],
-    pool: ProcessPoolExecutor,
-    allowed: Callable[[], int],
-    on_done: OnDone,
-    others: Set[BaseProcess],
-) -> None:
-    """Start runs, as many at once as are allowed, until all are done, and stop at the first that fails.
-
-    At Ctrl-C terminate the workers, but no other children.
-
-    Args:
-        started: An iterator over the runs. Advancing it starts the next run.
-        pool: Executes the runs.
-        allowed: The number of runs that may be executed at once.
-        on_done: Receives the entry of each run that has finished.
-        others: Children of this process that are not of the pool.
-    """
-    running: dict[Future[None], Entry] = {}
-    try:
-        while True:
-            running |= {future: entry for entry, future in islice(started, max(0, allowed() - len(running)))}
-            if not running:
-                return
-            for future in wait(running, SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED).done:
-                entry = running.pop(future)
-                error = future.exception()
-                if isinstance(error, BrokenProcessPool):
-                    raise error
-                if error is not None:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise _failure(entry, error) from error
-                on_done(entry)
-    except BrokenProcessPool as error:
-        raise RunFailedError(
-            "a worker process was killed, possibly because memory ran out. Finished runs are kept. Run the same "
-            "command again with fewer --workers"
-        ) from error
-    except KeyboardInterrupt:
-        for worker in set(multiprocessing.active_children()) - others:  # else the pool waits for their runs
-            worker.terminate()
-        raise
-
-
-def _failure(entry: Entry, error: BaseException) -> RunFailedError:
-    return RunFailedError(f"the run {entry.config.name} failed: {one_line(error)}")
 
 
 def _row(entry: Entry, path: Path) -> dict[str, Any]:

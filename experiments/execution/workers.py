@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cls_env.command_line.errors import described
 from cls_env.command_line.processes import end_with
 from experiments.runs.errors import RunFailedError
+from experiments.runs.interruptions import SAVE, stop_by
 from experiments.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -51,14 +52,17 @@ def worker_context() -> BaseContext:
 
 
 def begin_worker(parent: int, environment: Mapping[str, str], reports: Queue[Report]) -> None:
-    """Prepare a worker. It ends with its parent, and at Ctrl-C without a traceback.
+    """Prepare a worker. It ends with its parent, which sends it SIGTERM at Ctrl-C too.
 
     Args:
         parent: Process id.
         environment: The parent's variables, which may have changed since the server started.
         reports: Receives the worker's reports.
     """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: stop_by(number))
+    if hasattr(signal, SAVE):
+        signal.signal(getattr(signal, SAVE), signal.SIG_IGN)
     end_with(parent)
     os.environ.clear()
     os.environ.update(environment)
@@ -68,7 +72,10 @@ def begin_worker(parent: int, environment: Mapping[str, str], reports: Queue[Rep
 
 def work(run: Callable[[Any, RunFolder, Listener], Any], config: Any, path: Path) -> None:
     """Execute one run in a worker, and report its images to the parent."""
-    execute(run, config, path, lambda count: _reports[0].put(Report(os.getpid(), count)))
+    try:
+        execute(run, config, path, lambda count: _reports[0].put(Report(os.getpid(), count)))
+    except SystemExit as stop:  # by SIGTERM; the pool would go on with the next run
+        os._exit(int(stop.code or 0))
 
 
 def execute(run: Callable[[Any, RunFolder, Listener], Any], config: Any, path: Path, on_images: Listener) -> None:

@@ -11,6 +11,9 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from agents.networks.torch_files import read_torch
+from agents.networks.weights import check_finite
+from cls_env.arguments import number, whole_number
 from experiments.config.pretraining import PLACES, PretrainConfig
 from experiments.files import reading, replace_file
 
@@ -60,21 +63,26 @@ class TrainingState:
         """Go on from the folder's checkpoint, if there is one. Nothing in it can run code.
 
         Raises:
-            ValueError: It is damaged, or belongs to a run with other settings.
+            ValueError: It is damaged, holds NaN or infinity, or belongs to a run with other settings.
         """
         if not self._file.is_file():
             return
         with reading(self._file, "remove it to begin anew"):
-            content = torch.load(self._file, weights_only=True)
+            content = read_torch(self._file)
+            settings: dict[str, Any] = dict(content["settings"])
+            epoch, seconds = whole_number("epoch", content["epoch"], 0), number("seconds", content["seconds"])
         for name, value in self._settings.items():
-            if (saved := content["settings"].get(name)) != value:
+            if (saved := settings.get(name)) != value:
                 raise ValueError(
                     f"{self._file} belongs to another run, with {name} {saved} in place of {value}: choose another "
                     "--out, or remove it"
                 )
-        for name, part in self._parts().items():
-            part.load_state_dict(content[name])
-        self.epoch, self.seconds = content["epoch"], content["seconds"]
+        with reading(self._file, "remove it to begin anew"):
+            for name in ("model", "average"):
+                check_finite(content[name], name)
+            for name, part in self._parts().items():
+                part.load_state_dict(content[name])
+        self.epoch, self.seconds = epoch, seconds
 
     def _parts(self) -> dict[str, Any]:
         return {

@@ -43,8 +43,10 @@ def complete(answers: Answers) -> Answers:
     needed = ("task", "labels", "predictions", "confidence")
     if missing := [name for name in needed if name not in answers]:
         raise ValueError(f"the predictions after the last task have no {missing[0]}")
-    if len({len(answers[name]) for name in needed}) > 1:
+    if len({answers[name].shape for name in needed}) > 1 or answers["task"].ndim != 1:
         raise ValueError("the predictions after the last task have arrays of different lengths")
+    if any(answers[name].dtype.kind not in "iu" for name in needed[:3]) or answers["confidence"].dtype.kind != "f":
+        raise ValueError("the predictions after the last task are not numbers")
     return answers
 
 

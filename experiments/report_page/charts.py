@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from experiments.report_page.curves import COSTS
@@ -14,6 +15,7 @@ DATA = "rows"
 HEIGHT = 260
 
 
+@cache
 def chart_specs() -> dict[str, Any]:
     """Vega-Lite specifications by name: accuracy (one for each cost), cost, entropy, calibration, matrix, confusion."""
     return {

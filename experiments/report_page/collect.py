@@ -182,20 +182,29 @@ def collect(folders: Iterable[Path]) -> Collection:
     return Collection(list(runs.values()), left_out)
 
 
+def _content(file: Path) -> Any:
+    try:
+        return read_json(file)
+    except ValueError as error:
+        raise ValueError(f"{file.name}: {one_line(error)}") from error
+
+
 def _read(path: Path) -> Run | str | None:
     """A finished run; a word on one that is not finished; None if the folder holds no run."""
     file = path / CONFIG
     if not file.exists():
         return None
-    content = read_json(file)
+    content = _content(file)
     if not (isinstance(content, dict) and {"dataset", "seed", "batch_size"} <= set(content)):
         return None
     folder = RunFolder(path)
     if not folder.finished:
         return "not finished"
-    metrics, card, matrix = folder.metrics(), read_json(path / "protocol.json"), folder.read_matrix()
+    metrics, card, matrix = folder.metrics(), _content(path / "protocol.json"), folder.read_matrix()
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         raise ValueError(f"accuracy_matrix.csv has {len(matrix)} rows and {matrix.shape[1]} columns of tasks")
+    if not (np.isnan(matrix) | ((matrix >= 0) & (matrix <= 1))).all():
+        raise ValueError("accuracy_matrix.csv has an accuracy that is not in [0, 1]")
     if len(tasks := card["stream"]["tasks"]) != len(matrix):
         raise ValueError(f"accuracy_matrix.csv has {len(matrix)} tasks, and protocol.json has {len(tasks)}")
     tasks[0]["classes"]

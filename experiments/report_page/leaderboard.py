@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
-
-import numpy as np
 
 from experiments.report_page.aggregates import interquartile_means, probability_of_larger
 from experiments.report_page.collect import Run
@@ -40,7 +39,7 @@ def measures_of(runs: Iterable[Run]) -> list[Measure]:
 
 def is_number(value: Any) -> bool:
     """Whether a value of `metrics.json` is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def values_of(row: Row, measure: Measure) -> Values:

@@ -19,6 +19,7 @@ PLAIN: dict[str, Any] = {
     "cache_features": False,
     "compile": False,
     "micro_batch": None,
+    "on_divergence": "stop",
     "scenario": "class-incremental",
     "noise_matrix": None,
     "validation_fraction": 0.0,

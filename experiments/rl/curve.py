@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, fields
 
 import numpy as np
+import torch
 from stable_baselines3.common.callbacks import BaseCallback
+from torch import Tensor
 
 from agents.evaluation import TaskEvaluation
 from experiments.runs.runner import Listener
@@ -66,11 +68,43 @@ class EvaluationCallback(BaseCallback):
         super().__init__()
         self.env_steps = self._gradient_steps = 0
         self._seconds = 0.0
+        self._resumed: float | None = None
 
     def begin_task(self, task: int, images: int) -> None:
         """Prepare for a `learn` call on a task with a number of images."""
         self._task, self._images, self._begun = task, images, self.env_steps
         self._due = 1
+
+    def training_state(self) -> dict[str, Tensor]:
+        """The curve and all counts, for a run that is stopped."""
+        counts = {"env_steps": self.env_steps, "gradient_steps": self._gradient_steps, "due": self._due}
+        rows = [astuple(point) for point in self.points]
+        return {name: torch.tensor(count) for name, count in counts.items()} | {
+            "begun": torch.tensor(self._begun),
+            "seconds": torch.tensor(self._seconds + self._since_resumed(), dtype=torch.float64),
+            "regret": torch.tensor(self._regret(), dtype=torch.float64),
+            "points": torch.tensor(rows, dtype=torch.float64).reshape(-1, len(fields(CurvePoint))),
+        }
+
+    def load_training_state(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from what `training_state` returned; called when the agent has its environment."""
+        self.env_steps, self._gradient_steps = int(tensors["env_steps"]), int(tensors["gradient_steps"])
+        self._due, self._begun = int(tensors["due"]), int(tensors["begun"])
+        self._seconds, self._resumed = tensors["seconds"].item(), time.perf_counter()
+        whole = {"task", "env_steps", "gradient_steps"}
+        names = [field.name for field in fields(CurvePoint)]
+        self.points = [
+            CurvePoint(**{name: int(x) if name in whole else x for name, x in zip(names, row, strict=True)})
+            for row in tensors["points"].tolist()
+        ]
+        self.training_env.get_attr("source")[0].add_regret(0.0, to=tensors["regret"].item())
+
+    def _regret(self) -> float:
+        return float(self.training_env.get_attr("total_regret")[0])
+
+    def _since_resumed(self) -> float:
+        """Seconds of learning that are not in `_seconds` yet; 0 outside a `learn` call."""
+        return 0.0 if self._resumed is None else time.perf_counter() - self._resumed
 
     def _on_training_start(self) -> None:
         self.model.policy.optimizer.register_step_post_hook(self._count_step)
@@ -88,12 +122,13 @@ class EvaluationCallback(BaseCallback):
 
     def _on_training_end(self) -> None:
         self._evaluate()
+        self._resumed = None
 
     def _count_step(self, *_: object) -> None:
         self._gradient_steps += 1
 
     def _evaluate(self) -> None:
-        self._seconds += time.perf_counter() - self._resumed
+        self._seconds += self._since_resumed()
         was_training = self.model.policy.training
         self.last = self.test(self._task)
         self.model.policy.set_training_mode(was_training)
@@ -104,7 +139,7 @@ class EvaluationCallback(BaseCallback):
                 env_steps=self.env_steps,
                 gradient_steps=self._gradient_steps,
                 seconds=self._seconds,
-                regret=float(self.training_env.get_attr("total_regret")[0]),
+                regret=self._regret(),
                 accuracy=float(np.mean([each.accuracy for each in self.last])),
                 **mean,
             )

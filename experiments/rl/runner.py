@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from agents.evaluation import Classifier, evaluate_tasks
 from agents.networks.backbone import create_backbone, weights_hash
 from agents.networks.config import AgentSeeds
 from agents.sb3.task_by_task import TaskByTask
+from experiments.config.comparison import CHECKPOINT_EVERY
 from experiments.config.entry import Entry
 from experiments.config.resolved import ResolvedRun, resolve
 from experiments.config.validation import check
@@ -29,9 +31,12 @@ from experiments.rl.config import AlgorithmRun
 from experiments.rl.curve import CURVE, EvaluationCallback
 from experiments.rl.last_rollout import ShortenLastRollout
 from experiments.rl.measures import ALGORITHM_MEASURES, FinishedAlgorithm, measure_algorithm
+from experiments.rl.resumption import FinishedTasks
+from experiments.runs.interruptions import Interruptions
 from experiments.runs.job import Job
 from experiments.runs.measure import refuse_absurd
 from experiments.runs.protocol import runtime_info
+from experiments.runs.resumption import Resuming
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import TEST_BATCH, Listener
 
@@ -39,13 +44,22 @@ LARGEST_WEIGHT = 1e6
 """Weights of a policy that has not diverged stay far below it."""
 
 
-def run_algorithm(config: AlgorithmRun, folder: RunFolder, on_images: Listener = lambda count: None) -> dict[str, Any]:
-    """Carry out a run. A finished run is only read; an interrupted one starts again.
+def run_algorithm(
+    config: AlgorithmRun,
+    folder: RunFolder,
+    on_images: Listener = lambda count: None,
+    checkpoint_every: float = CHECKPOINT_EVERY,
+) -> dict[str, Any]:
+    """Carry out a run. A finished run is only read.
+
+    An interrupted run of an algorithm of `agents` goes on from its last checkpoint, as in `experiments.runs.runner`.
+    A run of another library's algorithm starts again.
 
     Args:
         config: What to run.
         folder: Where `config.json`, `protocol.json`, `curve.csv`, `accuracy_matrix.csv` and `metrics.json` go.
         on_images: Called after every step with its number of images.
+        checkpoint_every: Minutes between two checkpoints within a task.
 
     Returns:
         The contents of `metrics.json`.
@@ -57,10 +71,10 @@ def run_algorithm(config: AlgorithmRun, folder: RunFolder, on_images: Listener =
     """
     checked = check(config)
     with folder.owned():
-        return _run_owned(resolve(checked), folder, on_images)
+        return _run_owned(resolve(checked), folder, on_images, checkpoint_every)
 
 
-def _run_owned(run: ResolvedRun, folder: RunFolder, on_images: Listener) -> dict[str, Any]:
+def _run_owned(run: ResolvedRun, folder: RunFolder, on_images: Listener, checkpoint_every: float) -> dict[str, Any]:
     config, stream = run.config, run.stream
     assert isinstance(config, AlgorithmRun)
     torch.set_num_threads(config.threads)
@@ -73,14 +87,22 @@ def _run_owned(run: ResolvedRun, folder: RunFolder, on_images: Listener) -> dict
         return folder.metrics()
     write_json(folder.path / "protocol.json", card)  # the run starts again, perhaps with other versions of libraries
     test_env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="test")
-    policy = cast(Classifier, model.policy)
-    evaluation = EvaluationCallback(
-        lambda task: evaluate_tasks(policy, test_env, range(task + 1)), config.tests_per_task, on_images
-    )
     matrix = np.full((len(stream.tasks), len(stream.tasks)), np.nan)
-    for task in range(len(stream.tasks)):
-        _learn(config, model, task, run.images_per_task[task], evaluation)
-        matrix[task, : task + 1] = [test.accuracy for test in evaluation.last]
+    evaluation = EvaluationCallback(
+        lambda task: evaluate_tasks(cast(Classifier, model.policy), test_env, range(task + 1)),
+        config.tests_per_task,
+        on_images,
+    )
+    finished = FinishedTasks(folder, evaluation)
+    model, done = finished.resume(model, matrix)
+    on_images(sum(run.images_per_task[:done]))
+    with Interruptions() as interruptions:
+        resuming = Resuming(folder, interruptions, checkpoint_every)
+        for task in range(done, len(stream.tasks)):
+            _learn(config, model, task, run.images_per_task[task], evaluation, resuming)
+            matrix[task, : task + 1] = [test.accuracy for test in evaluation.last]
+            finished.save(model, matrix)
+            resuming.finish_task()
     curve = pd.DataFrame(map(asdict, evaluation.points))
     replace_file(folder.path / CURVE, lambda aside: curve.to_csv(aside, index=False, float_format="%.9g"))
     folder.write_matrix(matrix)
@@ -94,10 +116,18 @@ def _run_owned(run: ResolvedRun, folder: RunFolder, on_images: Listener) -> dict
     )
     refuse_absurd(metrics, config.learning_rate)
     write_json(folder.path / "metrics.json", metrics)
+    finished.clear()
     return metrics
 
 
-def _learn(config: AlgorithmRun, model: BaseAlgorithm, task: int, images: int, evaluation: EvaluationCallback) -> None:
+def _learn(
+    config: AlgorithmRun,
+    model: BaseAlgorithm,
+    task: int,
+    images: int,
+    evaluation: EvaluationCallback,
+    resuming: Resuming,
+) -> None:
     env = model.get_env()
     assert env is not None
     env.seed((config.seeds.batch_order + task) % 2**31)
@@ -107,8 +137,15 @@ def _learn(config: AlgorithmRun, model: BaseAlgorithm, task: int, images: int, e
     if not isinstance(model, OneStepAlgorithm):  # `agents`' own algorithms follow these rules by themselves
         shorten = [ShortenLastRollout()] if isinstance(model, OnPolicyAlgorithm | OffPolicyAlgorithm) else []
         callbacks = [TaskByTask(config.freeze_fraction), *shorten, evaluation]
+        waiting: AbstractContextManager[None] = nullcontext()
+    else:
+        saving = resuming.saving(task, callbacks)
+        saving.resume(model)
+        evaluation.on_images(saving.steps_done * config.batch_size)
+        callbacks, waiting = [saving, *callbacks], resuming.interruptions.training()
     try:
-        model.learn(images, callback=CallbackList(callbacks), log_interval=10**9)
+        with waiting:
+            model.learn(images, callback=CallbackList(callbacks), log_interval=10**9)
     except (ValueError, RuntimeError) as error:  # of PyTorch, which can't draw actions from NaN
         largest = max(float(tensor.detach().abs().amax()) for tensor in model.policy.parameters() if tensor.numel())
         if isinstance(model, OneStepAlgorithm) or largest < LARGEST_WEIGHT:

@@ -9,19 +9,19 @@ from typing import Any, NamedTuple
 from experiments.config.entry import Entry
 from experiments.config.resolved import make_agent, resolve
 from experiments.config.settings import RunConfig
-from experiments.runs.run_folder import RunFolder
-from experiments.runs.runner import Listener, run
+from experiments.runs.runner import run
 
 
 class Job(NamedTuple):
     """What is done with a configuration. Worker processes import both functions by name.
 
     Attributes:
-        run: Executes a run in a folder, and reports how many images it has processed.
+        run: Executes a run: a function of its configuration, its `RunFolder`, a `Listener` for numbers of images, and
+            `checkpoint_every`, the minutes between two checkpoints.
         prepare: Checks all entries before any work, and returns how many images each of their runs will process.
     """
 
-    run: Callable[[Any, RunFolder, Listener], Any]
+    run: Callable[..., Any]
     prepare: Callable[[Sequence[Entry]], list[int]]
 
 

@@ -1,14 +1,83 @@
-"""Checks of the files of an interrupted run before it is resumed."""
+"""Resuming an interrupted run: its checkpoints, and checks of its files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from stable_baselines3.common.callbacks import BaseCallback
+
+from agents import SaveTraining
+from cls_env.command_line.errors import one_line
+from experiments.console import warn
+from experiments.files import reading
+from experiments.runs.interruptions import Interruptions
+from experiments.runs.run_folder import RunFolder
+from experiments.runs.step_log import step_log_file
+
+Agent = TypeVar("Agent")
 
 PROGRESS = "train/progress"
+
+
+class Resuming:
+    """The checkpoints within the tasks of a run.
+
+    Args:
+        folder: Of the run.
+        interruptions: The signals that ask for a checkpoint.
+        minutes: Time between two checkpoints.
+    """
+
+    def __init__(self, folder: RunFolder, interruptions: Interruptions, minutes: float) -> None:
+        self._folder, self.interruptions, self._minutes = folder, interruptions, minutes
+
+    def saving(self, task: int, callbacks: Sequence[BaseCallback]) -> SaveTraining:
+        """The callback that saves within a task, and resumes it.
+
+        Args:
+            task: Index of the task.
+            callbacks: The further callbacks of its `learn` call.
+        """
+        return SaveTraining(
+            self._folder.training / f"task_{task}",
+            self._minutes,
+            [callback for callback in callbacks if hasattr(callback, "load_training_state")],  # type: ignore[misc]
+            step_log_file(self._folder.steps, f"_task{task}"),
+            self.interruptions.wanted,
+            self.interruptions.obey,
+        )
+
+    def finish_task(self) -> None:
+        """Remove the checkpoints of a task that is finished."""
+        shutil.rmtree(self._folder.training, ignore_errors=True)
+
+
+def load_newest(folder: RunFolder, load: Callable[[Path], Agent]) -> Agent | None:
+    """The agent after the last finished task whose file is whole; None if no task is finished.
+
+    Args:
+        folder: Of the run.
+        load: Loads a file.
+
+    Raises:
+        ValueError: The only file is damaged, or belongs to something else.
+    """
+    files = [file for file in (folder.model, folder.model_before) if file.exists()]
+    for file in files:
+        try:
+            with reading(file, f"remove the folder {folder.path}, and the same command runs it anew"):
+                return load(file)
+        except ValueError as error:
+            if file == files[-1]:
+                raise
+            warn(f"{one_line(error).partition(';')[0]}; the run goes on from the task before, in {files[-1].name}")
+    return None
 
 
 def damage(matrix: NDArray[np.float64], logs: Sequence[pd.DataFrame | None], early_stopping: bool = False) -> str:

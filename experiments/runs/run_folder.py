@@ -6,7 +6,9 @@ accuracy_matrix.csv    row t: accuracy on every task after learning task t
 training_labels.csv    row t: label memorization after task t, as counts of training images
 steps/                 a row for each gradient step, a file for each task
 predictions/           predictions on the test images, before and after each task
-model.zip              adapter and head, for `EPG.load`
+model.zip              adapter and head after the last finished task, for `EPG.load`
+model_before.zip       the same after the task before, until the run is finished
+training/              the newest two states within the current task, see `SaveTraining`
 metrics.json           the summary; its presence says that the run is finished
 
 `.lock` and `.owner` exist while a process writes to the folder.
@@ -51,6 +53,16 @@ class RunFolder:
     def model(self) -> Path:
         """File of the agent after the last finished task."""
         return self.path / "model.zip"
+
+    @property
+    def model_before(self) -> Path:
+        """File of the agent after the task before, in case `model` is damaged."""
+        return self.path / "model_before.zip"
+
+    @property
+    def training(self) -> Path:
+        """Folder of the states within a task."""
+        return self.path / "training"
 
     @property
     def steps(self) -> Path:

@@ -18,19 +18,21 @@ from agents.evaluation import TaskEvaluation, evaluate_tasks
 from agents.networks.feature_memory import FeatureMemory
 from agents.policy import ViTPolicy
 from cls_env import TaskStream
+from experiments.config.comparison import CHECKPOINT_EVERY
 from experiments.config.resolved import ResolvedRun, make_agent, resolve
 from experiments.config.settings import RunConfig
 from experiments.config.validation import check
-from experiments.files import reading, write_json
+from experiments.files import write_json
 from experiments.runs.card_notes import card_notes
 from experiments.runs.finished_run import FinishedRun
+from experiments.runs.interruptions import Interruptions
 from experiments.runs.label_fit import LabelFit, label_fit
 from experiments.runs.measure import refuse_absurd
 from experiments.runs.measures import measure_run
 from experiments.runs.metrics import Matrix
 from experiments.runs.peak_memory import peak_bytes, reset_peak
 from experiments.runs.protocol import protocol_card
-from experiments.runs.resumption import damage
+from experiments.runs.resumption import Resuming, damage, load_newest
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.step_log import step_log
 from experiments.runs.watch import HeldOutAccuracy, TaskReport, Watch, write_figures
@@ -42,13 +44,22 @@ Tester = Callable[[Sequence[int]], list[TaskEvaluation]]
 """Evaluates a policy on the tasks of these indices."""
 
 
-def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count: None) -> dict[str, Any]:
+def run(
+    config: RunConfig,
+    folder: RunFolder,
+    on_images: Listener = lambda count: None,
+    checkpoint_every: float = CHECKPOINT_EVERY,
+) -> dict[str, Any]:
     """Execute a run, or what is left of it. The results of a finished run are read.
+
+    SIGTERM and SIGINT stop it after the current gradient step, and SIGUSR1 writes a checkpoint. The next call goes on
+    from the last checkpoint; on a CPU the results are the same, bit for bit.
 
     Args:
         config: What to run.
         folder: Folder of its results.
         on_images: Receives the number of images of every batch, and of all earlier batches of a resumed run at once.
+        checkpoint_every: Minutes between two checkpoints within a task.
 
     Returns:
         The contents of `metrics.json`.
@@ -61,11 +72,15 @@ def run(config: RunConfig, folder: RunFolder, on_images: Listener = lambda count
     """
     checked = check(config)
     with folder.owned():
-        return run_owned(resolve(checked), folder, on_images)
+        return run_owned(resolve(checked), folder, on_images, checkpoint_every=checkpoint_every)
 
 
 def run_owned(
-    run: ResolvedRun, folder: RunFolder, on_images: Listener = lambda count: None, watch: Watch | None = None
+    run: ResolvedRun,
+    folder: RunFolder,
+    on_images: Listener = lambda count: None,
+    watch: Watch | None = None,
+    checkpoint_every: float = CHECKPOINT_EVERY,
 ) -> dict[str, Any]:
     """As `run`, for a caller that owns the folder and has resolved the configuration.
 
@@ -74,6 +89,7 @@ def run_owned(
         folder: Folder of its results.
         on_images: As in `run`.
         watch: Is told what happens.
+        checkpoint_every: As in `run`.
     """
     watch = watch or Watch()
     torch.set_num_threads(run.config.threads)
@@ -91,7 +107,9 @@ def run_owned(
     watch.begin(run, folder, len(matrix))
     reset_peak(model.device)
     started = time.perf_counter()
-    trained = _learn_tasks(run, model, matrix, fits, folder, on_images, watch)
+    with Interruptions() as interruptions:
+        resuming = Resuming(folder, interruptions, checkpoint_every)
+        trained = _learn_tasks(run, model, matrix, fits, folder, on_images, watch, resuming)
     seconds, peak = time.perf_counter() - started, peak_bytes(model.device)
     finished = FinishedRun(
         folder=folder,
@@ -107,6 +125,7 @@ def run_owned(
     metrics = measure_run(finished)
     refuse_absurd(metrics, run.config.learning_rate)
     write_json(folder.path / "metrics.json", metrics)
+    folder.model_before.unlink(missing_ok=True)
     return metrics
 
 
@@ -118,6 +137,7 @@ def _learn_tasks(
     folder: RunFolder,
     on_images: Listener,
     watch: Watch,
+    resuming: Resuming,
 ) -> int:
     """Learn and test the tasks that are left, and return on how many images."""
     test = tester(model.policy, run.stream, "test")
@@ -125,8 +145,9 @@ def _learn_tasks(
     for task in range(len(matrix), len(run.stream.tasks)):
         begun = time.perf_counter()
         watch.begin_task(task)
-        trained += _learn(run, model, task, folder, test, on_images, watch)
+        trained += _learn(run, model, task, folder, test, on_images, watch, resuming)
         matrix = _finish_task(run, model, matrix, fits, folder, test)
+        resuming.finish_task()
         report = TaskReport(matrix, time.perf_counter() - begun, model.num_timesteps)
         write_figures(watch.writers, report)
         watch.on_task(report)
@@ -180,10 +201,10 @@ def _held_out_accuracy(model: EPG, stream: TaskStream, task: int) -> tuple[Calla
 def _resume(run: ResolvedRun, folder: RunFolder, fresh: EPG) -> tuple[EPG, Matrix, list[LabelFit]]:
     """The agent after the last finished task, and the accuracy matrix and label fits up to it."""
     num_tasks, rate = len(run.stream.tasks), run.learner["learning_rate"]
-    if not folder.model.exists():
+    device = run.config.device
+    model = load_newest(folder, lambda file: EPG.load(file, fresh.get_env(), device=device, learning_rate=rate))
+    if model is None:
         return fresh, np.empty((0, num_tasks)), []
-    with reading(folder.model, f"remove the folder {folder.path}, and the same command runs it anew"):
-        model = EPG.load(folder.model, fresh.get_env(), device=run.config.device, learning_rate=rate)
     done = model.policy.network.tasks_begun
     matrix = folder.read_matrix()[:done]
     fits = folder.read_label_fits()[:done] if "label_fit" in run.extra_passes else []
@@ -198,17 +219,21 @@ def _resume(run: ResolvedRun, folder: RunFolder, fresh: EPG) -> tuple[EPG, Matri
 
 
 def _learn(
-    run: ResolvedRun, model: EPG, task: int, folder: RunFolder, test: Tester, on_images: Listener, watch: Watch
+    run: ResolvedRun,
+    model: EPG,
+    task: int,
+    folder: RunFolder,
+    test: Tester,
+    on_images: Listener,
+    watch: Watch,
+    resuming: Resuming,
 ) -> int:
-    """Train on one task, and return on how many images."""
+    """Train on one task, and return on how many images, without those before a checkpoint."""
     config, stream, images = run.config, run.stream, run.images_per_task[task]
     env = model.get_env()
     assert env is not None
     env.seed((config.seeds.batch_order + task) % 2**31)
     env.set_options({"task": model.policy.method.training_tasks(task)})
-    log = step_log(folder.steps, f"_task{task}")
-    model.set_logger(Logger(str(folder.steps), [log, *watch.writers]))
-    method = model.policy.method
     callbacks: list[BaseCallback] = [_ReportImages(on_images)]
     if "test_before_tasks" in run.extra_passes:
         callbacks.append(_BeforeTraining(lambda: folder.write_predictions(f"before_task_{task}", test([task]))))
@@ -216,11 +241,17 @@ def _learn(
         callbacks.append(HeldOutAccuracy(*_held_out_accuracy(model, stream, task), watch.on_held_out))
     if config.early_stopping:
         callbacks.append(early_stopping(model, stream, task))
-    model.learn(max(images, 1), callback=callbacks, log_interval=1, reset_num_timesteps=task == 0)
-    if not method.learns_by_gradient:
+    saving = resuming.saving(task, callbacks)
+    if saving.resume(model):
+        on_images(saving.steps_done * config.batch_size)
+    log = step_log(folder.steps, f"_task{task}", saving.log_text)
+    model.set_logger(Logger(str(folder.steps), [log, *watch.writers]))
+    with resuming.interruptions.training():
+        model.learn(max(images, 1), callback=[saving, *callbacks], log_interval=1, reset_num_timesteps=task == 0)
+    if not model.policy.method.learns_by_gradient:
         on_images(images)
     log.close()  # the watch's writers stay open for the next task
-    return images
+    return images - saving.steps_done * config.batch_size
 
 
 def _finish_task(
@@ -238,6 +269,8 @@ def _finish_task(
         folder.write_label_fits(fits)
     folder.write_matrix(matrix)
     model.card_notes = card_notes(run, matrix)
+    if folder.model.exists():
+        folder.model.replace(folder.model_before)
     model.save(folder.model)  # the last of a task's files: it says how far the run has come
     return matrix
 

@@ -15,9 +15,22 @@ class _Sorted(list[str]):
         super().extend(sorted(names))
 
 
-def step_log(folder: Path, suffix: str) -> CSVOutputFormat:
-    """The log `progress<suffix>.csv` in a folder, which is created if it is missing."""
+def step_log_file(folder: Path, suffix: str) -> Path:
+    """The file of a log in a folder."""
+    return folder / f"progress{suffix}.csv"
+
+
+def step_log(folder: Path, suffix: str, begun: str = "") -> CSVOutputFormat:
+    """The log `progress<suffix>.csv` in a folder, which is created if it is missing.
+
+    Args:
+        folder: The folder.
+        suffix: End of the file's name.
+        begun: Header and rows that the log has already, in a run that is resumed.
+    """
     folder.mkdir(exist_ok=True)
-    log = CSVOutputFormat(str(folder / f"progress{suffix}.csv"))
-    log.keys = _Sorted()
+    log = CSVOutputFormat(str(step_log_file(folder, suffix)))
+    log.keys = _Sorted(begun.partition("\n")[0].strip().split(",") if begun else ())
+    log.file.write(begun)
+    log.file.flush()
     return log

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter
+from torch import Tensor
 
 from experiments.config.resolved import ResolvedRun
 from experiments.runs.metrics import Matrix, accuracy_curve, forgetting
@@ -95,6 +97,14 @@ class HeldOutAccuracy(BaseCallback):
     def _on_training_start(self) -> None:
         self._first_update = self.model._n_updates
         self._updates: int = self.locals["updates"]
+
+    def training_state(self) -> dict[str, Tensor]:
+        """How many epochs were measured, for `SaveTraining`."""
+        return {"epochs": torch.tensor(self._epochs), "first_update": torch.tensor(self._first_update)}
+
+    def load_training_state(self, tensors: dict[str, Tensor]) -> None:
+        """Go on within a task."""
+        self._epochs, self._first_update = int(tensors["epochs"]), int(tensors["first_update"])
 
     def _on_rollout_start(self) -> None:
         update = self.model._n_updates - self._first_update

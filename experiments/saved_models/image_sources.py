@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tarfile
 import tempfile
 import zipfile
 from collections import Counter
@@ -16,6 +15,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cls_env.bounded.tar_files import is_tar
 from cls_env.datasets.files.archives import close_archives
 from cls_env.datasets.files.class_folders import UNREAD, report_tree
 from cls_env.datasets.files.decoding import (
@@ -168,4 +168,4 @@ def decoded_images(
 
 
 def _is_archive(path: Path) -> bool:
-    return path.suffix.lower() not in IMAGE_SUFFIXES and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
+    return path.suffix.lower() not in IMAGE_SUFFIXES and (zipfile.is_zipfile(path) or is_tar(path))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cls_env.arguments import whole_number
+from cls_env.bounded.limits import ArchiveLimits
 from cls_env.datasets.files.class_folders import LEAF
 from cls_env.datasets.files.decoding import MOST_PIXELS, Decoding, ImageReader, TreeReader
 from cls_env.datasets.files.listing import ImageRef, list_whole_tree
@@ -72,7 +73,9 @@ def find_labeled_images(root: Path, words: Sequence[str], split: str, tmp_dir: P
     layout = FolderLayout(**(_LAYOUT | {name: options[name] for name in _LAYOUT if name in options}))
     report = LoadReport(skip=lookup("on_error", options.get("on_error", "raise"), ON_ERROR))
     max_pixels = whole_number("max_pixels", options.get("max_pixels", MOST_PIXELS), least=1)
-    tree = open_tree(root).for_random_access(tmp_dir)
+    own = {field.name for field in fields(ArchiveLimits)}
+    limits = ArchiveLimits(**{name: value for name, value in options.items() if name in own})
+    tree = open_tree(root, limits).for_random_access(tmp_dir)
     if _is_split(tree, layout):
         files = layout.list_files(tree, report)
         rows, names = getattr(files, split), files.class_names

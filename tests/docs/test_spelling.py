@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.docs.guides import ROOT
 
 PACKAGES = ("cls_env", "agents", "experiments")
-DOCUMENTS = ("docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "mkdocs.yml")
+DOCUMENTS = ("docs", "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "CITATION.cff", "mkdocs.yml")
 
 
 def codespell(*paths: Path | str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import lzma
 import posixpath
-import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -19,32 +19,49 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
+from cls_env.bounded.limits import USUAL, ArchiveLimits, check_file_size, leads_out
+from cls_env.bounded.tar_files import is_compressed, list_members, open_bytes, open_tar
+from cls_env.bounded.zip_files import open_zip, read_member
 from cls_env.datasets.files.contents import Contents, list_names
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
 UNCOMPRESSED_AT_ONCE = 2**20
 REPLACED = "earlier files of an archive, which a later one of the same name replaces"
 LONGEST_LINK = 4096
-ARCHIVE_ERRORS = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError)
+ARCHIVE_ERRORS = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, OSError, MemoryError, OverflowError, RuntimeError, UnicodeError),
+)
+"""What the standard library raises for damaged archives."""
 Version = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class ZipTree:
-    """A zip archive. Each process opens it once."""
+    """A zip archive. Each process opens it once.
+
+    Attributes:
+        root: The archive.
+        limits: How much it may hold.
+    """
 
     root: Path
+    limits: ArchiveLimits = USUAL
 
     @property
     def contents(self) -> Contents:
         """Its files and folders."""
-        return _opened_zip(self.root, _version(self.root)).contents
+        return _opened_zip(self.root, self.limits, _version(self.root)).contents
 
     def open(self, name: str) -> IO[bytes]:
-        """Open a file."""
-        archive = _opened_zip(self.root, _version(self.root))
-        stream: IO[bytes] = archive.handle.open(archive.members[name])
-        return stream
+        """A file's contents, which are read as a whole.
+
+        Raises:
+            ValueError: It is larger than the largest image.
+        """
+        archive = _opened_zip(self.root, self.limits, _version(self.root))
+        check_file_size(archive.members[name].file_size)
+        return io.BytesIO(read_member(archive.handle, archive.members[name]))
 
     def for_random_access(self, tmp_dir: Path) -> ZipTree:
         """The tree itself."""
@@ -58,19 +75,26 @@ class TarTree:
     Attributes:
         root: The archive, for messages.
         file: The archive or its uncompressed copy, which is read.
+        limits: How much it may hold.
     """
 
     root: Path
     file: Path
+    limits: ArchiveLimits = USUAL
 
     @property
     def contents(self) -> Contents:
         """Its files and folders."""
-        return _opened_tar(self.file, _version(self.file)).contents
+        return _opened_tar(self.root, self.file, self.limits, _version(self.file)).contents
 
     def open(self, name: str) -> IO[bytes]:
-        """A file's contents. A compressed archive is read up to the file."""
-        archive = _opened_tar(self.file, _version(self.file))
+        """A file's contents. A compressed archive is read up to the file.
+
+        Raises:
+            ValueError: It is larger than the largest image.
+        """
+        archive = _opened_tar(self.root, self.file, self.limits, _version(self.file))
+        check_file_size(archive.members[name].size)
         stream = archive.handle.extractfile(archive.members[name])
         assert stream is not None  # only files are among the members
         return stream
@@ -79,18 +103,23 @@ class TarTree:
         """The archive itself, or an uncompressed copy.
 
         Raises:
-            ValueError: The archive is damaged.
+            ValueError: The archive is damaged, or unpacks to more than its limits allow.
+            OSError: The disk is full.
         """
-        with _naming(self.root), tarfile.open(self.file) as archive:
-            stream: Any = archive.fileobj
-            if isinstance(stream, io.BufferedReader):  # not compressed
-                return self
-            plain = tmp_dir / f"{self.root.stem}.tar"
-            stream.seek(0)
-            about = f"uncompressing {self.root.name}"
-            with plain.open("wb") as out, tqdm.wrapattr(out, "write", desc=about, unit="B") as watched:
-                shutil.copyfileobj(stream, watched, UNCOMPRESSED_AT_ONCE)
-        return TarTree(self.root, plain)
+        if not is_compressed(self.file):
+            return self
+        plain = tmp_dir / f"{self.root.stem}.tar"
+        about = f"uncompressing {self.root.name}"
+        with (
+            _naming(self.root),
+            open_bytes(self.file) as stream,
+            plain.open("wb") as out,
+            tqdm.wrapattr(out, "write", desc=about, unit="B") as watched,
+        ):
+            while part := stream.read(UNCOMPRESSED_AT_ONCE):
+                watched.write(part)
+                self.limits.check_bytes(self.root, out.tell())
+        return TarTree(self.root, plain, self.limits)
 
 
 def close_archives() -> None:
@@ -117,7 +146,8 @@ class _Archive:
         problems: dict[str, str],
         replaced: list[str],
     ) -> _Archive:
-        """List an archive. A link to a file in it stands for that file. Any other link is a problem.
+        """List an archive. A link to a file in it stands for that file. Any other link is a problem, and so is a name
+        that leads out of the archive.
 
         Args:
             handle: The open archive.
@@ -127,6 +157,9 @@ class _Archive:
             problems: As in `Contents`.
             replaced: Earlier members, by their names and positions, of which a later one has the same name.
         """
+        outside = {name: "its name leads out of the archive" for name in (*files, *folders) if leads_out(name)}
+        files = {name: member for name, member in files.items() if name not in outside}
+        folders = [name for name in folders if name not in outside]
         known = set(folders) | {str(parent) for name in files for parent in PurePosixPath(name).parents}
         linked = {name: _followed(name, links) for name in links}
         for name, target in linked.items():
@@ -139,6 +172,7 @@ class _Archive:
                 problems[name] = f"it links to {links[name]!r}, which is not in the archive"
         members = files | {name: files[target] for name, target in linked.items() if target in files}
         contents = list_names(members, folders, problems)
+        contents.problems.update(outside)
         contents.ignored.update(dict.fromkeys(replaced, REPLACED))
         return cls(handle, members, contents)
 
@@ -184,9 +218,9 @@ def _naming(file: Path) -> Iterator[None]:
 
 
 @lru_cache(maxsize=2)
-def _opened_zip(file: Path, version: Version) -> _Archive:
+def _opened_zip(file: Path, limits: ArchiveLimits, version: Version) -> _Archive:
     with _naming(file):
-        archive = zipfile.ZipFile(file)
+        archive = open_zip(file, limits)
     entries = archive.infolist()
     if any(entry.flag_bits & 1 for entry in entries):
         raise ValueError(f"{file} is encrypted; unpack it and give the folder")
@@ -205,11 +239,12 @@ def _opened_zip(file: Path, version: Version) -> _Archive:
 
 
 @lru_cache(maxsize=2)
-def _opened_tar(file: Path, version: Version) -> _Archive:
-    with _naming(file):
-        archive = tarfile.open(file)  # noqa: SIM115  # stays open until close_archives
-        named = {_plain(member.name): member for member in archive.getmembers()}
-        replaced = _replaced([_plain(member.name) for member in archive.getmembers() if member.isfile()])
+def _opened_tar(root: Path, file: Path, limits: ArchiveLimits, version: Version) -> _Archive:
+    with _naming(root):
+        archive = open_tar(file)  # stays open until close_archives
+        members = list_members(archive, root, limits)
+        named = {_plain(member.name): member for member in members}
+        replaced = _replaced([_plain(member.name) for member in members if member.isfile()])
         stream: Any = archive.fileobj
         stream.seek(archive.offset)
         if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):

@@ -47,7 +47,8 @@ def report_tree(tree: Tree, report: LoadReport) -> None:
     for kind, count in sorted(Counter(tree.contents.ignored.values()).items()):
         report.left_out[kind] = count
     problems = [
-        Problem(UNREAD, str(tree.root / name), reason) for name, reason in sorted(tree.contents.problems.items())
+        Problem(UNREAD, str(tree.root / name.lstrip("/")), reason)
+        for name, reason in sorted(tree.contents.problems.items())
     ]
     new = [problem for problem in problems if str(problem) not in report.skipped]
     report.refuse(new, "Repair, mount or remove what can't be read")

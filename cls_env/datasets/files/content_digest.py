@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from cls_env.bounded.json_text import read_json
 from cls_env.datasets.files.contents import list_folder
 from cls_env.datasets.paths import cache_root
 
@@ -147,7 +148,7 @@ def _digest(lines: Iterable[str]) -> str:
 
 def _remembered(record: Path) -> dict[str, str]:
     try:
-        known = json.loads(record.read_text(encoding="utf-8"))
+        known = read_json(record)
         return {"stamp": str(known["stamp"]), "digest": str(known["digest"])}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

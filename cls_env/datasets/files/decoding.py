@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,6 +27,8 @@ IMAGE_SUFFIXES = frozenset(f".{suffix}" for suffix in _TAKEN.split())
 """Suffixes of image files. A file with such a suffix in another format is an error."""
 OTHER_IMAGE_SUFFIXES = frozenset(f".{suffix}" for suffix in _NOT_READ.split())
 """Suffixes of image formats that are not supported."""
+_FORMATS = "AVIF BMP DIB GIF JPEG JPEG2000 MPO PNG PPM TGA TIFF WEBP"
+"""Pillow's formats of these. Its others are not needed, and that of PostScript starts another program."""
 MOST_PIXELS = 178_956_970
 """Pillow's limit, beyond which it treats a file as a decompression bomb."""
 DEPTH = 16
@@ -127,12 +130,31 @@ class TreeReader:
 
     def read(self, reference: str, facts: Facts) -> Image.Image:
         """The image in a file."""
-        with closing(self.tree.open(reference)) as stream, Image.open(stream) as image:
+        with closing(self.tree.open(reference)) as stream, open_image(stream) as image:
             return upright(image, facts)
 
     def location(self, reference: str) -> str:
         """The path of the file."""
         return f"{self.tree.root}/{reference}"
+
+
+def open_image(source: Any) -> Image.Image:
+    """Open an image of one of the formats that `IMAGE_SUFFIXES` are for, whatever its name.
+
+    Args:
+        source: A path, or a binary stream.
+
+    Raises:
+        PIL.UnidentifiedImageError: It has another format.
+        OSError: It can't be read.
+    """
+    return Image.open(source, formats=_known_formats())
+
+
+@cache
+def _known_formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in _FORMATS.split() if name in Image.OPEN)  # older versions of Pillow lack AVIF
 
 
 def upright(image: Image.Image, facts: Facts) -> Image.Image:
@@ -143,6 +165,8 @@ def upright(image: Image.Image, facts: Facts) -> Image.Image:
     """
     if image.format in ("AVIF", "GIF", "PNG", "TIFF", "WEBP") and getattr(image, "n_frames", 1) > 1:
         facts[FIRST_FRAME] += 1
+    if image.format == "EPS":  # of an image that was opened elsewhere; to decode it, Pillow starts Ghostscript
+        raise ValueError("PostScript is a program, which is not run; convert it to PNG")
     image.load()
     if image.format == "PPM" and image.mode == "I":
         return Image.fromarray(np.asarray(image).astype(np.uint16))

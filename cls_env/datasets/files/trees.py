@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import tarfile
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from cls_env.bounded.limits import USUAL, ArchiveLimits, check_file_size
+from cls_env.bounded.tar_files import is_tar
 from cls_env.datasets.files.archives import ARCHIVE_SUFFIXES, TarTree, ZipTree
 from cls_env.datasets.files.contents import Contents, list_folder
 from cls_env.datasets.paths import expanded
@@ -51,7 +52,12 @@ class FolderTree:
         return list_folder(self.root)
 
     def open(self, name: str) -> IO[bytes]:
-        """Open a file."""
+        """Open a file.
+
+        Raises:
+            ValueError: It is larger than the largest image.
+        """
+        check_file_size((self.root / name).stat().st_size)
         return (self.root / name).open("rb")
 
     def for_random_access(self, tmp_dir: Path) -> FolderTree:
@@ -59,8 +65,12 @@ class FolderTree:
         return self
 
 
-def open_tree(root: str | Path) -> Tree:
+def open_tree(root: str | Path, limits: ArchiveLimits = USUAL) -> Tree:
     """Open a folder, zip or tar archive as a tree.
+
+    Args:
+        root: The folder or archive.
+        limits: How much an archive may hold.
 
     Raises:
         FileNotFoundError: `root` does not exist.
@@ -72,9 +82,9 @@ def open_tree(root: str | Path) -> Tree:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; give a folder of images, or a zip or tar of one")
     if zipfile.is_zipfile(path):
-        return ZipTree(path)
-    if tarfile.is_tarfile(path):
-        return TarTree(path, path)
+        return ZipTree(path, limits)
+    if is_tar(path):
+        return TarTree(path, path, limits)
     raise ValueError(f"{path} is neither a folder nor a zip or tar file, or it is damaged")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cls_env.arguments import truth_value, whole_number
+from cls_env.bounded.limits import MOST_BYTES, MOST_FILES, MOST_RATIO, ArchiveLimits
 from cls_env.datasets.files.class_folders import CLASS_SORTS, LEAF
 from cls_env.datasets.files.content_digest import SourceFiles
 from cls_env.datasets.files.decoding import DEPTH, MOST_PIXELS, TreeReader
@@ -44,13 +45,21 @@ def load_folder(
     background: str = "white",
     bit_depth: int = DEPTH,
     max_pixels: int = MOST_PIXELS,
+    max_files: int = MOST_FILES,
+    max_bytes: int = MOST_BYTES,
+    max_ratio: float = MOST_RATIO,
     on_error: str = "raise",
     workers: int | None = None,
 ) -> StoredDataset:
     """Load labeled images from a folder, or a zip or tar archive of one, with a subfolder for each class.
 
     `root` is the folder or archive. `domains` to `seed` are described in `FolderLayout`, `image_size` and the
-    arguments from `resize` on in `StoreOptions`.
+    arguments from `resize` to `max_pixels`, `on_error` and `workers` in `StoreOptions`.
+
+    An archive is read in place: nothing is unpacked under a name that it gives, and links and names that lead out of it
+    are refused. It may hold `max_files` files, folders and links, by default 2,000,000. It may unpack to `max_bytes`
+    bytes, by default 1 TiB, and, if they are more than 64 MiB, to `max_ratio` times its own size, by default 200. No
+    image file may have more than 2 GiB.
 
     Files that are left out (hidden files, thumbnails of file servers, files that are not images, images outside of the
     class folders or in no list) are counted in the dataset's `left_out` and reported when the images are decoded.
@@ -59,11 +68,12 @@ def load_folder(
     Raises:
         FileNotFoundError: `root`, a list, or the folder of a split is missing.
         ValueError: There are no images, a class is empty, a file can't be read (the message names it), a list names a
-            missing image, the test split has a class that the training split lacks, or an argument is invalid.
+            missing image, the test split has a class that the training split lacks, the archive holds more than its
+            limits allow, or an argument is invalid.
     """
     options = StoreOptions(image_size, resize, interpolation, on_error, workers, background, bit_depth, max_pixels)
     layout = FolderLayout(domains, test_fraction, train_list, test_list, leaf_classes, class_sort, seed)
-    return layout.load(open_tree(root), options)
+    return layout.load(open_tree(root, ArchiveLimits(max_files, max_bytes, max_ratio)), options)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
+from cls_env.bounded.json_text import parse_json, read_json
 from cls_env.datasets.files.content_digest import SourceFiles, remember
 from cls_env.datasets.files.contents import list_folder
 from cls_env.datasets.paths import cache_root
@@ -130,7 +131,7 @@ def check_class_names(files: Iterable[Path], column: str) -> None:
 def _class_names(file: Path, column: str) -> list[str]:
     """Class names of a column in a file, in Unicode's composed form; empty if it has none."""
     try:
-        about = json.loads((_schema(file).metadata or {})[b"huggingface"])
+        about = parse_json((_schema(file).metadata or {})[b"huggingface"])
         return [normalize("NFC", name) for name in about["info"]["features"][column]["names"]]
     except (KeyError, TypeError, ValueError):  # other kinds of files and columns
         return []
@@ -170,7 +171,7 @@ def _shown(names: Sequence[str], start: int) -> str:
 
 def _remembered(record: Path, digest: str) -> DatasetFacts | None:
     try:
-        known = json.loads(record.read_text(encoding="utf-8"))
+        known = read_json(record)
         if known["digest"] != digest:
             return None
         return DatasetFacts(

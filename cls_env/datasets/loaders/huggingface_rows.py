@@ -11,7 +11,7 @@ from unicodedata import normalize
 from PIL import Image
 
 from cls_env.datasets.files.class_folders import sort_names
-from cls_env.datasets.files.decoding import Facts, upright
+from cls_env.datasets.files.decoding import Facts, open_image, upright
 from cls_env.datasets.files.listing import FileList, ImageRef, split_by_seed
 from cls_env.datasets.files.load_report import LoadReport, Problem
 from cls_env.datasets.loaders.huggingface_tables import OpenDataset
@@ -31,7 +31,7 @@ class HubReader:
         if entry is None:
             raise ValueError("the row has no image")
         source: Any = BytesIO(entry["bytes"]) if entry["bytes"] is not None else entry["path"]
-        with Image.open(source) as image:
+        with open_image(source) as image:
             return upright(image, facts)
 
     def location(self, reference: tuple[str, int]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cls_env.bounded.json_text import read_json
 from cls_env.datasets.files.decoding import Facts, TreeReader
 from cls_env.datasets.files.listing import FileList, ImageRef, list_whole_tree, split_by_lists
 from cls_env.datasets.files.load_report import LoadReport
@@ -76,7 +76,7 @@ def _list_food101(path: Path, tmp_dir: Path, report: LoadReport) -> FileList:
     rows, names = list_whole_tree(tree, report, "images")
 
     def listed(split: str) -> list[str]:
-        by_class = json.loads((path / "meta" / f"{split}.json").read_text(encoding="utf-8"))
+        by_class = read_json(path / "meta" / f"{split}.json")
         return [f"{name}.jpg" for files in by_class.values() for name in files]
 
     return split_by_lists(TreeReader(tree), rows, names, (listed("train"), listed("test")), str(path / "meta"), report)

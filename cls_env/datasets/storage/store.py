@@ -22,6 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from filelock import FileLock
 
+from cls_env.bounded.arrays import map_npy, read_npy
+from cls_env.bounded.json_text import read_json
 from cls_env.datasets.files.archives import close_archives
 from cls_env.datasets.files.decoding import Decoding
 from cls_env.datasets.files.listing import FileList
@@ -32,6 +34,8 @@ from cls_env.datasets.storage.store_build import FORMAT, ON_ERROR, StoreOptions,
 from cls_env.datasets.storage.temporary_folders import remove_abandoned
 
 MOST_NAME_BYTES = 80
+MOST_CARD_BYTES = 2**30
+"""The largest `store.json`, which has a line for each image that was skipped."""
 ListFiles = Callable[[Path, LoadReport], FileList]
 
 
@@ -116,19 +120,18 @@ def open_store(path: Path) -> StoredDataset:
         ValueError: It is not a complete store of this version.
     """
     try:
-        card = json.loads((path / "store.json").read_text(encoding="utf-8"))
-        train, test = (np.load(path / f"{split}_images.npy", mmap_mode="r") for split in ("train", "test"))
+        card = read_json(path / "store.json", MOST_CARD_BYTES)
+        train, test = (map_npy(path / f"{split}_images.npy") for split in ("train", "test"))
         train_labels, test_labels, train_domains, test_domains = (
-            np.load(path / f"{split}_{part}.npy") for part in ("labels", "domains") for split in ("train", "test")
+            read_npy(path / f"{split}_{part}.npy") for part in ("labels", "domains") for split in ("train", "test")
         )
         if card["format"] != FORMAT:
             raise ValueError(f"it has format {card['format']}, not {FORMAT}")
-        for images in (train, test):
-            if Path(images.filename).stat().st_size != images.offset + images.nbytes:
-                raise ValueError(f"{Path(images.filename).name} has another length than its header says")
         images_sha256 = card["images_sha256"]
         domain_names = tuple(card["domain_names"])
         held_out = int(card.get("validation_images", 0))
+        if not 0 <= held_out <= len(train):
+            raise ValueError(f"it has {len(train)} training images, of which {held_out} are for validation")
         dataset = StoredDataset(
             name=card["name"],
             train_images=train,
@@ -165,7 +168,7 @@ def list_stores() -> list[StoreEntry]:
     for folder in sorted(path for path in cache_folder().glob("[!.]*") if path.is_dir()):
         size = sum(file.stat().st_size for file in folder.iterdir())
         try:
-            about = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+            about = read_json(folder / "store.json", MOST_CARD_BYTES)
             entries.append(StoreEntry(folder, about["name"], about["images"], len(about["skipped"]), size))
         except (OSError, ValueError, KeyError, TypeError):
             entries.append(StoreEntry(folder, "(damaged)", 0, 0, size))

@@ -185,7 +185,7 @@ def test_unknown_render_mode_is_refused(stream: TaskStream) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"taks": 1}, "unknown reset option taks"), ({"task": 9}, "out of range")]
+    ("options", "message"), [({"taks": 1}, "unknown reset option 'taks'"), ({"task": 9}, "out of range")]
 )
 def test_bad_reset_options_are_named(stream: TaskStream, options: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -10,6 +10,7 @@ from experiments.__main__ import main
 from experiments.comparisons.entries import objective_entries
 from experiments.comparisons.output_paths import OutputPaths
 from experiments.comparisons.smaller_table import refuse_smaller
+from experiments.config.comparison import ComparisonOptions
 from experiments.config.settings import CompareConfig
 
 pytestmark = pytest.mark.long
@@ -62,7 +63,7 @@ def test_what_would_be_left_out_is_named(rows: str, left_out: str | None, tmp_pa
     (tmp_path / "runs.csv").write_text(
         f"condition,contender,seed,final_accuracy\n{rows.replace(chr(10), ',0' + chr(10))},0"
     )
-    paths = OutputPaths.of(tmp_path, 0)
+    paths = OutputPaths.of(tmp_path, ComparisonOptions(workers=0))
     if left_out is None:
         refuse_smaller(entries, paths)
         return
@@ -72,4 +73,4 @@ def test_what_would_be_left_out_is_named(rows: str, left_out: str | None, tmp_pa
 
 def test_a_damaged_table_can_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "runs.csv").write_text("nonsense")
-    refuse_smaller(objective_entries(CompareConfig()), OutputPaths.of(tmp_path, 0))
+    refuse_smaller(objective_entries(CompareConfig()), OutputPaths.of(tmp_path, ComparisonOptions(workers=0)))

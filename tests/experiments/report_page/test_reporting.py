@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 
 from experiments.comparisons.output_paths import OutputPaths
+from experiments.config.comparison import ComparisonOptions
 from experiments.config.entry import Entry
 from experiments.config.settings import RunConfig
 from experiments.report_page.reporting import PAGE, reporting, rewrite
 
 pytestmark = pytest.mark.long
+
+HERE = ComparisonOptions(workers=0)
 
 
 class Turns:
@@ -54,7 +57,10 @@ def test_it_is_written_after_a_failed_run_but_not_after_ctrl_c(
         if name in {field.name for field in fields(RunConfig)}
     })  # fmt: skip
     shutil.copytree(comparison / "runs", tmp_path / "runs")
-    with pytest.raises(error), reporting([Entry("c", "ce", config)], OutputPaths.of(tmp_path, 0)):
+    with (
+        pytest.raises(error),
+        reporting([Entry("c", "ce", config)], OutputPaths.of(tmp_path, HERE)),
+    ):
         raise error
     assert (tmp_path / PAGE).exists() == written
 
@@ -71,7 +77,7 @@ def test_a_comparison_can_be_watched(comparison: Path, tmp_path: Path) -> None:
         objectives=("ce", "aepg"), label_noise=(0.0, 0.5), seeds=(0, 1),
     )  # fmt: skip
     shutil.copytree(comparison / "runs", tmp_path / "runs")
-    paths = OutputPaths.of(tmp_path, 0)
+    paths = OutputPaths.of(tmp_path, HERE)
     with reporting(objective_entries(config), paths, minutes=0.001):
         ends = time.monotonic() + 120
         while not (tmp_path / PAGE).exists() and time.monotonic() < ends:
@@ -81,5 +87,8 @@ def test_a_comparison_can_be_watched(comparison: Path, tmp_path: Path) -> None:
 
 
 def test_an_impossible_interval_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="--report-every must be"), reporting([], OutputPaths.of(tmp_path, 0), 0):
+    with (
+        pytest.raises(ValueError, match="--report-every must be"),
+        reporting([], OutputPaths.of(tmp_path, HERE), 0),
+    ):
         pass

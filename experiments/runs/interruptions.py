@@ -1,0 +1,104 @@
+"""Signals that ask a process to stop or to save. Within a gradient step they wait for its end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any
+
+GRACE = 6.0
+"""Seconds that a stop waits for the end of a gradient step, before it happens at once."""
+STOPS = ("SIGTERM", "SIGINT")
+SAVE = "SIGUSR1"
+"""Slurm can send it some time before it takes a machine away."""
+
+
+class Interruptions:
+    """Handles signals in a `with` block, in the main thread.
+
+    SIGTERM ends the process with exit code 143, and SIGINT raises `KeyboardInterrupt`: at once or, within `training`,
+    when `obey` is called. SIGUSR1 asks for a checkpoint only.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[int, Any] = {}
+        self._training = False
+        self._stop: int | None = None
+        self._save = False
+
+    def __enter__(self) -> Interruptions:
+        if threading.current_thread() is threading.main_thread():
+            for name in (*STOPS, SAVE):
+                number = getattr(signal, name, None)
+                ignored = name in STOPS and number is not None and signal.getsignal(number) == signal.SIG_IGN
+                if number is not None and not ignored:  # as in a worker, and in a job that a shell has put aside
+                    self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._disarm()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Let signals wait until `obey` is called."""
+        self._training = True
+        try:
+            yield
+        finally:
+            self._training = False
+            self._disarm()
+            if self._stop is not None:  # it came after the last step
+                self.obey()
+
+    def wanted(self) -> bool:
+        """Whether a checkpoint is wanted, because of a signal."""
+        return self._save or self._stop is not None
+
+    def obey(self) -> None:
+        """Stop, if a signal has asked for it.
+
+        Raises:
+            KeyboardInterrupt: After SIGINT.
+            SystemExit: After SIGTERM.
+        """
+        self._save = False
+        if self._stop is not None:
+            number, self._stop = self._stop, None
+            stop_by(number)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if number == getattr(signal, SAVE, None):
+            self._save = True
+        elif self._training and self._stop is None:
+            self._stop = number
+            if hasattr(signal, "setitimer"):
+                self._before.setdefault(signal.SIGALRM, signal.signal(signal.SIGALRM, self._too_late))
+                signal.setitimer(signal.ITIMER_REAL, GRACE)
+        else:
+            stop_by(number)
+
+    def _too_late(self, number: int, frame: FrameType | None) -> None:
+        self.obey()
+
+    def _disarm(self) -> None:
+        if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def stop_by(number: int) -> None:
+    """Raise the error by which a signal ends a process.
+
+    Raises:
+        KeyboardInterrupt: For SIGINT.
+        SystemExit: For another one, with the exit code that a shell gives it, 143 for SIGTERM.
+    """
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + number)

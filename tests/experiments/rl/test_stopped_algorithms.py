@@ -1,0 +1,41 @@
+"""Runs of algorithms that are stopped by a signal end with the results of undisturbed ones."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments.rl.config import RlConfig, algorithm_entries
+from experiments.rl.curve import CURVE
+from experiments.rl.runner import run_algorithm
+from experiments.runs.run_folder import RunFolder
+from tests.experiments.runs.test_stopped_runs import signal_after
+
+SETTINGS: dict[str, Any] = {"dataset": "digits", "num_tasks": 3, "epochs": 2, "max_per_class": 4, "batch_size": 4}
+TIMES = "training_seconds"
+
+
+@pytest.mark.parametrize("algorithm", ["epg", "reinforce-baseline", "epsilon-greedy", "thompson", "a2c"])
+def test_a_stopped_algorithm_ends_as_an_undisturbed_one(algorithm: str, tmp_path: Path) -> None:
+    (entry,) = algorithm_entries(RlConfig(algorithms=(algorithm,), seeds=(0,), device="cpu", **SETTINGS))
+    whole, stopped = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "stopped")
+    expected = run_algorithm(entry.config, whole)
+    for images in (12, 44):  # within the first task, and within the next one
+        with pytest.raises(SystemExit):
+            run_algorithm(entry.config, stopped, signal_after(images, signal.SIGTERM))
+        assert bool(list(stopped.training.glob("task_*/step_*.zip"))) == (algorithm != "a2c")
+    images: list[int] = []
+    found = run_algorithm(entry.config, stopped, images.append)
+    assert sum(images) == 2 * 40
+    curves = [pd.read_csv(folder.path / CURVE).drop(columns="seconds") for folder in (stopped, whole)]
+    pd.testing.assert_frame_equal(*curves, check_exact=True)
+    assert np.array_equal(stopped.read_matrix(), whole.read_matrix(), equal_nan=True)
+    assert {key: value for key, value in found.items() if key != TIMES} == {
+        key: value for key, value in expected.items() if not key.startswith(TIMES)
+    }
+    assert {file.name for file in stopped.path.iterdir()} == {file.name for file in whole.path.iterdir()}

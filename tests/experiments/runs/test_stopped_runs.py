@@ -1,0 +1,126 @@
+"""Runs that are stopped by signals, within a task and between tasks, end with the results of undisturbed runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.benchmarks.faults.same_results import differences
+from experiments.config.settings import RunConfig
+from experiments.runs.run_folder import RunFolder
+from experiments.runs.runner import run
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module")
+def config() -> RunConfig:
+    return RunConfig(dataset="digits", num_tasks=2, epochs=3, max_per_class=4, batch_size=4, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def whole(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = RunFolder(tmp_path_factory.mktemp("whole") / "run")
+    run(config, folder)
+    return folder
+
+
+def signal_after(images: int, number: int) -> Callable[[int], None]:
+    """A listener that sends this process a signal once, in the step with which so many images are learned."""
+    seen = 0
+
+    def listen(count: int) -> None:
+        nonlocal seen
+        before, seen = seen, seen + count
+        if before < images <= seen:
+            os.kill(os.getpid(), number)
+
+    return listen
+
+
+def assert_same_run(ours: RunFolder, expected: RunFolder) -> None:
+    assert differences(ours.path, expected.path) == []
+
+
+@pytest.mark.parametrize("images", [20, 80])
+@pytest.mark.parametrize(
+    ("number", "raised", "code"), [(signal.SIGTERM, SystemExit, 143), (signal.SIGINT, KeyboardInterrupt, None)]
+)
+def test_a_signal_stops_a_run_which_goes_on_within_the_task(
+    images: int,
+    number: int,
+    raised: type[BaseException],
+    code: int | None,
+    config: RunConfig,
+    whole: RunFolder,
+    tmp_path: Path,
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(raised) as stopped:
+        run(config, folder, signal_after(images, number))
+    assert code is None or stopped.value.code == code  # type: ignore[attr-defined]
+    assert list(folder.training.glob("task_*/step_*.zip")) and not (folder.path / ".lock").exists()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    learned: list[int] = []
+    run(config, folder, learned.append)
+    assert sum(learned) == 120 and learned[0 if images == 20 else 1] == images % 60
+    assert_same_run(folder, whole)
+
+
+def test_sigusr1_writes_a_checkpoint_and_the_run_goes_on(config: RunConfig, whole: RunFolder, tmp_path: Path) -> None:
+    folder, written, send = RunFolder(tmp_path / "run"), [], signal_after(20, signal.SIGUSR1)
+
+    def listen(count: int) -> None:
+        send(count)
+        written.append(len(list(folder.training.glob("task_0/step_*.zip"))))
+
+    run(config, folder, listen)
+    assert written[:6] == [0, 0, 0, 0, 0, 1]
+    assert_same_run(folder, whole)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"early_stopping": True, "validation_fraction": 0.25},
+        {"method": "lae:decay=0.9,reference_batch=4", "augment": "yes"},
+        {"objective": "reinforce:samples=2,baseline=running-mean", "label_noise": 0.2, "measure_label_fit": True},
+    ],
+    ids=["early stopping", "lae and crops", "reinforce"],
+)
+def test_checkpoints_at_every_step_change_nothing(changes: dict[str, Any], config: RunConfig, tmp_path: Path) -> None:
+    config = replace(config, **{key: value for key, value in changes.items() if hasattr(config, key)})
+    whole, stopped = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "stopped")
+    run(config, whole)
+    for images in (30, 30, 60):
+        with pytest.raises(SystemExit):
+            run(config, stopped, _counted_from_now(images), checkpoint_every=0)
+    run(config, stopped)
+    assert_same_run(stopped, whole)
+
+
+def _counted_from_now(images: int) -> Callable[[int], None]:
+    """As `signal_after`, but the images that a resumed run reports at once do not count."""
+    send = signal_after(images, signal.SIGTERM)
+    return lambda count: send(count) if count == 4 else None
+
+
+def test_a_damaged_agent_is_named_and_the_one_before_is_taken(
+    config: RunConfig, whole: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    three = replace(config, num_tasks=5)
+    with pytest.raises(SystemExit):
+        run(three, folder, signal_after(24 * 2 + 12, signal.SIGTERM))
+    folder.model.write_bytes(folder.model.read_bytes()[:200])
+    undisturbed = RunFolder(tmp_path / "undisturbed")
+    run(three, undisturbed)
+    run(three, folder)
+    assert "model.zip" in (message := capsys.readouterr().err) and "goes on from the task before" in message
+    assert_same_run(folder, undisturbed)
