@@ -47,14 +47,13 @@ def run_all(
     job: Job = LEARNING,
     checkpoint_every: float = CHECKPOINT_EVERY,
 ) -> pd.DataFrame:
-    """Execute the runs that are not finished yet, and tabulate all. A run that fails does not stop the others.
+    """Execute the runs that are not finished yet, and tabulate all; one that fails does not stop the others.
 
     Args:
         entries: The runs.
         folder: Holds a folder for each run, under its name; several comparisons may share it.
-        workers: Number of worker processes; by default as many as fit the cores, and on a GPU as many as are fastest,
-            see `SharedGPU`. With 0, the runs are executed one after another in the calling process. The results do not
-            depend on this number.
+        workers: Number of worker processes; by default as many as fit the cores, and on a GPU as many as are fastest.
+            With 0, the runs are executed one after another in this process. The results do not depend on this number.
         job: What is done with an entry; by default an agent is trained on a stream.
         checkpoint_every: Minutes between two checkpoints of a run.
 
@@ -63,17 +62,16 @@ def run_all(
 
     Raises:
         ValueError: A configuration is impossible; nothing has been run.
-        RunFailedError: Runs failed; all others are finished, and the same command tries the failed ones again.
+        RunFailedError: Runs failed; all others are finished.
     """
     check_workers(workers)
-    number("--checkpoint-every", checkpoint_every, "[0, inf)")
-    job = job._replace(run=partial(job.run, checkpoint_every=checkpoint_every))
+    minutes = number("--checkpoint-every", checkpoint_every, "[0, inf)")
+    job = job._replace(run=partial(job.run, checkpoint_every=minutes))
     check_different(entries)
     total = sum(job.prepare(entries))
     paths = run_paths([entry.config for entry in entries], folder)
     before = {path for path in paths if RunFolder(path).finished}
-    if before:
-        say(f"{len(before)} of {len(entries)} runs already finished, read from {folder}")
+    _say_read(len(before), len(entries), folder)
     places, done = dict(zip(entries, paths, strict=True)), 0
     with progress_bar() as progress:
         bar = progress.add_task(f"{len(entries)} runs", total=total)
@@ -88,12 +86,15 @@ def run_all(
         if workers == 0:
             failures = _run_here(entries, paths, job, on_done, lambda count: progress.advance(bar, count))
         else:
-            most = min(workers or fitting_workers(entries[0].config), len(entries))
-            shared = SharedGPU(most, memory_check()) if workers is None and uses_gpu(entries[0].config) else None
-            failures = _run_in_workers(entries, paths, job, on_done, most, shared, progress, bar)
+            failures = _run_in_workers(entries, paths, job, on_done, workers, progress, bar)
         failures.check(len(entries))
         progress.update(bar, completed=total)
     return pd.DataFrame([_row(entry, path) for entry, path in zip(entries, paths, strict=True)])
+
+
+def _say_read(count: int, total: int, folder: Path) -> None:
+    if count:
+        say(f"{count} of {total} runs already finished, read from {folder}")
 
 
 def check_workers(workers: int | None) -> None:
@@ -132,8 +133,7 @@ def _run_in_workers(
     paths: Sequence[Path],
     job: Job,
     on_done: OnDone,
-    workers: int,
-    shared: SharedGPU | None,
+    workers: int | None,
     progress: Progress,
     bar: TaskID,
 ) -> Failures:
@@ -142,6 +142,8 @@ def _run_in_workers(
     If a worker is killed, the runs that were executed then are repeated one at a time: the run whose worker is killed
     again has failed.
     """
+    most = min(workers or fitting_workers(entries[0].config), len(entries))
+    shared = SharedGPU(most, memory_check()) if workers is None and uses_gpu(entries[0].config) else None
     context = worker_context()
     images: Queue[Report] = context.Queue()
     arguments = (os.getpid(), dict(os.environ), images)
@@ -159,15 +161,15 @@ def _run_in_workers(
         else:
             failures.add(entry, one_line(error))
 
-    def execute_in_pool(chosen: Sequence[Entry], most: int) -> list[Entry]:
+    def execute_in_pool(chosen: Sequence[Entry], size: int) -> list[Entry]:
         others = set(multiprocessing.active_children())
-        with ProcessPoolExecutor(most, context, begin_worker, arguments) as pool:
+        with ProcessPoolExecutor(size, context, begin_worker, arguments) as pool:
             started = ((entry, pool.submit(work, job.run, entry.config, left[entry])) for entry in chosen)
-            return follow(started, lambda: most if shared is None else min(most, shared.allowed), on_end, others)
+            return follow(started, lambda: size if shared is None else min(size, shared.allowed), on_end, others)
 
     with _reading(images, on_report):
         while left:
-            for entry in execute_in_pool(list(left), workers):
+            for entry in execute_in_pool(list(left), most):
                 if execute_in_pool([entry], 1):
                     on_end(entry, RunFailedError(KILLED))
     return failures

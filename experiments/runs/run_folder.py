@@ -138,6 +138,11 @@ class RunFolder:
             content["final_accuracy"]
         return content
 
+    def finish(self, metrics: dict[str, Any]) -> None:
+        """Write the summary of a finished run, and remove what only an unfinished one needs."""
+        write_json(self.path / "metrics.json", metrics)
+        self.model_before.unlink(missing_ok=True)
+
     def write_matrix(self, matrix: NDArray[np.float64]) -> None:
         """Write the accuracy matrix of the tasks finished so far."""
         columns = [f"task_{index}" for index in range(matrix.shape[1])]

@@ -22,7 +22,6 @@ from experiments.config.comparison import CHECKPOINT_EVERY
 from experiments.config.resolved import ResolvedRun, make_agent, resolve
 from experiments.config.settings import RunConfig
 from experiments.config.validation import check
-from experiments.files import write_json
 from experiments.runs.card_notes import card_notes
 from experiments.runs.finished_run import FinishedRun
 from experiments.runs.interruptions import Interruptions
@@ -99,33 +98,31 @@ def run_owned(
     if folder.finished:
         on_images(sum(run.images_per_task))
         return folder.metrics()
-
     stream, initial = run.stream, initial_values(model.policy)
     model, matrix, fits = _resume(run, folder, model)
-    if len(matrix):
-        on_images(sum(run.images_per_task[: len(matrix)]))
+    on_images(sum(run.images_per_task[: len(matrix)]))
     watch.begin(run, folder, len(matrix))
     reset_peak(model.device)
     started = time.perf_counter()
-    with Interruptions() as interruptions:
-        resuming = Resuming(folder, interruptions, checkpoint_every)
+    with Interruptions() as signals:
+        resuming = Resuming(folder, signals, checkpoint_every)
         trained = _learn_tasks(run, model, matrix, fits, folder, on_images, watch, resuming)
     seconds, peak = time.perf_counter() - started, peak_bytes(model.device)
-    finished = FinishedRun(
-        folder=folder,
-        stream=stream,
-        policy=model.policy,
-        initial=initial,
-        trained_images=trained,
-        seconds=seconds,
-        peak_memory=peak,
-        validation=validation_accuracies(model, stream) if stream.has_validation else {},
-        extra_passes=run.extra_passes,
+    metrics = measure_run(
+        FinishedRun(
+            folder=folder,
+            stream=stream,
+            policy=model.policy,
+            initial=initial,
+            trained_images=trained,
+            seconds=seconds,
+            peak_memory=peak,
+            validation=validation_accuracies(model, stream) if stream.has_validation else {},
+            extra_passes=run.extra_passes,
+        )
     )
-    metrics = measure_run(finished)
     refuse_absurd(metrics, run.config.learning_rate)
-    write_json(folder.path / "metrics.json", metrics)
-    folder.model_before.unlink(missing_ok=True)
+    folder.finish(metrics)
     return metrics
 
 

@@ -114,7 +114,7 @@ CASES = [
     _IMAGE("PostScript called .png", _file("x.png", _postscript), says=_UNKNOWN),
     HostileFile(
         *("image", "PostScript called .png, in Python", _file("x.png", _postscript), _classify),
-        *("refused", "PostScript is a program"),
+        *("refused", "unknown format"),
     ),
     HostileFile("image", "CIFAR-10 of pickles with code", _cifar, _load_cifar, says="is not CIFAR10 as published"),
     _IMAGE("pickle called .jpg", _file("x.jpg", pickled), says=_UNKNOWN),
