@@ -229,7 +229,8 @@ def load_weights(path: str | Path, policy: ViTPolicy) -> None:
     try:
         tensors = read_tensors(file, _METHOD) if _METHOD in parts else {}
         policy.method.load_state(policy.network, tensors)
-        if broken := [name for name, tensor in tensors.items() if tensor.isnan().any()]:
+        checked = {name: tensor for name, tensor in tensors.items() if name not in policy.method.unknown_as_nan}
+        if broken := [name for name, tensor in checked.items() if tensor.isnan().any()]:
             raise ValueError(f"the saved {broken[0]} holds NaN: the file is damaged, or training had diverged")
     except ValueError as error:
         raise ValueError(f"{file}, method {policy.config.method}: {error}") from error

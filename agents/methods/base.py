@@ -56,6 +56,7 @@ class Method(nn.Module):
         learns_by_gradient: False for a method without objective and training loop, which does all in `end_task`.
         needs_task_data: Whether it iterates over a task's images in `begin_task` or `end_task` (`TaskInfo.images`).
         fixed_shapes: Whether its state keeps its shapes from task to task, so that a loaded one must have them.
+        unknown_as_nan: Names of its tensors in which NaN stands for an unknown value.
         can_compile: Whether the backbone's blocks may be compiled; not if the method adds modules to them in each task.
         additional_images: Images that `additional_loss` passes through the network in a step; a dry run counts them.
         default_peft: Specification of the PEFT module to use where the user names none, such as `"lora:r=10"`.
@@ -65,6 +66,7 @@ class Method(nn.Module):
     learns_by_gradient: ClassVar[bool] = True
     needs_task_data: ClassVar[bool] = False
     fixed_shapes: ClassVar[bool] = False
+    unknown_as_nan: ClassVar[tuple[str, ...]] = ()
     can_compile: ClassVar[bool] = True
     additional_images: int = 0
     default_peft: ClassVar[str] = "lora"

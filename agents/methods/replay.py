@@ -41,6 +41,7 @@ class Replay(Method):
     """
 
     fixed_shapes = True
+    unknown_as_nan = ("rewards",)  # of actions that were not chosen, for algorithms that predict rewards
 
     images: Tensor
     rewards: Tensor

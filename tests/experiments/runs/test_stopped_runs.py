@@ -69,7 +69,7 @@ def test_a_signal_stops_a_run_which_goes_on_within_the_task(
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     learned: list[int] = []
     run(config, folder, learned.append)
-    assert sum(learned) == 120 and learned[0 if images == 20 else 1] == images % 60
+    assert sum(learned) == 120 and [count for count in learned if count not in (0, 4, 60)][:1] == [20]
     assert_same_run(folder, whole)
 
 
@@ -78,7 +78,8 @@ def test_sigusr1_writes_a_checkpoint_and_the_run_goes_on(config: RunConfig, whol
 
     def listen(count: int) -> None:
         send(count)
-        written.append(len(list(folder.training.glob("task_0/step_*.zip"))))
+        if count:
+            written.append(len(list(folder.training.glob("task_0/step_*.zip"))))
 
     run(config, folder, listen)
     assert written[:6] == [0, 0, 0, 0, 0, 1]
