@@ -1,4 +1,8 @@
-"""Locks on folders: only one process at a time may write to a folder."""
+"""Locks on folders: only one process at a time may write to a folder.
+
+A lock of the operating system ends with its process. On some shared file systems such a lock holds on one machine only.
+So the owner also shows that it is alive: it touches a file every few seconds.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,21 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 
 from filelock import BaseFileLock, FileLock, Timeout
 
+from experiments.console import warn
 from experiments.files import read_json, write_json
 from experiments.runs.errors import FolderInUseError
 
 LOCK, OWNER = ".lock", ".owner"
-"""Files in an owned folder: the operating system's lock, and a description of its holder. The lock ends with the
-process, so files that a killed process leaves behind do not block others."""
+"""Files in an owned folder: the operating system's lock, and a description of its holder. Files that a killed process
+leaves behind do not block others: on the same machine not at all, on another one for `PATIENCE` seconds."""
+BEAT = 15.0
+"""Seconds after which an owner touches its file again."""
+PATIENCE = 4 * BEAT
+"""Seconds without a touch after which an owner on another machine has ended."""
 
 
 @contextmanager
@@ -32,9 +42,12 @@ def owned(folder: Path) -> Iterator[None]:
     made = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         lock = _locked(folder)
+        over = Event()
+        Thread(target=_show_life, args=(folder / OWNER, over), daemon=True).start()
         try:
             yield
         finally:
+            over.set()
             for file in (OWNER, LOCK):
                 with suppress(OSError):
                     (folder / file).unlink()
@@ -58,11 +71,40 @@ def _locked(folder: Path) -> BaseFileLock:
     except OSError as error:
         raise OSError(f"{folder} can't be written ({error}): choose another --out") from error
     try:
+        _take_over(folder)
         write_json(folder / OWNER, {"pid": os.getpid(), "host": platform.node()})
     except BaseException:
         lock.release()
         raise
     return lock
+
+
+def _take_over(folder: Path) -> None:
+    """Say that the owner before has ended, if it did not leave the folder in good order.
+
+    Raises:
+        FolderInUseError: It is on another machine, and has touched its file not long ago.
+    """
+    try:
+        before, touched = read_json(folder / OWNER), (folder / OWNER).stat().st_mtime
+        (folder / LOCK).touch()  # both times are those of the file system
+        idle = (folder / LOCK).stat().st_mtime - touched
+        pid, host = before["pid"], before["host"]
+    except Exception:  # there is no owner, or its file was not yet written
+        return
+    if host != platform.node() and idle < PATIENCE:
+        raise FolderInUseError(
+            f"{folder} is in use by process {pid} on {host}, or was {idle:.0f} seconds ago: wait until it ends, or "
+            "choose another --out"
+        )
+    warn(f"{folder} was in use by process {pid} on {host}, which has ended before its work; it is taken over")
+
+
+def _show_life(file: Path, over: Event) -> None:
+    """Touch a file until an event is set."""
+    while not over.wait(BEAT):
+        with suppress(OSError):
+            os.utime(file)
 
 
 def _owner(folder: Path) -> str:

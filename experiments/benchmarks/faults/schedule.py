@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cls_env.command_line.errors import ReportedError
 from experiments.benchmarks.faults.settings import FaultSettings
-from experiments.console import say
+from experiments.console import progress_bar, say
 from experiments.files import write_json
 
 
@@ -56,9 +56,9 @@ def benchmark_faults(settings: FaultSettings) -> list[Row]:
 def _stops(settings: FaultSettings) -> Iterator[Row]:
     from experiments.benchmarks.faults.stops import stopped_runs
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, progress_bar() as progress:
         outcomes = []
-        for outcome in stopped_runs(settings.runs, Path(folder), settings.seed):
+        for outcome in progress.track(stopped_runs(settings.runs, Path(folder), settings.seed), settings.runs):
             outcomes.append(outcome)
             if outcome.differs or outcome.left:
                 say(f"{outcome.method} after {', '.join(outcome.faults)}: {outcome.differs} {outcome.left}")

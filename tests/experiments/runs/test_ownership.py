@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import signal
@@ -17,6 +18,7 @@ import pytest
 from experiments.__main__ import main
 from experiments.config.settings import RunConfig
 from experiments.runs.errors import FolderInUseError
+from experiments.runs.ownership import PATIENCE as ALIVE
 from experiments.runs.ownership import owned
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import run
@@ -52,6 +54,38 @@ def test_another_owner_is_refused_with_who_it_is_and_nothing_is_left(tmp_path: P
     with owned(folder):
         (folder / "mine").touch()
     assert [file.name for file in folder.iterdir()] == ["mine"]
+
+
+def test_a_folder_of_a_process_that_was_killed_is_taken_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".owner").write_text(json.dumps({"pid": 7, "host": platform.node()}))
+    with owned(tmp_path):
+        said = capsys.readouterr().err
+    assert f"in use by process 7 on {platform.node()}, which has ended before its work; it is taken over" in said
+
+
+def test_an_owner_on_another_machine_is_alive_while_it_touches_its_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on a shared file system that knows locks on each machine by itself."""
+    owner = tmp_path / ".owner"
+    owner.write_text(json.dumps({"pid": 7, "host": "node12"}))
+    with pytest.raises(FolderInUseError, match="in use by process 7 on node12, or was 0 seconds ago"), owned(tmp_path):
+        pass
+    assert owner.exists() and not capsys.readouterr().err
+    earlier = owner.stat().st_mtime - ALIVE - 1
+    os.utime(owner, (earlier, earlier))
+    with owned(tmp_path):
+        assert "process 7 on node12, which has ended" in capsys.readouterr().err
+        assert json.loads(owner.read_text())["pid"] == os.getpid()
+
+
+def test_an_owner_touches_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.runs.ownership.BEAT", 0.01)
+    with owned(tmp_path):
+        os.utime(tmp_path / ".owner", (1, 1))
+        wait_for(lambda: (tmp_path / ".owner").stat().st_mtime > 1)
 
 
 def test_a_run_is_refused_while_another_writes_it_and_read_when_it_is_finished(tmp_path: Path) -> None:

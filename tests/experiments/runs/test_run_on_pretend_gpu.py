@@ -31,10 +31,14 @@ CONFIG = RunConfig(
 )
 
 
-def test_an_interrupted_run_goes_on(gpu: Traffic, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("images", "checkpoint_every", "states"), [(16, 5.0, 0), (24, 0.0, 2)])
+def test_an_interrupted_run_goes_on(
+    images: int, checkpoint_every: float, states: int, gpu: Traffic, tmp_path: Path
+) -> None:
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(Interrupted):
-        run(CONFIG, folder, interrupt_after(16))  # in the second task
+        run(CONFIG, folder, interrupt_after(images), checkpoint_every)  # in the second task
     assert len(folder.read_matrix()) == 1 and gpu.uploaded > 0
+    assert len(list(folder.training.glob("task_1/*"))) == states
     metrics = run(CONFIG, folder)
     assert folder.finished and metrics["final_accuracy"] == pytest.approx(np.mean(folder.read_matrix()[1]))
