@@ -19,7 +19,7 @@ from agents.checkpoint.training_file import TrainingStates
 from agents.optimization.divergence import DivergedError
 from cls_env.arguments import number
 
-_CALLBACK, _LOG = "callback", "log/text"
+_CALLBACK, _LOG, _RUN = "callback", "log/text", "run/name"
 
 
 class Stateful(Protocol):
@@ -50,8 +50,10 @@ class SaveTraining(BaseCallback):
         minutes: Time between two states, at least 0; 0 saves before each step.
         callbacks: Further callbacks of the call that have a state, such as `KeepBestPass`.
         log: Step log in CSV, whose rows are saved too; see `log_text`.
+        run: Name of the run. A state of another run is refused.
         wanted: Whether a state is wanted now; asked before each step.
         on_saved: Called after each state is written.
+        warn: Receives a line for each state that is damaged; by default it becomes a warning of Python.
 
     Attributes:
         log_text: The rows of the log up to the state that `resume` has found; empty without one.
@@ -69,11 +71,13 @@ class SaveTraining(BaseCallback):
         minutes: float = 5.0,
         callbacks: Sequence[Stateful] = (),
         log: Path | None = None,
+        run: str = "",
         wanted: Callable[[], bool] = lambda: False,
         on_saved: Callable[[], object] = lambda: None,
+        warn: Callable[[str], object] = warnings.warn,
     ) -> None:
         super().__init__()
-        self.states = TrainingStates(Path(folder))
+        self.states, self._run = TrainingStates(Path(folder), warn), run
         self.minutes = number("minutes", minutes, "[0, inf)")
         self._callbacks, self._log, self._wanted, self._on_saved = tuple(callbacks), log, wanted, on_saved
         self._pending: dict[int, dict[str, Tensor]] = {}
@@ -86,14 +90,16 @@ class SaveTraining(BaseCallback):
             Whether there is one.
 
         Raises:
-            ValueError: The agent is not one of this package, or the state has another version of the format.
+            ValueError: The agent is not one of this package, or the state is of another run or version of the format.
         """
         _check_resumable(model)
         state = self.states.newest()
         if state is None:
             return False
+        if _text(state.pop(_RUN)) != self._run:
+            raise ValueError(f"{self.states.folder} holds a training state of another run: remove the folder")
         text = state.pop(_LOG, None)
-        self.log_text = "" if text is None else bytes(text.numpy()).decode()
+        self.log_text = "" if text is None else _text(text)
         for index in range(len(self._callbacks)):
             prefix = f"{_CALLBACK}{index}/"
             own = {name.removeprefix(prefix): state.pop(name) for name in list(state) if name.startswith(prefix)}
@@ -115,6 +121,7 @@ class SaveTraining(BaseCallback):
         tensors = model.training_state()
         for index, callback in enumerate(self._callbacks):
             tensors |= {f"{_CALLBACK}{index}/{name}": tensor for name, tensor in callback.training_state().items()}
+        tensors[_RUN] = torch.tensor(list(self._run.encode()), dtype=torch.uint8)
         if self._log is not None and self._log.exists():
             tensors[_LOG] = torch.from_numpy(np.fromfile(self._log, dtype=np.uint8))
         self.states.save(tensors, int(tensors["counters/step"]))
@@ -151,6 +158,10 @@ class SaveTraining(BaseCallback):
 
     def _on_step(self) -> bool:
         return True
+
+
+def _text(tensor: Tensor) -> str:
+    return bytes(tensor.numpy()).decode()
 
 
 def _check_resumable(model: BaseAlgorithm) -> None:

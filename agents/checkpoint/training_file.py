@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor
@@ -42,10 +43,11 @@ class TrainingStates:
 
     Args:
         folder: The folder. It is created when a state is saved.
+        warn: Receives a line for each state that is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, warn: Callable[[str], object] = warnings.warn) -> None:
+        self.folder, self._warn = folder, warn
 
     def save(self, tensors: dict[str, Tensor], step: int) -> Path:
         """Write a state, and remove all but the `KEPT` newest ones.
@@ -64,7 +66,7 @@ class TrainingStates:
         return file
 
     def newest(self) -> dict[str, Tensor] | None:
-        """The newest state that is whole; None if there is none. A damaged one is named in a warning.
+        """The newest state that is whole; None if there is none. A damaged one is named.
 
         Raises:
             ValueError: The newest file has another version of the format.
@@ -73,7 +75,7 @@ class TrainingStates:
             try:
                 return read_training_state(file)
             except DamagedStateError as error:
-                warnings.warn(f"{error}; the state before it is taken", stacklevel=2)
+                self._warn(f"{error}; this state is not used")
         return None
 
     def clear(self) -> None:

@@ -37,4 +37,5 @@ def ended_by_sigterm() -> Iterator[None]:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a further one must not disturb the end
     raise SystemExit(TERMINATED)

@@ -63,7 +63,7 @@ def run_command(
         show_plan([entry], gpu)
         return
     folder = RunFolder(out or run_path(config, Path("results/run")))
-    if fresh and (kept := set_aside(folder.path)):
+    if fresh and resolve(checked) and (kept := set_aside(folder.path)):
         say(f"the earlier run is kept in {kept}")
     with folder.owned():
         run = resolve(checked)

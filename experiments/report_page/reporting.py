@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from multiprocessing.synchronize import Event
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from cls_env.arguments import number
@@ -16,6 +16,7 @@ from experiments.comparisons.output_paths import OutputPaths
 from experiments.config.entry import Entry
 from experiments.console import say, typed_command, warn
 from experiments.execution.workers import worker_context
+from experiments.runs.interruptions import GRACE
 from experiments.runs.run_folder import run_paths
 
 PAGE = "report.html"
@@ -55,31 +56,35 @@ def reporting(entries: Sequence[Entry], paths: OutputPaths, minutes: float | Non
 @contextmanager
 def _rewriting(folders: Sequence[Path], out: Path, minutes: float, command: str) -> Iterator[None]:
     context = worker_context()
-    over = context.Event()
+    over, ours = context.Pipe(duplex=False)
     arguments = (os.getpid(), over, folders, out, minutes, command)
     process = context.Process(target=rewrite, args=arguments, daemon=True)  # type: ignore[attr-defined]
     process.start()
     try:
         yield
     finally:
-        over.set()
-        process.join()
+        ours.close()
+        over.close()
+        process.join(GRACE)
+        if process.is_alive():
+            process.kill()
 
 
-def rewrite(parent: int, over: Event, folders: Sequence[Path], out: Path, minutes: float, command: str) -> None:
+def rewrite(parent: int, over: Connection, folders: Sequence[Path], out: Path, minutes: float, command: str) -> None:
     """Write the report again and again, as the work of a process.
 
     Args:
         parent: Id of the process with which this one ends.
-        over: Set when it shall end.
+        over: Its other end is closed when this process shall end.
         folders: Folders of the runs; those that are not finished are named on the page.
         out: File of the page.
         minutes: Time between two reports.
         command: What made the runs.
     """
     end_with(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # at Ctrl-C the parent sets `over`
-    while not over.wait(60 * minutes):
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.SIG_IGN)  # the parent, which gets them too, closes the pipe
+    while not over.poll(60 * minutes):
         _write(folders, out, command)
 
 

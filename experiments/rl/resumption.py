@@ -16,6 +16,7 @@ from experiments.files import reading
 from experiments.rl.curve import EvaluationCallback
 from experiments.runs.resumption import load_newest
 from experiments.runs.run_folder import RunFolder
+from experiments.runs.task_records import TaskRecords
 
 
 class FinishedTasks:
@@ -58,9 +59,11 @@ class FinishedTasks:
             if self._folder.model.exists():
                 self._folder.model.replace(self._folder.model_before)
             model.save(self._folder.model)
+            TaskRecords(self._folder).write(model.policy.network.tasks_begun - 1)
 
     def clear(self) -> None:
         """Remove what only an unfinished run needs."""
+        TaskRecords(self._folder).clear()
         shutil.rmtree(self._folder.path / "finished_tasks", ignore_errors=True)
         for file in (self._folder.model, self._folder.model_before):
             file.unlink(missing_ok=True)

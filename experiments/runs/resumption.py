@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents import SaveTraining
+from agents.algorithms.one_step import OneStepAlgorithm
 from cls_env.command_line.errors import one_line
 from experiments.console import warn
 from experiments.files import reading
 from experiments.runs.interruptions import Interruptions
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.step_log import step_log_file
+from experiments.runs.task_records import TaskRecords
 
-Agent = TypeVar("Agent")
+Agent = TypeVar("Agent", bound=OneStepAlgorithm)
 
 PROGRESS = "train/progress"
 
@@ -49,8 +51,10 @@ class Resuming:
             self._minutes,
             [callback for callback in callbacks if hasattr(callback, "load_training_state")],  # type: ignore[misc]
             step_log_file(self._folder.steps, f"_task{task}"),
-            self.interruptions.wanted,
-            self.interruptions.obey,
+            run=self._folder.identity(),
+            wanted=self.interruptions.wanted,
+            on_saved=self.interruptions.obey,
+            warn=warn,
         )
 
     def finish_task(self) -> None:
@@ -72,7 +76,9 @@ def load_newest(folder: RunFolder, load: Callable[[Path], Agent]) -> Agent | Non
     for file in files:
         try:
             with reading(file, f"remove the folder {folder.path}, and the same command runs it anew"):
-                return load(file)
+                agent = load(file)
+                TaskRecords(folder).check_agent(file, agent.policy.network.tasks_begun)
+                return agent
         except ValueError as error:
             if file == files[-1]:
                 raise

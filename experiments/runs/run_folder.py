@@ -9,6 +9,7 @@ predictions/           predictions on the test images, before and after each tas
 model.zip              adapter and head after the last finished task, for `EPG.load`
 model_before.zip       the same after the task before, until the run is finished
 training/              the newest two states within the current task, see `SaveTraining`
+tasks/                 hashes of the files of finished tasks, until the run is finished, see `TaskRecords`
 metrics.json           the summary; its presence says that the run is finished
 
 `.lock` and `.owner` exist while a process writes to the folder.
@@ -16,7 +17,9 @@ metrics.json           the summary; its presence says that the run is finished
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, fields, replace
@@ -76,6 +79,8 @@ class RunFolder:
     def claim(self, config: RunConfig) -> RunConfig:
         """Write the configuration to the folder, or check that the folder holds a run of this configuration.
 
+        Temporary files of a process that was killed are removed.
+
         Returns:
             The configuration; that of the folder, if its run measures more.
 
@@ -87,6 +92,7 @@ class RunFolder:
         if file.exists():
             with self._reading(file):
                 there = canonical(type(config), read_json(file))
+            self._sweep()
             if others := _differences(there, config.as_json()):
                 raise FileExistsError(
                     f"{self.path} holds a run of another configuration: {others}; choose another --out"
@@ -138,10 +144,23 @@ class RunFolder:
             content["final_accuracy"]
         return content
 
+    def identity(self) -> str:
+        """A name for what the run learns: the SHA-256 of its configuration."""
+        entries = what_is_learned(read_json(self.path / "config.json"))
+        return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+
     def finish(self, metrics: dict[str, Any]) -> None:
-        """Write the summary of a finished run, and remove what only an unfinished one needs."""
-        write_json(self.path / "metrics.json", metrics)
+        """Remove what only an unfinished run needs, and write the summary."""
+        for part in (self.training, self.path / "tasks"):
+            shutil.rmtree(part, ignore_errors=True)
         self.model_before.unlink(missing_ok=True)
+        write_json(self.path / "metrics.json", metrics)
+
+    def _sweep(self) -> None:
+        """Remove temporary files of a process that was killed while it wrote them. The folder must be owned."""
+        for pattern in (".*.tmp", "*/.*.tmp", ".*.zip.*", "*/*/.*.zip.*", "*/.*.zip.*"):
+            for file in self.path.glob(pattern):
+                shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
 
     def write_matrix(self, matrix: NDArray[np.float64]) -> None:
         """Write the accuracy matrix of the tasks finished so far."""

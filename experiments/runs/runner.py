@@ -34,6 +34,7 @@ from experiments.runs.protocol import protocol_card
 from experiments.runs.resumption import Resuming, damage, load_newest
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.step_log import step_log
+from experiments.runs.task_records import TaskRecords
 from experiments.runs.watch import HeldOutAccuracy, TaskReport, Watch, write_figures
 from experiments.runs.weight_change import initial_values
 
@@ -98,7 +99,7 @@ def run_owned(
     if folder.finished:
         on_images(sum(run.images_per_task))
         return folder.metrics()
-    stream, initial = run.stream, initial_values(model.policy)
+    initial = initial_values(model.policy)
     model, matrix, fits = _resume(run, folder, model)
     on_images(sum(run.images_per_task[: len(matrix)]))
     watch.begin(run, folder, len(matrix))
@@ -111,13 +112,13 @@ def run_owned(
     metrics = measure_run(
         FinishedRun(
             folder=folder,
-            stream=stream,
+            stream=run.stream,
             policy=model.policy,
             initial=initial,
             trained_images=trained,
             seconds=seconds,
             peak_memory=peak,
-            validation=validation_accuracies(model, stream) if stream.has_validation else {},
+            validation=validation_accuracies(model, run.stream) if run.stream.has_validation else {},
             extra_passes=run.extra_passes,
         )
     )
@@ -203,6 +204,8 @@ def _resume(run: ResolvedRun, folder: RunFolder, fresh: EPG) -> tuple[EPG, Matri
     if model is None:
         return fresh, np.empty((0, num_tasks)), []
     done = model.policy.network.tasks_begun
+    for task in range(done):
+        TaskRecords(folder).check_task(task)
     matrix = folder.read_matrix()[:done]
     fits = folder.read_label_fits()[:done] if "label_fit" in run.extra_passes else []
     if matrix.shape != (done, num_tasks) or ("label_fit" in run.extra_passes and len(fits) != done):
@@ -268,7 +271,8 @@ def _finish_task(
     model.card_notes = card_notes(run, matrix)
     if folder.model.exists():
         folder.model.replace(folder.model_before)
-    model.save(folder.model)  # the last of a task's files: it says how far the run has come
+    model.save(folder.model)  # it says how far the run has come
+    TaskRecords(folder).write(task)
     return matrix
 
 

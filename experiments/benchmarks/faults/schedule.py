@@ -64,6 +64,8 @@ def _stops(settings: FaultSettings) -> Iterator[Row]:
                 say(f"{outcome.method} after {', '.join(outcome.faults)}: {outcome.differs} {outcome.left}")
     for fault, count in sorted(Counter(fault for outcome in outcomes for fault in outcome.faults).items()):
         yield Row("stops", f"stopped by {fault}", count, "times")
+    for times, count in sorted(Counter(len(outcome.faults) for outcome in outcomes).items()):
+        yield Row("stops", f"runs that were stopped {times} times", count, "runs")
     equal = sum(not outcome.differs for outcome in outcomes)
     yield Row("stops", f"of {len(outcomes)} runs equal to undisturbed ones", equal, "runs")
     yield _harm("stops", "runs that differ", len(outcomes) - equal)

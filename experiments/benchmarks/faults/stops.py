@@ -13,11 +13,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
 from cls_env.command_line.processes import end_with
 from experiments.benchmarks.faults.same_results import differences
+from experiments.config.resolved import resolve
 from experiments.config.settings import RunConfig
 from experiments.execution.workers import worker_context
 from experiments.runs.run_folder import RunFolder
@@ -36,6 +38,14 @@ DISK = 8 * 2**20
 CHECKPOINT_EVERY = 0.005
 """In minutes, since the runs are short."""
 MOST_STOPS = 3
+LONGEST_DELAY = 0.5
+"""Seconds after a drawn number of images until a second or third stop, which so may come in tests and in writing."""
+
+
+class Counter(Protocol):
+    """A number that two processes share."""
+
+    value: int
 
 
 @dataclass(frozen=True)
@@ -60,23 +70,36 @@ def configuration(method: str, seed: int) -> RunConfig:
     return replace(RunConfig(**SETTINGS), method=method, seed=seed, **METHODS[method])  # type: ignore[arg-type]
 
 
-def execute_here(parent: int, config: RunConfig, path: Path, log: Path) -> None:
-    """Execute a run, as the work of a process; what it prints goes to a file."""
+def execute_here(parent: int, config: RunConfig, path: Path, log: Path, images: Counter) -> None:
+    """Execute a run, as the work of a process; what it prints goes to a file.
+
+    Args:
+        parent: Process id of the process with which this one ends.
+        config: Of the run.
+        path: Of its folder.
+        log: The file.
+        images: Counts the images that the run has learned from.
+    """
     end_with(parent)
     with log.open("a") as out:
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
     from experiments.runs.runner import run
 
-    run(config, RunFolder(path), checkpoint_every=CHECKPOINT_EVERY)
+    def count(learned: int) -> None:
+        images.value += learned
+
+    run(config, RunFolder(path), count, CHECKPOINT_EVERY)
 
 
-def started(config: RunConfig, path: Path) -> BaseProcess:
-    """A process that executes a run."""
-    arguments = (os.getpid(), config, path, path.with_suffix(".log"))
-    process: BaseProcess = worker_context().Process(target=execute_here, args=arguments)  # type: ignore[attr-defined]
+def started(config: RunConfig, path: Path) -> tuple[BaseProcess, Counter]:
+    """A process that executes a run, and the number of images that it has learned from."""
+    context: Any = worker_context()
+    images = context.Value("l", 0, lock=False)
+    arguments = (os.getpid(), config, path, path.with_suffix(".log"), images)
+    process: BaseProcess = context.Process(target=execute_here, args=arguments)
     process.start()
-    return process
+    return process, images
 
 
 def _kill(number: int) -> Callable[[BaseProcess, Path], None]:
@@ -128,33 +151,35 @@ def small_disk(folder: Path) -> Iterator[bool]:
             subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def stopped_run(
-    folder: Path, reference: Path, seconds: float, method: str, seed: int, random: np.random.Generator
-) -> Outcome:
+def stopped_run(folder: Path, reference: Path, method: str, seed: int, random: np.random.Generator) -> Outcome:
     """Start a run, stop it one to three times at random moments, let it finish, and compare it.
 
     Args:
         folder: An empty folder to work in.
         reference: The undisturbed run.
-        seconds: What that took.
         method: In `METHODS`.
         seed: Of the run.
         random: Draws faults and moments.
     """
-    config, faults = configuration(method, seed), []
+    config = configuration(method, seed)
+    faults: list[str] = []
+    total = images_of(config)
     with small_disk(folder) as mounted:
-        path = folder / "run"
+        path, learned = folder / "run", 0
         kinds = [name for name in FAULTS if mounted or name != "full disk"]
         for _ in range(random.integers(1, MOST_STOPS + 1)):
             fault = str(random.choice(kinds))
-            process = started(config, path)
-            process.join(random.uniform(0.05, 1.0) * seconds)
+            process, images = started(config, path)
+            learned += int(random.uniform() * (total - learned))
+            while process.is_alive() and images.value < learned:
+                time.sleep(0.001)
+            process.join(random.uniform(0, LONGEST_DELAY) if faults else 0)
             if process.is_alive():
                 FAULTS[fault](process, path)
                 faults.append(fault)
             process.join()
             (folder / "filler").unlink(missing_ok=True)
-        process = started(config, path)
+        process, _ = started(config, path)
         process.join()
         finished = RunFolder(path).finished
         differs = differences(path, reference) if finished else [f"not finished, exit code {process.exitcode}"]
@@ -170,14 +195,17 @@ def stopped_runs(count: int, folder: Path, seed: int = 0) -> Iterator[Outcome]:
         folder: To work in.
         seed: Of faults and moments.
     """
-    references: dict[str, tuple[Path, float]] = {}
+    references: dict[str, Path] = {}
     for method in METHODS:
-        path = folder / "undisturbed" / method.partition(":")[0].replace("+", "p")
+        path = references[method] = folder / "undisturbed" / method.partition(":")[0].replace("+", "p")
         path.parent.mkdir(parents=True, exist_ok=True)
-        begun = time.monotonic()
-        started(configuration(method, 0), path).join()
-        references[method] = path, time.monotonic() - begun
+        started(configuration(method, 0), path)[0].join()
     random = np.random.default_rng(seed)
     for index in range(count):
         method = list(METHODS)[index % len(METHODS)]
-        yield stopped_run(folder / f"run{index}", *references[method], method, 0, random)
+        yield stopped_run(folder / f"run{index}", references[method], method, 0, random)
+
+
+def images_of(config: RunConfig) -> int:
+    """The number of images that a run learns from, in all epochs."""
+    return sum(resolve(config).images_per_task)

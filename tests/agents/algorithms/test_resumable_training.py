@@ -179,7 +179,7 @@ def test_the_newest_states_stay_and_a_damaged_one_is_passed_over(two_tasks: Task
     for damaged in (b"", content[:100], content[: len(content) // 2], _flipped(content)):
         files[-1].write_bytes(damaged)
         again = SaveTraining(tmp_path / "states")
-        with pytest.warns(UserWarning, match=r"step_000000006\.zip .*the state before it is taken"):
+        with pytest.warns(UserWarning, match=r"step_000000006\.zip .*this state is not used"):
             assert again.resume(made(two_tasks, EPG))
         assert again.steps_done == 5
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import time
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -22,14 +24,22 @@ pytestmark = pytest.mark.long
 HERE = ComparisonOptions(workers=0)
 
 
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 class Turns:
-    """An event that is set after some waits."""
+    """A pipe whose other end is closed after some waits."""
 
     def __init__(self, count: int) -> None:
         self.waited: list[float] = []
         self._count = count
 
-    def wait(self, seconds: float) -> bool:
+    def poll(self, seconds: float) -> bool:
         self.waited.append(seconds)
         return len(self.waited) > self._count
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,8 +14,11 @@ import pytest
 
 from experiments.benchmarks.faults.same_results import differences
 from experiments.config.settings import RunConfig
+from experiments.runs.errors import FolderInUseError
+from experiments.runs.ownership import owned
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import run
+from experiments.runs.set_aside import set_aside
 
 pytestmark = pytest.mark.long
 
@@ -125,3 +129,61 @@ def test_a_damaged_agent_is_named_and_the_one_before_is_taken(
     run(three, folder)
     assert "model.zip" in (message := capsys.readouterr().err) and "goes on from the task before" in message
     assert_same_run(folder, undisturbed)
+
+
+def stopped_in_second_task(config: RunConfig, folder: RunFolder) -> RunFolder:
+    with pytest.raises(SystemExit):
+        run(config, folder, signal_after(80, signal.SIGTERM))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["steps/progress_task0.csv", "predictions/after_task_0.npz"])
+@pytest.mark.parametrize("harm", ["changed", "missing"])
+def test_a_file_of_a_finished_task_that_is_changed_or_missing_is_named(
+    name: str, harm: str, config: RunConfig, tmp_path: Path
+) -> None:
+    folder = stopped_in_second_task(config, RunFolder(tmp_path / "run"))
+    file = folder.path / name
+    content = file.read_bytes()
+    file.write_bytes(content[:-2] + b"7\n")
+    if harm == "missing":
+        file.unlink()
+    with pytest.raises(ValueError, match=rf"{file.name} (is not as this run has written it|is missing|lacks steps)"):
+        run(config, folder)
+
+
+def test_the_files_of_another_run_are_refused(config: RunConfig, tmp_path: Path) -> None:
+    folder = stopped_in_second_task(config, RunFolder(tmp_path / "run"))
+    other = stopped_in_second_task(replace(config, objective="ce"), RunFolder(tmp_path / "other"))
+    shutil.copy(other.model, folder.model)
+    with pytest.raises(ValueError, match=r"model\.zip is not as this run has written it"):
+        run(config, folder)
+    again = stopped_in_second_task(config, RunFolder(tmp_path / "again"))
+    shutil.rmtree(again.training)
+    shutil.copytree(other.training, again.training)
+    with pytest.raises(ValueError, match="holds a training state of another run"):
+        run(config, again)
+
+
+def test_temporary_files_of_a_killed_process_are_removed(config: RunConfig, whole: RunFolder, tmp_path: Path) -> None:
+    folder = stopped_in_second_task(config, RunFolder(tmp_path / "run"))
+    (folder.path / ".model.zip.abc").mkdir()
+    (folder.path / ".model.zip.abc" / "head.safetensors").touch()
+    for name in (".metrics.json.7.tmp", "predictions/.after_task_1.npz.7.tmp", "training/task_1/.step_1.zip.x"):
+        (folder.path / name).touch()
+    run(config, folder)
+    assert_same_run(folder, whole)
+
+
+def test_a_fresh_run_keeps_the_earlier_one(config: RunConfig, tmp_path: Path) -> None:
+    folder = stopped_in_second_task(config, RunFolder(tmp_path / "run"))
+    assert set_aside(folder.path) == tmp_path / "run.1" and not folder.path.exists()
+    stopped_in_second_task(config, folder)
+    assert set_aside(folder.path) == tmp_path / "run.2"
+    assert set_aside(folder.path) is None
+    folder.path.mkdir()
+    (folder.path / "notes.txt").touch()
+    with pytest.raises(FileExistsError, match="holds no run"):
+        set_aside(folder.path)
+    with owned(tmp_path / "run.1"), pytest.raises(FolderInUseError):
+        set_aside(tmp_path / "run.1")
