@@ -134,7 +134,7 @@ class Goods:
 
         images = load_dataset("glyphs", num_classes=4, train_per_class=4, test_per_class=2, margin=0)
         env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=4, dataset=TaskStream(images, 2, seed=0))
-        policy = {"method": "replay:size=4", "model": "test_vit", "pretrained": False}
+        policy = {"method": "der++:size=4", "model": "test_vit", "pretrained": False}
         agent = EPG("ViTPolicy", env, "ce", batch_size=4, seed=0, device="cpu", policy_kwargs=policy)
         agent.learn(4).save(self._folder / "agent.zip")
         return read_zip(self._folder / "agent.zip")

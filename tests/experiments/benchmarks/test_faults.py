@@ -55,11 +55,16 @@ def test_changed_predictions_and_files_left_behind_are_found(finished: Path, tmp
     assert differences(other, finished) == ["file .lock", "predictions/after_task_1.npz"]
 
 
-@pytest.mark.slow
-def test_stopped_runs_end_as_undisturbed_ones(tmp_path: Path) -> None:
-    outcomes = list(stops.stopped_runs(2, tmp_path, seed=3))
-    assert [outcome.method for outcome in outcomes] == list(stops.METHODS)[:2]
-    assert all(outcome.faults and not outcome.differs and not outcome.left for outcome in outcomes), outcomes
+def test_a_stopped_run_ends_as_an_undisturbed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stops, "METHODS", {"sequential": {}})
+    file = tmp_path / "rows.json"
+    monkeypatch.setattr("sys.argv", ["benchmarks", "faults", "--parts", "stops", "--runs", "1", "--json", str(file)])
+    assert main() == 0, capsys.readouterr()
+    rows = {row["row"]: row["value"] for row in json.loads(file.read_text())}
+    assert rows["of 1 runs equal to undisturbed ones"] == 1 and rows["runs that differ"] == 0
+    assert sum(count for row, count in rows.items() if row.startswith("stopped by")) >= 1
 
 
 def test_costs_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
