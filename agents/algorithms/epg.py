@@ -72,8 +72,8 @@ class EPG(OneStepAlgorithm):
               memory. A step gives the same result up to rounding, and takes one more forward pass. Images that a method
               replays pass all at once. Default None: the whole batch.
             - on_divergence: `"stop"` raises `DivergedError` if loss, outputs or weights are NaN or infinite. `"skip"`
-              leaves out a gradient step whose loss or gradient is, and counts it in the column `train/skipped_steps` of
-              the log; it waits for the device in each step. Default `"stop"`.
+              leaves out a gradient step if its loss or a gradient is NaN or infinite. The column `train/skipped_steps`
+              of the log counts these steps. `"skip"` waits for the device in each step. Default `"stop"`.
             - policy_kwargs: Entries of `PolicyConfig` (`model`, `peft`, `method`, ...), and `optimizer_class` and
               `optimizer_kwargs`. Default None: those of `PolicyConfig`, and Adam.
             - stats_window_size: Episodes over which the `rollout/` averages are taken, at least 1. Default 100.

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,12 +16,12 @@ from torch import Tensor
 
 from agents.algorithms.resumable_training import ResumableTraining
 from agents.checkpoint.training_file import TrainingStates
-from agents.optimization.divergence import DivergedError
 from cls_env.arguments import number
 
 _CALLBACK, _LOG, _RUN = "callback", "log/text", "run/name"
 
 
+@runtime_checkable
 class Stateful(Protocol):
     """A callback with a state of its own, which is saved with the training state."""
 
@@ -141,20 +141,18 @@ class SaveTraining(BaseCallback):
             self._callbacks[index].load_training_state(tensors)
         self._pending.clear()
         if self._wanted() or time.monotonic() - self._last >= 60 * self.minutes:
-            try:
-                self._check_finite()
-                self.save()
-            except DivergedError:
+            if not self._is_finite():
                 return  # the step that follows stops the training; the state before stays
+            try:
+                self.save()
             except ValueError as error:  # of an objective or an optimizer of your own, for example
                 warnings.warn(f"{error}: training can be resumed at the beginning of the task only", stacklevel=2)
                 self.minutes = float("inf")
             self._on_saved()
 
-    def _check_finite(self) -> None:
-        trained = [tensor for tensor in self.model.policy.parameters() if tensor.requires_grad and tensor.numel()]
-        if not all(bool(torch.isfinite(tensor).all()) for tensor in trained):
-            raise DivergedError("the parameters hold NaN or infinity")
+    def _is_finite(self) -> bool:
+        trained = [tensor for tensor in self.model.policy.parameters() if tensor.requires_grad]
+        return all(bool(torch.isfinite(tensor).all()) for tensor in trained)
 
     def _on_step(self) -> bool:
         return True

@@ -6,8 +6,10 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from cls_env.command_line.environment import variable
 
 DEBUG = "--debug"
 DEBUG_HELP = f"{DEBUG}, anywhere on the line, shows the traceback of an error"
@@ -47,7 +49,7 @@ def answer(
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        with _without_windows():
+        with variable("MPLBACKEND", "agg"):  # no windows: the backend that a notebook sets may not be installed
             try:
                 run([word for word in words if word != DEBUG])
             except SystemExit:  # after --help
@@ -86,23 +88,6 @@ def described(error: BaseException) -> str:
     """
     name, message = type(error).__name__, one_line(error)
     return name if message == name else f"{name}: {message}"
-
-
-@contextmanager
-def _without_windows() -> Iterator[None]:
-    """Let matplotlib draw to files only, in this process and its child processes.
-
-    A notebook or a shell may set a backend that is not installed, with which the import of matplotlib fails.
-    """
-    before = os.environ.get("MPLBACKEND")
-    os.environ["MPLBACKEND"] = "agg"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["MPLBACKEND"]
-        else:
-            os.environ["MPLBACKEND"] = before
 
 
 def _flush_output() -> None:

@@ -15,9 +15,9 @@ TERMINATED = 128 + signal.SIGTERM
 
 @contextmanager
 def ended_by_sigterm() -> Iterator[None]:
-    """Meanwhile let SIGTERM end the process in good order, with exit code 143; SIGUSR1 is ignored.
+    """Within a `with` block, SIGTERM ends the process as Ctrl-C does, with exit code 143, and SIGUSR1 is ignored.
 
-    Files are closed, and locks and child processes end, as at Ctrl-C.
+    Files are closed, locks are released, and child processes end.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from experiments.benchmarks.hostile import agents, archives, images, results, weights
 from experiments.benchmarks.hostile.case import HostileFile, Outcome, try_file
-from experiments.benchmarks.hostile.goods import Goods
+from experiments.benchmarks.hostile.valid_files import ValidFiles
 
 HOSTILE_FILES: list[HostileFile] = [
     *archives.CASES,
@@ -30,8 +30,8 @@ def try_hostile_files(folder: Path) -> list[Outcome]:
         One outcome for each of `HOSTILE_FILES`.
     """
     with TemporaryDirectory(dir=_made(folder)) as good:
-        goods = Goods(Path(good))
-        return [_tried(case, folder / str(number), goods) for number, case in enumerate(HOSTILE_FILES)]
+        valid_files = ValidFiles(Path(good))
+        return [_tried(case, folder / str(number), valid_files) for number, case in enumerate(HOSTILE_FILES)]
 
 
 def _made(folder: Path) -> Path:
@@ -39,8 +39,8 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _tried(case: HostileFile, folder: Path, goods: Goods) -> Outcome:
+def _tried(case: HostileFile, folder: Path, valid_files: ValidFiles) -> Outcome:
     try:
-        return try_file(case, folder, goods)
+        return try_file(case, folder, valid_files)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -51,9 +51,7 @@ def run_command(
     from experiments.comparisons.unused_options import refuse_unused
     from experiments.config.entry import Entry
     from experiments.config.resolved import resolve
-    from experiments.console import say
     from experiments.runs.run_folder import RunFolder, run_path
-    from experiments.runs.set_aside import set_aside
 
     entry = Entry("", config.objective, config)
     checked = entry.checked
@@ -63,11 +61,20 @@ def run_command(
         show_plan([entry], gpu)
         return
     folder = RunFolder(out or run_path(config, Path("results/run")))
-    if fresh and resolve(checked) and (kept := set_aside(folder.path)):
-        say(f"the earlier run is kept in {kept}")
+    if fresh:
+        resolve(checked)  # images that can't be read are an error before the folder is renamed
+        _set_aside(folder)
     with folder.owned():
-        run = resolve(checked)
-        _learn_and_show(run, folder, watch, checkpoint_every)
+        _learn_and_show(resolve(checked), folder, watch, checkpoint_every)
+
+
+def _set_aside(folder: RunFolder) -> None:
+    """Keep an earlier run under another name, and print the name."""
+    from experiments.console import say
+    from experiments.runs.set_aside import set_aside
+
+    if kept := set_aside(folder.path):
+        say(f"the earlier run is kept in {kept}")
 
 
 def _learn_and_show(run: ResolvedRun, folder: RunFolder, watch: WatchSettings, checkpoint_every: float) -> None:

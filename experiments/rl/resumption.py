@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -61,12 +60,5 @@ class FinishedTasks:
             model.save(self._folder.model)
             TaskRecords(self._folder).write(model.policy.network.tasks_begun - 1)
 
-    def clear(self) -> None:
-        """Remove what only an unfinished run needs."""
-        TaskRecords(self._folder).clear()
-        shutil.rmtree(self._folder.path / "finished_tasks", ignore_errors=True)
-        for file in (self._folder.model, self._folder.model_before):
-            file.unlink(missing_ok=True)
-
     def _file(self, tasks: int) -> Path:
-        return self._folder.path / "finished_tasks" / f"{tasks}.zip"
+        return self._folder.finished_tasks / f"{tasks}.zip"

@@ -57,7 +57,8 @@ def run_algorithm(
 
     Args:
         config: What to run.
-        folder: Where `config.json`, `protocol.json`, `curve.csv`, `accuracy_matrix.csv` and `metrics.json` go.
+        folder: Where `config.json`, `protocol.json`, `curve.csv`, `accuracy_matrix.csv` and `metrics.json` go, and
+            `model.zip` for algorithms of `agents`.
         on_images: Called after every step with its number of images.
         checkpoint_every: Minutes between two checkpoints within a task.
 
@@ -85,7 +86,6 @@ def _run_owned(run: ResolvedRun, folder: RunFolder, on_images: Listener, checkpo
     if folder.finished:
         on_images(sum(run.images_per_task))
         return folder.metrics()
-    write_json(folder.path / "protocol.json", card)  # the run starts again, perhaps with other versions of libraries
     test_env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="test")
     matrix = np.full((len(stream.tasks), len(stream.tasks)), np.nan)
     evaluation = EvaluationCallback(
@@ -95,6 +95,8 @@ def _run_owned(run: ResolvedRun, folder: RunFolder, on_images: Listener, checkpo
     )
     finished = FinishedTasks(folder, evaluation)
     model, done = finished.resume(model, matrix)
+    if not done:  # it starts, or starts again, perhaps with other versions of libraries
+        write_json(folder.path / "protocol.json", card)
     on_images(sum(run.images_per_task[:done]))
     with Interruptions() as interruptions:
         resuming = Resuming(folder, interruptions, checkpoint_every)
@@ -103,6 +105,8 @@ def _run_owned(run: ResolvedRun, folder: RunFolder, on_images: Listener, checkpo
             matrix[task, : task + 1] = [test.accuracy for test in evaluation.last]
             finished.save(model, matrix)
             resuming.finish_task()
+    if done == len(stream.tasks):  # it was stopped after its last task
+        evaluation.last = evaluation.test(done - 1)
     curve = pd.DataFrame(map(asdict, evaluation.points))
     replace_file(folder.path / CURVE, lambda aside: curve.to_csv(aside, index=False, float_format="%.9g"))
     folder.write_matrix(matrix)
@@ -115,8 +119,7 @@ def _run_owned(run: ResolvedRun, folder: RunFolder, on_images: Listener, checkpo
         )
     )
     refuse_absurd(metrics, config.learning_rate)
-    write_json(folder.path / "metrics.json", metrics)
-    finished.clear()
+    folder.finish(metrics)
     return metrics
 
 

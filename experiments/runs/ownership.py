@@ -97,7 +97,7 @@ def _take_over(folder: Path) -> None:
             f"{folder} is in use by process {pid} on {host}, or was {idle:.0f} seconds ago: wait until it ends, or "
             "choose another --out"
         )
-    warn(f"{folder} was in use by process {pid} on {host}, which has ended before its work; it is taken over")
+    warn(f"{folder} was in use by process {pid} on {host}, which ended without finishing; this process takes it over")
 
 
 def _show_life(file: Path, over: Event) -> None:

@@ -14,6 +14,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from agents import SaveTraining
 from agents.algorithms.one_step import OneStepAlgorithm
+from agents.algorithms.save_training import Stateful
 from cls_env.command_line.errors import one_line
 from experiments.console import warn
 from experiments.files import reading
@@ -49,7 +50,7 @@ class Resuming:
         return SaveTraining(
             self._folder.training / f"task_{task}",
             self._minutes,
-            [callback for callback in callbacks if hasattr(callback, "load_training_state")],  # type: ignore[misc]
+            [callback for callback in callbacks if isinstance(callback, Stateful)],
             step_log_file(self._folder.steps, f"_task{task}"),
             run=self._folder.identity(),
             wanted=self.interruptions.wanted,

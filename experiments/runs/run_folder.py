@@ -9,7 +9,7 @@ predictions/           predictions on the test images, before and after each tas
 model.zip              adapter and head after the last finished task, for `EPG.load`
 model_before.zip       the same after the task before, until the run is finished
 training/              the newest two states within the current task, see `SaveTraining`
-tasks/                 hashes of the files of finished tasks, until the run is finished, see `TaskRecords`
+finished_tasks/        hashes of the files of finished tasks, until the run is finished, see `TaskRecords`
 metrics.json           the summary; its presence says that the run is finished
 
 `.lock` and `.owner` exist while a process writes to the folder.
@@ -66,6 +66,11 @@ class RunFolder:
     def training(self) -> Path:
         """Folder of the states within a task."""
         return self.path / "training"
+
+    @property
+    def finished_tasks(self) -> Path:
+        """Folder of what an unfinished run keeps of its finished tasks."""
+        return self.path / "finished_tasks"
 
     @property
     def steps(self) -> Path:
@@ -151,7 +156,7 @@ class RunFolder:
 
     def finish(self, metrics: dict[str, Any]) -> None:
         """Remove what only an unfinished run needs, and write the summary."""
-        for part in (self.training, self.path / "tasks"):
+        for part in (self.training, self.finished_tasks):
             shutil.rmtree(part, ignore_errors=True)
         self.model_before.unlink(missing_ok=True)
         write_json(self.path / "metrics.json", metrics)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments.files import read_json, write_json
+from experiments.files import read_json, reading, write_json
 from experiments.runs.run_folder import RunFolder
 
 FORMAT = 1
 """Version of the format of a record."""
+ADVICE = "start the run again with --fresh, which keeps the folder under another name, or with another --out"
 
 
 class TaskRecords:
@@ -22,7 +22,7 @@ class TaskRecords:
     """
 
     def __init__(self, folder: RunFolder) -> None:
-        self._folder, self._place = folder, folder.path / "tasks"
+        self._folder = folder
 
     def write(self, task: int) -> None:
         """Record the files of a task that has just been finished."""
@@ -50,14 +50,10 @@ class TaskRecords:
             if name != self._folder.model.name:
                 self._compare(self._folder.path / name, digest)
 
-    def clear(self) -> None:
-        """Remove all records."""
-        shutil.rmtree(self._place, ignore_errors=True)
-
     def _compare(self, file: Path, digest: str | None) -> None:
         if digest is not None and not (file.exists() and sha256_of(file) == digest):
             what = "is not as this run has written it" if file.exists() else "is missing"
-            raise ValueError(f"{file} {what}: begin anew with --fresh, which keeps the folder under another name")
+            raise ValueError(f"{file} {what}: {ADVICE}")
 
     def _recorded(self, task: int) -> dict[str, str]:
         """The hashes of a task, by file name; none if it has no record, as in runs of earlier versions.
@@ -68,16 +64,17 @@ class TaskRecords:
         file = self._record(task)
         if not file.exists():
             return {}
-        record = read_json(file)
-        if record["format"] != FORMAT:
-            raise ValueError(f"{file} has format {record['format']!r}, and this version reads format {FORMAT}")
-        if record["run"] != self._folder.identity():
-            raise ValueError(f"{file} is of another run: begin anew with --fresh")
-        hashes: dict[str, str] = record["sha256"]
+        with reading(file, ADVICE):
+            record = read_json(file)
+            version, run, hashes = record["format"], record["run"], dict(record["sha256"])
+        if version != FORMAT:
+            raise ValueError(f"{file} has format {version!r}, and this version reads format {FORMAT}: {ADVICE}")
+        if run != self._folder.identity():
+            raise ValueError(f"{file} is of another run: {ADVICE}")
         return hashes
 
     def _record(self, task: int) -> Path:
-        return self._place / f"{task}.json"
+        return self._folder.finished_tasks / f"{task}.json"
 
     def _files(self, task: int) -> Iterator[Path]:
         for file in (

@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 
 from experiments.benchmarks.hostile.case import HostileFile, try_file
-from experiments.benchmarks.hostile.goods import Goods
+from experiments.benchmarks.hostile.valid_files import ValidFiles
 from experiments.benchmarks.hostile_files import HOSTILE_FILES
 
 pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
-def goods(tmp_path_factory: pytest.TempPathFactory) -> Goods:
-    return Goods(tmp_path_factory.mktemp("goods"))
+def valid_files(tmp_path_factory: pytest.TempPathFactory) -> ValidFiles:
+    return ValidFiles(tmp_path_factory.mktemp("valid_files"))
 
 
 @pytest.mark.parametrize("case", HOSTILE_FILES, ids=lambda case: f"{case.kind}: {case.name}")
-def test_a_hostile_file_is_refused_or_harmless(case: HostileFile, goods: Goods, tmp_path: Path) -> None:
-    outcome = try_file(case, tmp_path / "case", goods)
+def test_a_hostile_file_is_refused_or_harmless(case: HostileFile, valid_files: ValidFiles, tmp_path: Path) -> None:
+    outcome = try_file(case, tmp_path / "case", valid_files)
     assert outcome.expected, outcome
 
 

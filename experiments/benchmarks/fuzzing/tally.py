@@ -53,8 +53,8 @@ def judge_inputs(inputs: some.SearchStrategy[Attempt], count: int, first_seed: i
     """
     found: list[Verdict] = []
     with quiet_place():
-        for further in range(count):  # Hypothesis may draw fewer than it is asked for
-            seed(first_seed + further)(_collector(inputs, count - len(found), found))()
+        for attempt in range(count):  # one call of Hypothesis can draw fewer inputs than requested
+            seed(first_seed + attempt)(_collector(inputs, count - len(found), found))()
             if len(found) >= count:
                 break
     return found[:count]

@@ -20,9 +20,9 @@ from agents import EPG, load_agent
 from agents.checkpoint.training_file import read_training_state, write_training_state
 from experiments.benchmarks.hostile.archives import raw_zip
 from experiments.benchmarks.hostile.case import HARMLESS, HarmError, HostileFile
-from experiments.benchmarks.hostile.goods import (
+from experiments.benchmarks.hostile.valid_files import (
     BOMB_BYTES,
-    Goods,
+    ValidFiles,
     deflated,
     nested_json,
     pickled,
@@ -51,20 +51,22 @@ def _print_names(file: Path) -> None:
         raise HarmError("the terminal gets control characters")
 
 
-def _agent(change: Callable[[Parts, Path], Parts]) -> Callable[[Path, Goods], Path]:
+def _agent(change: Callable[[Parts, Path], Parts]) -> Callable[[Path, ValidFiles], Path]:
     """A saved agent, with some parts changed or added."""
-    return lambda inside, goods: write_zip(inside / "model.zip", goods.agent | change(dict(goods.agent), inside))
+    return lambda inside, valid_files: write_zip(
+        inside / "model.zip", valid_files.agent | change(dict(valid_files.agent), inside)
+    )
 
 
-def _bytes(content: Callable[[Path], bytes]) -> Callable[[Path, Goods], Path]:
-    def make(inside: Path, goods: Goods) -> Path:
+def _bytes(content: Callable[[Path], bytes]) -> Callable[[Path, ValidFiles], Path]:
+    def make(inside: Path, valid_files: ValidFiles) -> Path:
         (inside / "model.zip").write_bytes(content(inside))
         return inside / "model.zip"
 
     return make
 
 
-def _described(**changes: Any) -> Callable[[Path, Goods], Path]:
+def _described(**changes: Any) -> Callable[[Path, ValidFiles], Path]:
     """A saved agent with other entries in `model.json`; those of `policy` are changed one by one."""
 
     def change(parts: Parts, inside: Path) -> Parts:
@@ -76,7 +78,7 @@ def _described(**changes: Any) -> Callable[[Path, Goods], Path]:
     return _agent(change)
 
 
-def _tensors(part: str, change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Path, Goods], Path]:
+def _tensors(part: str, change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Path, ValidFiles], Path]:
     """A saved agent of which the floating-point tensors of a part are changed."""
 
     def changed(parts: Parts, inside: Path) -> Parts:
@@ -86,16 +88,16 @@ def _tensors(part: str, change: Callable[[torch.Tensor], torch.Tensor]) -> Calla
     return _agent(changed)
 
 
-def _with_bomb(announced: int) -> Callable[[Path, Goods], Path]:
+def _with_bomb(announced: int) -> Callable[[Path, ValidFiles], Path]:
     """A saved agent whose head unpacks to zeros."""
 
-    def make(inside: Path, goods: Goods) -> Path:
+    def make(inside: Path, valid_files: ValidFiles) -> Path:
         checksum = zeros_checksum() if announced == BOMB_BYTES else 0
         bomb = raw_zip(_HEAD, deflated(), announced, checksum, zipfile.ZIP_DEFLATED)
         file = inside / "model.zip"
         file.write_bytes(bomb)
         with zipfile.ZipFile(file, "a") as archive:
-            for name, content in goods.agent.items():
+            for name, content in valid_files.agent.items():
                 if name != _HEAD:
                     archive.writestr(name, content)
         return file
@@ -179,10 +181,10 @@ _DESCRIPTIONS = [
 ]
 
 
-def _state(change: Callable[[Parts, Path], Parts]) -> Callable[[Path, Goods], Path]:
+def _state(change: Callable[[Parts, Path], Parts]) -> Callable[[Path, ValidFiles], Path]:
     """The state of a stopped run, with some parts changed."""
 
-    def make(inside: Path, goods: Goods) -> Path:
+    def make(inside: Path, valid_files: ValidFiles) -> Path:
         file = inside / "step_000000001.zip"
         write_training_state(file, {"momentum": torch.ones(4)})
         parts = read_zip(file)

@@ -20,9 +20,9 @@ from cls_env.datasets.files.decoding import TreeReader, read_square
 from cls_env.datasets.files.trees import open_tree
 from cls_env.datasets.loaders.folder import load_folder
 from experiments.benchmarks.hostile.case import HARMLESS, HostileFile
-from experiments.benchmarks.hostile.goods import (
+from experiments.benchmarks.hostile.valid_files import (
     BOMB_BYTES,
-    Goods,
+    ValidFiles,
     class_folders,
     deflated,
     pickled,
@@ -54,9 +54,9 @@ def _decode_first(root: Path) -> object:
         close_archives()
 
 
-def _zip(further: Fill) -> Callable[[Path, Goods], Path]:
+def _zip(further: Fill) -> Callable[[Path, ValidFiles], Path]:
     """A zip of class folders with further members."""
-    return lambda inside, goods: write_zip(inside / "images.zip", class_folders() | further(inside))
+    return lambda inside, valid_files: write_zip(inside / "images.zip", class_folders() | further(inside))
 
 
 def _zip_of_entries(inside: Path, change: Callable[[zipfile.ZipFile], object]) -> Path:
@@ -83,8 +83,8 @@ def raw_zip(name: str, content: bytes, announced: int, checksum: int, method: in
     return local + entries * entry + end
 
 
-def _raw(announced: int, entries: int = 1, method: int = zipfile.ZIP_DEFLATED) -> Callable[[Path, Goods], Path]:
-    def make(inside: Path, goods: Goods) -> Path:
+def _raw(announced: int, entries: int = 1, method: int = zipfile.ZIP_DEFLATED) -> Callable[[Path, ValidFiles], Path]:
+    def make(inside: Path, valid_files: ValidFiles) -> Path:
         checksum = zeros_checksum() if announced == BOMB_BYTES else 0
         (inside / "images.zip").write_bytes(raw_zip("cat/0.webp", deflated(), announced, checksum, method, entries))
         return inside / "images.zip"
@@ -92,15 +92,15 @@ def _raw(announced: int, entries: int = 1, method: int = zipfile.ZIP_DEFLATED) -
     return make
 
 
-def _encrypted(inside: Path, goods: Goods) -> Path:
+def _encrypted(inside: Path, valid_files: ValidFiles) -> Path:
     content = bytearray(write_zip(inside / "images.zip", class_folders()).read_bytes())
     content[content.index(b"PK\1\2") + 8] |= 1
     (inside / "images.zip").write_bytes(content)
     return inside / "images.zip"
 
 
-def _shortened(make: Callable[[Path, Goods], Path], inside: Path, goods: Goods) -> Path:
-    file = make(inside, goods)
+def _shortened(make: Callable[[Path, ValidFiles], Path], inside: Path, valid_files: ValidFiles) -> Path:
+    file = make(inside, valid_files)
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 3])
     return file
@@ -116,10 +116,10 @@ def _member(name: str, content: bytes = b"", **attributes: Any) -> tuple[tarfile
 
 def _tar(
     further: Callable[[], list[tuple[tarfile.TarInfo, bytes]]], suffix: str = ".tar"
-) -> Callable[[Path, Goods], Path]:
+) -> Callable[[Path, ValidFiles], Path]:
     """A tar of class folders with further members."""
 
-    def make(inside: Path, goods: Goods) -> Path:
+    def make(inside: Path, valid_files: ValidFiles) -> Path:
         file = inside / f"images{suffix}"
         with tarfile.open(file, "w" if suffix == ".tar" else "w:gz", format=tarfile.PAX_FORMAT) as archive:
             for entry, content in [*(_member(*item) for item in class_folders().items()), *further()]:
@@ -131,10 +131,10 @@ def _tar(
 
 def _raw_tar(
     parts: Callable[[], list[bytes]], suffix: str = ".tgz", compress: Callable[[bytes], bytes] = gzip.compress
-) -> Callable[[Path, Goods], Path]:
+) -> Callable[[Path, ValidFiles], Path]:
     """A compressed tar of the given headers and contents."""
 
-    def make(inside: Path, goods: Goods) -> Path:
+    def make(inside: Path, valid_files: ValidFiles) -> Path:
         compressed = {part: compress(part) for part in set(parts())}
         (inside / f"images{suffix}").write_bytes(b"".join(compressed[part] for part in parts()))
         return inside / f"images{suffix}"

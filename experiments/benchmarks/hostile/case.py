@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cls_env.command_line.environment import variable
 from cls_env.command_line.errors import described, one_line
-from experiments.benchmarks.hostile.goods import Goods
+from experiments.benchmarks.hostile.valid_files import ValidFiles
 
 REFUSED, HARMLESS, HARMED = "refused", "harmless", "harmed"
 DOCUMENTED = (ValueError, OSError)
@@ -44,7 +44,7 @@ class HostileFile:
 
     kind: str
     name: str
-    make: Callable[[Path, Goods], Path]
+    make: Callable[[Path, ValidFiles], Path]
     read: Callable[[Path], object]
     expected: str = REFUSED
     says: str = ""
@@ -71,21 +71,21 @@ class Outcome:
     expected: bool
 
 
-def try_file(case: HostileFile, folder: Path, goods: Goods) -> Outcome:
+def try_file(case: HostileFile, folder: Path, valid_files: ValidFiles) -> Outcome:
     """Make a hostile file in an empty folder, read it, and judge what comes of it.
 
     Args:
         case: The file.
         folder: An empty folder; beside the file nothing may appear in it.
-        goods: Good files, of which hostile ones are made.
+        valid_files: Good files, of which hostile ones are made.
     """
     inside = folder / "inside"
     inside.mkdir(parents=True)
-    file = case.make(inside, goods)
+    file = case.make(inside, valid_files)
     disk, memory = _disk(folder), _Memory()
     verdict, detail = HARMLESS, ""
     try:
-        with _alarm(), _own_cache(folder):
+        with _alarm(), variable("CLS_ENV_CACHE", str(folder / "cache")):
             case.read(file)
     except DOCUMENTED as error:
         verdict, detail = _refusal(error, file)
@@ -160,17 +160,3 @@ def _alarm() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - started), 0.001) if left else 0)
         signal.signal(signal.SIGALRM, before)
-
-
-@contextmanager
-def _own_cache(folder: Path) -> Iterator[None]:
-    """Let decoded images go to the folder of the case."""
-    before = os.environ.get("CLS_ENV_CACHE")
-    os.environ["CLS_ENV_CACHE"] = str(folder / "cache")
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["CLS_ENV_CACHE"]
-        else:
-            os.environ["CLS_ENV_CACHE"] = before

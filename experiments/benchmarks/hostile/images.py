@@ -13,7 +13,15 @@ from cls_env import load_dataset
 from cls_env.datasets.files.decoding import Decoding, TreeReader, read_square
 from cls_env.datasets.files.trees import FolderTree
 from experiments.benchmarks.hostile.case import HARMLESS, HostileFile
-from experiments.benchmarks.hostile.goods import BOMB_BYTES, WIDTH, Goods, deflated, nested_json, pickled, picture
+from experiments.benchmarks.hostile.valid_files import (
+    BOMB_BYTES,
+    WIDTH,
+    ValidFiles,
+    deflated,
+    nested_json,
+    pickled,
+    picture,
+)
 
 
 def _decode(file: Path) -> object:
@@ -24,7 +32,7 @@ def _classify(file: Path) -> object:
     return decode_images([file], Decoding(8))
 
 
-def _cifar(inside: Path, goods: Goods) -> Path:
+def _cifar(inside: Path, valid_files: ValidFiles) -> Path:
     """CIFAR-10's files, all with the same pickle."""
     folder = inside / "cifar-10-batches-py"
     folder.mkdir()
@@ -37,8 +45,8 @@ def _load_cifar(folder: Path) -> object:
     return load_dataset("cifar10", root=folder.parent)
 
 
-def _file(name: str, content: Callable[[Path], bytes]) -> Callable[[Path, Goods], Path]:
-    def make(inside: Path, goods: Goods) -> Path:
+def _file(name: str, content: Callable[[Path], bytes]) -> Callable[[Path, ValidFiles], Path]:
+    def make(inside: Path, valid_files: ValidFiles) -> Path:
         (inside / name).write_bytes(content(inside))
         return inside / name
 
@@ -80,7 +88,7 @@ def _postscript(inside: Path) -> bytes:
     return f"{box}({inside.parent / 'canary'}) (w) file closefile\nshowpage\n".encode()
 
 
-def _holes(inside: Path, goods: Goods) -> Path:
+def _holes(inside: Path, valid_files: ValidFiles) -> Path:
     """A file of 3 GiB that takes no disk."""
     file = inside / "x.webp"
     with file.open("wb") as stream:

@@ -17,9 +17,9 @@ from cls_env.command_line.errors import ReportedError
 from cls_env.datasets.storage.store import open_store
 from experiments.benchmarks.hostile.archives import raw_zip
 from experiments.benchmarks.hostile.case import HARMLESS, HarmError, HostileFile
-from experiments.benchmarks.hostile.goods import (
+from experiments.benchmarks.hostile.valid_files import (
     BOMB_BYTES,
-    Goods,
+    ValidFiles,
     answers,
     class_folders,
     deflated,
@@ -51,11 +51,11 @@ def _report(folder: Path) -> object:
     return collect([folder])
 
 
-def _run(name: str, content: Callable[[Path], bytes | str]) -> Callable[[Path, Goods], Path]:
+def _run(name: str, content: Callable[[Path], bytes | str]) -> Callable[[Path, ValidFiles], Path]:
     """The folder of a run of which a file is replaced."""
 
-    def make(inside: Path, goods: Goods) -> Path:
-        folder = goods.run(inside / "run")
+    def make(inside: Path, valid_files: ValidFiles) -> Path:
+        folder = valid_files.run(inside / "run")
         made = content(inside)
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(made.encode("utf-8", "surrogatepass") if isinstance(made, str) else made)
@@ -64,11 +64,11 @@ def _run(name: str, content: Callable[[Path], bytes | str]) -> Callable[[Path, G
     return make
 
 
-def _json(name: str, change: Callable[[Any], Any]) -> Callable[[Path, Goods], Path]:
+def _json(name: str, change: Callable[[Any], Any]) -> Callable[[Path, ValidFiles], Path]:
     """The folder of a run of which a JSON file is changed."""
 
-    def make(inside: Path, goods: Goods) -> Path:
-        folder = goods.run(inside / "run")
+    def make(inside: Path, valid_files: ValidFiles) -> Path:
+        folder = valid_files.run(inside / "run")
         content = change(json.loads((folder / name).read_text(encoding="utf-8")))
         (folder / name).write_text(json.dumps(content), encoding="utf-8")
         return folder
@@ -76,11 +76,11 @@ def _json(name: str, change: Callable[[Any], Any]) -> Callable[[Path, Goods], Pa
     return make
 
 
-def _answers(**changes: NDArray[Any] | None) -> Callable[[Path, Goods], Path]:
+def _answers(**changes: NDArray[Any] | None) -> Callable[[Path, ValidFiles], Path]:
     """The folder of a run with other predictions."""
 
-    def make(inside: Path, goods: Goods) -> Path:
-        folder = goods.run(inside / "run")
+    def make(inside: Path, valid_files: ValidFiles) -> Path:
+        folder = valid_files.run(inside / "run")
         kept = {name: array for name, array in (answers() | changes).items() if array is not None}
         np.savez(folder / _PREDICTIONS, allow_pickle=True, **kept)
         return folder
@@ -88,11 +88,11 @@ def _answers(**changes: NDArray[Any] | None) -> Callable[[Path, Goods], Path]:
     return make
 
 
-def _predictions(content: Callable[[Path], bytes]) -> Callable[[Path, Goods], Path]:
+def _predictions(content: Callable[[Path], bytes]) -> Callable[[Path, ValidFiles], Path]:
     """The folder of a run of whose predictions one array is replaced."""
 
-    def make(inside: Path, goods: Goods) -> Path:
-        folder = goods.run(inside / "run")
+    def make(inside: Path, valid_files: ValidFiles) -> Path:
+        folder = valid_files.run(inside / "run")
         parts = {f"{name}.npy": npy(array) for name, array in answers().items()}
         write_zip(folder / _PREDICTIONS, parts | {"labels.npy": content(inside)})
         return folder
@@ -108,10 +108,10 @@ def _named(name: str) -> Callable[[Any], Any]:
     return change
 
 
-def _store(name: str, content: Callable[[Path], bytes]) -> Callable[[Path, Goods], Path]:
+def _store(name: str, content: Callable[[Path], bytes]) -> Callable[[Path, ValidFiles], Path]:
     """A store of which a file is replaced."""
 
-    def make(inside: Path, goods: Goods) -> Path:
+    def make(inside: Path, valid_files: ValidFiles) -> Path:
         from cls_env.datasets.loaders.folder import load_folder
 
         for file, image in class_folders().items():
@@ -124,11 +124,11 @@ def _store(name: str, content: Callable[[Path], bytes]) -> Callable[[Path, Goods
     return make
 
 
-def _changed_card(**changes: Any) -> Callable[[Path, Goods], Path]:
+def _changed_card(**changes: Any) -> Callable[[Path, ValidFiles], Path]:
     make = _store("unused", lambda _: b"")
 
-    def changed(inside: Path, goods: Goods) -> Path:
-        store = make(inside, goods)
+    def changed(inside: Path, valid_files: ValidFiles) -> Path:
+        store = make(inside, valid_files)
         card = json.loads((store / "store.json").read_text()) | changes
         (store / "store.json").write_text(json.dumps(card))
         return store

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from agents.networks.backbone import create_backbone
 from experiments.benchmarks.hostile.archives import raw_zip
 from experiments.benchmarks.hostile.case import HARMLESS, HostileFile
-from experiments.benchmarks.hostile.goods import (
+from experiments.benchmarks.hostile.valid_files import (
     BOMB_BYTES,
-    Goods,
+    ValidFiles,
     deflated,
     nested_json,
     npy,
@@ -48,8 +48,8 @@ def _load(file: Path) -> object:
     return create_backbone(_MODEL, True, (_SIDE, _SIDE), 0, weights=str(file))
 
 
-def _file(name: str, content: Callable[[Path], bytes]) -> Callable[[Path, Goods], Path]:
-    def make(inside: Path, goods: Goods) -> Path:
+def _file(name: str, content: Callable[[Path], bytes]) -> Callable[[Path, ValidFiles], Path]:
+    def make(inside: Path, valid_files: ValidFiles) -> Path:
         (inside / name).write_bytes(content(inside))
         return inside / name
 
@@ -108,8 +108,8 @@ def _entry(shape: list[int], begin: int, end: int, dtype: str = "F32") -> dict[s
     return {"pos_embed": {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}}
 
 
-def _npz(content: Callable[[Path], bytes]) -> Callable[[Path, Goods], Path]:
-    return lambda inside, goods: write_zip(inside / "w.npz", {"cls.npy": content(inside)})
+def _npz(content: Callable[[Path], bytes]) -> Callable[[Path, ValidFiles], Path]:
+    return lambda inside, valid_files: write_zip(inside / "w.npz", {"cls.npy": content(inside)})
 
 
 def _npz_bomb(inside: Path) -> bytes:
@@ -245,10 +245,10 @@ def _state(folder: Path) -> Any:
     return TrainingState(config, "0", model, ModelEmaV3(model), optimizer, schedule)
 
 
-def _begun(change: Callable[[dict[str, Any], Path], Any]) -> Callable[[Path, Goods], Path]:
+def _begun(change: Callable[[dict[str, Any], Path], Any]) -> Callable[[Path, ValidFiles], Path]:
     """The checkpoint of a pretraining run, changed."""
 
-    def make(inside: Path, goods: Goods) -> Path:
+    def make(inside: Path, valid_files: ValidFiles) -> Path:
         _state(inside).finish_epoch(1.0)
         file = inside / "checkpoint.pt"
         content = change(torch.load(file, weights_only=True), inside)

@@ -39,3 +39,24 @@ def test_a_stopped_algorithm_ends_as_an_undisturbed_one(algorithm: str, tmp_path
         key: value for key, value in expected.items() if not key.startswith(TIMES)
     }
     assert {file.name for file in stopped.path.iterdir()} == {file.name for file in whole.path.iterdir()}
+
+
+def test_a_run_that_was_stopped_after_its_last_task_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (entry,) = algorithm_entries(RlConfig(algorithms=("epg",), seeds=(0,), device="cpu", **SETTINGS))
+    expected = run_algorithm(entry.config, RunFolder(tmp_path / "whole"))
+    folder = RunFolder(tmp_path / "stopped")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("experiments.rl.runner.measure_algorithm", _stopped)
+        run_algorithm(entry.config, folder)
+    assert not folder.finished
+    found = run_algorithm(entry.config, folder)
+    assert {key: value for key, value in found.items() if key != TIMES} == {
+        key: value for key, value in expected.items() if key != TIMES
+    }
+    assert {file.name for file in folder.path.iterdir()} == {file.name for file in (tmp_path / "whole").iterdir()}
+
+
+def _stopped(run: object) -> None:
+    raise KeyboardInterrupt

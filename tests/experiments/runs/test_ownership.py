@@ -62,7 +62,9 @@ def test_a_folder_of_a_process_that_was_killed_is_taken_over(
     (tmp_path / ".owner").write_text(json.dumps({"pid": 7, "host": platform.node()}))
     with owned(tmp_path):
         said = capsys.readouterr().err
-    assert f"in use by process 7 on {platform.node()}, which has ended before its work; it is taken over" in said
+    assert (
+        f"in use by process 7 on {platform.node()}, which ended without finishing; this process takes it over" in said
+    )
 
 
 def test_an_owner_on_another_machine_is_alive_while_it_touches_its_file(
@@ -77,7 +79,7 @@ def test_an_owner_on_another_machine_is_alive_while_it_touches_its_file(
     earlier = owner.stat().st_mtime - ALIVE - 1
     os.utime(owner, (earlier, earlier))
     with owned(tmp_path):
-        assert "process 7 on node12, which has ended" in capsys.readouterr().err
+        assert "process 7 on node12, which ended" in capsys.readouterr().err
         assert json.loads(owner.read_text())["pid"] == os.getpid()
 
 

@@ -114,7 +114,7 @@ def read_zip(file: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-class Goods:
+class ValidFiles:
     """Good files, each made when it is first asked for.
 
     Args:
