@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from cls_env.command_line.printable import printable
+
 PLAIN: dict[str, Any] = {"markup": False, "emoji": False}
 """Arguments that switch markup off: names and paths may contain brackets and colons."""
 WIDEST = 1_000_000
@@ -35,21 +37,14 @@ def say(content: object, style: str | None = None, highlight: bool | None = None
 
 def warn(text: str) -> None:
     """Print a line of warning on standard error."""
-    Console(**PLAIN, stderr=True).print(f"warning: {text}", style="bold yellow", highlight=False, soft_wrap=True)
+    Console(**PLAIN, stderr=True).print(
+        f"warning: {printable(text)}", style="bold yellow", highlight=False, soft_wrap=True
+    )
 
 
 def typed_command() -> str:
     """The command that was typed, as tables and reports name it."""
     return f"cls-env {shlex.join(sys.argv[1:])}"
-
-
-def printable(text: str) -> str:
-    r"""Text in which control characters are escaped.
-
-    >>> printable("\x1b[31mred\n")
-    '\\x1b[31mred\\n'
-    """
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def titled(name: str, rest: str) -> Text:

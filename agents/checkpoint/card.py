@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from agents.networks.preprocessing import Preprocessing
 from agents.policy import ViTPolicy
+from cls_env.command_line.printable import printable
 
 CardNotes: TypeAlias = Mapping[str, Mapping[str, Any] | str]
 """Further contents of a card by heading: entries by name, or Markdown. A heading of the card itself gets the entries
@@ -56,7 +57,7 @@ def model_card(description: Mapping[str, Any], policy: ViTPolicy, notes: CardNot
     title = f"# {_code(config.model)} with {_code(config.peft)}, {len(policy.seen_classes)} classes"
     about = "An image classifier that was trained as a policy, by reinforcement learning, with `cls-env`."
     parts = [_head(description), title, about]
-    parts += [f"## {_plain(heading)}\n\n{_section(content)}" for heading, content in sections.items()]
+    parts += [f"## {printable(heading)}\n\n{_section(content)}" for heading, content in sections.items()]
     return "\n\n".join([*parts, f"## Use\n\n{_USE}"]) + "\n"
 
 
@@ -119,7 +120,7 @@ def _section(content: Any) -> str:
         return content
     if isinstance(content, list):
         return "\n".join(filter(None, map(_section, content)))
-    return "\n".join(f"- {_plain(name)}: {', '.join(_cells(value))}" for name, value in content.items())
+    return "\n".join(f"- {printable(name)}: {', '.join(_cells(value))}" for name, value in content.items())
 
 
 def _cells(value: Any) -> Iterator[str]:
@@ -129,12 +130,7 @@ def _cells(value: Any) -> Iterator[str]:
 
 def _code(text: str) -> str:
     """Text as it is; Markdown changes nothing within backticks."""
-    shown = _plain(text)
+    shown = printable(text)
     fence = "``" if "`" in shown else "`"
     pad = " " if "`" in shown else ""
     return f"{fence}{pad}{shown}{pad}{fence}"
-
-
-def _plain(text: str) -> str:
-    """One line, without control characters."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from cls_env.command_line.environment import variable
+from cls_env.command_line.printable import printable
 
 DEBUG = "--debug"
 DEBUG_HELP = f"{DEBUG}, anywhere on the line, shows the traceback of an error"
@@ -70,13 +71,13 @@ def answer(
 
 
 def one_line(error: BaseException) -> str:
-    r"""The message of an error in one line, or its type if it has no message.
+    r"""The message of an error in one line, or its type if it has no message; control characters are escaped.
 
     >>> one_line(ValueError("two\n  lines"))
     'two lines'
     """
     lines = [line.strip() for line in str(error).splitlines()]
-    message = " ".join(filter(None, lines)) or type(error).__name__
+    message = printable(" ".join(filter(None, lines))) or type(error).__name__
     return message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]} ..."
 
 

@@ -36,9 +36,10 @@ def evaluate_command(
         imports: Your own Python modules to import first, which register parts of the model.
     """
     from cls_env.arguments import whole_number
+    from cls_env.command_line.printable import printable
     from cls_env.datasets.files.load_report import report_lines
     from experiments.config.imports import import_modules
-    from experiments.console import printable, say, show
+    from experiments.console import say, show
     from experiments.saved_models.evaluation import evaluate_images
     from experiments.saved_models.evaluation_report import evaluation_tables, write_evaluation
     from experiments.saved_models.image_sources import unpacking

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from inspect import signature
 from pathlib import Path
@@ -12,6 +13,9 @@ import numpy as np
 from cls_env import DATASETS, ImageDataset, TaskStream
 from experiments.config.settings import parse_options
 from experiments.config.validation import CheckedRun
+
+MOST_MATRIX_LETTERS = 2**26
+"""A noise matrix of 1,000 classes takes up to 25 million characters."""
 
 
 def make_stream(run: CheckedRun, dataset: ImageDataset | None = None) -> TaskStream:
@@ -122,6 +126,10 @@ def _task_images(run: CheckedRun, stream: TaskStream, task: int) -> int:
 
 def _read_matrix(file: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
     try:
-        return np.loadtxt(file, delimiter=",", ndmin=2, encoding="utf-8-sig")
+        with file.open(encoding="utf-8-sig") as stream:
+            text = stream.read(MOST_MATRIX_LETTERS + 1)
+        if len(text) > MOST_MATRIX_LETTERS:
+            raise ValueError(f"it has more than {MOST_MATRIX_LETTERS:,} characters")
+        return np.loadtxt(io.StringIO(text), delimiter=",", ndmin=2)
     except (OSError, ValueError) as error:
         raise ValueError(f"--noise-matrix {file} can't be read as K lines of K numbers with commas: {error}") from error

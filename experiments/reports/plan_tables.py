@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from cls_env.command_line.printable import printable
 from experiments.config.gpus import GPUS, SUSTAINED, GpuName
-from experiments.console import printable
 from experiments.reports.run_watch import duration
 from experiments.runs.plan import Measured, Plan, PlannedTask
 

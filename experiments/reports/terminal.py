@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from cls_env import TaskStream
-from experiments.console import printable
+from cls_env.command_line.printable import printable
 
 
 def stream_table(stream: TaskStream, seed: int, classes_named: int | None = None) -> Table:

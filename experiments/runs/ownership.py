@@ -60,6 +60,8 @@ def owned(folder: Path) -> Iterator[None]:
 
 def _locked(folder: Path) -> BaseFileLock:
     """Acquire the lock of a folder."""
+    if folder.is_symlink() and not folder.exists():
+        raise OSError(f"{folder} links to {folder.readlink()}, which is missing: make it, or choose another --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)

@@ -115,6 +115,28 @@ def damage(matrix: NDArray[np.float64], logs: Sequence[pd.DataFrame | None], ear
     return ""
 
 
+def contradiction(folder: RunFolder, matrix: NDArray[np.float64]) -> str:
+    """A description of an accuracy that its predictions don't have; empty if there is none.
+
+    Args:
+        folder: Of the run.
+        matrix: As in `damage`, of the tasks whose predictions are read.
+
+    Raises:
+        ValueError: A file of predictions is damaged.
+    """
+    for after, row in enumerate(matrix):
+        if not folder.has_predictions(f"after_task_{after}"):
+            continue
+        answers = folder.read_predictions(f"after_task_{after}")
+        right = answers["predictions"] == answers["labels"]
+        for task, accuracy in enumerate(row[: after + 1]):
+            found = float(right[answers["task"] == task].mean())
+            if not np.isclose(found, accuracy, rtol=0, atol=1e-8):
+                return f"the accuracy {accuracy} of task {task} after task {after} is {found:.9g} by its predictions"
+    return ""
+
+
 def _is_whole(progress: NDArray[np.float64], stopped_early: bool) -> bool:
     """Whether the progress values go evenly from 0 to the last step, which early stopping may leave out."""
     between = np.diff(progress)

@@ -31,7 +31,7 @@ from experiments.runs.measures import measure_run
 from experiments.runs.metrics import Matrix
 from experiments.runs.peak_memory import peak_bytes, reset_peak
 from experiments.runs.protocol import protocol_card
-from experiments.runs.resumption import Resuming, damage, load_newest
+from experiments.runs.resumption import Resuming, contradiction, damage, load_newest
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.step_log import step_log
 from experiments.runs.task_records import TaskRecords
@@ -213,7 +213,8 @@ def _resume(run: ResolvedRun, folder: RunFolder, fresh: EPG) -> tuple[EPG, Matri
             f"{folder.path} holds an agent of {done} tasks and results of {min(len(matrix), len(fits or matrix))}: "
             "remove it, and the same command runs it anew"
         )
-    if wrong := damage(matrix, [folder.read_step_log(task) for task in range(done)], run.config.early_stopping):
+    logs = [folder.read_step_log(task) for task in range(done)]
+    if wrong := damage(matrix, logs, run.config.early_stopping) or contradiction(folder, matrix):
         raise ValueError(f"{folder.path} is damaged: {wrong}; remove the folder, and the same command runs it anew")
     return model, matrix, fits
 

@@ -14,7 +14,8 @@ from rich.table import Table
 
 from agents.algorithms.classification import Prediction
 from agents.algorithms.one_step import OneStepAlgorithm
-from experiments.console import printable, show
+from cls_env.command_line.printable import printable
+from experiments.console import show
 from experiments.saved_models.image_sources import Picture
 
 Item = TypeVar("Item")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from experiments.console import printable
+from cls_env.command_line.printable import printable
 from experiments.files import replace_file, write_json
 from experiments.reports.captions import add_caption
 from experiments.reports.figures import save_figures

@@ -6,8 +6,9 @@ from collections import Counter
 
 import tyro
 
+from cls_env.command_line.printable import printable
 from experiments.benchmarks.fuzzing.tally import OUTCOMES, attempts, judge_inputs
-from experiments.console import printable, say
+from experiments.console import say
 
 
 def fuzz(count: int = 10_000, seed: int = 0) -> None:

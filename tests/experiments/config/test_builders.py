@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -140,6 +141,13 @@ def test_noise_matrix_is_read_from_a_file(config: RunConfig, tmp_path: Path) -> 
     stream = resolve(noisy).stream
     wrong = stream.train_labels != stream.clean_train_labels
     assert wrong.sum() == 3 and set(stream.train_labels[wrong]) == {1}
+
+
+def test_noise_matrix_is_not_unpacked(config: RunConfig, tmp_path: Path) -> None:
+    file = tmp_path / "noise.csv.gz"
+    file.write_bytes(gzip.compress(b"1,0\n0,1\n"))
+    with pytest.raises(ValueError, match=r"noise\.csv\.gz can't be read as K lines of K numbers"):
+        resolve(replace(config, noise_matrix=str(file)))
 
 
 def test_online_learns_whole_batches_of_one_pass(config: RunConfig) -> None:

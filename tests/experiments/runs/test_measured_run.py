@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from importlib.util import find_spec
@@ -242,6 +243,11 @@ def test_a_run_with_damaged_results_does_not_go_on(config: RunConfig, whole: Run
             "accuracy_matrix.csv",
             matrix.replace(",,", ",0.5,", 1),
             "the row of task 0 has accuracies of tasks that were not learned yet",
+        ),
+        (
+            "accuracy_matrix.csv",
+            re.sub("^0,[^,]*,", "0,0.123,", matrix, count=1, flags=re.MULTILINE),
+            r"the accuracy 0\.123 of task 0 after task 0 is \S+ by its predictions",
         ),
     ):
         damaged = RunFolder(tmp_path / "damaged")

@@ -40,6 +40,12 @@ def wait_for(condition: Callable[[], object], seconds: float = PATIENCE) -> None
         time.sleep(0.05)
 
 
+def test_a_link_to_nowhere_is_not_owned(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to(tmp_path / "away")
+    with pytest.raises(OSError, match="out links to .*away, which is missing: make it"), owned(tmp_path / "out"):
+        pass
+
+
 def test_another_owner_is_refused_with_who_it_is_and_nothing_is_left(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     with owned(folder):
