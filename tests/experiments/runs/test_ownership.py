@@ -42,7 +42,7 @@ def wait_for(condition: Callable[[], object], seconds: float = PATIENCE) -> None
 
 def test_a_link_to_nowhere_is_not_owned(tmp_path: Path) -> None:
     (tmp_path / "out").symlink_to(tmp_path / "away")
-    with pytest.raises(OSError, match="out links to .*away, which is missing: make it"), owned(tmp_path / "out"):
+    with pytest.raises(OSError, match=r"out links to .*away, which is missing: make it"), owned(tmp_path / "out"):
         pass
 
 
