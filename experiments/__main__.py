@@ -15,6 +15,7 @@ PLACES = {
     "bounds": "compare:bounds_command",
     "continue": "continue_model:continue_command",
     "rl": "rl:rl_command",
+    "sweep": "sweep:sweep_command",
     "study": "studies:studies_command",
     "presets": "compare:presets_command",
     "report": "report:report_command",

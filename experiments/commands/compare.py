@@ -64,7 +64,7 @@ def bounds_command(
     warn_of_backbone(entries)
     check_gpu(execution.gpu, execution.dry_run)
     if execution.dry_run:
-        check_comparison(entries, "sequential", execution.workers)
+        check_comparison(entries, "sequential")
         show_plan(entries, execution.gpu)
         return
     folder = out or Path("results/bounds") / config.data_name
@@ -150,7 +150,7 @@ def _compare(config: CompareConfig, default: CompareConfig, folder: Path, execut
     warn_of_backbone(entries)
     check_gpu(execution.gpu, execution.dry_run)
     if execution.dry_run:
-        check_comparison(entries, baseline, execution.workers)
+        check_comparison(entries, baseline)
         show_plan(entries, execution.gpu)
         return
     paths = OutputPaths.of(folder, execution)

@@ -54,7 +54,7 @@ def rl_command(
     warn_of_backbone(entries)
     check_device_images(config)
     if execution.dry_run:
-        check_comparison(entries, baseline, execution.workers)
+        check_comparison(entries, baseline)
         show_algorithms(entries)
         return
     paths = OutputPaths.of(out or Path("results/rl") / config.data_name, execution)

@@ -57,7 +57,7 @@ def study_command(name: str) -> Callable[..., None]:
         warn_of_backbone(entries)
         _introduce(study)
         if execution.dry_run:
-            check_comparison(entries, study.baseline, execution.workers)
+            check_comparison(entries, study.baseline)
             show_plan(entries, execution.gpu)
             if study.follow_up:
                 say("what follows depends on these runs")

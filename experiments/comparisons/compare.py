@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from experiments.comparisons.output_paths import OutputPaths
 from experiments.config.entry import Entry
 from experiments.console import say, show, typed_command, warn
-from experiments.execution.processes import check_different, check_workers, run_all
+from experiments.execution.run_all import check_different, run_all
 from experiments.reports.figures import save_figures
 from experiments.reports.tables import DEFAULT_COLUMNS, rich_tables, write_report
 from experiments.runs.job import LEARNING, Job
@@ -47,10 +47,10 @@ def run_and_report(
         ValueError: There is nothing to run, the baseline is not among the contenders, or a run is impossible.
         RunFailedError: A run failed; the finished ones are kept.
     """
-    check_comparison(entries, baseline, paths.workers)
-    runs = run_all(entries, paths.runs, paths.workers, job, paths.checkpoint_every)
+    check_comparison(entries, baseline)
+    runs = run_all(entries, paths.runs, paths.engine, job, paths.checkpoint_every)
     warn_of_missing_measures(runs, [*measures, *shown])
-    dataset = entries[0].config.data_name
+    dataset = data_names(entries)
     table = write_report(runs, baseline, paths.tables, typed_command(), measures, introduction, shown, dataset)
     seeds = len({entry.config.seed for entry in entries})
     spread = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
@@ -58,6 +58,11 @@ def run_and_report(
     show(*rich_tables(table))
     say(f"table {paths.tables / 'table.md'}, runs in {paths.runs}")
     return runs
+
+
+def data_names(entries: Sequence[Entry]) -> str:
+    """The names of the datasets of some runs."""
+    return ", ".join(dict.fromkeys(entry.config.data_name for entry in entries))
 
 
 def warn_of_missing_measures(runs: pd.DataFrame, measures: Sequence[Measure]) -> None:
@@ -76,18 +81,16 @@ def warn_of_missing_measures(runs: pd.DataFrame, measures: Sequence[Measure]) ->
             )
 
 
-def check_comparison(entries: Sequence[Entry], baseline: str, workers: int | None) -> None:
+def check_comparison(entries: Sequence[Entry], baseline: str) -> None:
     """Check the runs of a comparison as a whole, before any work.
 
     Args:
         entries: The runs.
         baseline: The contender from which the others are subtracted.
-        workers: Worker processes; None for as many as fit.
 
     Raises:
-        ValueError: There are no runs, two are equal, the baseline is missing, or `workers` is negative.
+        ValueError: There are no runs, two are equal, or the baseline is missing.
     """
-    check_workers(workers)
     if not entries:
         raise ValueError(
             "nothing to compare: give at least one objective, one seed, one label noise, and one value of all else "

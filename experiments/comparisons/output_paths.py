@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.config.comparison import CHECKPOINT_EVERY, ComparisonOptions
+from experiments.execution.engines.choice import engine_of
+from experiments.execution.engines.engine import Engine
+from experiments.execution.engines.local import LocalEngine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,13 +18,13 @@ class OutputPaths:
     Attributes:
         tables: The folder of tables and figures.
         runs: The folder of the runs' folders; comparisons may share it.
-        workers: Worker processes, see `run_all`; 0 for none.
+        engine: Executes the runs.
         checkpoint_every: Minutes between two checkpoints of a run.
     """
 
     tables: Path
     runs: Path
-    workers: int | None = None
+    engine: Engine = field(default_factory=LocalEngine)
     checkpoint_every: float = CHECKPOINT_EVERY
 
     @classmethod
@@ -30,6 +33,6 @@ class OutputPaths:
         return cls(
             tables=folder,
             runs=options.runs or runs or folder / "runs",
-            workers=options.workers,
+            engine=engine_of(options),
             checkpoint_every=options.checkpoint_every,
         )

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rich.table import Table
-
 from experiments.comparisons.dry_run import plan_resolved, resolve_offline
 from experiments.comparisons.native_size import size_warning
 from experiments.comparisons.this_machine import measure
@@ -23,12 +21,15 @@ NAMED_APART = ("objective", "label_noise", "seed", "algorithm")
 """Settings that name a run of a comparison; they are listed as contenders, conditions and seeds."""
 
 
-def show_plan(entries: Sequence[Entry], gpu: GpuName | None) -> None:
+def show_plan(entries: Sequence[Entry], gpu: GpuName | None) -> list[float]:
     """Print a plan without training. A few steps are taken, to measure the time.
 
     Args:
         entries: The runs.
         gpu: The GPU for which hours are estimated; by default `DEFAULT_GPU`.
+
+    Returns:
+        The seconds that each run takes on this machine.
 
     Raises:
         ValueError: An entry is impossible.
@@ -55,7 +56,10 @@ def show_plan(entries: Sequence[Entry], gpu: GpuName | None) -> None:
     show(task_table(first.tasks))
     for line in parameter_lines(first):
         say(line, highlight=False)
-    show(_costs(first, [plans[cost] for cost in costs], measured, gpu or DEFAULT_GPU, runs[0].config))
+    all_plans = [plans[cost] for cost in costs]
+    seconds = [measured.seconds * plan.total_flops / first.total_flops for plan in all_plans]
+    show(cost_table(all_plans, seconds, measured, gpu or DEFAULT_GPU, runs[0].config.precision))
+    return seconds
 
 
 def run_lines(entries: Sequence[Entry]) -> Iterator[str]:
@@ -96,12 +100,6 @@ def parameter_lines(plan: Plan) -> Iterator[str]:
 
 def _views(entries: Sequence[Entry]) -> dict[tuple[str, int | None], Any]:
     return dict.fromkeys((entry.config.model, entry.config.input_size) for entry in entries)
-
-
-def _costs(first: Plan, plans: Sequence[Plan], measured: Measured, gpu: GpuName, config: RunConfig) -> Table:
-    """Hours, memory and disk space of one run, and of all; times of further plans are in proportion to operations."""
-    seconds = [measured.seconds * plan.total_flops / first.total_flops for plan in plans]
-    return cost_table(plans, seconds, measured, gpu, config.precision)
 
 
 def _cost(config: RunConfig) -> RunConfig:

@@ -257,29 +257,34 @@ class Seeds:
     agent: int
 
 
-def parse_options(options: Iterable[str]) -> dict[str, Any]:
-    """The arguments of a loader, by name, from `--options`.
+def parse_options(options: Iterable[str], option: str = "--options") -> dict[str, Any]:
+    """The arguments by name of an option such as `--options`.
+
+    Args:
+        options: Its words, each of the form `name=value`. Values that are not JSON stay text.
+        option: Its name, for messages.
 
     Raises:
         ValueError: An option is not of the form name=value, or a name is given twice.
     """
     found: dict[str, Any] = {}
-    for name, value in map(parse_option, options):
+    for word in options:
+        name, value = parse_option(word, option)
         if name in found:
-            raise ValueError(f"--options names {name} twice")
+            raise ValueError(f"{option} names {name} twice")
         found[name] = value
     return found
 
 
-def parse_option(option: str) -> tuple[str, Any]:
-    """The name and the value of `name=value` on the command line. Values that are not JSON stay text.
+def parse_option(word: str, option: str = "--options") -> tuple[str, Any]:
+    """The name and the value of a word `name=value` of an option. Values that are not JSON stay text.
 
     Raises:
         ValueError: There is no `=`.
     """
-    name, equals, value = option.partition("=")
+    name, equals, value = word.partition("=")
     if not equals:
-        raise ValueError(f"--options are of the form name=value, not {option!r}")
+        raise ValueError(f"{option} takes words of the form name=value, not {word!r}")
     return name, parse_value(value)
 
 

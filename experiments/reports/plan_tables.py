@@ -26,6 +26,16 @@ def task_table(tasks: Sequence[PlannedTask]) -> Table:
     return table
 
 
+def run_table(rows: Sequence[tuple[str, str, int]], seconds: Sequence[float]) -> Table:
+    """The runs one by one: condition, contender and seed, and the time on this machine."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False)
+    for column in ("run", "condition", "contender", "seed", "time here"):
+        table.add_column(column, no_wrap=column != "contender")
+    for index, ((condition, contender, seed), time) in enumerate(zip(rows, seconds, strict=True), 1):
+        table.add_row(str(index), printable(condition), printable(contender), str(seed), duration(time))
+    return table
+
+
 def cost_table(
     plans: Sequence[Plan], seconds: Sequence[float], measured: Measured, gpu: GpuName, precision: str
 ) -> Table:

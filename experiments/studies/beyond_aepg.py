@@ -78,7 +78,7 @@ def attempts(config: AttemptsConfig) -> list[Entry]:
     """
     if shared := set(config.seeds) & set(config.fresh_seeds):
         raise ValueError(f"seed {min(shared)} is not fresh: it is a development seed too; give other --fresh-seeds")
-    check_comparison(contend(config, config.finalists, config.fresh_seeds), BASELINE, None)
+    check_comparison(contend(config, config.finalists, config.fresh_seeds), BASELINE)
     return contend(config, config.attempts, config.seeds)
 
 

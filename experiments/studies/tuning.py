@@ -77,7 +77,7 @@ def tuning_entries(config: TuningConfig, conditions: Grid, compared: Grid) -> li
         raise ValueError(f"tuning_fraction is a share of the training images in (0, 1), not {config.tuning_fraction}")
     if shared := set(config.seeds) & set(config.tuning_seeds):
         raise ValueError(f"seed {min(shared)} is to tune and to compare; give other --tuning-seeds")
-    check_comparison(grid(config, conditions, compared), "ce", None)
+    check_comparison(grid(config, conditions, compared), "ce")
     at_rates = {
         f"{condition}{_RATE}{rate:g}": {
             **setting,

@@ -16,7 +16,8 @@ from experiments.__main__ import main
 from experiments.commands import catalogue
 from experiments.comparisons.entries import objective_entries
 from experiments.config.settings import CompareConfig, RunConfig
-from experiments.execution.processes import run_all
+from experiments.execution.engines.local import LocalEngine
+from experiments.execution.run_all import run_all
 from experiments.rl.config import RlConfig, algorithm_entries
 from experiments.rl.runner import run_algorithm
 from experiments.runs.errors import RunFailedError
@@ -234,7 +235,7 @@ def test_an_error_within_a_worker_is_one_line(tmp_path: Path) -> None:
     settings = {"dataset": "digits", "num_tasks": 2, "epochs": 1, "max_per_class": 4, "imports": ("own_errors",)}
     entries = objective_entries(CompareConfig(objectives=("breaks",), label_noise=(0.0,), seeds=(0,), **settings))
     with pytest.raises(RunFailedError) as failed:
-        run_all(entries, tmp_path / "runs", workers=1)
+        run_all(entries, tmp_path / "runs", LocalEngine(1))
     assert str(failed.value) == f"the run {entries[0].config.name} failed: Odd: two lines"
 
 

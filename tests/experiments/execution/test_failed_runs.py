@@ -13,8 +13,9 @@ import pytest
 from experiments.comparisons.entries import objective_entries
 from experiments.config.entry import Entry
 from experiments.config.settings import CompareConfig
+from experiments.execution.engines.local import LocalEngine
 from experiments.execution.failures import Failures
-from experiments.execution.processes import run_all
+from experiments.execution.run_all import run_all
 from experiments.runs.errors import RunFailedError
 from experiments.runs.job import LEARNING, Job, prepare_learning
 from experiments.runs.run_folder import RunFolder
@@ -38,11 +39,11 @@ def test_a_run_that_fails_does_not_stop_the_others(
     place.mkdir()
     (place / "foreign.txt").write_text("x")
     with pytest.raises(RunFailedError, match=r"seed0.* failed: FileExistsError: .*; the other 2 are finished"):
-        run_all(three, tmp_path, workers)
+        run_all(three, tmp_path, LocalEngine(workers))
     assert "warning: the run digits-ce-lora-noise0-seed0" in capsys.readouterr().err
     assert [RunFolder(tmp_path / entry.config.name).finished for entry in three] == [False, True, True]
     (place / "foreign.txt").unlink()
-    assert len(run_all(three, tmp_path, workers)) == 3
+    assert len(run_all(three, tmp_path, LocalEngine(workers))) == 3
 
 
 def run_killed_once(config: Any, folder: RunFolder, on_images: Any, checkpoint_every: float) -> Any:
@@ -61,9 +62,9 @@ def test_the_runs_of_a_killed_worker_are_tried_again_by_themselves(tmp_path: Pat
     with pytest.raises(
         RunFailedError, match=r"seed2.* failed: its worker process was killed twice.*other 3 are finished"
     ):
-        run_all(four, tmp_path, 2, Job(run_killed_once, prepare_learning))
+        run_all(four, tmp_path, LocalEngine(2), Job(run_killed_once, prepare_learning))
     assert [RunFolder(tmp_path / entry.config.name).finished for entry in four] == [True, True, False, True]
-    assert len(run_all(four, tmp_path, 1, LEARNING)) == 4
+    assert len(run_all(four, tmp_path, LocalEngine(1), LEARNING)) == 4
 
 
 def test_failures_are_counted_and_named() -> None:

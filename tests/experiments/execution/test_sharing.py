@@ -10,8 +10,10 @@ import pytest
 
 from experiments.config.entry import Entry
 from experiments.config.settings import RunConfig
-from experiments.execution import processes, sharing
-from experiments.execution.processes import run_all
+from experiments.execution import sharing
+from experiments.execution.engines import local
+from experiments.execution.engines.local import LocalEngine
+from experiments.execution.run_all import run_all
 from experiments.execution.sharing import SECONDS, SharedGPU
 
 
@@ -60,13 +62,13 @@ def test_all_runs_are_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         return made[0]
 
     monkeypatch.setattr(sharing, "SECONDS", 0.0)
-    monkeypatch.setattr(processes, "SharedGPU", shared)
-    monkeypatch.setattr(processes, "uses_gpu", lambda config: True)
-    monkeypatch.setattr(processes, "memory_check", lambda: None)
-    monkeypatch.setattr(processes, "fitting_workers", lambda config: 2)
+    monkeypatch.setattr(local, "SharedGPU", shared)
+    monkeypatch.setattr(local, "uses_gpu", lambda config: True)
+    monkeypatch.setattr(local, "memory_check", lambda: None)
+    monkeypatch.setattr(local, "fitting_workers", lambda config: 2)
     config = RunConfig(dataset="digits", num_tasks=2, epochs=2, max_per_class=100, batch_size=100, device="cpu")
     entries = [Entry("clean", "aepg", replace(config, seed=seed)) for seed in range(2)]
     runs = run_all(entries, tmp_path)
     assert runs["seed"].tolist() == [0, 1] and runs["final_accuracy"].notna().all()
     assert made[0].settled or made[0].allowed > 1  # it has judged
-    assert run_all(entries, tmp_path, workers=1).equals(runs)
+    assert run_all(entries, tmp_path, LocalEngine(1)).equals(runs)

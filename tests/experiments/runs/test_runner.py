@@ -15,7 +15,8 @@ from experiments.comparisons.entries import objective_entries
 from experiments.config.resolved import resolve
 from experiments.config.settings import CompareConfig, RunConfig
 from experiments.config.validation import check
-from experiments.execution.processes import run_all
+from experiments.execution.engines.local import LocalEngine
+from experiments.execution.run_all import run_all
 from experiments.reports.figures import comparison_figures, save_figures
 from experiments.runs.errors import RunFailedError
 from experiments.runs.run_folder import RunFolder
@@ -219,7 +220,7 @@ def test_parallel_runs_equal_single_ones_and_are_drawn(config: RunConfig, tmp_pa
         **{name: getattr(config, name) for name in ("dataset", "root", "num_tasks", "epochs", "batch_size", "device")},
     )
     entries = objective_entries(compare)
-    runs, single = (run_all(entries, tmp_path / str(workers), workers) for workers in (2, 0))
+    runs, single = (run_all(entries, tmp_path / str(workers), LocalEngine(workers)) for workers in (2, 0))
     assert len(runs) == len(single) == 4
     for places in zip(single["folder"], runs["folder"], strict=True):
         alone, there = (RunFolder(Path(place)) for place in places)
@@ -244,7 +245,7 @@ def test_failed_run_is_named(config: RunConfig, tmp_path: Path) -> None:
     place.mkdir(parents=True)
     (place / "foreign.txt").write_text("x")
     with pytest.raises(RunFailedError, match=rf"{entries[0].config.name} failed: FileExistsError"):
-        run_all(entries, tmp_path / "runs", workers=0)
+        run_all(entries, tmp_path / "runs", LocalEngine(0))
 
 
 def test_check_accepts_the_defaults() -> None:
@@ -261,5 +262,5 @@ def test_runs_in_the_calling_process_start_no_other(
     threads = torch.get_num_threads()
     settings = {name: getattr(config, name) for name in ("dataset", "root", "num_tasks", "batch_size", "device")}
     compare = CompareConfig(objectives=("ce",), label_noise=(0.0,), seeds=(0,), epochs=1, threads=2, **settings)
-    runs = run_all(objective_entries(compare), tmp_path, workers=0)
+    runs = run_all(objective_entries(compare), tmp_path, LocalEngine(0))
     assert 0 <= runs["final_accuracy"].item() <= 1 and torch.get_num_threads() == threads

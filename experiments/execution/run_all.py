@@ -1,0 +1,90 @@
+"""Executes the runs of a comparison, and tabulates them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cls_env.arguments import number
+from experiments.config.comparison import CHECKPOINT_EVERY
+from experiments.config.entry import Entry
+from experiments.console import progress_bar, say
+from experiments.execution.engines.engine import Engine, Observer, Waiting
+from experiments.execution.engines.local import LocalEngine
+from experiments.execution.failures import Failures
+from experiments.reports.finished import finished_line
+from experiments.runs.job import LEARNING, Job
+from experiments.runs.run_folder import RunFolder, run_paths
+
+
+def run_all(
+    entries: Sequence[Entry],
+    folder: Path,
+    engine: Engine | None = None,
+    job: Job = LEARNING,
+    checkpoint_every: float = CHECKPOINT_EVERY,
+) -> pd.DataFrame:
+    """Execute the runs that are not finished yet, and tabulate all; one that fails does not stop the others.
+
+    Args:
+        entries: The runs.
+        folder: Holds a folder for each run, under its name; several comparisons may share it.
+        engine: Executes the runs; by default worker processes of this machine. The results do not depend on it.
+        job: What is done with an entry; by default an agent is trained on a stream.
+        checkpoint_every: Minutes between two checkpoints of a run.
+
+    Returns:
+        A row for each run: condition, contender, seed, the measures of `metrics.json`, and the run's folder.
+
+    Raises:
+        ValueError: A configuration is impossible; nothing has been run.
+        RunFailedError: Runs failed; all others are finished.
+    """
+    minutes = number("--checkpoint-every", checkpoint_every, "[0, inf)")
+    job = job._replace(run=partial(job.run, checkpoint_every=minutes))
+    check_different(entries)
+    images = job.prepare(entries)
+    paths = run_paths([entry.config for entry in entries], folder)
+    before = {path for path in paths if RunFolder(path).finished}
+    _say_read(len(before), len(entries), folder)
+    places, failures, done = dict(zip(entries, paths, strict=True)), Failures(), 0
+    with progress_bar() as progress:
+        bar = progress.add_task(f"{len(entries)} runs", total=sum(images))
+
+        def on_end(entry: Entry, failed: str | None) -> None:
+            nonlocal done
+            if failed is not None:
+                failures.add(entry, failed)
+                return
+            done += 1
+            progress.update(bar, description=f"{done} of {len(entries)} runs")
+            if places[entry] not in before:
+                say(finished_line(entry, RunFolder(places[entry]).metrics()), highlight=False)
+
+        waiting = [Waiting(*each) for each in zip(entries, paths, images, strict=True)]
+        observer = Observer(lambda count: progress.advance(bar, count), on_end)
+        (engine or LocalEngine()).execute(waiting, job, observer)
+        failures.check(len(entries))
+        progress.update(bar, completed=sum(images))
+    return pd.DataFrame([_row(entry, path) for entry, path in zip(entries, paths, strict=True)])
+
+
+def _say_read(count: int, total: int, folder: Path) -> None:
+    if count:
+        say(f"{count} of {total} runs already finished, read from {folder}")
+
+
+def check_different(entries: Sequence[Entry]) -> None:
+    """Raise ValueError if two runs are equal."""
+    names = [entry.config.name for entry in entries]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"{sorted(twice)[0]} is named twice; name each objective, label noise and seed once")
+
+
+def _row(entry: Entry, path: Path) -> dict[str, Any]:
+    columns = {"condition": entry.condition, "contender": entry.contender, "seed": entry.config.seed}
+    return columns | RunFolder(path).metrics() | {"folder": str(path)}
