@@ -1,4 +1,4 @@
-"""`python -m experiments.benchmarks NAME`: the benchmarks, of which gpu and faults have options of their own."""
+"""`python -m experiments.benchmarks NAME`: the benchmarks. gpu, faults and engines have their own options."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def benchmark(name: tyro.conf.Positional[str], repeats: int = 5, json: Path | No
             a bare loop), augmentation (random crops against torchvision's), methods (each continual-learning method
             against sequential fine-tuning), compile (compiled blocks against eager ones), precision
             (bfloat16 against float32), scaling (long streams and many classes against short ones), startup (the command
-            line against bare imports). gpu (is training on a GPU right, and how fast) and faults (what stops, hostile
-            files and wrong input do) have options of their own, see `gpu --help` and `faults --help`.
+            line against bare imports). gpu (is training on a GPU right, and how fast), faults (what stops, hostile
+            files and wrong input do) and engines (runs on Ray and Slurm) have options of their own, see `gpu --help`.
         repeats: How often each side is timed; the median is reported, with the smallest and largest ratio.
         json: Also write the rows here.
 
@@ -86,6 +86,11 @@ def run_command_line(words: list[str]) -> None:
         from experiments.benchmarks.faults.settings import FaultSettings
 
         benchmark_faults(tyro.cli(FaultSettings, args=words[1:], prog=f"{prog} faults"))
+    elif words[:1] == ["engines"]:
+        from experiments.benchmarks.engines.schedule import benchmark_engines
+        from experiments.benchmarks.engines.settings import EngineSettings
+
+        benchmark_engines(tyro.cli(EngineSettings, args=words[1:], prog=f"{prog} engines"))
     else:
         tyro.cli(benchmark, args=words, prog=prog)
 
