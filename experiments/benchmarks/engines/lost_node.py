@@ -8,9 +8,10 @@ from pathlib import Path
 
 from ray.cluster_utils import Cluster
 
+from cls_env.command_line.environment import variable
 from experiments.benchmarks.engines.sweeps import ENDS, Outcome, execute, noted
 from experiments.config.entry import Entry
-from experiments.execution.engines.ray_engine import RayEngine
+from experiments.execution.engines.ray_engine import START_WAIT, RayEngine
 
 STORE_BYTES = 2**27
 """Memory of each node for Ray's objects, which are small here."""
@@ -26,7 +27,8 @@ def execute_with_lost_node(entries: list[Entry], folder: Path, expected: Path) -
         expected: The folder of the same runs with the local engine.
     """
     node = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=node)
+    with variable(*START_WAIT):
+        cluster = Cluster(initialize_head=True, head_node_args=node)
     try:
         second = cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
         cluster.wait_for_nodes()

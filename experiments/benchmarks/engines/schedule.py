@@ -12,6 +12,7 @@ from experiments.benchmarks.engines.settings import EngineSettings
 from experiments.benchmarks.engines.sweeps import JOURNALED, Outcome, small_runs
 from experiments.config.entry import Entry
 from experiments.console import say
+from experiments.execution.engines.engine import Engine
 from experiments.execution.engines.local import LocalEngine
 from experiments.execution.run_all import run_all
 from experiments.files import write_json
@@ -77,7 +78,7 @@ def _overhead(settings: EngineSettings, folder: Path) -> Iterator[Row]:
     from experiments.execution.engines.ray_engine import RayEngine
     from experiments.execution.engines.slurm_engine import SlurmEngine
 
-    engines = {
+    engines: dict[str, Engine] = {
         "local": LocalEngine(1),
         "ray": RayEngine(workers=1),
         "slurm": SlurmEngine({"cluster": "local"}, workers=1),

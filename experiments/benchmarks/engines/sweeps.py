@@ -22,7 +22,7 @@ BEGINS, ENDS = "begins", "ends"
 
 def small_runs(count: int) -> list[Entry]:
     """Runs with CE and aEPG on the digits, each a few seconds, with different seeds."""
-    shared: dict[str, Any] = {"dataset": "digits", "num_tasks": 3, "epochs": 8, "max_per_class": 40, "device": "cpu"}
+    shared: dict[str, Any] = {"dataset": "digits", "num_tasks": 3, "epochs": 4, "max_per_class": 40, "device": "cpu"}
     return [
         Entry("clean", objective, RunConfig(objective=objective, seed=seed, **shared))
         for seed in range(-(-count // 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +14,13 @@ import ray
 from ray.exceptions import RayError, WorkerCrashedError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from cls_env.command_line.environment import variable
 from cls_env.command_line.errors import described
 from experiments.config.settings import Settings
 from experiments.console import say, warn
 from experiments.execution.engines.cluster import follow
 from experiments.execution.engines.engine import Observer, Waiting
+from experiments.execution.engines.ray_signals import same_handlers, signals_wait
 from experiments.execution.engines.remote import execute_and_log, log_file
 from experiments.runs.interruptions import GRACE
 from experiments.runs.job import Job
@@ -26,6 +29,8 @@ RETRIES = 3
 """How often a run is started again, from its checkpoint, after its machine or its process was lost."""
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_TO_CONNECT = 10.0
+START_WAIT = ("RAY_raylet_start_wait_time_s", "120")
+"""Ray's variable for how long it waits for its processes to start, which a busy machine starts slowly."""
 
 
 class RayEngine:
@@ -62,17 +67,21 @@ class _RayCluster:
         self._task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)(_run)
 
     def start(self, waiting: Waiting, job: Job) -> Any:
-        return self._task.options(name=waiting.path.name).remote(
-            job.run, waiting.entry.config, waiting.path, self._counter
-        )
+        with signals_wait():
+            return self._task.options(name=waiting.path.name).remote(
+                job.run, waiting.entry.config, waiting.path, self._counter
+            )
 
     def ended(self, running: Sequence[Any]) -> Sequence[Any]:
-        done, _ = ray.wait(list(running), num_returns=len(running), timeout=SECONDS_BETWEEN_LOOKS, fetch_local=False)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+        with signals_wait():
+            done, _ = ray.wait(list(running), num_returns=len(running), timeout=0, fetch_local=False)
         return done
 
     def failure(self, handle: Any, waiting: Waiting) -> str | None:
         try:
-            failed: str | None = ray.get(handle)
+            with signals_wait():
+                failed: str | None = ray.get(handle)
         except WorkerCrashedError:
             return f"its process was lost {RETRIES + 1} times, possibly because memory ran out (log {_log(waiting)})"
         except RayError as error:
@@ -80,7 +89,8 @@ class _RayCluster:
         return failed
 
     def images(self, finished: Sequence[Waiting]) -> int:
-        count: int = ray.get(self._counter.take.remote())
+        with signals_wait():
+            count: int = ray.get(self._counter.take.remote())
         return count
 
     def cancel(self, running: Sequence[Any]) -> None:
@@ -119,8 +129,9 @@ def _connected(address: str | None) -> Iterator[None]:
     if address is not None:
         _check_address(address)
     try:
-        ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+        with variable(*START_WAIT), same_handlers():
+            ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    except Exception as error:  # also a plain Exception, when Ray's processes do not start in time
         where = f"no Ray cluster at {address!r}" if address else "Ray can't be started on this machine"
         raise OSError(f"{where}: {described(error)}") from error
     try:

@@ -280,7 +280,7 @@ def test_pretraining_out_of_range_is_refused_before_any_work(
         ("run --method ncm --peft none --objective none --epochs 5", "--epochs 5 has no effect"),
         ("run --weights nowhere.pth", "nowhere.pth: there is no such file"),
         ("run --method inflora --compile", "compile=True can't be combined with method 'inflora'"),
-        ("compare --workers -1", "--workers must be at least 0, not -1"),
+        ("compare --workers -1", "--workers must be a whole number of at least 0, not -1"),
         ("compare --objectives ce ce", "is named twice"),
         ("bounds --seeds 0 0", "is named twice"),
         ("rl --algorithms epg epg", "is named twice"),
