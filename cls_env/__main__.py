@@ -17,14 +17,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output, 130 after Ctrl-C. An error prints one line on standard error.
 
     Raises:
-        SystemExit: After SIGTERM, with the code 143; and after `--help`.
+        SystemExit: After SIGTERM, with the code 143, and SIGHUP, with 129; and after `--help`.
     """
     try:  # imports within, since they take time, in which one may press Ctrl-C
         from cls_env.command_line.errors import answer
-        from cls_env.command_line.signals import ended_by_sigterm
+        from cls_env.command_line.signals import ended_by_signals
         from cls_env.commands.front_door import run_command_line
 
-        with ended_by_sigterm():
+        with ended_by_signals():
             return answer(run_command_line, arguments)
     except KeyboardInterrupt:
         print("interrupted; if the command saves its progress, running it again resumes it", file=sys.stderr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import zipfile
 from collections.abc import Callable, Iterator
@@ -15,20 +14,22 @@ from cls_env.bounded.json_text import read_json as bounded_json
 from cls_env.bounded.limits import RESULTS
 from cls_env.bounded.zip_files import open_zip
 from cls_env.command_line.errors import described
+from cls_env.command_line.leftovers import remove_leftovers, temporary_prefix
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _HALF_CHARACTER = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write to a temporary file next to `path`, then move it to `path`.
+    """Write to a temporary file next to `path`, then move it to `path`. Those of killed processes are removed.
 
     Args:
         path: The file. Its folder is created if missing.
         write: Receives the path of the temporary file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    remove_leftovers(path)
+    aside = path.with_name(f"{temporary_prefix(path)}tmp")
     try:
         write(aside)
         aside.replace(path)

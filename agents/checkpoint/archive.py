@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
 
+from agents.checkpoint.folder_aside import folder_aside
 from cls_env.bounded.json_text import parse_json
 from cls_env.bounded.limits import WEIGHTS
 from cls_env.bounded.zip_files import open_zip, read_member
@@ -31,22 +30,17 @@ def write_archive(target: Path, fill: Callable[[Path], object], is_part: Callabl
     Raises:
         OSError: It can't be written, for example on a full disk; an existing file is kept.
     """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
-            folder = Path(temporary)
-            fill(folder)
-            unfinished = folder / target.name
-            with zipfile.ZipFile(unfinished, "w") as archive:
-                for file in sorted(folder.rglob("*")):
-                    name = file.relative_to(folder).as_posix()
-                    if is_part(name):
-                        archive.write(file, name)
-            with unfinished.open("rb+") as written:
-                os.fsync(written.fileno())  # after a loss of power the name must not point to a part of the file
-            unfinished.replace(target)
-    except (OSError, SafetensorError) as error:
-        raise OSError(f"{target} can't be written: {error}; make room, or choose another place") from error
+    with folder_aside(target) as folder:
+        fill(folder)
+        unfinished = folder / target.name
+        with zipfile.ZipFile(unfinished, "w") as archive:
+            for file in sorted(folder.rglob("*")):
+                name = file.relative_to(folder).as_posix()
+                if is_part(name):
+                    archive.write(file, name)
+        with unfinished.open("rb+") as written:
+            os.fsync(written.fileno())  # after a loss of power the name must not point to a part of the file
+        unfinished.replace(target)
 
 
 def write_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:

@@ -47,6 +47,8 @@ ARCHIVE_FILES = re.compile(
     rf"({_HEAD}|{_BACKBONE}|{_METHOD}|{_ALGORITHM}|{_MODULE}|{_ADAPTER}/(task\d+/)?(adapter_config\.json|adapter_model\.safetensors))"
 )
 """Names of the parts of a checkpoint; nothing else is read or written."""
+MOST_OF_METHOD = 2**16
+"""The largest whole number that an argument of a saved method may be, such as the size of a buffer of images."""
 DEFAULT_ADAPTER = "default"
 """peft's name for the first adapter."""
 EARLIER_VIEW = {"crop_fraction": 0.875, "interpolation": "bilinear"}
@@ -169,9 +171,11 @@ def _check_sizes(entries: dict[str, Any]) -> None:
     sizes = {"input_size": entries.get("input_size")}
     if isinstance(entries.get("peft"), str):
         sizes |= parse_specification(entries["peft"])[1]
-    for name, size in sizes.items():
-        if isinstance(size, int) and size > MOST:
-            raise ValueError(f"the saved {name} is {size}, which is more than {MOST:,}: the file is damaged")
+    of_method = parse_specification(entries["method"])[1] if isinstance(entries.get("method"), str) else {}
+    for given, most in ((sizes, MOST), (of_method, MOST_OF_METHOD)):
+        for name, size in given.items():
+            if isinstance(size, int) and size > most:
+                raise ValueError(f"the saved {name} is {size}, which is more than {most:,}: the file is damaged")
 
 
 def saved_agent_arguments(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import torch
 
 from agents.algorithms.one_step import OneStepAlgorithm
+from agents.checkpoint.folder_aside import folder_aside
 from agents.export.classifier import Classifier
 from agents.export.onnx_graph import write_onnx
 from agents.export.peft_adapter import write_peft
@@ -73,9 +73,8 @@ def new_folder(target: Path) -> Iterator[Path]:
     Args:
         target: The folder, which has passed `check_free`.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
-        folder = Path(temporary) / target.name
+    with folder_aside(target) as temporary:
+        folder = temporary / target.name
         folder.mkdir()
         yield folder
         if target.exists():

@@ -112,6 +112,8 @@ def _write_graph(classifier: Classifier, file: Path) -> None:
                 opset_version=OPSET,
                 dynamo=False,  # the newer exporter takes 30 times as long, and needs onnxscript
             )
+    except OSError:
+        raise
     except Exception as error:  # the exporter's are of many kinds
         config = classifier.network.config
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

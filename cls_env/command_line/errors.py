@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from cls_env.command_line.environment import variable
 from cls_env.command_line.printable import printable
+from cls_env.command_line.signals import raise_stop
 
 DEBUG = "--debug"
 DEBUG_HELP = f"{DEBUG}, anywhere on the line, shows the traceback of an error"
@@ -43,6 +44,7 @@ def answer(
 
     Raises:
         KeyboardInterrupt: The command was interrupted.
+        SystemExit: It was ended by another signal.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = DEBUG in words
@@ -61,6 +63,7 @@ def answer(
         _forget_output()
         return 1
     except Exception as error:
+        raise_stop()
         if debug:
             traceback.print_exc()
         known = isinstance(error, expected)

@@ -50,10 +50,12 @@ def continue_command(
 
     import torch
 
+    from agents.checkpoint.folder_aside import check_writable
     from experiments.config.imports import import_modules
     from experiments.console import say, show
     from experiments.continuation.continuation import begin
 
+    check_writable(target)
     torch.set_num_threads(threads)
     import_modules(imports)
     continued = begin(model, root, given, device, learning_rate, weights)
@@ -62,8 +64,9 @@ def continue_command(
     before = continued.accuracy(old) if continued.shows_learned else None
     _learn(continued, epochs, seed)
     continued.agent.card_notes = _card_notes(continued, model, root, epochs, seed)
-    continued.agent.save(target)
-    show(_accuracies(continued, old, new, before))
+    accuracies = _accuracies(continued, old, new, before)
+    continued.agent.save(target)  # the last thing that a stop can prevent
+    show(accuracies)
     say(f"new model {target}; {model} is unchanged")
 
 

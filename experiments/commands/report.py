@@ -18,12 +18,14 @@ def report_command(folders: tyro.conf.Positional[tuple[Path, ...]], out: Path = 
     """
     from experiments.console import say, warn
     from experiments.report_page.collect import recorded_commands, run_folders
-    from experiments.report_page.page import write_page
+    from experiments.report_page.page import is_page, write_page
 
     if not folders:
         raise ValueError("no folders are given: cls-env report DIR, such as the folder of a comparison")
     if out.is_dir():
         raise IsADirectoryError(f"--out {out} is a folder: give the name of a file, such as {out / 'report.html'}")
+    if out.is_symlink() or (out.exists() and not is_page(out)):
+        raise FileExistsError(f"--out {out} is there already and is no report: give the name of another file")
     found = write_page(run_folders(folders), out, recorded_commands(folders))
     if found.left_out:
         others = f", and {len(found.left_out) - 1} more, which the page names" if len(found.left_out) > 1 else ""

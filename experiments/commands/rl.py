@@ -61,5 +61,5 @@ def rl_command(
     with owned(paths.tables), reporting(entries, paths, execution.report_every):
         refuse_smaller(entries, paths)
         runs = run_and_report(entries, baseline, paths, ALGORITHM_COLUMNS, INTRODUCTION, RUNNING, shown)
-        variance = variance_of_entries(entries, config.gradient_draws, paths.tables)
+        variance = variance_of_entries(entries, config.gradient_draws, paths.tables, paths.runs)
         save_and_list_figures(algorithm_figures(runs, variance), paths.tables, config.data_name)

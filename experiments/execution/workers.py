@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cls_env.command_line.errors import described
 from cls_env.command_line.processes import end_with
+from cls_env.command_line.signals import ENDING, stop_by
 from experiments.runs.errors import RunFailedError
-from experiments.runs.interruptions import SAVE, stop_by
+from experiments.runs.interruptions import SAVE
 from experiments.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def begin_worker(parent: int, environment: Mapping[str, str], reports: Queue[Rep
         reports: Receives the worker's reports.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: stop_by(number))
+    for number in ENDING:
+        signal.signal(number, _end)
     if hasattr(signal, SAVE):
         signal.signal(getattr(signal, SAVE), signal.SIG_IGN)
     end_with(parent)
@@ -68,6 +70,12 @@ def begin_worker(parent: int, environment: Mapping[str, str], reports: Queue[Rep
     os.environ.update(environment)
     _reports.append(reports)
     gc.freeze()  # the imported modules are never freed, and the garbage collector takes a third of a second for them
+
+
+def _end(number: int, frame: Any) -> None:
+    for each in ENDING:
+        signal.signal(each, signal.SIG_IGN)  # the parent sends one too, and must not disturb the end
+    stop_by(number)
 
 
 def work(run: Callable[[Any, RunFolder, Listener], Any], config: Any, path: Path) -> None:

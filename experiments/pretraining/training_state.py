@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from agents.networks.torch_files import read_torch
 from agents.networks.weights import check_finite
 from cls_env.arguments import number, whole_number
+from cls_env.command_line.errors import one_line
 from experiments.config.pretraining import PLACES, PretrainConfig
 from experiments.files import reading, replace_file
 
@@ -57,7 +58,12 @@ class TrainingState:
         self.seconds += seconds
         content: dict[str, Any] = {name: part.state_dict() for name, part in self._parts().items()}
         content |= {"epoch": self.epoch, "seconds": self.seconds, "settings": self._settings}
-        replace_file(self._file, lambda aside: torch.save(content, aside))
+        try:
+            replace_file(self._file, lambda aside: torch.save(content, aside))
+        except RuntimeError as error:  # what PyTorch makes of a full disk
+            raise OSError(
+                f"{self._file} can't be written: {one_line(error)}; make room, or choose another place"
+            ) from error
 
     def restore(self) -> None:
         """Go on from the folder's checkpoint, if there is one. Nothing in it can run code.

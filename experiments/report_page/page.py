@@ -43,6 +43,12 @@ def write_page(folders: Sequence[Path], out: Path, commands: Sequence[str] = ())
     return collection
 
 
+def is_page(file: Path) -> bool:
+    """Whether a file is a report."""
+    with file.open("rb") as stream:
+        return b"cls-env report</title>" in stream.read(2**12)
+
+
 def render(collection: Collection, commands: Sequence[str] = ()) -> str:
     """The page as HTML text."""
     from jinja2 import Environment

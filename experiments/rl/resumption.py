@@ -43,6 +43,8 @@ class FinishedTasks:
         if found is None:
             return model, 0
         done = found.policy.network.tasks_begun
+        for task in range(done):
+            TaskRecords(self._folder).check_task(task)
         with reading(self._file(done), f"remove the folder {self._folder.path}, and the same command runs it anew"):
             state = read_training_state(self._file(done))
             matrix[:] = state.pop("matrix").numpy()

@@ -157,19 +157,27 @@ class _Measure(BaseCallback):
             )
 
 
-def variance_of_entries(entries: Sequence[Entry], draws: int, folder: Path) -> pd.DataFrame:
-    """The variance of gradient estimates, once for each seed; measured where it is not there yet."""
+def variance_of_entries(entries: Sequence[Entry], draws: int, tables: Path, runs: Path) -> pd.DataFrame:
+    """The variance of gradient estimates, once for each seed; measured where it is not there yet.
+
+    Args:
+        entries: The finished runs.
+        draws: See `gradient_variance`.
+        tables: Folder of the table.
+        runs: Folder of the runs, in which the variance of a seed is kept.
+    """
     first = {entry.config.seed: entry.config for entry in reversed(entries)}
-    tables = []
+    found = []
     for seed, config in sorted(first.items()):
         assert isinstance(config, AlgorithmRun)
-        file = run_path(config, folder / "runs") / f"gradient_variance_{draws}.csv"
+        file = run_path(config, runs) / f"gradient_variance_{draws}.csv"
         if not file.exists():
             say(f"gradient variance, seed {seed}")
             table = gradient_variance(config, draws=draws)
             replace_file(file, lambda aside, table=table: table.to_csv(aside, index=False, float_format="%.6g"))  # type: ignore[misc]
         with reading(file, "remove it, and the same command measures it anew"):
-            tables.append(pd.read_csv(file).astype(dict.fromkeys(VARIANCES, float)))
-    found = pd.concat(tables, ignore_index=True)
-    replace_file(folder / "gradient_variance.csv", lambda aside: found.to_csv(aside, index=False, float_format="%.6g"))
-    return found
+            found.append(pd.read_csv(file).astype(dict.fromkeys(VARIANCES, float)))
+    together = pd.concat(found, ignore_index=True)
+    file = tables / "gradient_variance.csv"
+    replace_file(file, lambda aside: together.to_csv(aside, index=False, float_format="%.6g"))
+    return together

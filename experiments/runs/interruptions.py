@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
+from cls_env.command_line.signals import stop_by
+
 GRACE = 6.0
 """Seconds that a stop waits for the end of a gradient step, before it happens at once."""
-STOPS = ("SIGTERM", "SIGINT")
+STOPS = ("SIGTERM", "SIGINT", "SIGHUP")
 SAVE = "SIGUSR1"
 """Slurm can send it some time before it takes a machine away."""
 
@@ -19,14 +21,16 @@ SAVE = "SIGUSR1"
 class Interruptions:
     """Handles signals in a `with` block, in the main thread.
 
-    SIGTERM ends the process with exit code 143, and SIGINT raises `KeyboardInterrupt`: at once or, within `training`,
-    when `obey` is called. SIGUSR1 asks for a checkpoint only.
+    SIGTERM and SIGHUP end the process with the exit codes 143 and 129, and SIGINT raises `KeyboardInterrupt`: at once
+    or, within `training`, when `obey` is called. Further ones are ignored while it stops. SIGUSR1 asks for a checkpoint
+    only.
     """
 
     def __init__(self) -> None:
         self._before: dict[int, Any] = {}
         self._training = False
         self._stop: int | None = None
+        self._stopping = False
         self._save = False
 
     def __enter__(self) -> Interruptions:
@@ -43,7 +47,8 @@ class Interruptions:
     ) -> None:
         self._disarm()
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            ends = self._stopping and handler != signal.default_int_handler  # that of a notebook goes on
+            signal.signal(number, signal.SIG_IGN if ends else handler)
 
     @contextmanager
     def training(self) -> Iterator[None]:
@@ -71,17 +76,21 @@ class Interruptions:
         self._save = False
         if self._stop is not None:
             number, self._stop = self._stop, None
+            self._stopping = True
             stop_by(number)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if number == getattr(signal, SAVE, None):
             self._save = True
-        elif self._training and self._stop is None:
+        elif self._stopping or self._stop is not None:
+            return
+        elif self._training:
             self._stop = number
             if hasattr(signal, "setitimer"):
                 self._before.setdefault(signal.SIGALRM, signal.signal(signal.SIGALRM, self._too_late))
                 signal.setitimer(signal.ITIMER_REAL, GRACE)
         else:
+            self._stopping = True
             stop_by(number)
 
     def _too_late(self, number: int, frame: FrameType | None) -> None:
@@ -90,15 +99,3 @@ class Interruptions:
     def _disarm(self) -> None:
         if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
             signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def stop_by(number: int) -> None:
-    """Raise the error by which a signal ends a process.
-
-    Raises:
-        KeyboardInterrupt: For SIGINT.
-        SystemExit: For another one, with the exit code that a shell gives it, 143 for SIGTERM.
-    """
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    raise SystemExit(128 + number)

@@ -34,8 +34,9 @@ from agents.evaluation import TaskEvaluation
 from experiments.config.identity import MEASURING, canonical, measured, what_is_learned
 from experiments.config.settings import RunConfig
 from experiments.files import read_json, reading, replace_file, write_json
+from experiments.runs.errors import FolderInUseError
 from experiments.runs.label_fit import LabelFit
-from experiments.runs.ownership import owned
+from experiments.runs.ownership import OWNER, owned
 
 LOGGED = ("train/task", "train/progress", "train/entropy")
 """Columns of the step log that are read."""
@@ -78,8 +79,16 @@ class RunFolder:
         return self.path / "steps"
 
     def owned(self) -> AbstractContextManager[None]:
-        """Own the folder while a run writes to it. A finished run is only read, which needs no lock."""
-        return nullcontext() if self.finished else owned(self.path)
+        """Own the folder while a run writes to it. A finished run is only read, which needs no lock.
+
+        The lock of a process that was killed after the run had finished is removed.
+        """
+        if not self.finished:
+            return owned(self.path)
+        if (self.path / OWNER).exists():
+            with suppress(FolderInUseError, OSError), owned(self.path):
+                pass
+        return nullcontext()
 
     def claim(self, config: RunConfig) -> RunConfig:
         """Write the configuration to the folder, or check that the folder holds a run of this configuration.

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from experiments.console import warn
 from experiments.files import read_json, reading, write_json
 from experiments.runs.run_folder import RunFolder
 
@@ -41,11 +42,15 @@ class TaskRecords:
         self._compare(file, self._recorded(tasks - 1).get(self._folder.model.name))
 
     def check_task(self, task: int) -> None:
-        """Check the step log and the predictions of a finished task. A task without a record is not checked.
+        """Check the step log and the predictions of a finished task.
+
+        A task without a record, as in runs of earlier versions, is not checked, and a warning says so.
 
         Raises:
             ValueError: A file is missing, or is not what this run has written.
         """
+        if not self._record(task).exists():
+            warn(f"{self._record(task)} is missing: the files of task {task} are taken as they are")
         for name, digest in self._recorded(task).items():
             if name != self._folder.model.name:
                 self._compare(self._folder.path / name, digest)
@@ -78,6 +83,7 @@ class TaskRecords:
 
     def _files(self, task: int) -> Iterator[Path]:
         for file in (
+            self._folder.finished_tasks / f"{task + 1}.zip",  # the curve of an RL algorithm
             self._folder.steps / f"progress_task{task}.csv",
             *(self._folder.path / "predictions" / f"{moment}_task_{task}.npz" for moment in ("before", "after")),
         ):
