@@ -47,8 +47,8 @@ class Interruptions:
     ) -> None:
         self._disarm()
         for number, handler in self._before.items():
-            ends = self._stopping and handler != signal.default_int_handler  # that of a notebook goes on
-            signal.signal(number, signal.SIG_IGN if ends else handler)
+            would_stop_again = callable(handler) and handler is not signal.default_int_handler
+            signal.signal(number, signal.SIG_IGN if self._stopping and would_stop_again else handler)
 
     @contextmanager
     def training(self) -> Iterator[None]:
