@@ -46,26 +46,33 @@ def run_command(
     check_gpu(gpu, dry_run)
     number("--checkpoint-every", checkpoint_every, "[0, inf)")
 
+    from agents.parallel.exchange import leader_first
+    from agents.parallel.processes import current
     from experiments.comparisons.backbone_warnings import warn_of_backbone
     from experiments.comparisons.show_plan import show_plan
     from experiments.comparisons.unused_options import refuse_unused
     from experiments.config.entry import Entry
+    from experiments.config.processes import check_processes
     from experiments.config.resolved import resolve
     from experiments.runs.run_folder import RunFolder, run_path
+    from experiments.runs.shared_folder import owned_together
 
     entry = Entry("", config.objective, config)
     checked = entry.checked
+    check_processes(checked, current(), dry_run)
     refuse_unused(config, RunConfig(), [entry])
     warn_of_backbone([entry])
     if dry_run:
         show_plan([entry], gpu)
         return
     folder = RunFolder(out or run_path(config, Path("results/run")))
-    if fresh:
+    if fresh and current().leads:
         resolve(checked)  # images that can't be read are an error before the folder is renamed
         _set_aside(folder)
-    with folder.owned():
-        _learn_and_show(resolve(checked), folder, watch, checkpoint_every)
+    with owned_together(folder) as owned:
+        with leader_first():
+            run = resolve(checked)
+        _learn_and_show(run, owned, watch if current().leads else watch.measuring, checkpoint_every)
 
 
 def _set_aside(folder: RunFolder) -> None:
