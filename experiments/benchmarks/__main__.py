@@ -1,4 +1,4 @@
-"""`python -m experiments.benchmarks NAME`: the benchmarks, of which gpu and faults have options of their own."""
+"""`python -m experiments.benchmarks NAME`: the benchmarks; gpu, faults and parallel have options of their own."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ def benchmark(name: tyro.conf.Positional[str], repeats: int = 5, json: Path | No
             a bare loop), augmentation (random crops against torchvision's), methods (each continual-learning method
             against sequential fine-tuning), compile (compiled blocks against eager ones), precision
             (bfloat16 against float32), scaling (long streams and many classes against short ones), startup (the command
-            line against bare imports). gpu (is training on a GPU right, and how fast) and faults (what stops, hostile
-            files and wrong input do) have options of their own, see `gpu --help` and `faults --help`.
+            line against bare imports). gpu (is training on a GPU right, and how fast), faults (what stops, hostile
+            files and wrong input do) and parallel (runs in several processes against runs in one) have options of their
+            own, see `gpu --help`.
         repeats: How often each side is timed; the median is reported, with the smallest and largest ratio.
         json: Also write the rows here.
 
@@ -86,6 +87,11 @@ def run_command_line(words: list[str]) -> None:
         from experiments.benchmarks.faults.settings import FaultSettings
 
         benchmark_faults(tyro.cli(FaultSettings, args=words[1:], prog=f"{prog} faults"))
+    elif words[:1] == ["parallel"]:
+        from experiments.benchmarks.parallel.schedule import benchmark_parallel
+        from experiments.benchmarks.parallel.settings import ParallelSettings
+
+        benchmark_parallel(tyro.cli(ParallelSettings, args=words[1:], prog=f"{prog} parallel"))
     else:
         tyro.cli(benchmark, args=words, prog=prog)
 
