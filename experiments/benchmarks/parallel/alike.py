@@ -61,7 +61,8 @@ def largest_difference(ours: Tensor, expected: Tensor) -> float:
     0.5
     """
     differs = ours != expected
-    return float((ours[differs].double() - expected[differs].double()).abs().max()) if differs.any() else 0.0
+    gaps = ours[differs].detach().double() - expected[differs].detach().double()
+    return float(gaps.abs().max()) if len(gaps) else 0.0
 
 
 def _changed(ours: RunFolder, expected: RunFolder, file: Path) -> int:
@@ -72,6 +73,6 @@ def _changed(ours: RunFolder, expected: RunFolder, file: Path) -> int:
 @torch.no_grad()
 def _probabilities(agent: EPG, stream: TaskStream) -> Tensor:
     """Those of all classes for all test images, shape (N, A)."""
-    images = torch.from_numpy(np.ascontiguousarray(stream.images("test")[:]))
+    images = torch.from_numpy(np.array(stream.images("test")[:]))
     agent.policy.set_training_mode(False)
     return torch.cat([agent.policy.action_scores(part).softmax(dim=1) for part in images.split(64)])
