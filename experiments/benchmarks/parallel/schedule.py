@@ -20,8 +20,8 @@ from experiments.runs.run_folder import RunFolder
 def benchmark_parallel(settings: ParallelSettings) -> list[dict[str, Any]]:
     """Train each method in one process and in several, and compare.
 
-    As a control, one process trains it with `micro_batch`: it passes the same parts of a batch one after another, so its
-    weights have the same rounding.
+    As a control, one process trains it with `micro_batch`: it passes the same parts of a batch one after another, so
+    its weights have the same rounding.
 
     Returns:
         A row for each method.
@@ -64,9 +64,7 @@ def _row(arguments: dict[str, Any], place: Path, position: int, settings: Parall
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(
-        title="Largest absolute differences from the run in one process; the last column from one with micro_batch"
-    )
+    table = Table(title="Largest absolute differences from one process; in the last column from one with micro_batch")
     for name in rows[0]:
         table.add_column(name.replace("_", " "), no_wrap=True)
     for row in rows:

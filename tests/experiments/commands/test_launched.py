@@ -12,14 +12,9 @@ from experiments.commands.launched import processes_of
 
 @pytest.fixture
 def second(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {
-        "RANK": "1",
-        "WORLD_SIZE": "2",
-        "LOCAL_RANK": "1",
-        "MASTER_ADDR": "-",
-        "MASTER_PORT": "1",
-    }.items():
-        monkeypatch.setenv(name, value)
+    for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(launched, "WAIT", 0.0)
     monkeypatch.setattr(launched.signal, "signal", lambda number, handler: None)
 

@@ -16,7 +16,7 @@ from experiments.runs.interruptions import Interruptions
 def others(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """What the other process has: a stop, and whether it wants a checkpoint."""
     theirs = [0, 0]
-    monkeypatch.setattr(agreed_interruptions, "largest", lambda own: [max(*pair) for pair in zip(own, theirs)])
+    monkeypatch.setattr(agreed_interruptions, "largest", lambda own: [max(own[0], theirs[0]), max(own[1], theirs[1])])
     monkeypatch.setattr(agreed_interruptions, "wait_for_all", lambda: None)
     return theirs
 

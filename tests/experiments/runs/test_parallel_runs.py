@@ -62,13 +62,19 @@ def test_all_methods_learn_the_same_in_two_processes(tmp_path: Path) -> None:
     compare([{"method": method, "epochs": 2} for method in gradient_methods()], tmp_path)
 
 
-STOPPED = {"dataset": "digits", "num_tasks": 2, "epochs": 60, "max_per_class": 4, "batch_size": 5, "device": "cpu"}
+STOPPED: dict[str, Any] = {
+    "dataset": "digits",
+    "num_tasks": 2,
+    "epochs": 24,
+    "max_per_class": 4,
+    "batch_size": 5,
+    "optimizer": "sgd",  # Adam amplifies rounding over many steps
+    "device": "cpu",
+}
 
 
-def start(folder: Path, temporary: Path, **changes: Any) -> subprocess.Popen[str]:
-    words = [
-        word for name, value in (STOPPED | changes).items() for word in (f"--{name.replace('_', '-')}", str(value))
-    ]
+def start(folder: Path, temporary: Path) -> subprocess.Popen[str]:
+    words = [word for name, value in STOPPED.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     return subprocess.Popen(
         [*LAUNCHER, "-m", "experiments", "run", *words, "--out", str(folder)],
         cwd=ROOT,
