@@ -43,6 +43,8 @@ from experiments.runs.watch import HeldOutAccuracy, TaskReport, Watch, write_fig
 from experiments.runs.weight_change import initial_values
 
 TEST_BATCH = 256
+NEVER = 1e12
+"""Minutes between two checkpoints of a process whose folder is a copy."""
 Listener = Callable[[int], None]
 Tester = Callable[[Sequence[int]], list[TaskEvaluation]]
 """Evaluates a policy on the tasks of these indices."""
@@ -113,7 +115,7 @@ def run_owned(
     reset_peak(model.device)
     started = time.perf_counter()
     with interruptions() as signals:
-        resuming = Resuming(folder, signals, checkpoint_every)
+        resuming = Resuming(folder, signals, checkpoint_every if current().leads else NEVER)
         trained = _learn_tasks(run, model, matrix, fits, folder, on_images, watch, resuming)
     seconds, peak = time.perf_counter() - started, peak_bytes(model.device)
     metrics = measure_run(
