@@ -34,7 +34,7 @@ def processes_of(command: str) -> Iterator[None]:
     from agents.parallel.processes import joined, launched
 
     processes = launched()
-    with nullcontext() if processes.leads else _quiet():
+    with nullcontext() if processes.leads else _quiet(processes.rank):
         if processes.several and command not in TOGETHER:
             raise ValueError(f"{command} is for one process: start it without torchrun; {TOGETHER[0]} can use several")
         with joined(processes):
@@ -42,8 +42,8 @@ def processes_of(command: str) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Let a process print nothing but an error of its own."""
+def _quiet(rank: int) -> Iterator[None]:
+    """Let the process of a rank print nothing but an error of its own."""
     streams = sys.stdout, sys.stderr
     sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - open to the end of the process
     try:
@@ -53,5 +53,6 @@ def _quiet() -> Iterator[None]:
         time.sleep(WAIT)
         if isinstance(error, Exception):
             sys.stdout, sys.stderr = streams
+            print(f"in process {rank}:", end=" ", file=sys.stderr)
         raise
     sys.stdout, sys.stderr = streams

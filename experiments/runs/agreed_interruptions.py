@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 from types import FrameType
 
 from agents.parallel.exchange import largest, wait_for_all
 from agents.parallel.processes import current
-from experiments.runs.interruptions import Interruptions, stop_by
+from experiments.runs.interruptions import STOPS, Interruptions, stop_by
 
 
 class AgreedInterruptions(Interruptions):
     """As `Interruptions`; a signal to one process is one to all.
 
-    Launchers send a signal several times, to each process at another moment. So a further one does not stop a process
-    at once, before it has written its checkpoint.
+    Launchers send signals several times, and SIGTERM after SIGINT. So a further one does not stop a process at once,
+    before it has written its checkpoint.
     """
 
     _agreed: int | None = None
@@ -35,8 +36,8 @@ class AgreedInterruptions(Interruptions):
             stop_by(number)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        repeated = self._training and (self._stop is not None or self._agreed is not None)
-        if not repeated or number not in (self._stop, self._agreed):
+        stops = self._training and (self._stop is not None or self._agreed is not None)
+        if not stops or signal.Signals(number).name not in STOPS:
             super()._receive(number, frame)
 
     def _stop_alone(self) -> None:

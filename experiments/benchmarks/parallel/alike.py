@@ -20,7 +20,7 @@ class Difference:
     """The largest absolute differences of two runs.
 
     Attributes:
-        weights: Of a tensor that was learned or that the method keeps, after the last task.
+        weights: Of an entry of a tensor of the policy, also of those that the method keeps, after the last task.
         probabilities: Of the probability of a class for a test image, after the last task.
         accuracies: Of an entry of the accuracy matrix.
         predictions: Number of predictions that differ, of all tasks and moments.
@@ -45,9 +45,10 @@ def difference(ours: RunFolder, expected: RunFolder, stream: TaskStream) -> Diff
         stream: The stream of both.
     """
     agents = [EPG.load(each.model, device="cpu") for each in (ours, expected)]
-    learned = [agent.policy.learned_tensors() for agent in agents]
+    here, there = (agent.policy.state_dict() for agent in agents)
+    assert set(here) == set(there)
     return Difference(
-        max(largest_difference(here, there) for here, there in zip(*learned, strict=True)),
+        max(largest_difference(here[name], there[name]) for name in there),
         largest_difference(*(_probabilities(agent, stream) for agent in agents)),
         float(np.nanmax(np.abs(ours.read_matrix() - expected.read_matrix()))),
         sum(_changed(ours, expected, file) for file in sorted((expected.path / "predictions").glob("*.npz"))),

@@ -36,7 +36,7 @@ def test_a_signal_to_another_process_stops_this_one(others: list[int]) -> None:
 def test_a_repeated_signal_waits_and_what_is_not_agreed_does_not_stop() -> None:
     with AgreedInterruptions() as signals, pytest.raises(KeyboardInterrupt), signals.training():
         os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)  # as torchrun does, at once
         signals.obey()  # of a timed checkpoint, which the others don't write
         assert signals.wanted()
         signals.obey()
