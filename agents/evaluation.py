@@ -20,6 +20,7 @@ from agents.networks.preprocessing import to_space_layout
 from agents.networks.uploads import upload_small
 from agents.objectives import entropy, mask_logits
 from agents.optimization.divergence import check_entropies
+from agents.parallel.shards import divided
 
 
 @dataclass(frozen=True)
@@ -152,17 +153,19 @@ def _logits(
     """
     device = policy.seen_classes.device
     passed = rows if device.type == "cpu" else np.arange(len(info["padding"]))
-
-    def observations() -> Tensor:
-        images = shown.images[torch.from_numpy(rows)] if device.type == "cpu" else shown.images.to(device)
-        return to_space_layout(images, policy.observation_space)
-
     remembered = getattr(policy, "remembered_scores", None)
-    if memory is None or remembered is None or "image_index" not in info:
-        logits = policy.action_scores(observations())
-    else:
-        logits = remembered(observations, info["image_index"][passed], memory)
-    return logits.float() if device.type == "cpu" else logits.float()[upload_small(torch.from_numpy(rows), device)]
+
+    def scores(part: slice) -> Tensor:
+        def observations() -> Tensor:
+            images = shown.images if len(passed) == len(shown.images) else shown.images[torch.from_numpy(passed)]
+            return to_space_layout(images[part].to(device), policy.observation_space)
+
+        if memory is None or remembered is None or "image_index" not in info:
+            return policy.action_scores(observations()).float()
+        return remembered(observations, info["image_index"][passed[part]], memory).float()
+
+    logits = divided(len(passed), scores)
+    return logits if device.type == "cpu" else logits[upload_small(torch.from_numpy(rows), device)]
 
 
 def evaluate_batch(

@@ -44,6 +44,7 @@ def run_command_line(words: list[str]) -> None:
     """
     import tyro
 
+    from experiments.commands.launched import processes_of
     from experiments.commands.option_groups import REGISTRY
 
     command, *rest = words
@@ -51,7 +52,8 @@ def run_command_line(words: list[str]) -> None:
     if command in NAMED and rest and not rest[0].startswith("-"):
         name = rest.pop(0)
         prog, run = f"{prog} {name}", _imported(NAMED[command])(name)
-    tyro.cli(run, args=rest, prog=prog, config=(tyro.conf.OmitArgPrefixes,), registry=REGISTRY)
+    with processes_of(command):
+        tyro.cli(run, args=rest, prog=prog, config=(tyro.conf.OmitArgPrefixes,), registry=REGISTRY)
 
 
 def _imported(place: str) -> Callable[..., Any]:

@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from agents.algorithms.checkpointed import CheckpointedAlgorithm, constructor_arguments
 from agents.algorithms.class_memory import checked_actions
 from agents.algorithms.device_batches import DEVICE_IMAGES
+from agents.algorithms.divided_training import check_division
 from agents.algorithms.saved_memory import check_micro_batch
 from agents.checkpoint.parameters import check_parameters
 from agents.envs.stream_identity import class_names_of
@@ -162,6 +163,7 @@ class AgentArguments(CheckpointedAlgorithm):
             self._setup_lr_schedule()
         self.policy.lr_schedule = self.lr_schedule
         check_micro_batch(self.micro_batch, self.policy.network)
+        check_division(self.policy, self.n_envs)
         self._use_precision()
         self._compile()
         self._choose_view()

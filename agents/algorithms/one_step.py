@@ -18,8 +18,8 @@ from agents.algorithms.batches import BatchSource
 from agents.algorithms.classification import Classification
 from agents.algorithms.deferred_results import DeferredResults
 from agents.algorithms.device_batches import DeviceBatchSource, source_kind
+from agents.algorithms.divided_training import backward, divided_logits
 from agents.algorithms.resumable_training import ResumableTraining
-from agents.algorithms.saved_memory import logits_by_parts
 from agents.algorithms.step_results import ImmediateResults
 from agents.algorithms.update_log import Counters, figures
 from agents.envs.current_task import is_same_task, task_of
@@ -287,7 +287,7 @@ class OneStepAlgorithm(ResumableTraining, Classification, ABC):
 
     def _logits(self, batch: Batch) -> Tensor:
         with self.policy.network.autocast():
-            logits = logits_by_parts(self.policy.method, self.policy.network, batch, self.micro_batch).float()
+            logits = divided_logits(self.policy.method, self.policy.network, batch, self.micro_batch)
         batch.logits = logits.detach()
         return logits
 
@@ -320,7 +320,7 @@ class OneStepAlgorithm(ResumableTraining, Classification, ABC):
             )
         total = loss if further is None else loss + further
         self.policy.optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        backward(total, self.policy)
         if self.on_divergence == "skip" and not is_finite_step(total, self.policy.trainable_parameters):
             self._skip_step()
             return total.detach()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.networks.feature_cache import FeatureCache
+from agents.parallel.shards import divided
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """The objective at this moment of the task: logits and rewards of shape (B, A) to the mean loss, a scalar."""
@@ -63,11 +64,13 @@ class Batch:
         if self._frozen_features is None:
             if self.cache is not None and self.image_index is not None:
                 self._frozen_features = self.cache.features(
-                    self.image_index, self.images, lambda images: backbone(self.preprocess(images))
+                    self.image_index,
+                    self.images,
+                    lambda images: divided(len(images), lambda rows: backbone(self.preprocess(images[rows]))),
                 )
             else:
                 with torch.no_grad():
-                    self._frozen_features = backbone(self.inputs)
+                    self._frozen_features = divided(len(self.images), lambda rows: backbone(self.inputs[rows]))
         return self._frozen_features
 
     def embedded(self, embed: Callable[[Tensor], Tensor]) -> Tensor:
@@ -82,9 +85,18 @@ class Batch:
             return self.inputs
         return self.cache.patches.features(self.image_index, self.images, lambda images: embed(self.preprocess(images)))
 
+    def part(self, rows: slice) -> Batch:
+        """Some consecutive images, which share views and frozen features with this batch; all are the batch itself.
+
+        Args:
+            rows: With a start and a stop, and no step.
+        """
+        return self if rows == slice(0, len(self.images)) else _Part(self, rows)
+
     def split(self, size: int) -> list[Batch]:
-        """Parts of at most `size` images, which share views and frozen features with this batch."""
-        return [_Part(self, slice(start, start + size)) for start in range(0, len(self.images), size)]
+        """Parts of at most `size` images, see `part`."""
+        count = len(self.images)
+        return [self.part(slice(start, min(start + size, count))) for start in range(0, count, size)]
 
     @property
     def labels(self) -> Tensor:
@@ -115,6 +127,10 @@ class _Part(Batch):
     @property
     def whole(self) -> Batch:
         return self._whole
+
+    def part(self, rows: slice) -> Batch:
+        start = self._rows.start
+        return self._whole.part(slice(start + rows.start, start + rows.stop))
 
     @property
     def inputs(self) -> Tensor:

@@ -16,6 +16,7 @@ from agents.networks.class_names import move_actions
 from agents.networks.network import Network
 from agents.objectives import mask_logits
 from agents.optimization.random_states import numpy_state, set_numpy_state
+from agents.parallel.shards import divided
 from cls_env.arguments import truth_value, whole_number
 
 
@@ -109,7 +110,8 @@ class Replay(Method):
         """
         count = min(self.batch, self.num_stored)
         sampled = torch.from_numpy(self._rng.permutation(self.num_stored)[:count]).to(self.images.device)
-        return sampled, network(preprocess(self.images[sampled]))
+        inputs = preprocess(self.images[sampled])
+        return sampled, divided(count, lambda rows: network(inputs[rows]))
 
     def loss_mask(self, network: Network, batch: Batch) -> Tensor:
         """The task's classes, or all seen classes."""

@@ -1,4 +1,4 @@
-"""`python -m experiments.benchmarks NAME`: the benchmarks. gpu, faults and engines have their own options."""
+"""`python -m experiments.benchmarks NAME`: the benchmarks. Some have options of their own."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def benchmark(name: tyro.conf.Positional[str], repeats: int = 5, json: Path | No
             against sequential fine-tuning), compile (compiled blocks against eager ones), precision
             (bfloat16 against float32), scaling (long streams and many classes against short ones), startup (the command
             line against bare imports). gpu (is training on a GPU right, and how fast), faults (what stops, hostile
-            files and wrong input do) and engines (runs on Ray and Slurm) have options of their own, see `gpu --help`.
+            files and wrong input do), engines (runs on Ray and Slurm) and parallel (runs in several processes against
+            runs in one) have options of their own, see `gpu --help`.
         repeats: How often each side is timed; the median is reported, with the smallest and largest ratio.
         json: Also write the rows here.
 
@@ -91,6 +92,11 @@ def run_command_line(words: list[str]) -> None:
         from experiments.benchmarks.engines.settings import EngineSettings
 
         benchmark_engines(tyro.cli(EngineSettings, args=words[1:], prog=f"{prog} engines"))
+    elif words[:1] == ["parallel"]:
+        from experiments.benchmarks.parallel.schedule import benchmark_parallel
+        from experiments.benchmarks.parallel.settings import ParallelSettings
+
+        benchmark_parallel(tyro.cli(ParallelSettings, args=words[1:], prog=f"{prog} parallel"))
     else:
         tyro.cli(benchmark, args=words, prog=prog)
 

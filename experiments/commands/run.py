@@ -14,6 +14,7 @@ from experiments.config.watching import WatchSettings, check_watch
 
 if TYPE_CHECKING:
     from experiments.config.resolved import ResolvedRun
+    from experiments.config.validation import CheckedRun
     from experiments.runs.run_folder import RunFolder
 
 UNWATCHED = WatchSettings()
@@ -46,33 +47,47 @@ def run_command(
     check_gpu(gpu, dry_run)
     number("--checkpoint-every", checkpoint_every, "[0, inf)")
 
+    from agents.parallel.processes import current
     from experiments.comparisons.backbone_warnings import warn_of_backbone
     from experiments.comparisons.show_plan import show_plan
     from experiments.comparisons.unused_options import refuse_unused
     from experiments.config.entry import Entry
-    from experiments.config.resolved import resolve
+    from experiments.config.processes import check_processes
     from experiments.runs.run_folder import RunFolder, run_path
 
     entry = Entry("", config.objective, config)
     checked = entry.checked
+    check_processes(checked, current(), dry_run)
     refuse_unused(config, RunConfig(), [entry])
     warn_of_backbone([entry])
     if dry_run:
         show_plan([entry], gpu)
         return
     folder = RunFolder(out or run_path(config, Path("results/run")))
-    if fresh:
-        resolve(checked)  # images that can't be read are an error before the folder is renamed
-        _set_aside(folder)
-    with folder.owned():
-        _learn_and_show(resolve(checked), folder, watch, checkpoint_every)
+    if fresh and current().leads:
+        _set_aside(checked, folder)
+    _own_and_learn(checked, folder, watch if current().leads else watch.measuring, checkpoint_every)
 
 
-def _set_aside(folder: RunFolder) -> None:
+def _own_and_learn(checked: CheckedRun, folder: RunFolder, watch: WatchSettings, checkpoint_every: float) -> None:
+    """Own the folder, and let all processes of the run execute it."""
+    from agents.parallel.exchange import leader_first
+    from experiments.config.resolved import resolve
+    from experiments.runs.shared_folder import owned_together
+
+    with owned_together(folder) as owned:
+        with leader_first():
+            run = resolve(checked)
+        _learn_and_show(run, owned, watch, checkpoint_every)
+
+
+def _set_aside(checked: CheckedRun, folder: RunFolder) -> None:
     """Keep an earlier run under another name, and print the name."""
+    from experiments.config.resolved import resolve
     from experiments.console import say
     from experiments.runs.set_aside import set_aside
 
+    resolve(checked)  # images that can't be read are an error before the folder is renamed
     if kept := set_aside(folder.path):
         say(f"the earlier run is kept in {kept}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 
@@ -16,6 +16,11 @@ class WatchSettings:
     """Write them to this project of Weights & Biases. WANDB_MODE=offline keeps them on this machine."""
     watch_validation: bool = False
     """Show the validation accuracy on the current task after each epoch. Needs --validation-fraction."""
+
+    @property
+    def measuring(self) -> WatchSettings:
+        """The same measurements, written nowhere but to the step log."""
+        return replace(self, tensorboard=False, wandb=None)
 
 
 def check_watch(watch: WatchSettings) -> None:

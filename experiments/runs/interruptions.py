@@ -60,7 +60,7 @@ class Interruptions:
             self._training = False
             self._disarm()
             if self._stop is not None:  # it came after the last step
-                self.obey()
+                self._stop_alone()
 
     def wanted(self) -> bool:
         """Whether a checkpoint is wanted, because of a signal."""
@@ -94,6 +94,10 @@ class Interruptions:
             stop_by(number)
 
     def _too_late(self, number: int, frame: FrameType | None) -> None:
+        self._stop_alone()
+
+    def _stop_alone(self) -> None:
+        """Obey without asking other processes of the run."""
         self.obey()
 
     def _disarm(self) -> None:

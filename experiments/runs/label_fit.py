@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from agents.objectives import mask_logits
+from agents.parallel.shards import divided
 from agents.policy import ViTPolicy
 from cls_env import TaskStream
 
@@ -79,5 +80,6 @@ def _choices(
     with torch.no_grad():
         for start in range(0, len(rows), BATCH):
             batch = torch.from_numpy(np.ascontiguousarray(images[rows[start : start + BATCH]])).to(policy.device)
-            chosen.append(mask_logits(policy(batch), mask).argmax(dim=1).cpu().numpy())
+            logits = divided(len(batch), lambda part, images=batch: policy(images[part]))  # type: ignore[misc]
+            chosen.append(mask_logits(logits, mask).argmax(dim=1).cpu().numpy())
     return np.concatenate(chosen)

@@ -13,6 +13,7 @@ import torch
 import cls_env
 from agents import EPG
 from agents.networks.precision import precision_on
+from agents.parallel.processes import current
 from agents.policy import parameter_counts
 from experiments.config.builders import loader_arguments
 from experiments.config.resolved import ResolvedRun
@@ -87,6 +88,7 @@ def runtime_info(run: ResolvedRun, device: torch.device) -> dict[str, Any]:
             "machine": platform.machine(),
             "system": platform.system(),
             "cores": os.cpu_count(),
+            "processes": current().count,
             "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
             "precision": precision_on(run.config.precision, device),
         },

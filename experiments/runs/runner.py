@@ -16,15 +16,18 @@ from stable_baselines3.common.logger import Logger
 from agents import EPG, KeepBestPass
 from agents.evaluation import TaskEvaluation, evaluate_tasks
 from agents.networks.feature_memory import FeatureMemory
+from agents.parallel.exchange import leader_first
+from agents.parallel.processes import current
 from agents.policy import ViTPolicy
 from cls_env import TaskStream
 from experiments.config.comparison import CHECKPOINT_EVERY
+from experiments.config.processes import check_processes
 from experiments.config.resolved import ResolvedRun, make_agent, resolve
 from experiments.config.settings import RunConfig
 from experiments.config.validation import check
+from experiments.runs.agreed_interruptions import interruptions
 from experiments.runs.card_notes import card_notes
 from experiments.runs.finished_run import FinishedRun
-from experiments.runs.interruptions import Interruptions
 from experiments.runs.label_fit import LabelFit, label_fit
 from experiments.runs.measure import refuse_absurd
 from experiments.runs.measures import measure_run
@@ -33,12 +36,15 @@ from experiments.runs.peak_memory import peak_bytes, reset_peak
 from experiments.runs.protocol import protocol_card
 from experiments.runs.resumption import Resuming, contradiction, damage, load_newest
 from experiments.runs.run_folder import RunFolder
+from experiments.runs.shared_folder import owned_together
 from experiments.runs.step_log import step_log
 from experiments.runs.task_records import TaskRecords
 from experiments.runs.watch import HeldOutAccuracy, TaskReport, Watch, write_figures
 from experiments.runs.weight_change import initial_values
 
 TEST_BATCH = 256
+NEVER = 1e12
+"""Minutes between two checkpoints of a process whose folder is a copy."""
 Listener = Callable[[int], None]
 Tester = Callable[[Sequence[int]], list[TaskEvaluation]]
 """Evaluates a policy on the tasks of these indices."""
@@ -71,8 +77,11 @@ def run(
         FolderInUseError: Another process executes it.
     """
     checked = check(config)
-    with folder.owned():
-        return run_owned(resolve(checked), folder, on_images, checkpoint_every=checkpoint_every)
+    check_processes(checked, current())
+    with owned_together(folder) as owned:
+        with leader_first():
+            resolved = resolve(checked)
+        return run_owned(resolved, owned, on_images, checkpoint_every=checkpoint_every)
 
 
 def run_owned(
@@ -105,8 +114,8 @@ def run_owned(
     watch.begin(run, folder, len(matrix))
     reset_peak(model.device)
     started = time.perf_counter()
-    with Interruptions() as signals:
-        resuming = Resuming(folder, signals, checkpoint_every)
+    with interruptions() as signals:
+        resuming = Resuming(folder, signals, checkpoint_every if current().leads else NEVER)
         trained = _learn_tasks(run, model, matrix, fits, folder, on_images, watch, resuming)
     seconds, peak = time.perf_counter() - started, peak_bytes(model.device)
     metrics = measure_run(

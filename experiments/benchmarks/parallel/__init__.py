@@ -1,0 +1,1 @@
+"""How far a run in several processes differs from the same run in one."""
