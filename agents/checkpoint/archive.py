@@ -18,6 +18,9 @@ from cls_env.bounded.json_text import parse_json
 from cls_env.bounded.limits import WEIGHTS
 from cls_env.bounded.zip_files import open_zip, read_member
 
+MOST_JSON_BYTES = 2**22
+"""Bytes of a JSON part: in memory it takes many times as many. That of an agent of 1,000 classes has some 50,000."""
+
 
 def write_archive(target: Path, fill: Callable[[Path], object], is_part: Callable[[str], bool]) -> None:
     """Write a zip under a temporary name in the same folder, and rename it.
@@ -90,7 +93,10 @@ def read_json(file: Path, part: str) -> dict[str, Any]:
         ValueError: The part is damaged or missing, or holds something else.
     """
     with _readable(file, part), open_zip(file, WEIGHTS) as archive:
-        content = parse_json(read_member(archive, archive.getinfo(part)))
+        entry = archive.getinfo(part)
+        if entry.file_size > MOST_JSON_BYTES:
+            raise ValueError(f"it has {entry.file_size:,} bytes, more than {MOST_JSON_BYTES:,}")
+        content = parse_json(read_member(archive, entry))
         if not isinstance(content, dict):
             raise ValueError("it holds no JSON object")
         return content

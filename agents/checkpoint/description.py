@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -43,6 +44,8 @@ LATER: Kinds = {
 }
 """Entries that older checkpoints may lack."""
 
+MOST_VALUES = 2**28
+"""The most values of an observation: more than 4,096 x 4,096 pixels have."""
 MOST = 2**12
 """The longest side of an image; there are at most as many actions as an image of such sides has pixels."""
 _JSON_NAMES = {
@@ -92,7 +95,8 @@ def check_agent(description: Mapping[str, Any], source: Path | str) -> None:
     check_entries(description, LATER, source, required=False)
     actions, names, task = (description.get(name) for name in ("num_actions", "class_names", "current_task"))
     fitting = {
-        "observation_shape": all(_is_count(side) and side <= MOST for side in description["observation_shape"]),
+        "observation_shape": all(_is_count(side) and side <= MOST for side in description["observation_shape"])
+        and prod(description["observation_shape"]) <= MOST_VALUES,
         "num_actions": _is_count(actions) and description["num_actions"] <= MOST**2,
         "num_timesteps": 0 <= description["num_timesteps"] < 2**63,
         "n_updates": 0 <= description["n_updates"] < 2**63,

@@ -47,6 +47,8 @@ ARCHIVE_FILES = re.compile(
     rf"({_HEAD}|{_BACKBONE}|{_METHOD}|{_ALGORITHM}|{_MODULE}|{_ADAPTER}/(task\d+/)?(adapter_config\.json|adapter_model\.safetensors))"
 )
 """Names of the parts of a checkpoint; nothing else is read or written."""
+REPEATED_GROUP = r"\)\s*[*+{]"
+"""In a regular expression: what makes it take exponential time on some names."""
 MOST_OF_METHOD = 2**16
 """The largest whole number that an argument of a saved method may be, such as the size of a buffer of images."""
 DEFAULT_ADAPTER = "default"
@@ -171,6 +173,8 @@ def _check_sizes(entries: dict[str, Any]) -> None:
     sizes = {"input_size": entries.get("input_size")}
     if isinstance(entries.get("peft"), str):
         sizes |= parse_specification(entries["peft"])[1]
+    if isinstance(entries.get("peft"), str) and re.search(REPEATED_GROUP, entries["peft"]):
+        raise ValueError("the saved peft has a pattern with a repeated group, which may take for ever to compare")
     of_method = parse_specification(entries["method"])[1] if isinstance(entries.get("method"), str) else {}
     for given, most in ((sizes, MOST), (of_method, MOST_OF_METHOD)):
         for name, size in given.items():

@@ -12,8 +12,8 @@ from typing import Any
 
 ENDING = {number: name for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None}
 """Signals that end a command, by number: SIGTERM, and SIGHUP when its terminal is closed."""
-_received: list[int] = []
-"""The signal by which the present command ends."""
+_received: list[int] | None = None
+"""The signals by which the present command ends; None if there is no command."""
 
 
 @contextmanager
@@ -23,10 +23,11 @@ def ended_by_signals() -> Iterator[None]:
     Files are closed, locks are released, and child processes end. Further signals meanwhile are ignored. SIGUSR1 is
     ignored. Signals that the process ignored before, as under `nohup`, stay so.
     """
+    global _received
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _received.clear()
+    _received = []
     wanted: dict[int, Any] = dict.fromkeys(ENDING, _end) | {signal.SIGINT: _end}
     if hasattr(signal, "SIGUSR1"):
         wanted[signal.SIGUSR1] = signal.SIG_IGN
@@ -41,13 +42,9 @@ def ended_by_signals() -> Iterator[None]:
             print(f"ended by {name}; if the command saves its progress, running it again resumes it", file=sys.stderr)
         raise
     finally:
+        _received = None
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def note(number: int) -> None:
-    """Note the signal by which the present command ends."""
-    _received.append(number)
 
 
 def raise_stop() -> None:
@@ -68,7 +65,8 @@ def stop_by(number: int) -> None:
         KeyboardInterrupt: For SIGINT.
         SystemExit: For another one, with the exit code that a shell gives it, 143 for SIGTERM.
     """
-    note(number)
+    if _received is not None:
+        _received.append(number)
     _raise(number)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
 from tyro.conf import Positional
 
 from cls_env.arguments import number, whole_number
@@ -56,18 +59,38 @@ def continue_command(
     from experiments.continuation.continuation import begin
 
     check_writable(target)
-    torch.set_num_threads(threads)
-    import_modules(imports)
-    continued = begin(model, root, given, device, learning_rate, weights)
-    _introduce(continued, root, given)
-    old, new = range(len(continued.stream.tasks) - 1), [len(continued.stream.tasks) - 1]
-    before = continued.accuracy(old) if continued.shows_learned else None
-    _learn(continued, epochs, seed)
-    continued.agent.card_notes = _card_notes(continued, model, root, epochs, seed)
-    accuracies = _accuracies(continued, old, new, before)
-    continued.agent.save(target)  # the last thing that a stop can prevent
+    with _alone(target):
+        torch.set_num_threads(threads)
+        import_modules(imports)
+        continued = begin(model, root, given, device, learning_rate, weights)
+        _introduce(continued, root, given)
+        old, new = range(len(continued.stream.tasks) - 1), [len(continued.stream.tasks) - 1]
+        before = continued.accuracy(old) if continued.shows_learned else None
+        _learn(continued, epochs, seed)
+        continued.agent.card_notes = _card_notes(continued, model, root, epochs, seed)
+        accuracies = _accuracies(continued, old, new, before)
+        continued.agent.save(target)  # the last thing that a stop can prevent
     show(accuracies)
     say(f"new model {target}; {model} is unchanged")
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Be the only process that makes a file.
+
+    Raises:
+        FileExistsError: Another one makes it.
+    """
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise FileExistsError(f"another process is making {target}: wait, or give another --out FILE") from None
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def _card_notes(continued: Continuation, model: Path, root: Path, epochs: int, seed: int) -> CardNotes:

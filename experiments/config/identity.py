@@ -62,6 +62,8 @@ def precision_here(precision: str, device: str) -> str:
 def canonical(kind: type[Any], content: Any) -> dict[str, Any]:
     """The entries of a saved configuration, with the names and values that `as_json` gives them now.
 
+    Modules that it names are not imported: others may have made the file.
+
     Args:
         kind: Class of the configuration.
         content: Content of its file; entries that this version does not know stay as they are.
@@ -74,10 +76,10 @@ def canonical(kind: type[Any], content: Any) -> dict[str, Any]:
     content = ADDED | {RENAMED.get(name, name): value for name, value in content.items()}
     known = {field.name: content[field.name] for field in fields(kind) if field.name in content}
     try:
-        spelled = kind(**known).as_json()
+        spelled = kind(**known | {"imports": ()}).as_json()
     except ValueError:  # saved by a version that accepted other values
         return content
-    return content | {name: value for name, value in spelled.items() if name in content}
+    return content | {name: value for name, value in spelled.items() if name in content and name != "imports"}
 
 
 def measured(entries: Mapping[str, Any]) -> frozenset[str]:

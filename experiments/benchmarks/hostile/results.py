@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable
 from functools import partial
@@ -35,6 +36,10 @@ from experiments.report_page.page import write_page
 
 _MARKUP = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
 _CONTROL = "\x1b[2J\x07\x00"
+_MODULE = "this"
+"""A module of Python's that nothing else imports."""
+_IMPORTING = {"imports": [_MODULE], "dataset": "of others", "model": "auto"}
+"""Settings that make a run import a module."""
 
 
 def _report(folder: Path) -> object:
@@ -45,6 +50,8 @@ def _report(folder: Path) -> object:
         write_page(run_folders([place]), page, recorded_commands([place]))
     except ReportedError as error:
         raise ValueError(str(error)) from error
+    if _MODULE in sys.modules:
+        raise HarmError("the report imports a module that the run names")
     text = page.read_text(encoding="utf-8")
     if "<script>alert" in text or "<img src=x" in text:
         raise HarmError("the page holds a script of the run")
@@ -159,6 +166,7 @@ _RUNS = [
     ),
     _SHOWN("images of another place", _json("config.json", lambda config: config | {"root": "/etc"})),
     _SHOWN("module to import", _json("config.json", lambda config: config | {"imports": ["antigravity_of_others"]})),
+    _SHOWN("module to import, for a dataset that is unknown", _json("config.json", lambda config: config | _IMPORTING)),
     _SHOWN(
         "markup in the settings", _json("config.json", lambda config: config | {"method": _MARKUP, "root": _MARKUP})
     ),

@@ -41,6 +41,18 @@ def test_a_stopped_algorithm_ends_as_an_undisturbed_one(algorithm: str, tmp_path
     assert {file.name for file in stopped.path.iterdir()} == {file.name for file in whole.path.iterdir()}
 
 
+def test_the_curve_of_another_run_is_refused(tmp_path: Path) -> None:
+    folders = []
+    for entry in algorithm_entries(RlConfig(algorithms=("epg",), seeds=(0, 1), device="cpu", **SETTINGS)):
+        folders.append((entry.config, RunFolder(tmp_path / str(entry.config.seed))))
+        with pytest.raises(SystemExit):
+            run_algorithm(*folders[-1], signal_after(44, signal.SIGTERM))
+    (config, ours), (_, other) = folders
+    (other.finished_tasks / "1.zip").replace(ours.finished_tasks / "1.zip")
+    with pytest.raises(ValueError, match=r"1\.zip is not as this run has written it: start the run again with --fresh"):
+        run_algorithm(config, ours)
+
+
 def test_a_run_that_was_stopped_after_its_last_task_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,49 @@ def test_a_signal_stops_a_run_which_goes_on_within_the_task(
     assert_same_run(folder, whole)
 
 
+@pytest.mark.parametrize("numbers", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM, signal.SIGINT)])
+def test_further_signals_do_not_disturb_a_stop(
+    numbers: tuple[int, ...], config: RunConfig, whole: RunFolder, tmp_path: Path
+) -> None:
+    folder, seen = RunFolder(tmp_path / "run"), 0
+
+    def listen(count: int) -> None:
+        nonlocal seen
+        seen += count
+        if seen == 20:
+            for number in numbers:
+                os.kill(os.getpid(), number)
+
+    with pytest.raises((SystemExit, KeyboardInterrupt)):
+        run(config, folder, listen)
+    assert list(folder.training.glob("task_0/step_*.zip")) and not (folder.path / ".lock").exists()
+    run(config, folder)
+    assert_same_run(folder, whole)
+
+
+def test_a_task_without_a_record_is_taken_as_it_is_and_said(
+    config: RunConfig, whole: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(SystemExit):
+        run(config, folder, signal_after(80, signal.SIGTERM))
+    shutil.rmtree(folder.finished_tasks)
+    run(config, folder)
+    assert "0.json is missing: the files of task 0 are taken as they are" in capsys.readouterr().err
+    assert_same_run(folder, whole)
+
+
+def test_the_lock_of_a_process_that_was_killed_after_the_run_is_removed(
+    config: RunConfig, whole: RunFolder, tmp_path: Path
+) -> None:
+    folder = RunFolder(Path(shutil.copytree(whole.path, tmp_path / "run")))
+    (folder.path / ".owner").write_text('{"pid": 1, "host": "gone"}')
+    os.utime(folder.path / ".owner", (0, 0))
+    (folder.path / ".lock").touch()
+    run(config, folder)
+    assert_same_run(folder, whole)
+
+
 def test_sigusr1_writes_a_checkpoint_and_the_run_goes_on(config: RunConfig, whole: RunFolder, tmp_path: Path) -> None:
     folder, written, send = RunFolder(tmp_path / "run"), [], signal_after(20, signal.SIGUSR1)
 
