@@ -97,7 +97,7 @@ def test_commands_and_files_exist(page: Path) -> None:
 
 def test_all_benchmarks_are_named() -> None:
     (named,) = re.findall(r"python -m experiments\.benchmarks\s([\w|\s]+)`", text_of(ROOT / "CONTRIBUTING.md"))
-    assert {name.strip() for name in named.split("|")} == {*BENCHMARKS, "gpu", "faults"}
+    assert {name.strip() for name in named.split("|")} == {*BENCHMARKS, "gpu", "faults", "engines", "parallel"}
 
 
 def test_figures_are_those_of_the_committed_results() -> None:
