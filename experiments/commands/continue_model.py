@@ -53,25 +53,29 @@ def continue_command(
 
     import torch
 
-    from agents.checkpoint.folder_aside import check_writable
     from experiments.config.imports import import_modules
     from experiments.console import say, show
     from experiments.continuation.continuation import begin
 
-    check_writable(target)
+    torch.set_num_threads(threads)
+    import_modules(imports)
     with _alone(target):
-        torch.set_num_threads(threads)
-        import_modules(imports)
         continued = begin(model, root, given, device, learning_rate, weights)
         _introduce(continued, root, given)
-        old, new = range(len(continued.stream.tasks) - 1), [len(continued.stream.tasks) - 1]
-        before = continued.accuracy(old) if continued.shows_learned else None
-        _learn(continued, epochs, seed)
-        continued.agent.card_notes = _card_notes(continued, model, root, epochs, seed)
-        accuracies = _accuracies(continued, old, new, before)
-        continued.agent.save(target)  # the last thing that a stop can prevent
+        accuracies = _learn_and_save(continued, model, root, target, epochs, seed)
     show(accuracies)
     say(f"new model {target}; {model} is unchanged")
+
+
+def _learn_and_save(continued: Continuation, model: Path, root: Path, target: Path, epochs: int, seed: int) -> Any:
+    """Learn, save the new model, and return a table of its accuracies."""
+    old, new = range(len(continued.stream.tasks) - 1), [len(continued.stream.tasks) - 1]
+    before = continued.accuracy(old) if continued.shows_learned else None
+    _learn(continued, epochs, seed)
+    continued.agent.card_notes = _card_notes(continued, model, root, epochs, seed)
+    accuracies = _accuracies(continued, old, new, before)
+    continued.agent.save(target)  # the last thing that a stop can prevent
+    return accuracies
 
 
 @contextmanager
@@ -80,7 +84,11 @@ def _alone(target: Path) -> Iterator[None]:
 
     Raises:
         FileExistsError: Another one makes it.
+        OSError: Its folder can't be written.
     """
+    from agents.checkpoint.folder_aside import check_writable
+
+    check_writable(target)
     lock = FileLock(target.with_name(f".{target.name}.lock"))
     try:
         lock.acquire(timeout=0)

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments.console import warn
 from experiments.files import read_json, reading, write_json
 from experiments.runs.run_folder import RunFolder
 
@@ -44,13 +43,11 @@ class TaskRecords:
     def check_task(self, task: int) -> None:
         """Check the step log and the predictions of a finished task.
 
-        A task without a record, as in runs of earlier versions, is not checked, and a warning says so.
+        A task without a record, as in runs of earlier versions, is not checked.
 
         Raises:
             ValueError: A file is missing, or is not what this run has written.
         """
-        if not self._record(task).exists():
-            warn(f"{self._record(task)} is missing: the files of task {task} are taken as they are")
         for name, digest in self._recorded(task).items():
             if name != self._folder.model.name:
                 self._compare(self._folder.path / name, digest)

@@ -167,7 +167,9 @@ _DESCRIPTIONS = [
     _CASE("model input of 10**6 pixels", _described(policy={"input_size": 10**6}), says="input_size"),
     _CASE("adapter of rank 10**9", _described(policy={"peft": "lora:r=1000000000"}), says="the saved r is"),
     _CASE("10**9 prompts", _described(policy={"peft": "vpt:length=1000000000"}), says="the saved length is"),
-    _CASE("buffer of 10**12 images", _described(policy={"method": "replay:size=1000000000000"}), says="size="),
+    _CASE(
+        "buffer of 10**12 images", _described(policy={"method": "replay:size=1000000000000"}), says="the saved size is"
+    ),
     _CASE("specification of 10**6 commas", _described(policy={"peft": "lora:r=1" + "," * 10**6}), says="characters"),
     _CASE("specification of deep JSON", _described(policy={"peft": "lora:r=" + nested_json(4_000)})),
     _CASE("crop scale without end", _described(crop_scale=1e999)),

@@ -27,7 +27,7 @@ def test_the_largest_difference_of_tensors() -> None:
     assert largest_difference(torch.tensor([250], dtype=torch.uint8), torch.tensor([255], dtype=torch.uint8)) == 5
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_benchmark_prints_and_writes_differences(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -339,7 +339,7 @@ def test_a_damaged_measurement_of_variance_is_named(tmp_path: Path) -> None:
     file.parent.mkdir(parents=True)
     pd.DataFrame({"total": ["1.0", "1.0.0"]}).to_csv(file)
     with pytest.raises(ValueError, match=r"gradient_variance_4\.csv can't be read .*remove it, and the same command"):
-        variance_of_entries(entries, 4, tmp_path)
+        variance_of_entries(entries, 4, tmp_path, tmp_path / "runs")
 
 
 def test_a_home_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,18 +97,6 @@ def test_further_signals_do_not_disturb_a_stop(
     assert_same_run(folder, whole)
 
 
-def test_a_task_without_a_record_is_taken_as_it_is_and_said(
-    config: RunConfig, whole: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = RunFolder(tmp_path / "run")
-    with pytest.raises(SystemExit):
-        run(config, folder, signal_after(80, signal.SIGTERM))
-    shutil.rmtree(folder.finished_tasks)
-    run(config, folder)
-    assert "0.json is missing: the files of task 0 are taken as they are" in capsys.readouterr().err
-    assert_same_run(folder, whole)
-
-
 def test_the_lock_of_a_process_that_was_killed_after_the_run_is_removed(
     config: RunConfig, whole: RunFolder, tmp_path: Path
 ) -> None:
