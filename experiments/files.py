@@ -12,6 +12,7 @@ from typing import Any
 
 from cls_env.bounded.json_text import read_json as bounded_json
 from cls_env.bounded.limits import RESULTS
+from cls_env.bounded.regular_files import check_regular
 from cls_env.bounded.zip_files import open_zip
 from cls_env.command_line.errors import described
 from cls_env.command_line.leftovers import remove_leftovers, temporary_prefix
@@ -26,6 +27,9 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     Args:
         path: The file. Its folder is created if missing.
         write: Receives the path of the temporary file.
+
+    Raises:
+        OSError: It can't be written, for example on a full disk; an existing file is kept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path)
@@ -33,6 +37,9 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     try:
         write(aside)
         aside.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk is noticed by a write, which knows no name
+        raise
     finally:
         aside.unlink(missing_ok=True)
 
@@ -73,9 +80,10 @@ def reading(path: Path, advice: str) -> Iterator[None]:
         advice: End of the message: what the user can do.
 
     Raises:
-        ValueError: The file is missing or damaged, or a zip that unpacks to far more than its own size.
+        ValueError: The file is missing, damaged, no regular file, or a zip that unpacks to far more than its own size.
     """
     try:
+        check_regular(path)
         if zipfile.is_zipfile(path):
             open_zip(path, RESULTS).close()
         yield

@@ -196,6 +196,8 @@ class CheckpointedAlgorithm(ClassMemory):
         load_weights(path, self.policy)
         try:
             self._resume(read_state(path))
+            if "recent_episodes" in saved:
+                restore_episodes(self, saved["recent_episodes"])
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         if lost := set((saved["current_task"] or {}).get("classes", [])) - set(network.head.actions.tolist()):
@@ -210,8 +212,6 @@ class CheckpointedAlgorithm(ClassMemory):
         self.image_decoding = None if decoding is None else saved_decoding(decoding, path)
         self._current_task = saved["current_task"]
         self.num_timesteps, self._n_updates = saved["num_timesteps"], saved["n_updates"]
-        if "recent_episodes" in saved:
-            restore_episodes(self, saved["recent_episodes"])
         self._action_seed = saved["action_seed"]
         self._view_seed = saved.get("view_seed", self._view_seed)
         self._seed_task(network.tasks_begun)

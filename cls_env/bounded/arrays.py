@@ -11,6 +11,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from cls_env.bounded.limits import WEIGHTS, ArchiveLimits
+from cls_env.bounded.regular_files import check_regular
 from cls_env.bounded.zip_files import open_zip
 
 _VERSION = (1, 0)
@@ -63,6 +64,7 @@ def read_npz(file: Path, limits: ArchiveLimits = WEIGHTS) -> dict[str, NDArray[A
 
 
 def _check_file(file: Path) -> None:
+    check_regular(file)
     with file.open("rb") as stream:
         _check_header(stream, file.stat().st_size, file.name)
 

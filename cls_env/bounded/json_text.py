@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cls_env.bounded.regular_files import check_regular
+
 MOST_JSON_BYTES = 2**26
 MOST_LEVELS = 100
 
@@ -37,9 +39,10 @@ def read_json(file: Path, most_bytes: int = MOST_JSON_BYTES) -> Any:
         most_bytes: The largest that it may be.
 
     Raises:
-        ValueError: It is larger, or as `parse_json` refuses it.
+        ValueError: It is larger, no regular file, or as `parse_json` refuses it.
         OSError: It can't be read.
     """
+    check_regular(file)
     if (size := file.stat().st_size) > most_bytes:
         raise ValueError(f"it has {size:,} bytes, more than the {most_bytes:,} that such a file may have")
     return parse_json(file.read_text(encoding="utf-8"))

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from cls_env.bounded.limits import ArchiveLimits
+from cls_env.bounded.regular_files import check_regular
 
 _ENTRY = b"PK\x01\x02"
 """The first bytes of an entry in the list of contents, of which none is shorter than `_ENTRY_BYTES`."""
@@ -23,11 +24,12 @@ def open_zip(file: Path, limits: ArchiveLimits) -> zipfile.ZipFile:
         limits: How much it may hold.
 
     Raises:
-        ValueError: It holds more, or a member is compressed by another method than deflate: those of other methods are
-            decompressed without a limit.
+        ValueError: It holds more, is no regular file, or a member is compressed by another method than deflate: those
+            of other methods are decompressed without a limit.
         zipfile.BadZipFile: It is damaged, or no zip file.
         OSError: It can't be read.
     """
+    check_regular(file)
     limits.check_files(file, _most_entries(file, limits.max_files))
     archive = zipfile.ZipFile(file)
     try:

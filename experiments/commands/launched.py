@@ -12,8 +12,11 @@ from pathlib import Path
 
 TOGETHER = ("run",)
 """The commands that several processes can execute together."""
-WAIT = 3.0
-"""Seconds for which a process waits before it ends by an error: if the first one has it too, it is said only once."""
+WAIT_AT_STOP = 3.0
+"""Seconds for which a stopped process waits before it ends: the launcher would interrupt the first one at its end."""
+WAIT_AT_ERROR = 30.0
+"""Seconds for which a process with an error waits for the launcher to end it. If the first one has the error too, even
+later on a busy machine, it is said only once."""
 
 
 @contextmanager
@@ -50,7 +53,7 @@ def _quiet(rank: int) -> Iterator[None]:
         yield
     except BaseException as error:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the launcher ends the process when the first one has ended
-        time.sleep(WAIT)
+        time.sleep(WAIT_AT_ERROR if isinstance(error, Exception) else WAIT_AT_STOP)
         if isinstance(error, Exception):
             sys.stdout, sys.stderr = streams
             print(f"in process {rank}:", end=" ", file=sys.stderr)

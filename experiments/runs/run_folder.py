@@ -37,6 +37,7 @@ from experiments.files import read_json, reading, replace_file, write_json
 from experiments.runs.errors import FolderInUseError
 from experiments.runs.label_fit import LabelFit
 from experiments.runs.ownership import OWNER, owned
+from experiments.runs.summary import checked_summary
 
 LOGGED = ("train/task", "train/progress", "train/entropy")
 """Columns of the step log that are read."""
@@ -150,13 +151,12 @@ class RunFolder:
         """The summary of a finished run.
 
         Raises:
-            ValueError: The file is damaged.
+            ValueError: The file is damaged, or its accuracies are not those of the run.
         """
-        file = self.path / "metrics.json"
+        file, accuracies = self.path / "metrics.json", self.path / "accuracy_matrix.csv"
+        matrix = self.read_matrix() if accuracies.exists() else None
         with reading(file, "remove this file, and the same command goes on to write it anew"):
-            content: dict[str, Any] = read_json(file)
-            content["final_accuracy"]
-        return content
+            return checked_summary(read_json(file), matrix)
 
     def identity(self) -> str:
         """A name for what the run learns: the SHA-256 of its configuration."""

@@ -43,10 +43,12 @@ class TaskRecords:
     def check_task(self, task: int) -> None:
         """Check the step log and the predictions of a finished task.
 
-        A task without a record, as in runs of earlier versions, is not checked.
+        The last task has no record if the run was killed just then, and no task has one after the end of the run. Such
+        a task is not checked.
 
         Raises:
-            ValueError: A file is missing, or is not what this run has written.
+            ValueError: A file is missing, or is not what this run has written; or there are records of later tasks and
+                none of this task.
         """
         for name, digest in self._recorded(task).items():
             if name != self._folder.model.name:
@@ -58,13 +60,15 @@ class TaskRecords:
             raise ValueError(f"{file} {what}: {ADVICE}")
 
     def _recorded(self, task: int) -> dict[str, str]:
-        """The hashes of a task, by file name; none if it has no record, as in runs of earlier versions.
+        """The hashes of a task, by file name; none if it has no record.
 
         Raises:
-            ValueError: The record is of another run or of another version of the format.
+            ValueError: The record is of another run or of another version of the format, or there is only a later one.
         """
         file = self._record(task)
         if not file.exists():
+            if any(int(other.stem) > task for other in file.parent.glob("[0-9]*.json")):
+                raise ValueError(f"{file} is missing: {ADVICE}")
             return {}
         with reading(file, ADVICE):
             record = read_json(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import zipfile
@@ -131,6 +132,18 @@ def _store(name: str, content: Callable[[Path], bytes]) -> Callable[[Path, Valid
     return make
 
 
+def _pipe(name: str, folder: Callable[[Path, ValidFiles], Path]) -> Callable[[Path, ValidFiles], Path]:
+    """A folder in which a pipe, whose reader waits for ever, is in the place of a file."""
+
+    def make(inside: Path, valid_files: ValidFiles) -> Path:
+        made = folder(inside, valid_files)
+        (made / name).unlink()
+        os.mkfifo(made / name)
+        return made
+
+    return make
+
+
 def _changed_card(**changes: Any) -> Callable[[Path, ValidFiles], Path]:
     make = _store("unused", lambda _: b"")
 
@@ -148,6 +161,7 @@ def _bomb(inside: Path) -> bytes:
 
 
 _PREDICTIONS = "predictions/after_task_1.npz"
+_STEPS = "steps/progress_task0.csv"
 _RUN = partial(HostileFile, "run", read=_report)
 _SHOWN = partial(_RUN, expected=HARMLESS)
 _JSON_FILES = ("config.json", "protocol.json", "metrics.json")
@@ -175,7 +189,8 @@ _RUNS = [
     _SHOWN("markup as class name", _json("protocol.json", _named(_MARKUP))),
     _SHOWN("control characters as class name", _json("protocol.json", _named(_CONTROL))),
     _SHOWN("lone surrogate as class name", _json("protocol.json", _named("\ud800"))),
-    _SHOWN("measures that are text", _json("metrics.json", lambda found: found | {"forgetting": _MARKUP, _MARKUP: 1})),
+    _RUN("measures that are text", _json("metrics.json", lambda found: found | {"forgetting": _MARKUP, _MARKUP: 1})),
+    _RUN("measures of another run", _json("metrics.json", lambda found: found | {"accuracy_curve": [0.1, 0.1]})),
     _SHOWN("measures that are no numbers", _json("metrics.json", lambda found: found | {"forgetting": float("nan")})),
     _SHOWN("measures of 400 digits", _json("metrics.json", lambda found: found | {"forgetting": 10**400})),
     _RUN(
@@ -196,7 +211,12 @@ _RUNS = [
     _SHOWN("predictions of another shape", _answers(labels=np.zeros((4, 4), dtype=int))),
     _SHOWN("predictions that are NaN", _answers(confidence=np.full(4, np.nan, dtype=np.float32))),
     _SHOWN("predictions without confidence", _answers(confidence=None)),
-    _SHOWN("pickle as step log", _run("steps/progress_task0.csv", pickled)),
+    _SHOWN("pickle as step log", _run(_STEPS, pickled)),
+    *(
+        _RUN(f"pipe as {name}", _pipe(name, _run(name, lambda _: "")), says="no regular file")
+        for name in (*_JSON_FILES, "accuracy_matrix.csv")
+    ),
+    *(_SHOWN(f"pipe as {name}", _pipe(name, _run(name, lambda _: ""))) for name in (_PREDICTIONS, _STEPS)),
     _SHOWN("command of markup", _run("table.md", lambda _: f"Made by `cls-env {_MARKUP}`")),
 ]
 _CASE = partial(HostileFile, "store", read=open_store)
@@ -216,6 +236,10 @@ _STORES = [
     _CASE("pickle as store.json", _store("store.json", pickled)),
     _CASE("list as store.json", _store("store.json", lambda _: b"[1]")),
     _CASE("validation images of 10**12", _changed_card(validation_images=10**12)),
+    *(
+        _CASE(f"pipe as {name}", _pipe(name, _store(name, lambda _: b"")), says="no regular file")
+        for name in ("store.json", "train_images.npy", "train_labels.npy")
+    ),
     _CASE("class names that are a number", _changed_card(class_names=3)),
     _CASE("remarks that are a number", _changed_card(remarks=3)),
 ]

@@ -285,3 +285,38 @@ def test_a_save_that_fails_leaves_the_file_before(saved: dict[str, Path], tmp_pa
     assert (tmp_path / "agent.zip").read_bytes() == before and [file.name for file in tmp_path.iterdir()] == [
         "agent.zip"
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"recent_episodes": {"r": [1.0], "l": [], "success": []}}, "the saved episodes are damaged"),
+        ({"observation_shape": [4096, 4096, 4096]}, "'observation_shape' is damaged"),
+        ({"note": "a" * 2**22}, "bytes, more than 4,194,304"),
+    ],
+    ids=["episodes", "observation", "long"],
+)
+def test_entries_that_take_memory_or_do_not_fit(
+    changes: dict[str, Any], words: str, saved: dict[str, Path], tmp_path: Path
+) -> None:
+    changed = json.dumps(description(saved["adapter"]) | changes).encode()
+    refused(rewritten(saved["adapter"], tmp_path / "a.zip", {"model.json": changed}), "adapter", words)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"peft": "lora:targets=(a+)+b"}, "a pattern with a repeated group"),
+        ({"peft": f"lora:rank={2**13}"}, "the saved rank is 8192, which is more than 4,096"),
+        ({"method": f"replay:size={2**17}"}, "the saved size is 131072, which is more than 65,536"),
+        ({"input_size": 2**13}, "the saved input_size is 8192"),
+    ],
+)
+def test_a_policy_that_takes_memory_or_time(
+    changes: dict[str, Any], words: str, saved: dict[str, Path], tmp_path: Path
+) -> None:
+    entries = description(saved["adapter"])
+    entries["policy"] |= changes
+    refused(
+        rewritten(saved["adapter"], tmp_path / "a.zip", {"model.json": json.dumps(entries).encode()}), "adapter", words
+    )

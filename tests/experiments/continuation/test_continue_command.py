@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from agents import load_agent
 from experiments.__main__ import main
@@ -85,3 +86,15 @@ def test_wrong_options_are_one_line(
 def test_a_missing_model_is_named(june: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["continue", str(tmp_path / "none.zip"), "--root", str(june)]) == 2
     assert "none.zip" in capsys.readouterr().err
+
+
+def test_a_second_process_is_refused_before_it_learns(
+    place: Path, june: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = place.with_name("may-continued.zip")
+    with FileLock(target.with_name(f".{target.name}.lock")):
+        assert main(["continue", str(place), "--root", str(june), "--epochs", "1", "--device", "cpu"]) == 2
+    assert f"another process is making {target}: wait, or give another --out FILE" in capsys.readouterr().err
+    assert not target.exists()
+    assert main(["continue", str(place), "--root", str(june), "--epochs", "1", "--device", "cpu"]) == 0
+    assert sorted(file.name for file in place.parent.iterdir()) == ["may-continued.zip", "may.zip"]

@@ -19,6 +19,7 @@ from experiments.config.pretraining import PretrainConfig
 from experiments.pretraining import photographs as module
 from experiments.pretraining.photographs import pretrain
 from tests.cls_env.datasets.loaders.test_archive_sets import tiny_imagenet
+from tests.full_disk import files_of_at_most
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +169,12 @@ def test_tiny_imagenet_under_any_name(packed: bool, tmp_path: Path, monkeypatch:
         monkeypatch.chdir(place)
     dataset = module.photographs(place if packed else Path(), 64)
     assert dataset.name == "tiny-imagenet" and len(dataset.test_labels) == 4
+
+
+def test_a_full_disk_is_one_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--images", str(folder), "--out", str(tmp_path / "out"), "--epochs", "1", "--batch-size", "8"]
+    with files_of_at_most(20_000):
+        assert main(["pretrain", *words, "--threads", "1"]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert str(tmp_path / "out") in line
+    assert not [file for file in (tmp_path / "out").rglob("*") if file.suffix == ".safetensors"]

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from experiments.__main__ import main
 from experiments.commands.report import report_command
+from tests.full_disk import files_of_at_most
 
 
 def test_other_files_are_not_replaced(tmp_path: Path) -> None:
@@ -26,3 +28,17 @@ def test_a_report_is_known(comparison: Path, tmp_path: Path) -> None:
     assert is_page(comparison / "report.html")
     (tmp_path / "other.html").write_text("<title>other</title>")
     assert not is_page(tmp_path / "other.html")
+
+
+@pytest.mark.long
+def test_a_full_disk_is_one_line_and_the_report_before_is_kept(
+    comparison: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    page.write_bytes((comparison / "report.html").read_bytes())
+    with files_of_at_most(20_000):
+        assert main(["report", str(comparison), "--out", str(page)]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert str(page) in line
+    assert page.read_bytes() == (comparison / "report.html").read_bytes()
+    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]

@@ -178,3 +178,11 @@ def test_sampled_loss_is_reinforces() -> None:
 
 def test_trace_of_covariance_by_hand() -> None:
     assert trace_of_covariance(np.array([[0.0, 1.0], [2.0, 5.0]])) == 2.0 + 8.0
+
+
+def test_a_folder_for_runs_is_used_for_all_of_them(tmp_path: Path) -> None:
+    words = ("--algorithms", "epg", "--seeds", "0", "--runs", str(tmp_path / "shared"))
+    assert main(command(tmp_path / "out", *words)) == 0
+    (folder,) = (file.parent for file in (tmp_path / "shared").glob("*/config.json"))
+    assert (folder / "gradient_variance_4.csv").is_file()
+    assert not list((tmp_path / "out").rglob("config.json")) and not (tmp_path / "out" / "runs").exists()

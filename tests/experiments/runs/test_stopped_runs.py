@@ -183,6 +183,28 @@ def test_a_file_of_a_finished_task_that_is_changed_or_missing_is_named(
         run(config, folder)
 
 
+def test_the_record_of_a_finished_task_that_is_missing_is_named(config: RunConfig, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(SystemExit):
+        run(replace(config, num_tasks=3), folder, signal_after(100, signal.SIGTERM))
+    records = sorted(file.name for file in folder.finished_tasks.iterdir())
+    assert records == ["0.json", "1.json"]
+    (folder.finished_tasks / "0.json").unlink()
+    with pytest.raises(ValueError, match=r"0\.json is missing: start the run again with --fresh"):
+        run(replace(config, num_tasks=3), folder)
+
+
+def test_a_summary_of_another_run_is_named(config: RunConfig, whole: RunFolder, tmp_path: Path) -> None:
+    folder = stopped_in_second_task(config, RunFolder(tmp_path / "run"))
+    shutil.copy(whole.path / "metrics.json", folder.path)
+    wrong = r"metrics\.json can't be read \(ValueError: its accuracy_curve ends with .* after 2 tasks, and .* after 1 tasks\)"
+    with pytest.raises(ValueError, match=wrong):
+        run(config, folder)
+    (folder.path / "metrics.json").unlink()
+    run(config, folder)
+    assert_same_run(folder, whole)
+
+
 def test_the_files_of_another_run_are_refused(config: RunConfig, tmp_path: Path) -> None:
     folder = stopped_in_second_task(config, RunFolder(tmp_path / "run"))
     other = stopped_in_second_task(replace(config, objective="ce"), RunFolder(tmp_path / "other"))

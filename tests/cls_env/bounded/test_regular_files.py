@@ -1,0 +1,26 @@
+"""Pipes, whose reader would wait for ever, are refused."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cls_env.bounded.arrays import map_npy, read_npy, read_npz
+from cls_env.bounded.json_text import read_json
+from experiments.files import reading
+
+
+def read_within(file: Path) -> None:
+    with reading(file, "remove it"):
+        file.read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+@pytest.mark.parametrize("read", [read_json, read_npy, map_npy, read_npz, read_within])
+def test_a_pipe_is_refused(read: Callable[[Path], object], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe is no regular file"):
+        read(tmp_path / "pipe")
