@@ -16,6 +16,7 @@ PLACES = {
     "continue": "continue_model:continue_command",
     "rl": "rl:rl_command",
     "sweep": "sweep:sweep_command",
+    "tune": "tune:tune_command",
     "study": "studies:studies_command",
     "presets": "compare:presets_command",
     "report": "report:report_command",

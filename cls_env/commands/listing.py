@@ -8,6 +8,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "compare": "compare objectives over label noise and seeds: the main job",
         "bounds": "compare a sequential learner with joint training and a frozen random backbone",
         "rl": "compare reinforcement-learning algorithms on one stream",
+        "tune": "search each objective's own settings with an equal budget, and compare at the best",
         "sweep": "run all combinations of some settings, which a file lists",
         "study": "list the studies; `study NAME` runs one",
         "presets": "list the published settings; `presets NAME` runs one",

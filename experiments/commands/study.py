@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from experiments.commands.columns import chosen_columns, with_passes_for
 from experiments.commands.option_groups import NO_PREFIX
@@ -19,15 +17,15 @@ from experiments.comparisons.output_paths import OutputPaths
 from experiments.comparisons.show_plan import show_plan
 from experiments.comparisons.smaller_table import refuse_smaller
 from experiments.comparisons.unused_options import refuse_unused
+from experiments.comparisons.write_table import write_table
 from experiments.config.comparison import DEFAULTS, ComparisonOptions
 from experiments.config.entry import Entry
 from experiments.config.gpus import check_gpu
-from experiments.console import say, show, typed_command
-from experiments.files import replace_file, write_text
+from experiments.console import say
 from experiments.report_page.reporting import reporting
 from experiments.reports.captions import seeds_of
-from experiments.reports.latex import latex, table_caption, with_arrows
-from experiments.reports.tables import directions, legend, markdown, rich_tables, with_display_names
+from experiments.reports.latex import table_caption
+from experiments.reports.tables import legend
 from experiments.runs.measure import Measure
 from experiments.runs.ownership import owned
 from experiments.studies import STUDIES
@@ -122,28 +120,6 @@ def _run_step(
             explanation = legend(table) if "contender" in table else study.explanations.get(name, "")
             title = f"{study.title}: {name.replace('_', ' ')}"
             caption = table_caption(title, dataset, seeds_of(known), explanation)
-            _write_table(table, paths.tables / name, explanation, caption)
+            write_table(table, paths.tables / name, explanation, caption)
         save_and_list_figures(study.figures(known), paths.tables, dataset)
     return known
-
-
-def _write_table(table: pd.DataFrame, path: Path, explanation: str, caption: str) -> None:
-    """Write a table as Markdown with its explanation, LaTeX with its caption, and CSV, and print it."""
-    explained = f"{explanation} ".lstrip()
-    named, better = with_display_names(table), directions()
-    made = f"{markdown(with_arrows(named, better))}\n\n{explained}Made by `{typed_command()}`.\n"
-    write_text(path.with_suffix(".md"), made)
-    write_text(path.with_suffix(".tex"), latex(named, caption, f"{path.parent.name}-{path.name}", better))
-    replace_file(path.with_suffix(".csv"), lambda aside: table.to_csv(aside, index=False))
-    say("")
-    show(*(rich_tables(table) if "contender" in table else [_plain(named)]))
-    say(f"table {path.with_suffix('.md')}")
-
-
-def _plain(table: pd.DataFrame) -> Table:
-    shown = Table(box=SIMPLE_HEAD, show_edge=False)
-    for column in table.columns:
-        shown.add_column(column, no_wrap=True)
-    for row in table.itertuples(index=False):
-        shown.add_row(*map(str, row))
-    return shown

@@ -44,14 +44,30 @@ def run_all(
         ValueError: A configuration is impossible; nothing has been run.
         RunFailedError: Runs failed; all others are finished.
     """
+    folders = execute_all(entries, folder, engine, job, checkpoint_every)
+    return pd.DataFrame([_row(*each) for each in zip(entries, folders, strict=True)])
+
+
+def execute_all(
+    entries: Sequence[Entry],
+    folder: Path,
+    engine: Engine | None = None,
+    job: Job = LEARNING,
+    checkpoint_every: float = CHECKPOINT_EVERY,
+) -> list[RunFolder]:
+    """As `run_all`, for runs that may not be finished when the job is done.
+
+    Returns:
+        The folder of each run.
+    """
     minutes = number("--checkpoint-every", checkpoint_every, "[0, inf)")
     job = job._replace(run=partial(job.run, checkpoint_every=minutes))
     check_different(entries)
     images = job.prepare(entries)
-    paths = run_paths([entry.config for entry in entries], folder)
-    before = {path for path in paths if RunFolder(path).finished}
+    folders = [RunFolder(path) for path in run_paths([entry.config for entry in entries], folder)]
+    before = {each for each in folders if job.done(each)}
     _say_read(len(before), len(entries), folder)
-    places, failures, done = dict(zip(entries, paths, strict=True)), Failures(), 0
+    places, failures, done = dict(zip(entries, folders, strict=True)), Failures(), 0
     with progress_bar() as progress:
         bar = progress.add_task(f"{len(entries)} runs", total=sum(images))
 
@@ -63,14 +79,14 @@ def run_all(
             done += 1
             progress.update(bar, description=f"{done} of {len(entries)} runs")
             if places[entry] not in before:
-                say(finished_line(entry, RunFolder(places[entry]).metrics()), highlight=False)
+                say((job.line or _line)(entry, places[entry]), highlight=False)
 
-        waiting = [Waiting(*each) for each in zip(entries, paths, images, strict=True)]
+        waiting = [Waiting(*each) for each in zip(entries, (each.path for each in folders), images, strict=True)]
         observer = Observer(lambda count: progress.advance(bar, count), on_end)
         (engine or LocalEngine()).execute(waiting, job, observer)
         failures.check(len(entries))
         progress.update(bar, completed=sum(images))
-    return pd.DataFrame([_row(entry, path) for entry, path in zip(entries, paths, strict=True)])
+    return folders
 
 
 def _say_read(count: int, total: int, folder: Path) -> None:
@@ -85,6 +101,10 @@ def check_different(entries: Sequence[Entry]) -> None:
         raise ValueError(f"{sorted(twice)[0]} is named twice; name each objective, label noise and seed once")
 
 
-def _row(entry: Entry, path: Path) -> dict[str, Any]:
+def _line(entry: Entry, folder: RunFolder) -> str:
+    return finished_line(entry, folder.metrics())
+
+
+def _row(entry: Entry, folder: RunFolder) -> dict[str, Any]:
     columns = {"condition": entry.condition, "contender": entry.contender, "seed": entry.config.seed}
-    return columns | RunFolder(path).metrics() | {"folder": str(path)}
+    return columns | folder.metrics() | {"folder": str(folder.path)}

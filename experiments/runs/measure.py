@@ -67,12 +67,14 @@ def refuse_absurd(metrics: Mapping[str, Any], learning_rate: float) -> None:
         learning_rate: Learning rate of the run, for the message.
 
     Raises:
-        ValueError: A value is not finite, or `nll` is above `LARGEST_NLL`.
+        DivergedError: A value is not finite, or `nll` is above `LARGEST_NLL`.
     """
     for name, value in metrics.items():
         values = np.ravel(np.array([] if value is None else value, dtype=float))
         if not np.isfinite(values).all() or (name == "nll" and (values > LARGEST_NLL).any()):
-            raise ValueError(
+            from agents.optimization.divergence import DivergedError  # it imports PyTorch, which a list does not need
+
+            raise DivergedError(
                 f"training diverged: {name} is {value} with learning rate {learning_rate:g}; use a smaller "
                 "--learning-rate"
             )

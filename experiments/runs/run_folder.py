@@ -10,6 +10,7 @@ model.zip              adapter and head after the last finished task, for `EPG.l
 model_before.zip       the same after the task before, until the run is finished
 training/              the newest two states within the current task, see `SaveTraining`
 finished_tasks/        hashes of the files of finished tasks, until the run is finished, see `TaskRecords`
+paused/                accuracies on held-out images where the run has paused, see `experiments.runs.paused`
 metrics.json           the summary; its presence says that the run is finished
 
 `.lock` and `.owner` exist while a process writes to the folder.

@@ -32,6 +32,7 @@ from experiments.runs.label_fit import LabelFit, label_fit
 from experiments.runs.measure import refuse_absurd
 from experiments.runs.measures import measure_run
 from experiments.runs.metrics import Matrix
+from experiments.runs.paused import write_pause
 from experiments.runs.peak_memory import peak_bytes, reset_peak
 from experiments.runs.protocol import protocol_card
 from experiments.runs.resumption import Resuming, contradiction, damage, load_newest
@@ -55,6 +56,7 @@ def run(
     folder: RunFolder,
     on_images: Listener = lambda count: None,
     checkpoint_every: float = CHECKPOINT_EVERY,
+    tasks: int | None = None,
 ) -> dict[str, Any]:
     """Execute a run, or what is left of it. The results of a finished run are read.
 
@@ -66,9 +68,10 @@ def run(
         folder: Folder of its results.
         on_images: Receives the number of images of every batch, and of all earlier batches of a resumed run at once.
         checkpoint_every: Minutes between two checkpoints within a task.
+        tasks: How many tasks it has learned when it pauses; the next call goes on. By default it does not pause.
 
     Returns:
-        The contents of `metrics.json`.
+        The contents of `metrics.json`; of a paused run, its `validation_accuracies`, see `write_pause`.
 
     Raises:
         ValueError: The configuration names something unknown or impossible, and nothing has been written; or the
@@ -81,7 +84,7 @@ def run(
     with owned_together(folder) as owned:
         with leader_first():
             resolved = resolve(checked)
-        return run_owned(resolved, owned, on_images, checkpoint_every=checkpoint_every)
+        return run_owned(resolved, owned, on_images, checkpoint_every=checkpoint_every, tasks=tasks)
 
 
 def run_owned(
@@ -90,6 +93,7 @@ def run_owned(
     on_images: Listener = lambda count: None,
     watch: Watch | None = None,
     checkpoint_every: float = CHECKPOINT_EVERY,
+    tasks: int | None = None,
 ) -> dict[str, Any]:
     """As `run`, for a caller that owns the folder and has resolved the configuration.
 
@@ -99,8 +103,10 @@ def run_owned(
         on_images: As in `run`.
         watch: Is told what happens.
         checkpoint_every: As in `run`.
+        tasks: As in `run`.
     """
-    watch = watch or Watch()
+    watch, count = watch or Watch(), len(run.stream.tasks)
+    last = count if tasks is None else min(tasks, count)
     torch.set_num_threads(run.config.threads)
     model = make_agent(run)
     run = replace(run, config=folder.claim(run.config))
@@ -116,18 +122,27 @@ def run_owned(
     started = time.perf_counter()
     with interruptions() as signals:
         resuming = Resuming(folder, signals, checkpoint_every if current().leads else NEVER)
-        trained = _learn_tasks(run, model, matrix, fits, folder, on_images, watch, resuming)
-    seconds, peak = time.perf_counter() - started, peak_bytes(model.device)
+        trained = _learn_tasks(run, model, matrix, fits, folder, on_images, watch, resuming, last)
+    if last < count:
+        return write_pause(folder, last, validation_accuracies(model, run.stream, last))
+    return _finish(run, folder, model, initial, trained, time.perf_counter() - started)
+
+
+def _finish(
+    run: ResolvedRun, folder: RunFolder, model: EPG, initial: dict[str, torch.Tensor], trained: int, seconds: float
+) -> dict[str, Any]:
+    """Measure a run whose tasks are all learned, and write and return its metrics."""
+    stream = run.stream
     metrics = measure_run(
         FinishedRun(
             folder=folder,
-            stream=run.stream,
+            stream=stream,
             policy=model.policy,
             initial=initial,
             trained_images=trained,
             seconds=seconds,
-            peak_memory=peak,
-            validation=validation_accuracies(model, run.stream) if run.stream.has_validation else {},
+            peak_memory=peak_bytes(model.device),
+            validation=validation_accuracies(model, stream, len(stream.tasks)) if stream.has_validation else {},
             extra_passes=run.extra_passes,
         )
     )
@@ -145,11 +160,12 @@ def _learn_tasks(
     on_images: Listener,
     watch: Watch,
     resuming: Resuming,
+    last: int,
 ) -> int:
-    """Learn and test the tasks that are left, and return on how many images."""
+    """Learn and test tasks until so many are learned, and return on how many images."""
     test = tester(model.policy, run.stream, "test")
     trained = 0
-    for task in range(len(matrix), len(run.stream.tasks)):
+    for task in range(len(matrix), last):
         begun = time.perf_counter()
         watch.begin_task(task)
         trained += _learn(run, model, task, folder, test, on_images, watch, resuming)
@@ -161,10 +177,16 @@ def _learn_tasks(
     return trained
 
 
-def validation_accuracies(model: EPG, stream: TaskStream) -> dict[str, float]:
-    """Accuracy on the images held out of training, a mean over all tasks: by their labels, and by their true ones."""
-    tests = tester(model.policy, stream, "validation")(range(len(stream.tasks)))
-    true = [stream.clean_train_labels[task.validation_indices] for task in stream.tasks]
+def validation_accuracies(model: EPG, stream: TaskStream, tasks: int) -> dict[str, float]:
+    """Accuracy on the images held out of training, by their labels and by their true ones: a mean over some tasks.
+
+    Args:
+        model: The agent.
+        stream: Its stream.
+        tasks: How many tasks the agent has learned.
+    """
+    tests = tester(model.policy, stream, "validation")(range(tasks))
+    true = [stream.clean_train_labels[task.validation_indices] for task in stream.tasks[:tasks]]
     return {
         "validation_accuracy": float(np.mean([test.accuracy for test in tests])),
         "validation_accuracy_clean": float(

@@ -118,7 +118,7 @@ def by_objective(objectives: Iterable[str]) -> Grid:
     return unique_names((objective, {"objective": objective}) for objective in objectives)
 
 
-def by_noise(config: StudyConfig, shares: Iterable[float]) -> Grid:
+def by_noise(config: Settings, shares: Iterable[float]) -> Grid:
     """Conditions that differ in their share of flipped training labels, with the names that `compare` gives them."""
     if config.noise_matrix is not None:
         return {"label noise by matrix": {}}

@@ -44,7 +44,7 @@ def follow(
         observer: Is told what happens.
         most: Maximum number of runs that are started at once; by default all.
     """
-    left = iter(_unfinished(waiting, observer))
+    left = iter(_unfinished(waiting, job, observer))
     running: dict[Handle, Waiting] = {}
     try:
         while True:
@@ -62,10 +62,10 @@ def follow(
         raise
 
 
-def _unfinished(waiting: Sequence[Waiting], observer: Observer) -> list[Waiting]:
+def _unfinished(waiting: Sequence[Waiting], job: Job, observer: Observer) -> list[Waiting]:
     left = []
     for each in waiting:
-        if RunFolder(each.path).finished:
+        if job.done(RunFolder(each.path)):
             observer.on_images(each.images)
             observer.on_end(each.entry, None)
         else:

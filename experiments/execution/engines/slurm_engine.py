@@ -122,6 +122,7 @@ class _SlurmCluster:
         self._executor = executor
 
     def start(self, waiting: Waiting, job: Job) -> submitit.Job[None]:
+        self._done = job.done
         return self._executor.submit(ResumedRun(job.run, waiting.entry.config, waiting.path))
 
     def ended(self, running: Sequence[submitit.Job[None]]) -> Sequence[submitit.Job[None]]:
@@ -130,7 +131,7 @@ class _SlurmCluster:
 
     def failure(self, handle: submitit.Job[None], waiting: Waiting) -> str | None:
         deadline = time.monotonic() + SECONDS_FOR_FILES
-        while not RunFolder(waiting.path).finished:
+        while not self._done(RunFolder(waiting.path)):
             if time.monotonic() > deadline or log_file(waiting.path).exists():
                 return f"job {handle.job_id} has ended ({handle.state}): {last_line(waiting.path, handle.paths.stderr)}"
             time.sleep(SECONDS_BETWEEN_LOOKS)
