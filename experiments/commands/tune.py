@@ -88,7 +88,7 @@ def _tune(
     from experiments.tuning.rounds import chosen_points, compared_entries, run_trials
 
     def execute(entries: Sequence[Entry], job: Job) -> list[RunFolder]:
-        return execute_all(entries, paths.runs, paths.engine, job, paths.checkpoint_every)
+        return execute_all(entries, paths.runs, paths.engine, job, paths.checkpoint_every, paths.store)
 
     trials = run_trials(config, contested, execute)
     _report_trials(trials, [contest.space for contest in contested], paths, config)

@@ -48,7 +48,7 @@ def run_and_report(
         RunFailedError: A run failed; the finished ones are kept.
     """
     check_comparison(entries, baseline)
-    runs = run_all(entries, paths.runs, paths.engine, job, paths.checkpoint_every)
+    runs = run_all(entries, paths.runs, paths.engine, job, paths.checkpoint_every, paths.store)
     warn_of_missing_measures(runs, [*measures, *shown])
     dataset = data_names(entries)
     table = write_report(runs, baseline, paths.tables, typed_command(), measures, introduction, shown, dataset)

@@ -19,12 +19,14 @@ class OutputPaths:
         tables: The folder of tables and figures.
         runs: The folder of the runs' folders; comparisons may share it.
         engine: Executes the runs.
+        store: URL at which the runs are kept in addition, see `experiments.execution.store`; by default none.
         checkpoint_every: Minutes between two checkpoints of a run.
     """
 
     tables: Path
     runs: Path
     engine: Engine = field(default_factory=LocalEngine)
+    store: str | None = None
     checkpoint_every: float = CHECKPOINT_EVERY
 
     @classmethod
@@ -34,5 +36,6 @@ class OutputPaths:
             tables=folder,
             runs=options.runs or runs or folder / "runs",
             engine=engine_of(options),
+            store=options.store,
             checkpoint_every=options.checkpoint_every,
         )

@@ -19,6 +19,9 @@ class ComparisonOptions:
 
     runs: Path | None = None
     """Folder of the runs, in which finished runs are reused. By default the folder runs in --out."""
+    store: str | None = None
+    """Also keep the runs on any file system that fsspec knows, such as s3://bucket/runs, and take them from there: runs
+    then need no folder that all machines share."""
     workers: int | None = None
     """Number of parallel runs. By default one per core, on a GPU a measured number, and on a cluster all that fit. 0
     uses this process."""

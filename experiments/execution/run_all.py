@@ -16,6 +16,7 @@ from experiments.console import progress_bar, say
 from experiments.execution.engines.engine import Engine, Observer, Waiting
 from experiments.execution.engines.local import LocalEngine
 from experiments.execution.failures import Failures
+from experiments.execution.store import in_store
 from experiments.reports.finished import finished_line
 from experiments.runs.job import LEARNING, Job
 from experiments.runs.run_folder import RunFolder, run_paths
@@ -27,6 +28,7 @@ def run_all(
     engine: Engine | None = None,
     job: Job = LEARNING,
     checkpoint_every: float = CHECKPOINT_EVERY,
+    store: str | None = None,
 ) -> pd.DataFrame:
     """Execute the runs that are not finished yet, and tabulate all; one that fails does not stop the others.
 
@@ -36,6 +38,7 @@ def run_all(
         engine: Executes the runs; by default worker processes of this machine. The results do not depend on it.
         job: What is done with an entry; by default an agent is trained on a stream.
         checkpoint_every: Minutes between two checkpoints of a run.
+        store: URL at which the runs are kept in addition, see `Store`.
 
     Returns:
         A row for each run: condition, contender, seed, the measures of `metrics.json`, and the run's folder.
@@ -44,7 +47,7 @@ def run_all(
         ValueError: A configuration is impossible; nothing has been run.
         RunFailedError: Runs failed; all others are finished.
     """
-    folders = execute_all(entries, folder, engine, job, checkpoint_every)
+    folders = execute_all(entries, folder, engine, job, checkpoint_every, store)
     return pd.DataFrame([_row(*each) for each in zip(entries, folders, strict=True)])
 
 
@@ -54,6 +57,7 @@ def execute_all(
     engine: Engine | None = None,
     job: Job = LEARNING,
     checkpoint_every: float = CHECKPOINT_EVERY,
+    store: str | None = None,
 ) -> list[RunFolder]:
     """As `run_all`, for runs that may not be finished when the job is done.
 
@@ -61,6 +65,7 @@ def execute_all(
         The folder of each run.
     """
     minutes = number("--checkpoint-every", checkpoint_every, "[0, inf)")
+    job = job if store is None else in_store(job, store)
     job = job._replace(run=partial(job.run, checkpoint_every=minutes))
     check_different(entries)
     images = job.prepare(entries)
@@ -73,6 +78,8 @@ def execute_all(
 
         def on_end(entry: Entry, failed: str | None) -> None:
             nonlocal done
+            if failed is None and not job.done(places[entry]):
+                failed = f"its results are not in {places[entry].path}: all machines must share it, or give --store"
             if failed is not None:
                 failures.add(entry, failed)
                 return

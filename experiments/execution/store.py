@@ -1,0 +1,190 @@
+"""Runs that are kept on a file system of fsspec, such as a bucket of S3, and are executed on disks of other machines.
+
+An archive, `NAME.zip`, holds the folder of a run as it was after its last checkpoint. It is replaced as a whole.
+"""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import fsspec
+
+from cls_env.bounded.limits import RESULTS, leads_out
+from cls_env.bounded.zip_files import open_zip
+from cls_env.command_line.errors import ReportedError, described
+from experiments.runs.job import Job
+from experiments.runs.ownership import owned
+from experiments.runs.run_folder import RunFolder
+
+Progress = tuple[bool, int, tuple[int, str]]
+"""How far a run is: whether it is finished, how many tasks are, and the newest state within a task."""
+NOTHING: Progress = (False, 0, (0, ""))
+
+
+class Store:
+    """Archives of run folders.
+
+    Args:
+        url: A folder on any file system that fsspec knows, such as s3://bucket/runs.
+
+    Raises:
+        ReportedError: Its file system needs a package that is not installed.
+        ValueError: There is no such file system.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(url)
+        except ImportError as error:
+            raise ReportedError(f"--store {url}: {error}") from error
+
+    def push(self, folder: Path) -> None:
+        """Replace the archive of a folder.
+
+        Raises:
+            OSError: It can't be written.
+        """
+        target = self._archive(folder)
+        with self._naming(target), TemporaryDirectory(prefix="cls-env-") as place:
+            archive = Path(place) / "run.zip"
+            with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+                for file in files_of(folder):
+                    packed.write(folder / file, file)
+            self._files.makedirs(self._root, exist_ok=True)
+            self._files.put_file(str(archive), f"{target}.part")
+            self._files.mv(f"{target}.part", target)
+
+    def holds(self, folder: Path) -> bool:
+        """Whether there is an archive of a folder."""
+        archive = self._archive(folder)
+        with self._naming(archive):
+            self._files.invalidate_cache()
+            return bool(self._files.exists(archive))
+
+    def pull(self, folder: Path) -> Progress | None:
+        """Unpack the archive of a folder, if its run is further than the one in the folder.
+
+        Returns:
+            How far the run in the archive is; None if there is no archive.
+
+        Raises:
+            OSError: It can't be read.
+            ValueError: It is damaged, or unpacks to far more than its own size.
+            FolderInUseError: Another process writes to the folder.
+        """
+        if not self.holds(folder):
+            return None
+        source = self._archive(folder)
+        with self._naming(source), TemporaryDirectory(prefix="cls-env-") as place:
+            archive = Path(place) / "run.zip"
+            self._files.get_file(source, str(archive))
+            _unpack(archive, Path(place) / "run")
+            found = progress_of(Path(place) / "run")
+            if found > progress_of(folder):
+                with owned(folder):
+                    for file in files_of(folder):
+                        (folder / file).unlink()
+                    shutil.copytree(Path(place) / "run", folder, dirs_exist_ok=True)
+            return found
+
+    def _archive(self, folder: Path) -> str:
+        return f"{self._root.rstrip('/')}/{folder.name}.zip"
+
+    @contextmanager
+    def _naming(self, file: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError):
+            raise
+        except Exception as error:  # each file system has errors of its own
+            raise OSError(f"{file} in --store {self.url}: {described(error)}") from error
+
+
+def in_store(job: Job, url: str) -> Job:
+    """A job whose runs are taken from a store and kept in it, in addition to their folders.
+
+    Args:
+        job: The job.
+        url: See `Store`.
+    """
+    Store(url)
+    return job._replace(run=partial(run_in_store, job.run, url), done=partial(done_in_store, job.done, url))
+
+
+def run_in_store(
+    run: Callable[..., Any],
+    url: str,
+    config: Any,
+    folder: RunFolder,
+    on_images: Callable[[int], None],
+    checkpoint_every: float,
+) -> None:
+    """Execute a run, or what is left of it in the store. It is kept after each checkpoint, and when it ends or stops.
+
+    Args:
+        run: The function of a `Job`.
+        url: See `Store`.
+        config: What to run.
+        folder: Folder of its results.
+        on_images: Receives numbers of processed images.
+        checkpoint_every: Minutes between two checkpoints.
+    """
+    store = Store(url)
+    kept = store.pull(folder.path) or NOTHING
+
+    def keep() -> None:
+        nonlocal kept
+        if (now := progress_of(folder.path)) != kept:
+            store.push(folder.path)
+            kept = now
+
+    def report(count: int) -> None:
+        on_images(count)
+        keep()
+
+    try:
+        run(config, folder, report, checkpoint_every=checkpoint_every)
+    finally:
+        keep()
+
+
+def done_in_store(done: Callable[[RunFolder], bool], url: str, folder: RunFolder) -> bool:
+    """Whether nothing is left to do in a folder, also if that was done on another machine."""
+    store = Store(url)
+    if not done(folder):
+        store.pull(folder.path)
+    elif not store.holds(folder.path):
+        store.push(folder.path)
+    return done(folder)
+
+
+def progress_of(folder: Path) -> Progress:
+    """How far a run is; of two of the same run, the greater one is further."""
+    run = RunFolder(folder)
+    tasks = sum(1 for file in run.finished_tasks.glob("*.json") if file.stem.isdecimal())
+    others = len(list(folder.glob("paused/*.json"))) + len(list(folder.glob("diverged.txt")))
+    states = [file.relative_to(run.training).as_posix() for file in run.training.glob("*/*.zip")]
+    return run.finished, tasks + others, max(((len(name), name) for name in states), default=(0, ""))
+
+
+def files_of(folder: Path) -> list[str]:
+    """The files of a run by their paths in its folder, except locks and temporary ones."""
+    found = (file.relative_to(folder) for file in sorted(folder.rglob("*")) if file.is_file())
+    return [file.as_posix() for file in found if not any(part.startswith(".") for part in file.parts)]
+
+
+def _unpack(archive: Path, target: Path) -> None:
+    with open_zip(archive, RESULTS) as packed:
+        for entry in packed.infolist():
+            if leads_out(entry.filename):
+                raise ValueError(f"the archive of {target.name} has a file that leads out of it: {entry.filename!r}")
+        target.mkdir()
+        packed.extractall(target)
