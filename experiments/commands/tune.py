@@ -90,7 +90,8 @@ def _tune(
     def execute(entries: Sequence[Entry], job: Job) -> list[RunFolder]:
         return execute_all(entries, paths.runs, paths.engine, job, paths.checkpoint_every, paths.store)
 
-    trials = run_trials(config, contested, execute)
+    with paths.engine.ready():
+        trials = run_trials(config, contested, execute)
     _report_trials(trials, [contest.space for contest in contested], paths, config)
     entries = compared_entries(config, contested, chosen_points(trials))
     refuse_smaller(entries, paths)

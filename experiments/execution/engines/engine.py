@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -38,6 +39,9 @@ class Observer(NamedTuple):
 
 class Engine(Protocol):
     """Executes runs. The results do not depend on the engine."""
+
+    def ready(self) -> AbstractContextManager[None]:
+        """A context in which several calls of `execute` start their runs without preparing for it each time."""
 
     def execute(self, waiting: Sequence[Waiting], job: Job, observer: Observer) -> None:
         """Execute runs until each has finished or failed. One that fails does not stop the others.

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from queue import Empty
 from threading import Event, Thread
 from typing import TYPE_CHECKING
@@ -43,6 +43,10 @@ class LocalEngine:
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = None if workers is None else whole_number("--workers", workers, least=0)
+
+    def ready(self) -> AbstractContextManager[None]:
+        """See `Engine`."""
+        return nullcontext()
 
     def execute(self, waiting: Sequence[Waiting], job: Job, observer: Observer) -> None:
         """See `Engine`."""

@@ -6,7 +6,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,10 @@ class RayEngine:
 
     def __init__(self, address: str | None = None, gpus: float | None = None, workers: int | None = None) -> None:
         self.address, self.gpus, self.workers = address, gpus, workers
+
+    def ready(self) -> AbstractContextManager[None]:
+        """See `Engine`."""
+        return _connected(self.address)
 
     def execute(self, waiting: Sequence[Waiting], job: Job, observer: Observer) -> None:
         """See `Engine`."""

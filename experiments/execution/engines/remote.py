@@ -13,11 +13,13 @@ from cls_env.command_line.errors import one_line
 from cls_env.command_line.printable import printable
 from experiments.console import warn
 from experiments.execution.workers import execute
+from experiments.files import write_text
 from experiments.runs.errors import FolderInUseError, RunFailedError
 from experiments.runs.ownership import BEAT
 
 MOST_BYTES = 4096
 """How much of a log is searched for its last line."""
+SECONDS_BETWEEN_COUNTS = 5.0
 LOGS = "logs"
 """Folder, beside those of the runs, of what the runs print."""
 
@@ -29,6 +31,36 @@ def log_file(path: Path) -> Path:
         path: The folder of the run.
     """
     return path.with_name(LOGS) / f"{path.name}.log"
+
+
+def counting(path: Path) -> Callable[[int], None]:
+    """A listener that writes how many images a run has processed to a file beside its log, every few seconds.
+
+    Args:
+        path: The folder of the run.
+    """
+    count, written = 0, -SECONDS_BETWEEN_COUNTS
+
+    def listen(images: int) -> None:
+        nonlocal count, written
+        count += images
+        if time.monotonic() >= written + SECONDS_BETWEEN_COUNTS:
+            write_text(_count_file(path), f"{count}\n")
+            written = time.monotonic()
+
+    return listen
+
+
+def counted_images(path: Path) -> int:
+    """How many images a run has processed, as `counting` has written it; 0 if it has written nothing yet."""
+    try:
+        return int(_count_file(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # the job is still in the queue, or on a machine without this folder
+        return 0
+
+
+def _count_file(path: Path) -> Path:
+    return log_file(path).with_suffix(".images")
 
 
 def execute_and_log(run: Callable[..., Any], config: Any, path: Path, on_images: Callable[[int], None]) -> str | None:

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from submitit.core.job_environment import JobEnvironment
 from experiments.execution.engines.cluster import follow
 from experiments.execution.engines.engine import Observer, Waiting
 from experiments.execution.engines.local import fitting_workers
-from experiments.execution.engines.remote import execute_and_log, last_line, log_file
+from experiments.execution.engines.remote import counted_images, counting, execute_and_log, last_line, log_file
 from experiments.runs.job import Job
 from experiments.runs.run_folder import RunFolder
 
@@ -54,6 +55,10 @@ class SlurmEngine:
         self.cluster = given.pop("cluster", "slurm")
         self._parameters = given
         self._executor(Path(), gpus or 0, 1)
+
+    def ready(self) -> AbstractContextManager[None]:
+        """See `Engine`."""
+        return nullcontext()
 
     def execute(self, waiting: Sequence[Waiting], job: Job, observer: Observer) -> None:
         """See `Engine`."""
@@ -101,7 +106,7 @@ class ResumedRun:
         signal.signal(number, stop)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            failed = execute_and_log(*self._work, lambda count: None)
+            failed = execute_and_log(*self._work, counting(self._work[2]))
         except (KeyboardInterrupt, SystemExit):
             if not asked:
                 raise
@@ -120,9 +125,11 @@ class _SlurmCluster:
 
     def __init__(self, executor: submitit.AutoExecutor) -> None:
         self._executor = executor
+        self._counted: dict[Path, int] = {}
 
     def start(self, waiting: Waiting, job: Job) -> submitit.Job[None]:
         self._done = job.done
+        self._counted[waiting.path] = 0
         return self._executor.submit(ResumedRun(job.run, waiting.entry.config, waiting.path))
 
     def ended(self, running: Sequence[submitit.Job[None]]) -> Sequence[submitit.Job[None]]:
@@ -138,7 +145,12 @@ class _SlurmCluster:
         return None
 
     def images(self, finished: Sequence[Waiting]) -> int:
-        return sum(each.images for each in finished)
+        ended = {each.path: each.images for each in finished}
+        count = 0
+        for path, before in list(self._counted.items()):
+            now = ended.get(path) or max(before, counted_images(path))
+            self._counted[path], count = now, count + now - before
+        return count
 
     def cancel(self, running: Sequence[submitit.Job[None]]) -> None:
         for job in running:

@@ -73,10 +73,10 @@ STOPPED: dict[str, Any] = {
 }
 
 
-def start(folder: Path, temporary: Path) -> subprocess.Popen[str]:
+def start(folder: Path, temporary: Path, launcher: Sequence[str] = LAUNCHER) -> subprocess.Popen[str]:
     words = [word for name, value in STOPPED.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     return subprocess.Popen(
-        [*LAUNCHER, "-m", "experiments", "run", *words, "--out", str(folder)],
+        [*launcher, "-m", "experiments", "run", *words, "--out", str(folder)],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(temporary)},
         stdout=subprocess.PIPE,
@@ -109,3 +109,16 @@ def test_a_stopped_run_goes_on_in_two_processes_or_in_one(tmp_path: Path) -> Non
     for ours in (resumed, folder):
         assert_alike(ours, whole, config)
     assert not list(temporary.glob("cls-env-*"))
+
+
+@pytest.mark.slow
+def test_accelerate_starts_two_processes_too(tmp_path: Path) -> None:
+    words = ["--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", *words, "--dynamo_backend", "no"]
+    folder, whole, config = RunFolder(tmp_path / "two"), RunFolder(tmp_path / "whole"), RunConfig(**STOPPED)
+    process = start(folder.path, tmp_path, launcher)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    assert read_json(folder.path / "protocol.json")["hardware"]["processes"] == 2
+    run(config, whole)
+    assert_alike(folder, whole, config)
