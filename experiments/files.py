@@ -17,6 +17,9 @@ from cls_env.bounded.zip_files import open_zip
 from cls_env.command_line.errors import described
 from cls_env.command_line.leftovers import remove_leftovers, temporary_prefix
 
+TEXT = (".csv",)
+MOST_TEXT_BYTES = 2**28
+"""Bytes of a table; that of a task of a million steps has fewer."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _HALF_CHARACTER = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
@@ -73,17 +76,20 @@ def read_json(path: Path) -> Any:
 
 @contextmanager
 def reading(path: Path, advice: str) -> Iterator[None]:
-    """Turn any error of reading a file into a ValueError of one line. A zip, such as a `.npz`, is within limits.
+    """Turn any error of reading a file into a ValueError of one line. Tables and zips such as `.npz` are within limits.
 
     Args:
         path: The file.
         advice: End of the message: what the user can do.
 
     Raises:
-        ValueError: The file is missing, damaged, no regular file, or a zip that unpacks to far more than its own size.
+        ValueError: The file is missing, damaged, no regular file, a table of more than 256 MiB, or a zip that unpacks
+            to far more than its own size.
     """
     try:
         check_regular(path)
+        if path.suffix in TEXT and path.stat().st_size > MOST_TEXT_BYTES:
+            raise ValueError(f"it has more than {MOST_TEXT_BYTES:,} bytes")
         if zipfile.is_zipfile(path):
             open_zip(path, RESULTS).close()
         yield

@@ -87,7 +87,7 @@ def test_files_and_functions_are_short() -> None:
 def test_agents_import_only_general_tools_of_cls_env() -> None:
     tools = {"cls_env.specification", "cls_env.arguments", "cls_env.registry", "cls_env.command_line.printable"}
     tools |= {"cls_env.command_line.leftovers"}
-    tools |= {f"cls_env.bounded.{name}" for name in ("arrays", "json_text", "limits", "zip_files")}
+    tools |= {f"cls_env.bounded.{name}" for name in ("arrays", "json_text", "limits", "regular_files", "zip_files")}
     tools |= {"cls_env.datasets.files.decoding"}  # so that a saved agent sees a file as its stored images were decoded
     for file in (ROOT / "agents").rglob("*.py"):
         assert {name for name in imported_modules(file) if name.startswith("cls_env")} <= tools, file

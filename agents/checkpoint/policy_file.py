@@ -36,6 +36,7 @@ from agents.optimization.learning_arguments import policy_arguments
 from agents.optimization.optimizers import is_torchs_own
 from agents.policy import ViTPolicy
 from cls_env.arguments import check_savable
+from cls_env.bounded.regular_files import check_regular
 from cls_env.specification import parse_specification
 
 _MODEL, _HEAD, _BACKBONE, _METHOD = "model.json", "head.safetensors", "backbone.safetensors", "method.safetensors"
@@ -330,8 +331,15 @@ def _load_adapter(backbone: PeftModel, name: str, parts: set[str], file: Path) -
 
 
 def _existing(path: str | Path) -> Path:
-    """The file of a checkpoint: the path itself, with `.zip` added, or the `model.zip` of a run's folder."""
+    """The file of a checkpoint: the path itself, with `.zip` added, or the `model.zip` of a run's folder.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is a pipe or a device.
+    """
     for file in (Path(path), Path(f"{path}.zip"), Path(path) / "model.zip"):
         if file.is_file():
             return file
+        if not file.is_dir():
+            check_regular(file)
     raise FileNotFoundError(f"no saved model at {path}: give a file of agent.save, or the folder of a run")

@@ -8,6 +8,7 @@ import pandas as pd
 
 from experiments.comparisons.output_paths import OutputPaths
 from experiments.config.entry import Entry
+from experiments.files import reading
 
 ROW = ["condition", "contender", "seed"]
 """Columns that say which run a row of `runs.csv` is of."""
@@ -29,7 +30,8 @@ def refuse_smaller(entries: Sequence[Entry], paths: OutputPaths) -> None:
     if not file.exists():
         return
     try:
-        there = pd.read_csv(file, usecols=ROW, dtype=str, keep_default_na=False)[ROW]
+        with reading(file, "it is replaced"):
+            there = pd.read_csv(file, usecols=ROW, dtype=str, keep_default_na=False)[ROW]
     except ValueError:  # it is no table of runs, or a damaged one
         return
     rows = set(there.itertuples(index=False, name=None))

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from cls_env.bounded.regular_files import check_regular
 from cls_env.specification import lookup
 from experiments.config.entry import Entry
 from experiments.config.settings import RunConfig, StreamSettings
@@ -94,6 +95,7 @@ class _Point:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
+        check_regular(file)
         if file.stat().st_size > MOST_BYTES:
             raise ValueError(f"it has more than {MOST_BYTES:,} bytes")
         text = file.read_text(encoding="utf-8-sig")

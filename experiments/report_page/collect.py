@@ -20,11 +20,14 @@ from experiments.config.identity import MEASURING, canonical
 from experiments.config.settings import RunConfig
 from experiments.files import read_json
 from experiments.rl.config import AlgorithmRun
+from experiments.rl.curve import read_curve
 from experiments.runs.run_folder import RunFolder
 
 _COMMAND = re.compile(r"Made by `(cls-env [^`\n]+)`")
 CONFIG, TABLE = "config.json", "table.md"
 """Files that a run's and a comparison's folder hold."""
+MOST_TABLE_BYTES = 2**24
+"""A larger table is not searched for the command that made it."""
 NOT_LEARNED = ("cache_features", "device_images", "tests_per_task", *MEASURING)
 """Entries of a configuration on which what is learned does not depend."""
 _PARENTS = 2
@@ -138,7 +141,7 @@ def recorded_commands(places: Iterable[Path]) -> list[str]:
         above = list(place.resolve().parents)[:_PARENTS]
         below = (path for path, files in _walk(place) if TABLE in files)
         for folder in (*below, *above):
-            if (table := folder / TABLE).is_file():
+            if (table := folder / TABLE).is_file() and table.stat().st_size <= MOST_TABLE_BYTES:
                 commands |= dict.fromkeys(_COMMAND.findall(table.read_text(encoding="utf-8", errors="replace")))
     return list(commands)
 
@@ -210,4 +213,6 @@ def _read(path: Path) -> Run | str | None:
     tasks[0]["classes"]
     int(content["seed"]), float(content.get("label_noise") or 0)
     kind = AlgorithmRun if "algorithm" in content else RunConfig
+    if kind is AlgorithmRun:
+        read_curve(folder)  # so that a run whose curve is damaged is left out, and named
     return Run(folder, canonical(kind, content), card, metrics, matrix)

@@ -6,16 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.files import reading
 from experiments.report_page.collect import Run
 from experiments.report_page.compact import compact
 from experiments.report_page.contenders import Row
 from experiments.reports.statistics import mean_interval
 from experiments.reports.training_curves import entropy_by_progress
-from experiments.rl.curve import CURVE
+from experiments.rl.curve import read_curve
 from experiments.runs.metrics import CALIBRATION_BINS, accuracy_curve
 
 Array = NDArray[np.float64]
@@ -59,9 +57,7 @@ def _after_tasks(run: Run) -> Array:
 
 def _rl_curves(run: Run) -> dict[str, tuple[Array, Array]]:
     """The costs and accuracies of an algorithm's run at each of its tests."""
-    file = run.folder.path / CURVE
-    with reading(file, f"remove the folder {run.folder.path}, and the same command runs it anew"):
-        curve = pd.read_csv(file)[["accuracy", *_OF_CURVE.values()]].astype(float)
+    curve = read_curve(run.folder)
     spent = {cost: curve[column].to_numpy() for cost, column in _OF_CURVE.items()}
     return {cost: (values, curve["accuracy"].to_numpy()) for cost, values in spent.items() if values[-1] > 0}
 

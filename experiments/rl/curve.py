@@ -7,12 +7,16 @@ from collections.abc import Callable
 from dataclasses import astuple, dataclass, field, fields
 
 import numpy as np
+import pandas as pd
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
 from agents.evaluation import TaskEvaluation
+from experiments.files import reading
+from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import Listener
+from experiments.runs.summary import ROUNDING
 
 CURVE = "curve.csv"
 """File name of the curve in a run's folder."""
@@ -145,3 +149,18 @@ class EvaluationCallback(BaseCallback):
             )
         )
         self._resumed = time.perf_counter()
+
+
+def read_curve(folder: RunFolder) -> pd.DataFrame:
+    """The curve of a finished run, with a column for each field of `CurvePoint`.
+
+    Raises:
+        ValueError: It is missing, damaged, or of another run than the metrics.
+    """
+    final = folder.metrics()["final_accuracy"]
+    with reading(folder.path / CURVE, f"remove the folder {folder.path}, and the same command runs it anew"):
+        curve = pd.read_csv(folder.path / CURVE)[[field.name for field in fields(CurvePoint)]].astype(float)
+        last = curve["accuracy"].iloc[-1]
+        if not abs(last - final) < ROUNDING:
+            raise ValueError(f"its last accuracy is {last:.6g}, and metrics.json has {final:.6g}")
+    return curve

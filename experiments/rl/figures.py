@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -15,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from experiments.files import reading
 from experiments.reports.axes import cost_axis, legend_outside, short_number
 from experiments.reports.captions import add_caption, means_of, seed_count, seeds_of
 from experiments.reports.colors import BACKGROUND, Look, looks
@@ -23,8 +21,9 @@ from experiments.reports.display_names import display_name
 from experiments.reports.figures import accuracy_matrices
 from experiments.reports.statistics import mean_interval
 from experiments.rl.algorithms import find_algorithm
-from experiments.rl.curve import CURVE, CurvePoint
+from experiments.rl.curve import read_curve
 from experiments.rl.variance import VARIANCES
+from experiments.runs.run_folder import RunFolder
 
 MEASURES = {
     "final_accuracy": ("final accuracy A_T, %", 100),
@@ -73,15 +72,9 @@ def read_curves(runs: pd.DataFrame) -> Curves:
     """For each algorithm, the columns of its curves: a row a seed, a column a test."""
     curves: Curves = {}
     for algorithm, group in runs.groupby("contender", sort=False):
-        tables = [_read_curve(Path(folder)) for folder in group["folder"]]
+        tables = [read_curve(RunFolder(Path(folder))) for folder in group["folder"]]
         curves[str(algorithm)] = {str(name): np.stack([table[name] for table in tables]) for name in tables[0]}
     return curves
-
-
-def _read_curve(folder: Path) -> pd.DataFrame:
-    with reading(folder / CURVE, f"remove the folder {folder}, and the same command runs it anew"):
-        curve = pd.read_csv(folder / CURVE)
-        return curve[[field.name for field in fields(CurvePoint)]].astype(float)
 
 
 def by_group(algorithms: Iterable[str]) -> dict[str, list[str]]:

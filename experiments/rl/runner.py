@@ -84,6 +84,7 @@ def _run_owned(run: ResolvedRun, folder: RunFolder, on_images: Listener, checkpo
     card = _card(run, config, model)
     folder.record_protocol(card)
     if folder.finished:
+        folder.tidy()
         on_images(sum(run.images_per_task))
         return folder.metrics()
     test_env = gym.make_vec("cls_env/ClassIncremental-v0", num_envs=TEST_BATCH, dataset=stream, split="test")

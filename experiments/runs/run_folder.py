@@ -165,11 +165,16 @@ class RunFolder:
         return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
 
     def finish(self, metrics: dict[str, Any]) -> None:
-        """Remove what only an unfinished run needs, and write the summary."""
+        """Write the summary, and remove what only an unfinished run needs."""
+        write_json(self.path / "metrics.json", metrics)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove what only an unfinished run needs, from a finished one: a process may be killed before it does so."""
         for part in (self.training, self.finished_tasks):
             shutil.rmtree(part, ignore_errors=True)
-        self.model_before.unlink(missing_ok=True)
-        write_json(self.path / "metrics.json", metrics)
+        with suppress(OSError):
+            self.model_before.unlink(missing_ok=True)
 
     def _sweep(self) -> None:
         """Remove temporary files of a process that was killed while it wrote them. The folder must be owned."""

@@ -112,6 +112,7 @@ def run_owned(
     run = replace(run, config=folder.claim(run.config))
     folder.record_protocol(protocol_card(run, model))
     if folder.finished:
+        folder.tidy()
         on_images(sum(run.images_per_task))
         return folder.metrics()
     initial = initial_values(model.policy)

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cls_env.bounded.regular_files import check_regular
 from cls_env.bounded.tar_files import is_tar
 from cls_env.datasets.files.archives import close_archives
 from cls_env.datasets.files.class_folders import UNREAD, report_tree
@@ -168,4 +169,5 @@ def decoded_images(
 
 
 def _is_archive(path: Path) -> bool:
+    check_regular(path)
     return path.suffix.lower() not in IMAGE_SUFFIXES and (zipfile.is_zipfile(path) or is_tar(path))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from cls_env.bounded.limits import USUAL, ArchiveLimits, check_file_size
+from cls_env.bounded.regular_files import check_regular
 from cls_env.bounded.tar_files import is_tar
 from cls_env.datasets.files.archives import ARCHIVE_SUFFIXES, TarTree, ZipTree
 from cls_env.datasets.files.contents import Contents, list_folder
@@ -81,6 +82,7 @@ def open_tree(root: str | Path, limits: ArchiveLimits = USUAL) -> Tree:
         return FolderTree(path)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; give a folder of images, or a zip or tar of one")
+    check_regular(path)
     if zipfile.is_zipfile(path):
         return ZipTree(path, limits)
     if is_tar(path):

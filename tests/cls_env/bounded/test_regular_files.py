@@ -24,3 +24,10 @@ def test_a_pipe_is_refused(read: Callable[[Path], object], tmp_path: Path) -> No
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ValueError, match="pipe is no regular file"):
         read(tmp_path / "pipe")
+
+
+def test_a_table_of_gigabytes_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with (tmp_path / "steps.csv").open("w") as file:
+        file.truncate(2**34)  # it takes no room on the disk
+    with pytest.raises(ValueError, match=r"steps\.csv can't be read .*more than 268,435,456 bytes\): remove it"):
+        read_within(tmp_path / "steps.csv")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,9 @@ def test_what_would_be_left_out_is_named(rows: str, left_out: str | None, tmp_pa
 def test_a_damaged_table_can_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "runs.csv").write_text("nonsense")
     refuse_smaller(objective_entries(CompareConfig()), OutputPaths.of(tmp_path, ComparisonOptions(workers=0)))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_a_pipe_in_place_of_the_table_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "runs.csv")
+    refuse_smaller(objective_entries(CompareConfig()), OutputPaths.of(tmp_path, ComparisonOptions()))

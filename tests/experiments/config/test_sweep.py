@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,10 @@ def test_the_command_runs_and_tabulates_a_sweep(tmp_path: Path, capsys: pytest.C
     assert "| CE |" in table and "| aEPG |" in table and "vs CE" in table
     assert (tmp_path / "out" / "accuracy_after_each_task.png").exists()
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 4
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "sweep.toml")
+    with pytest.raises(ValueError, match=r"can't be read as a sweep: sweep\.toml is no regular file"):
+        read_sweep(tmp_path / "sweep.toml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 from experiments.rl.config import RlConfig, algorithm_entries
-from experiments.rl.curve import CURVE
+from experiments.rl.curve import CURVE, read_curve
 from experiments.rl.runner import run_algorithm
 from experiments.runs.run_folder import RunFolder
 from tests.experiments.runs.test_stopped_runs import signal_after
@@ -39,6 +40,25 @@ def test_a_stopped_algorithm_ends_as_an_undisturbed_one(algorithm: str, tmp_path
         key: value for key, value in expected.items() if not key.startswith(TIMES)
     }
     assert {file.name for file in stopped.path.iterdir()} == {file.name for file in whole.path.iterdir()}
+
+
+def test_an_algorithm_that_is_killed_at_its_very_end_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(BaseException):
+        pass
+
+    def killed(folder: RunFolder) -> None:
+        (folder.finished_tasks / "1.zip").unlink()
+        raise KilledError
+
+    (entry,) = algorithm_entries(RlConfig(algorithms=("epg",), seeds=(0,), device="cpu", **SETTINGS))
+    folder = RunFolder(tmp_path / "run")
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(RunFolder, "tidy", killed)
+        run_algorithm(entry.config, folder)
+    assert run_algorithm(entry.config, folder) == folder.metrics()
+    assert not folder.finished_tasks.exists() and not folder.model_before.exists()
 
 
 def test_the_curve_of_another_run_is_refused(tmp_path: Path) -> None:
@@ -72,3 +92,15 @@ def test_a_run_that_was_stopped_after_its_last_task_is_measured(
 
 def _stopped(run: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_curve_of_another_run_is_named(tmp_path: Path) -> None:
+    folders = []
+    for algorithm in ("epg", "thompson"):
+        (entry,) = algorithm_entries(RlConfig(algorithms=(algorithm,), seeds=(0,), device="cpu", **SETTINGS))
+        folders.append(RunFolder(tmp_path / algorithm))
+        run_algorithm(entry.config, folders[-1])
+    assert read_curve(folders[0])["accuracy"].iloc[-1] == pytest.approx(folders[0].metrics()["final_accuracy"])
+    shutil.copy(folders[1].path / CURVE, folders[0].path)
+    with pytest.raises(ValueError, match=r"curve\.csv can't be read .*its last accuracy is .* and metrics\.json has"):
+        read_curve(folders[0])

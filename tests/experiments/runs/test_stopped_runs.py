@@ -205,6 +205,26 @@ def test_a_summary_of_another_run_is_named(config: RunConfig, whole: RunFolder, 
     assert_same_run(folder, whole)
 
 
+class KilledError(BaseException):
+    """In place of SIGKILL."""
+
+
+def test_a_run_that_is_killed_at_its_very_end_is_finished(
+    config: RunConfig, whole: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(folder: RunFolder) -> None:
+        (folder.finished_tasks / "1.json").unlink()
+        raise KilledError
+
+    folder = RunFolder(tmp_path / "run")
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(RunFolder, "tidy", killed)
+        run(config, folder)
+    assert folder.finished_tasks.exists() and folder.model_before.exists()
+    assert run(config, folder) == folder.metrics()
+    assert_same_run(folder, whole)
+
+
 def test_the_files_of_another_run_are_refused(config: RunConfig, tmp_path: Path) -> None:
     folder = stopped_in_second_task(config, RunFolder(tmp_path / "run"))
     other = stopped_in_second_task(replace(config, objective="ce"), RunFolder(tmp_path / "other"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 import tarfile
 from pathlib import Path
@@ -112,3 +113,11 @@ def test_wrong_input_is_one_line(
     places = {"MODEL": model_file, "IMAGE": image_tree / "test" / "cat" / "0.png", "EMPTY": tmp_path}
     code, out, err = predict(capsys, *[places.get(word, word) for word in words])
     assert (code, out) == (2, "") and err.startswith("error: ") and message in err and len(err.splitlines()) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_a_pipe_is_refused(model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for words in ([str(model_file), str(tmp_path / "pipe")], [str(tmp_path / "pipe"), str(tmp_path)]):
+        assert main(["predict", *words, "--device", "cpu"]) == 2
+        assert "pipe is no regular file" in capsys.readouterr().err
