@@ -55,6 +55,7 @@ def test_changed_predictions_and_files_left_behind_are_found(finished: Path, tmp
     assert differences(other, finished) == ["file .lock", "predictions/after_task_1.npz"]
 
 
+@pytest.mark.slow
 def test_a_stopped_run_ends_as_an_undisturbed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -199,7 +199,7 @@ def test_validation_accuracy_is_that_of_the_images_held_out(config: RunConfig) -
         "validation_accuracy_clean": (chosen == stream.clean_train_labels[rows]).mean(),
     }
     assert (stream.train_labels[rows] != stream.clean_train_labels[rows]).sum() == 3
-    assert len(rows) == 12 and validation_accuracies(agent, stream) == pytest.approx(expected)
+    assert len(rows) == 12 and validation_accuracies(agent, stream, len(stream.tasks)) == pytest.approx(expected)
 
 
 def test_early_stopping_needs_held_out_images(config: RunConfig) -> None:

@@ -57,6 +57,7 @@ def run_killed_once(config: Any, folder: RunFolder, on_images: Any, checkpoint_e
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+@pytest.mark.slow
 def test_the_runs_of_a_killed_worker_are_tried_again_by_themselves(tmp_path: Path) -> None:
     four = entries(0, 1, 2, 3)
     with pytest.raises(

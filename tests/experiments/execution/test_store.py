@@ -58,6 +58,7 @@ def test_a_stopped_run_goes_on_in_an_empty_folder(images: int, url: str, whole: 
     assert sum(seen[:2]) >= images - 4 and not list(folder.glob(".*"))
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_after_its_last_checkpoint(url: str, whole: Path, tmp_path: Path) -> None:
     class KilledError(BaseException):
         pass

@@ -180,6 +180,7 @@ def test_trace_of_covariance_by_hand() -> None:
     assert trace_of_covariance(np.array([[0.0, 1.0], [2.0, 5.0]])) == 2.0 + 8.0
 
 
+@pytest.mark.slow
 def test_a_folder_for_runs_is_used_for_all_of_them(tmp_path: Path) -> None:
     words = ("--algorithms", "epg", "--seeds", "0", "--runs", str(tmp_path / "shared"))
     assert main(command(tmp_path / "out", *words)) == 0

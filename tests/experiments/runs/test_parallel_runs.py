@@ -85,6 +85,7 @@ def start(folder: Path, temporary: Path, launcher: Sequence[str] = LAUNCHER) -> 
     )
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_in_two_processes_or_in_one(tmp_path: Path) -> None:
     folder, temporary, config = RunFolder(tmp_path / "two"), tmp_path / "temporary", RunConfig(**STOPPED)
     temporary.mkdir()

@@ -150,6 +150,7 @@ def test_changes_of_leads_by_hand() -> None:
     assert (unpaired["lead"], unpaired["change [95 %]"], unpaired["p (Holm)"], unpaired["seeds"]) == ("", "", "", 0)
 
 
+@pytest.mark.slow
 def test_tuning_leads_to_own_and_to_shared_rates(image_zip: Path, tmp_path: Path) -> None:
     images = ["--dataset", "folder", "--root", str(image_zip), "--num-tasks", "2"]
     short = ["--epochs", "1", "--batch-size", "8", "--device", "cpu", "--workers", "0", "--seeds", "0", "1"]

@@ -85,6 +85,7 @@ def test_a_trial_that_paused_has_the_results_of_one_that_did_not(tmp_path: Path)
     pd.testing.assert_frame_equal(paused[finished], whole[finished])
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverges_counts_as_accuracy_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert tune(tmp_path, "--objectives", "ce", "--rates", "1e-2", "1e8", "--trials", "2", "--round-size", "2") == 0
     trials = pd.read_csv(tmp_path / "trials.csv")

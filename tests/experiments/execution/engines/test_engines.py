@@ -44,7 +44,8 @@ def engine(name: Any) -> Engine:
     return engine_of(ComparisonOptions(engine=name, slurm=parameters, workers=2))
 
 
-@pytest.mark.parametrize("name", [pytest.param("ray", marks=pytest.mark.slow), "slurm"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ray", "slurm"])
 def test_results_are_those_of_the_local_engine(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     two = entries(0, 1)
     folder, names = tmp_path / name, [entry.config.name for entry in two]
