@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cls_env.arguments import regular_list
+from cls_env.arguments import number, regular_list
 from cls_env.specification import quoted
 from cls_env.tasks import TaskStream
 from cls_env.tasks.queues import EpochQueue, EvaluationQueue, SampledRows
@@ -285,7 +285,7 @@ def make_sampler(
         if np.atleast_1d(np.asarray(task)).tolist() != [0]:
             raise ValueError(f"task={quoted(task)} and task_schedule can't be combined: a schedule starts with task 0")
         return ScheduledSampler(stream, make_schedule(task_schedule, task_blur, len(stream.tasks)), action_masks)
-    if task_blur != 0:
+    if number("task_blur", task_blur, "[0, 1]") != 0:
         raise ValueError(f"task_blur={quoted(task_blur)} needs a task_schedule, whose boundaries it blurs")
     if stream.scenario.one_pass and training:
         return OnlineSampler(stream, task, action_masks)

@@ -93,8 +93,8 @@ def check_comparison(entries: Sequence[Entry], baseline: str) -> None:
     """
     if not entries:
         raise ValueError(
-            "nothing to compare: give at least one objective, one seed, one label noise, and one value of all else "
-            "that varies"
+            "nothing to compare: give at least one objective or algorithm, one seed, one label noise, and one value of "
+            "all else that varies"
         )
     contenders = list(dict.fromkeys(entry.contender for entry in entries))
     if baseline not in contenders:

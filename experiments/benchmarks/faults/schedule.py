@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cls_env.command_line.errors import ReportedError
+from cls_env.command_line.printable import printable
 from experiments.benchmarks.faults.settings import FaultSettings
 from experiments.console import progress_bar, say
 from experiments.files import write_json
@@ -87,12 +88,14 @@ def _hostile(settings: FaultSettings) -> Iterator[Row]:
 def _inputs(settings: FaultSettings) -> Iterator[Row]:
     from experiments.benchmarks.fuzzing import try_inputs
 
-    tally = try_inputs(settings.inputs, settings.seed)
-    yield Row("inputs", "inputs tried", sum(tally.values()), "inputs")
-    for outcome, count in tally.items():
-        if outcome != "undocumented":
-            yield Row("inputs", outcome, count, "inputs")
-    yield _harm("inputs", "undocumented errors", tally.get("undocumented", 0))
+    verdicts = try_inputs(settings.inputs, settings.seed)
+    for account in sorted({verdict.account for verdict in verdicts if verdict.outcome == "undocumented"}):
+        say(printable(account), highlight=False)
+    tally = Counter(verdict.outcome for verdict in verdicts)
+    yield Row("inputs", "inputs tried", len(verdicts), "inputs")
+    yield Row("inputs", "accepted", tally["accepted"], "inputs")
+    yield Row("inputs", "refused", tally["refused"], "inputs")
+    yield _harm("inputs", "undocumented errors", tally["undocumented"])
 
 
 def _cost(settings: FaultSettings) -> Iterator[Row]:

@@ -7,7 +7,7 @@ from collections import Counter
 import tyro
 
 from cls_env.command_line.printable import printable
-from experiments.benchmarks.fuzzing.tally import OUTCOMES, attempts, judge_inputs
+from experiments.benchmarks.fuzzing.tally import OUTCOMES, try_inputs
 from experiments.console import say
 
 
@@ -18,7 +18,7 @@ def fuzz(count: int = 10_000, seed: int = 0) -> None:
         count: Number of inputs.
         seed: Determines the inputs.
     """
-    verdicts = judge_inputs(attempts(), count, seed)
+    verdicts = try_inputs(count, seed)
     for account in sorted({verdict.account for verdict in verdicts if verdict.outcome == "undocumented"}):
         say(printable(account), highlight=False)
     tally = Counter((verdict.target, verdict.outcome) for verdict in verdicts)
