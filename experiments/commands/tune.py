@@ -52,13 +52,14 @@ def tune_command(
     from experiments.config.gpus import check_gpu
     from experiments.runs.ownership import owned
     from experiments.studies.study import by_noise
-    from experiments.tuning.rounds import contests, planned_entries
+    from experiments.tuning.rounds import check_ends, contests, planned_entries
     from experiments.tuning.space import space_of
 
     shown = chosen_columns(execution.measures, config.imports)
     config = with_passes_for(shown, config)
     spaces = [space_of(objective, config.rates) for objective in config.objectives]
     contested = contests(config, spaces, by_noise(config, config.label_noise))
+    check_ends(config, contested)
     planned = list(planned_entries(config, contested))
     check_comparison(planned, (*config.objectives, "")[0])
     refuse_unused(config, TUNE, planned)

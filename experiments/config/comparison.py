@@ -47,6 +47,8 @@ class ComparisonOptions:
     cluster=local the jobs are processes of this machine."""
 
     def __post_init__(self) -> None:
+        if self.store is not None and not self.store.strip():
+            raise ValueError("--store is empty: give a URL, such as s3://bucket/runs")
         if self.workers is not None:
             whole_number("--workers", self.workers, least=0)
         if self.gpus_per_run is not None:

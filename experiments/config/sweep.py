@@ -70,6 +70,7 @@ def read_sweep(file: Path) -> Sweep:
     if count > MOST_RUNS:
         raise ValueError(f"{file} has {count:,} runs, more than {MOST_RUNS:,}: make several files")
     entries = [_entry(file, constants, combination) for combination in product(*points)]
+    _check_names(file, entries)
     baseline = content.get("baseline", entries[0].contender)
     contenders = dict.fromkeys(entry.contender for entry in entries)
     if not isinstance(baseline, str) or baseline not in contenders:
@@ -165,6 +166,18 @@ def _check_once(file: Path, constants: Mapping[str, Any], axes: Sequence[Sequenc
         if twice := seen & place:
             raise ValueError(f"{file} gives {sorted(twice)[0]} in several places: name it in one axis or the constants")
         seen |= place
+
+
+def _check_names(file: Path, entries: Sequence[Entry]) -> None:
+    """Raise ValueError if two runs have the same place in the table."""
+    seen: set[tuple[str, str, int]] = set()
+    for entry in entries:
+        place = entry.condition, entry.contender, entry.config.seed
+        if place in seen:
+            raise ValueError(
+                f"{file} names two runs {', '.join(map(str, place))}: give each value of an axis another name"
+            )
+        seen.add(place)
 
 
 def _entry(file: Path, constants: Mapping[str, Any], combination: Sequence[_Point]) -> Entry:

@@ -8,6 +8,8 @@ from typing import Literal
 from cls_env.arguments import number, whole_number
 from experiments.config.settings import Settings
 
+MOST_TRIALS = 10_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class TuneConfig(Settings):
@@ -29,7 +31,8 @@ class TuneConfig(Settings):
     round_size: int = 3
     """Settings of each objective that are tried at the same time. With tpe, the next ones depend on their results."""
     halving: int | None = None
-    """With random or tpe: after 1, N, N x N, ... tasks, only the best of N trials go on (ASHA). By default all do."""
+    """With random or tpe: after 1, N, N x N, ... tasks, only the best 1/N of all trials so far go on (ASHA). By default
+    all do."""
     tuning_seeds: tuple[int, ...] = (100, 101)
     """Seeds of the trials, each of which runs on all of them; the comparison's must be others."""
     tuning_fraction: float = 0.2
@@ -42,6 +45,10 @@ class TuneConfig(Settings):
         whole_number("--trials", self.trials, least=1)
         whole_number("--round-size", self.round_size, least=1)
         whole_number("--search-seed", self.search_seed, least=0)
+        if self.trials > MOST_TRIALS:
+            raise ValueError(f"--trials is {self.trials:,}, more than {MOST_TRIALS:,}")
+        if self.search_seed >= 2**32:
+            raise ValueError("--search-seed must be below 2**32")
         number("--tuning-fraction", self.tuning_fraction, "(0, 1)")
         for rate in self.rates:
             number("--rates", rate, "(0, inf)")
@@ -55,8 +62,9 @@ class TuneConfig(Settings):
 
     def _check_separate(self) -> None:
         """Check that trials and comparison use different seeds and images."""
-        if not self.tuning_seeds:
-            raise ValueError("--tuning-seeds names no seed")
+        for option, seeds in (("--tuning-seeds", self.tuning_seeds), ("--seeds", self.seeds)):
+            if not seeds:
+                raise ValueError(f"{option} names no seed")
         if shared := set(self.seeds) & set(self.tuning_seeds):
             raise ValueError(f"seed {min(shared)} is to tune and to compare; give other --tuning-seeds")
         if self.validation_fraction:

@@ -1,6 +1,7 @@
 """Runs that are kept on a file system of fsspec, such as a bucket of S3, and are executed on disks of other machines.
 
-An archive, `NAME.zip`, holds the folder of a run as it was after its last checkpoint. It is replaced as a whole.
+An archive holds the folder of a run: `NAME.zip` when it is finished, and before, `NAME.unfinished.zip`, as it was after
+its last checkpoint. It is replaced as a whole.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,10 +20,14 @@ import fsspec
 from cls_env.bounded.limits import RESULTS, leads_out
 from cls_env.bounded.zip_files import open_zip
 from cls_env.command_line.errors import ReportedError, described
+from experiments.config.identity import what_is_learned
+from experiments.files import read_json
+from experiments.runs.errors import FolderInUseError
 from experiments.runs.job import Job
 from experiments.runs.ownership import owned
 from experiments.runs.run_folder import RunFolder
 
+UNFINISHED = ".unfinished"
 Progress = tuple[bool, int, tuple[int, str]]
 """How far a run is: whether it is finished, how many tasks are, and the newest state within a task."""
 NOTHING: Progress = (False, 0, (0, ""))
@@ -45,6 +50,8 @@ class Store:
             self._files, self._root = fsspec.core.url_to_fs(url)
         except ImportError as error:
             raise ReportedError(f"--store {url}: {error}") from error
+        except ValueError as error:
+            raise ValueError(f"--store {url}: {error}") from error
 
     def push(self, folder: Path) -> None:
         """Replace the archive of a folder.
@@ -52,19 +59,22 @@ class Store:
         Raises:
             OSError: It can't be written.
         """
-        target = self._archive(folder)
+        finished = RunFolder(folder).finished
+        target = self._archive(folder, finished)
         with self._naming(target), TemporaryDirectory(prefix="cls-env-") as place:
             archive = Path(place) / "run.zip"
             with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
                 for file in files_of(folder):
                     packed.write(folder / file, file)
             self._files.makedirs(self._root, exist_ok=True)
-            self._files.put_file(str(archive), f"{target}.part")
-            self._files.mv(f"{target}.part", target)
+            self._files.put_file(str(archive), f"{target}.new")
+            self._files.mv(f"{target}.new", target)
+            if finished and self._files.exists(other := self._archive(folder, False)):
+                self._files.rm_file(other)
 
-    def holds(self, folder: Path) -> bool:
-        """Whether there is an archive of a folder."""
-        archive = self._archive(folder)
+    def holds_finished(self, folder: Path) -> bool:
+        """Whether there is an archive of the finished run of a folder."""
+        archive = self._archive(folder, True)
         with self._naming(archive):
             self._files.invalidate_cache()
             return bool(self._files.exists(archive))
@@ -76,33 +86,33 @@ class Store:
             How far the run in the archive is; None if there is no archive.
 
         Raises:
-            OSError: It can't be read.
-            ValueError: It is damaged, or unpacks to far more than its own size.
+            OSError: It can't be read, is damaged, or unpacks to far more than its own size; or it is of another run.
             FolderInUseError: Another process writes to the folder.
         """
-        if not self.holds(folder):
-            return None
-        source = self._archive(folder)
+        source = self._archive(folder, self.holds_finished(folder))
         with self._naming(source), TemporaryDirectory(prefix="cls-env-") as place:
-            archive = Path(place) / "run.zip"
+            if not self._files.exists(source):
+                return None
+            archive, run = Path(place) / "run.zip", Path(place) / "run"
             self._files.get_file(source, str(archive))
-            _unpack(archive, Path(place) / "run")
-            found = progress_of(Path(place) / "run")
+            _unpack(archive, run)
+            found = progress_of(run)
             if found > progress_of(folder):
+                _check_same(run, folder)
                 with owned(folder):
                     for file in files_of(folder):
                         (folder / file).unlink()
-                    shutil.copytree(Path(place) / "run", folder, dirs_exist_ok=True)
+                    shutil.copytree(run, folder, dirs_exist_ok=True)
             return found
 
-    def _archive(self, folder: Path) -> str:
-        return f"{self._root.rstrip('/')}/{folder.name}.zip"
+    def _archive(self, folder: Path, finished: bool) -> str:
+        return f"{self._root.rstrip('/')}/{folder.name}{'' if finished else UNFINISHED}.zip"
 
     @contextmanager
     def _naming(self, file: str) -> Iterator[None]:
         try:
             yield
-        except (OSError, ValueError):
+        except FolderInUseError:
             raise
         except Exception as error:  # each file system has errors of its own
             raise OSError(f"{file} in --store {self.url}: {described(error)}") from error
@@ -160,8 +170,9 @@ def done_in_store(done: Callable[[RunFolder], bool], url: str, folder: RunFolder
     """Whether nothing is left to do in a folder, also if that was done on another machine."""
     store = Store(url)
     if not done(folder):
-        store.pull(folder.path)
-    elif not store.holds(folder.path):
+        with suppress(OSError):  # the run itself will say what is wrong, and the others go on
+            store.pull(folder.path)
+    elif folder.finished and not store.holds_finished(folder.path):
         store.push(folder.path)
     return done(folder)
 
@@ -185,6 +196,15 @@ def _unpack(archive: Path, target: Path) -> None:
     with open_zip(archive, RESULTS) as packed:
         for entry in packed.infolist():
             if leads_out(entry.filename):
-                raise ValueError(f"the archive of {target.name} has a file that leads out of it: {entry.filename!r}")
+                raise ValueError(f"it has a file that leads out of the folder: {entry.filename!r}")
         target.mkdir()
         packed.extractall(target)
+
+
+def _check_same(archived: Path, folder: Path) -> None:
+    """Raise ValueError if an archive and a folder hold runs of different configurations."""
+    if not (folder / "config.json").exists():
+        return
+    ours, theirs = (what_is_learned(read_json(place / "config.json")) for place in (folder, archived))
+    if ours != theirs:
+        raise ValueError("it holds a run of another configuration: remove it")

@@ -117,6 +117,8 @@ def run_owned(
         return folder.metrics()
     initial = initial_values(model.policy)
     model, matrix, fits = _resume(run, folder, model)
+    if len(matrix) > last:
+        raise ValueError(f"{folder.path} has learned {len(matrix)} tasks already, and can't pause after {last}")
     on_images(sum(run.images_per_task[: len(matrix)]))
     watch.begin(run, folder, len(matrix))
     reset_peak(model.device)

@@ -13,6 +13,7 @@ from experiments.config.entry import Entry
 from experiments.config.resolved import resolve
 from experiments.config.settings import RunConfig, shared_settings
 from experiments.config.tuning import TuneConfig
+from experiments.config.validation import check
 from experiments.console import say
 from experiments.runs.job import Job
 from experiments.runs.run_folder import RunFolder
@@ -26,7 +27,7 @@ FINISHED, STOPPED, DIVERGED = "finished", "stopped", "diverged"
 """How trials end."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Contest:
     """An objective under a condition, for which settings are searched.
 
@@ -43,7 +44,7 @@ class Contest:
     search: Search
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """A trial of a contest."""
 
@@ -154,22 +155,24 @@ def _run_stage(
 def _decide(
     candidates: Sequence[Candidate], results: Sequence[_Result], stage: int | None
 ) -> tuple[list[Candidate], list[tuple[Candidate, _Result, str]]]:
-    """The candidates that go on, and those that end, with their results and how they end.
-
-    The better ones come first, so that the first of a round have no advantage.
-    """
+    """The candidates that go on, and those that end, with their results and how they end."""
+    found = dict(zip(candidates, results, strict=True))
     going: list[Candidate] = []
     ended: list[tuple[Candidate, _Result, str]] = []
-    for each, result in sorted(zip(candidates, results, strict=True), key=lambda pair: -pair[1].accuracies.noisy):
-        search, trial, accuracy = each.contest.search, each.trial, result.accuracies.noisy
-        if result.diverged or stage is None:
-            search.tell(trial, accuracy)
+    for contest in dict.fromkeys(each.contest for each in candidates):
+        its = {each: result for each, result in found.items() if each.contest is contest}
+        over = {each: result for each, result in its.items() if result.diverged or stage is None}
+        for each, result in over.items():
+            contest.search.tell(each.trial, result.accuracies.noisy)
             ended.append((each, result, DIVERGED if result.diverged else FINISHED))
-        elif search.goes_on(trial, stage, accuracy):
-            going.append(each)
-        else:
-            ended.append((each, result, STOPPED))
-    return [each for each in candidates if each in going], ended
+        left = {each.trial: result.accuracies.noisy for each, result in its.items() if each not in over}
+        kept = contest.search.keep(left, stage) if stage is not None and left else []
+        for each, result in its.items():
+            if each.trial in kept:
+                going.append(each)
+            elif each not in over:
+                ended.append((each, result, STOPPED))
+    return going, ended
 
 
 def _row(each: Candidate, result: _Result, state: str) -> dict[str, Any]:
@@ -212,6 +215,18 @@ def compared_entries(
             (entry, *_) = trial_entries(config, contest, name, chosen[contest.condition, name])
             entries.append(replace(entry, config=replace(entry.config, seed=seed, validation_fraction=0.0)))
     return entries
+
+
+def check_ends(config: TuneConfig, contested: Sequence[Contest]) -> None:
+    """Check the settings at the ends of the ranges, before any run.
+
+    Raises:
+        ValueError: Some are impossible.
+    """
+    for contest in contested:
+        for end in ("low", "high"):
+            point = contest.space.point({each.name: getattr(each, end) for each in contest.space.ranges})
+            check(trial_entries(config, contest, "", point)[0].config)
 
 
 def planned_entries(config: TuneConfig, contested: Sequence[Contest]) -> Iterator[Entry]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,13 +33,12 @@ class Search(Protocol):
     def ask(self, count: int) -> list[Trial]:
         """The next trials."""
 
-    def goes_on(self, trial: Trial, tasks: int, accuracy: float) -> bool:
-        """Whether a trial goes on after some tasks.
+    def keep(self, accuracies: Mapping[Trial, float], tasks: int) -> list[Trial]:
+        """The trials that go on after some tasks.
 
         Args:
-            trial: The trial.
-            tasks: How many tasks it has learned.
-            accuracy: Its validation accuracy on them.
+            accuracies: The trials of a round that have come so far, with their validation accuracies.
+            tasks: How many tasks they have learned.
         """
 
     def tell(self, trial: Trial, accuracy: float) -> None:
@@ -65,16 +64,16 @@ class GridSearch:
         asked, self._left = self._left[:count], self._left[count:]
         return asked
 
-    def goes_on(self, trial: Trial, tasks: int, accuracy: float) -> bool:
+    def keep(self, accuracies: Mapping[Trial, float], tasks: int) -> list[Trial]:
         """See `Search`."""
-        return True
+        return list(accuracies)
 
     def tell(self, trial: Trial, accuracy: float) -> None:
         """See `Search`."""
 
 
 class OptunaSearch:
-    """Lets Optuna choose, with its random or its TPE sampler, and its pruner of asynchronous successive halving.
+    """Lets Optuna choose, with its random or its TPE sampler; trials are stopped by asynchronous successive halving.
 
     The same results of trials, told in the same order, lead to the same choices.
 
@@ -106,16 +105,13 @@ class OptunaSearch:
             else samplers.TPESampler(
                 seed=config.search_seed,
                 n_startup_trials=min(MOST_AT_RANDOM, -(-config.trials // 2)),
-                constant_liar=True,  # so that the trials of a round differ
+                constant_liar=True,  # so that the trials of a round keep apart
             )
         )
-        pruner = (
-            optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=config.halving)
-            if config.halving
-            else optuna.pruners.NopPruner()
-        )
-        self._study = optuna.create_study(sampler=sampler, pruner=pruner, direction="maximize")
+        self._study = optuna.create_study(sampler=sampler, direction="maximize")
         self._running: dict[int, Any] = {}
+        self._halving = config.halving
+        self._reached: dict[int, list[float]] = {}
 
     def ask(self, count: int) -> list[Trial]:
         """See `Search`."""
@@ -123,18 +119,31 @@ class OptunaSearch:
         self._running |= {each.number: each for each in asked}
         return [Trial(each.number, self._space.point(each.params)) for each in asked]
 
-    def goes_on(self, trial: Trial, tasks: int, accuracy: float) -> bool:
+    def keep(self, accuracies: Mapping[Trial, float], tasks: int) -> list[Trial]:
         """See `Search`."""
-        running = self._running[trial.number]
-        running.report(accuracy, tasks)
-        if not running.should_prune():
-            return True
-        self._study.tell(self._running.pop(trial.number), state=self._pruned)
-        return False
+        if self._halving is None:
+            return list(accuracies)
+        reached = self._reached.setdefault(tasks, [])
+        reached += accuracies.values()
+        kept = [trial for trial, accuracy in accuracies.items() if is_kept(accuracy, reached, self._halving)]
+        for trial, accuracy in accuracies.items():
+            self._running[trial.number].report(accuracy, tasks)
+            if trial not in kept:
+                self._study.tell(self._running.pop(trial.number), state=self._pruned)
+        return kept
 
     def tell(self, trial: Trial, accuracy: float) -> None:
         """See `Search`."""
         self._study.tell(self._running.pop(trial.number), accuracy)
+
+
+def is_kept(accuracy: float, reached: Sequence[float], factor: int) -> bool:
+    """Whether an accuracy is among the best 1/factor of those of all trials that have come so far, or the best.
+
+    >>> [is_kept(each / 10, [0.9, 0.8, 0.7, 0.6, 0.5, 0.4], 3) for each in range(9, 3, -1)]
+    [True, True, False, False, False, False]
+    """
+    return sum(each > accuracy for each in reached) < max(1, len(reached) // factor)
 
 
 def search_of(space: Space, config: TuneConfig) -> Search:

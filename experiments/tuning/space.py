@@ -91,11 +91,13 @@ class Space:
         values = [range_.points(each) for range_ in self.ranges]
         names = [range_.name for range_ in self.ranges]
         points = [self.point(dict(zip(names, combination, strict=True))) for combination in product(*values)]
+        if each ** len(self.ranges) == count and len(points) < count:
+            raise ValueError(f"the ranges of {', '.join(names)} have fewer than {count} different values: widen them")
         if len(points) != count:
             fit = " or ".join(str(number ** len(self.ranges)) for number in (each, each + 1))
             raise ValueError(
                 f"a grid of {len(self.ranges)} settings ({', '.join(names)}) does not have {count} trials: give "
-                f"--trials {fit} and wider ranges, or --search random or tpe"
+                f"--trials {fit}, or --search random or tpe"
             )
         return points
 
@@ -120,7 +122,7 @@ def space_of(objective: str, rates: tuple[float, float]) -> Space:
     for argument, value in arguments.items():
         if isinstance(value, str) and (match := _RANGE.fullmatch(value)):
             low, high = match.groups()
-            if float(low) >= float(high):
+            if not float(low) < float(high) < float("inf"):
                 raise ValueError(f"{objective}: {argument} must go from a lower to a higher value, not {value}")
             whole = bool(re.fullmatch(r"[+-]?\d+", low) and re.fullmatch(r"[+-]?\d+", high))
             ranges.append(Range(argument, float(low), float(high), whole))

@@ -20,6 +20,7 @@ EXPLANATION = (
     "rate near an end of what was tried, since a better one may lie beyond. Validation: accuracy on held-out training "
     "images, whose labels are as noisy as the others; with true labels: the same, by their true labels."
 )
+EMPTY = "Empty: trials that were stopped early, with their accuracy on fewer tasks: their heights can't be compared."
 NEAR = 1.02
 """A rate by less than this factor from an end of the range is marked."""
 
@@ -87,7 +88,7 @@ def trials_figure(trials: pd.DataFrame) -> Figure:
     panels[0].set_ylabel("validation accuracy, %")
     named = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     legend_outside(figure, named.values(), named.keys())
-    stopped_early = "Empty: trials that were stopped early, with their accuracy then." if _any(trials, STOPPED) else ""
+    stopped_early = EMPTY if _any(trials, STOPPED) else ""
     left_out = "Trials that diverged are left out." if _any(trials, DIVERGED) else ""
     add_caption(
         figure, "Each point: a trial, mean over the tuning seeds. Stars: the chosen ones.", stopped_early, left_out

@@ -63,7 +63,7 @@ def run_trial(
         checkpoint_every: Minutes between two checkpoints.
         tasks: How many tasks it learns before it pauses; None for all.
     """
-    if _diverged(folder).exists():
+    if is_done(folder, tasks):  # a run that has learned more tasks can't be tested again as it was then
         return
     try:
         run(config, folder, on_images, checkpoint_every, tasks)

@@ -139,3 +139,9 @@ def test_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "sweep.toml")
     with pytest.raises(ValueError, match=r"can't be read as a sweep: sweep\.toml is no regular file"):
         read_sweep(tmp_path / "sweep.toml")
+
+
+def test_two_runs_of_one_name_are_refused(tmp_path: Path) -> None:
+    file = written(tmp_path, '[axes]\nx = [{objective = "ce", name = "A"}, {objective = "epg", name = "A"}]\n')
+    with pytest.raises(ValueError, match=r"names two runs .*, A, 0: give each value of an axis another name"):
+        read_sweep(file)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from experiments.config.entry import Entry
 from experiments.config.settings import RunConfig
 from experiments.execution.engines.local import LocalEngine
 from experiments.execution.run_all import run_all
-from experiments.execution.store import Store, progress_of, run_in_store
+from experiments.execution.store import Store, done_in_store, progress_of, run_in_store
+from experiments.runs.errors import RunFailedError
+from experiments.runs.job import is_finished
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.runner import run
 from tests.experiments.runs.test_stopped_runs import signal_after
@@ -89,7 +92,7 @@ def test_finished_runs_are_taken_from_the_store(url: str, whole: Path, tmp_path:
 def test_a_run_that_was_finished_before_is_kept_too(url: str, whole: Path, tmp_path: Path) -> None:
     shutil.copytree(whole, tmp_path / "runs" / CONFIG.name)
     run_all([Entry("", "aepg", CONFIG)], tmp_path / "runs", HERE, store=url)
-    assert Store(url).holds(whole)
+    assert Store(url).holds_finished(whole)
 
 
 def test_a_folder_that_is_further_is_not_replaced(url: str, whole: Path, tmp_path: Path) -> None:
@@ -124,11 +127,11 @@ def hostile(content: dict[str, bytes], tmp_path: Path) -> Store:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [({"../metrics.json": b"{}"}, "leads out of it"), ({"metrics.json": bytes(2**27)}, "times its size")],
+    [({"../metrics.json": b"{}"}, "leads out of the folder"), ({"metrics.json": bytes(2**27)}, "times its size")],
 )
 def test_a_hostile_archive_is_refused(content: dict[str, bytes], words: str, tmp_path: Path) -> None:
     store = hostile(content, tmp_path)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(OSError, match=rf"run\.zip in --store .*{words}"):
         store.pull(tmp_path / "runs" / "run")
     assert [file.name for file in tmp_path.iterdir()] == ["store"]
 
@@ -138,6 +141,36 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
     (tmp_path / "store" / "run.zip").write_bytes(b"PK")
     with pytest.raises(OSError, match=r"run\.zip in --store file.*BadZipFile"):
         Store((tmp_path / "store").as_uri()).pull(tmp_path / "run")
+
+
+def test_an_archive_of_another_run_does_not_replace_ours(url: str, whole: Path, tmp_path: Path) -> None:
+    other = replace(CONFIG, seed=1)
+    run(other, RunFolder(tmp_path / "other"))
+    Store(url).push(shutil.copytree(tmp_path / "other", tmp_path / "archived" / CONFIG.name))
+    folder = tmp_path / "runs" / CONFIG.name
+    with pytest.raises(SystemExit):
+        run(CONFIG, RunFolder(folder), signal_after(20, signal.SIGTERM))
+    before = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    with pytest.raises(RunFailedError, match=r"in --store memory://runs: .*it holds a run of another configuration"):
+        run_all([Entry("", "aepg", CONFIG)], tmp_path / "runs", HERE, store=url)
+    assert before == {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+
+def test_a_damaged_archive_stops_its_run_alone(url: str, tmp_path: Path) -> None:
+    other = replace(CONFIG, seed=1)
+    fsspec.filesystem("memory").pipe_file(f"/runs/{other.name}.zip", b"PK")
+    entries = [Entry("", "aepg", CONFIG), Entry("", "aepg", other)]
+    with pytest.raises(RunFailedError, match=r"seed1.*BadZipFile.*the other one is finished"):
+        run_all(entries, tmp_path, HERE, store=url)
+
+
+def test_a_newer_folder_replaces_an_archive_of_an_unfinished_run(url: str, whole: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        keep(tmp_path / "first" / CONFIG.name, url, signal_after(20, signal.SIGTERM))
+    memory = fsspec.filesystem("memory")
+    assert [Path(each).name for each in memory.ls("/runs", detail=False)] == [f"{CONFIG.name}.unfinished.zip"]
+    assert done_in_store(is_finished, url, RunFolder(whole))
+    assert [Path(each).name for each in memory.ls("/runs", detail=False)] == [f"{CONFIG.name}.zip"]
 
 
 def test_file_systems_that_are_not_there_are_one_line(tmp_path: Path) -> None:

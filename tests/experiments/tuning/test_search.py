@@ -51,22 +51,23 @@ def test_a_grid_ends_when_all_is_tried() -> None:
     search = search_of(SPACE, TuneConfig(trials=9))
     trials = [*search.ask(6), *search.ask(6)]
     assert len(trials) == 9 and len({trial.point for trial in trials}) == 9
-    assert search.goes_on(trials[0], 1, 0.0)
+    assert search.keep(dict.fromkeys(trials, 0.0), 1) == trials
 
 
-def stopped(search: Search, trials: list[Trial], tasks: int, values: list[float]) -> list[int]:
-    return [
-        trial.number for trial, value in zip(trials, values, strict=True) if not search.goes_on(trial, tasks, value)
-    ]
+def kept(search: Search, trials: list[Trial], tasks: int, values: list[float]) -> list[int]:
+    return [trial.number for trial in search.keep(dict(zip(trials, values, strict=True)), tasks)]
 
 
-def test_halving_lets_the_best_third_go_on() -> None:
+@pytest.mark.parametrize("order", [1, -1])
+def test_halving_lets_the_best_third_of_all_so_far_go_on(order: int) -> None:
     pytest.importorskip("optuna")
-    search = search_of(SPACE, TuneConfig(trials=12, search="random", halving=3))
-    first = search.ask(6)
-    assert stopped(search, first, 1, [0.9, 0.8, 0.7, 0.6, 0.5, 0.4]) == [1, 2, 3, 4, 5]
-    second = search.ask(6)
-    assert stopped(search, second, 1, [0.95, 0.92, 0.91, 0.3, 0.2, 0.1]) == [9, 10, 11]
+    search = search_of(SPACE, TuneConfig(trials=18, search="random", halving=3))
+    assert kept(search, search.ask(9)[::order], 1, [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1][::order])[::order] == [
+        0,
+        1,
+        2,
+    ]
+    assert kept(search, search.ask(9), 1, [0.85, 0.75, 0.65, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]) == [9, 10, 11]
     assert halving_stages(3, 10) == [1, 3, 9]
 
 
@@ -77,6 +78,9 @@ def test_halving_lets_the_best_third_go_on() -> None:
         ({"rates": (0.0, 1e-3)}, r"--rates must be in \(0, inf\)"),
         ({"halving": 3}, "--halving needs --search random or tpe"),
         ({"halving": 1, "search": "tpe"}, "--halving must be a whole number of at least 2"),
+        ({"trials": 10**9}, "--trials is 1,000,000,000, more than 10,000"),
+        ({"seeds": ()}, "--seeds names no seed"),
+        ({"search_seed": 2**32}, "--search-seed must be below"),
         ({"trials": 0}, "--trials must be a whole number of at least 1"),
         ({"seeds": (1, 100)}, "seed 100 is to tune and to compare"),
         ({"tuning_seeds": ()}, "--tuning-seeds names no seed"),

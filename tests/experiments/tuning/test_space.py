@@ -32,11 +32,11 @@ def test_a_grid_has_as_many_trials_for_each_objective() -> None:
         ValueError, match=r"a grid of 2 settings \(learning_rate, q\) does not have 8 trials: .* 9 or 16"
     ):
         space_of("gce:q=0.2..0.8", RATES).grid(8)
-    with pytest.raises(ValueError, match="does not have 16 trials"):
+    with pytest.raises(ValueError, match="the ranges of learning_rate, samples have fewer than 16 different values"):
         space_of("reinforce:samples=1..2", RATES).grid(16)
 
 
-@pytest.mark.parametrize("objective", ["gce:q=0.8..0.2", "gce:q=1..1"])
+@pytest.mark.parametrize("objective", ["gce:q=0.8..0.2", "gce:q=1..1", "gce:q=0.3..1e400"])
 def test_a_range_goes_upwards(objective: str) -> None:
     with pytest.raises(ValueError, match="q must go from a lower to a higher value"):
         space_of(objective, RATES)

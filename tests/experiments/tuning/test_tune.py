@@ -64,9 +64,9 @@ def test_a_search_goes_on_after_a_stop_with_the_same_choices(tmp_path: Path, mon
         return real(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(rounds, "_run_stage", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        tune(tmp_path / "stopped", *words)
+    assert tune(tmp_path / "stopped", *words) == 130
     assert tune(tmp_path / "stopped", *words) == 0
+    assert tune(tmp_path / "stopped", *words) == 0  # all is done: nothing may change
     ours, expected = tables(tmp_path / "stopped"), tables(tmp_path / "whole")
     assert (
         ours["trials.csv"] == expected["trials.csv"] and ours["chosen_settings.csv"] == expected["chosen_settings.csv"]
@@ -110,7 +110,8 @@ def test_a_run_that_fails_otherwise_ends_the_search(tmp_path: Path, monkeypatch:
         (["--objectives", "ce", "--learning-rate", "0.1"], "--learning-rate 0.1 has no effect"),
         (["--objectives", "ce", "gce:q=0.2..0.9", "--trials", "8"], "does not have 8 trials"),
         (["--objectives", "aegp"], "did you mean 'aepg'"),
-        (["--objectives", "gce:q=0.5..2"], "q"),
+        (["--objectives", "gce:q=0.5..2", "--trials", "9"], "q must be in [0, 1]"),
+        (["--objectives", "ce", "--store", ""], "--store is empty"),
         (["--objectives", "ce", "--engine", "ray", "--workers", "0"], "--workers 0 runs in this process"),
     ],
 )
