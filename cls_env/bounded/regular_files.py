@@ -12,4 +12,4 @@ def check_regular(file: Path) -> None:
         ValueError: It is a pipe, a device, a socket or a folder.
     """
     if file.exists() and not file.is_file():
-        raise ValueError(f"{file.name} is no regular file")
+        raise ValueError(f"{file.name} is not a regular file")

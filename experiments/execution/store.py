@@ -1,7 +1,7 @@
 """Runs that are kept on a file system of fsspec, such as a bucket of S3, and are executed on disks of other machines.
 
-An archive holds the folder of a run: `NAME.zip` when it is finished, and before, `NAME.unfinished.zip`, as it was after
-its last checkpoint. It is replaced as a whole.
+The archive of a run holds its folder as it was after the last checkpoint. Its name is `NAME.unfinished.zip`, and
+`NAME.zip` when the run is finished. An archive is replaced as a whole.
 """
 
 from __future__ import annotations
@@ -100,9 +100,7 @@ class Store:
             if found > progress_of(folder):
                 _check_same(run, folder)
                 with owned(folder):
-                    for file in files_of(folder):
-                        (folder / file).unlink()
-                    shutil.copytree(run, folder, dirs_exist_ok=True)
+                    _replace(folder, run)
             return found
 
     def _archive(self, folder: Path, finished: bool) -> str:
@@ -199,6 +197,24 @@ def _unpack(archive: Path, target: Path) -> None:
                 raise ValueError(f"it has a file that leads out of the folder: {entry.filename!r}")
         target.mkdir()
         packed.extractall(target)
+
+
+def _replace(folder: Path, other: Path) -> None:
+    """Replace the files of a folder. If the process is killed meanwhile, the folder is not as far as the other one.
+
+    The files that tell how far a run is are removed first and copied last.
+    """
+    for file in sorted(files_of(folder), key=_tells_progress, reverse=True):
+        (folder / file).unlink()
+    for file in sorted(files_of(other), key=_tells_progress):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(other / file, folder / file)
+
+
+def _tells_progress(file: str) -> int:
+    """2 for the summary, 1 for other files by which `progress_of` goes, else 0."""
+    part = file.partition("/")[0]
+    return 2 if part == "metrics.json" else int(part in ("finished_tasks", "paused", "diverged.txt", "training"))
 
 
 def _check_same(archived: Path, folder: Path) -> None:

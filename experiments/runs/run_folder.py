@@ -173,7 +173,7 @@ class RunFolder:
         """Remove what only an unfinished run needs, from a finished one: a process may be killed before it does so."""
         for part in (self.training, self.finished_tasks):
             shutil.rmtree(part, ignore_errors=True)
-        with suppress(OSError):
+        with suppress(OSError):  # the folder of a finished run may be read-only
             self.model_before.unlink(missing_ok=True)
 
     def _sweep(self) -> None:

@@ -234,8 +234,8 @@ def planned_entries(config: TuneConfig, contested: Sequence[Contest]) -> Iterato
     for contest in contested:
         name = contest.space.contender
         middle = contest.space.grid(1)[0]
-        for number in range(config.trials):
-            point = middle._replace(learning_rate=middle.learning_rate * (1 + 1e-6 * (number + 1)))
+        for number, rate in enumerate(np.geomspace(*config.rates, config.trials)):
+            point = middle._replace(learning_rate=float(rate))
             yield from trial_entries(config, contest, f"{name}, trial {number}", point)
     yield from compared_entries(
         config, contested, {(each.condition, each.space.contender): each.space.grid(1)[0] for each in contested}

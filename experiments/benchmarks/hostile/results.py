@@ -213,7 +213,7 @@ _RUNS = [
     _SHOWN("predictions without confidence", _answers(confidence=None)),
     _SHOWN("pickle as step log", _run(_STEPS, pickled)),
     *(
-        _RUN(f"pipe as {name}", _pipe(name, _run(name, lambda _: "")), says="no regular file")
+        _RUN(f"pipe as {name}", _pipe(name, _run(name, lambda _: "")), says="not a regular file")
         for name in (*_JSON_FILES, "accuracy_matrix.csv")
     ),
     *(_SHOWN(f"pipe as {name}", _pipe(name, _run(name, lambda _: ""))) for name in (_PREDICTIONS, _STEPS)),
@@ -237,7 +237,7 @@ _STORES = [
     _CASE("list as store.json", _store("store.json", lambda _: b"[1]")),
     _CASE("validation images of 10**12", _changed_card(validation_images=10**12)),
     *(
-        _CASE(f"pipe as {name}", _pipe(name, _store(name, lambda _: b"")), says="no regular file")
+        _CASE(f"pipe as {name}", _pipe(name, _store(name, lambda _: b"")), says="not a regular file")
         for name in ("store.json", "train_images.npy", "train_labels.npy")
     ),
     _CASE("class names that are a number", _changed_card(class_names=3)),

@@ -41,7 +41,7 @@ class Engine(Protocol):
     """Executes runs. The results do not depend on the engine."""
 
     def ready(self) -> AbstractContextManager[None]:
-        """A context in which several calls of `execute` start their runs without preparing for it each time."""
+        """A context that keeps the engine ready between several calls of `execute`."""
 
     def execute(self, waiting: Sequence[Waiting], job: Job, observer: Observer) -> None:
         """Execute runs until each has finished or failed. One that fails does not stop the others.

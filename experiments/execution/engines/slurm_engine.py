@@ -66,7 +66,7 @@ class SlurmEngine:
         gpus = int(config.device == "cuda") if self.gpus is None else self.gpus
         folder = waiting[0].path.resolve().with_name(JOBS)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # submitit's files are pickles, which jobs load
-        cluster = _SlurmCluster(self._executor(folder, gpus, config.threads))
+        cluster = _SlurmCluster(self._executor(folder, gpus, config.threads), job.done)
         here = fitting_workers(config) if self.cluster == "local" else None
         follow(cluster, waiting, job, observer, self.workers or here)
 
@@ -123,12 +123,11 @@ class ResumedRun:
 class _SlurmCluster:
     """See `Cluster`; a handle is a job of submitit."""
 
-    def __init__(self, executor: submitit.AutoExecutor) -> None:
-        self._executor = executor
+    def __init__(self, executor: submitit.AutoExecutor, done: Callable[[RunFolder], bool]) -> None:
+        self._executor, self._done = executor, done
         self._counted: dict[Path, int] = {}
 
     def start(self, waiting: Waiting, job: Job) -> submitit.Job[None]:
-        self._done = job.done
         self._counted[waiting.path] = 0
         return self._executor.submit(ResumedRun(job.run, waiting.entry.config, waiting.path))
 
@@ -145,11 +144,10 @@ class _SlurmCluster:
         return None
 
     def images(self, finished: Sequence[Waiting]) -> int:
-        ended = {each.path: each.images for each in finished}
-        count = 0
-        for path, before in list(self._counted.items()):
-            now = ended.get(path) or max(before, counted_images(path))
-            self._counted[path], count = now, count + now - before
+        count = sum(each.images - self._counted.pop(each.path) for each in finished)
+        for path, before in self._counted.items():
+            self._counted[path] = max(before, counted_images(path))
+            count += self._counted[path] - before
         return count
 
     def cancel(self, running: Sequence[submitit.Job[None]]) -> None:

@@ -18,11 +18,11 @@ def read_within(file: Path) -> None:
         file.read_bytes()
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 @pytest.mark.parametrize("read", [read_json, read_npy, map_npy, read_npz, read_within])
 def test_a_pipe_is_refused(read: Callable[[Path], object], tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ValueError, match="pipe is no regular file"):
+    with pytest.raises(ValueError, match="pipe is not a regular file"):
         read(tmp_path / "pipe")
 
 

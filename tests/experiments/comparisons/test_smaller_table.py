@@ -77,7 +77,7 @@ def test_a_damaged_table_can_be_replaced(tmp_path: Path) -> None:
     refuse_smaller(objective_entries(CompareConfig()), OutputPaths.of(tmp_path, ComparisonOptions(workers=0)))
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_in_place_of_the_table_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "runs.csv")
     refuse_smaller(objective_entries(CompareConfig()), OutputPaths.of(tmp_path, ComparisonOptions()))

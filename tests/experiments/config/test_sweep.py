@@ -134,10 +134,10 @@ def test_the_command_runs_and_tabulates_a_sweep(tmp_path: Path, capsys: pytest.C
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 4
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "sweep.toml")
-    with pytest.raises(ValueError, match=r"can't be read as a sweep: sweep\.toml is no regular file"):
+    with pytest.raises(ValueError, match=r"can't be read as a sweep: sweep\.toml is not a regular file"):
         read_sweep(tmp_path / "sweep.toml")
 
 

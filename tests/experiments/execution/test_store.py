@@ -106,6 +106,26 @@ def test_a_folder_that_is_further_is_not_replaced(url: str, whole: Path, tmp_pat
     assert RunFolder(tmp_path / "first" / CONFIG.name).finished
 
 
+def test_a_folder_whose_replacement_was_interrupted_is_replaced_again(
+    url: str, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Store(url).push(whole)
+    folder, copied, copy = tmp_path / CONFIG.name, [], shutil.copyfile
+
+    def interrupted(source: Path, target: Path) -> None:
+        copied.append(target)
+        if target.name == "metrics.json":
+            raise KeyboardInterrupt
+        copy(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "copyfile", interrupted)
+        Store(url).pull(folder)
+    assert len(copied) == len(list(folder.rglob("*.*"))) + 1 and not RunFolder(folder).finished
+    Store(url).pull(folder)
+    assert differences(folder, whole) == []
+
+
 @pytest.mark.slow
 def test_workers_keep_their_runs(whole: Path, tmp_path: Path) -> None:
     url = (tmp_path / "store").as_uri()

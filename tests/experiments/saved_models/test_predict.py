@@ -115,9 +115,9 @@ def test_wrong_input_is_one_line(
     assert (code, out) == (2, "") and err.startswith("error: ") and message in err and len(err.splitlines()) == 1
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_is_refused(model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo(tmp_path / "pipe")
     for words in ([str(model_file), str(tmp_path / "pipe")], [str(tmp_path / "pipe"), str(tmp_path)]):
         assert main(["predict", *words, "--device", "cpu"]) == 2
-        assert "pipe is no regular file" in capsys.readouterr().err
+        assert "pipe is not a regular file" in capsys.readouterr().err
