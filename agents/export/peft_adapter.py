@@ -17,7 +17,7 @@ from agents.export.classifier import Classifier
 from agents.export.timm_model import check_plain_scores, classifier_name, fused, plain_model, write_timm_folder
 from agents.networks.base_model import base_model
 from agents.networks.network import Network
-from agents.peft_modules.target_modules import SplitQKV
+from agents.peft_modules.split_projection import SplitQKV
 from agents.peft_modules.tuner import TunerConfig, TunerLayer
 
 BACKBONE = "backbone"

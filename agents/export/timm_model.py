@@ -21,7 +21,7 @@ from agents.export.image_steps import ImageSteps
 from agents.methods import FixedBackbone, Method
 from agents.networks.backbone import create_timm_model
 from agents.networks.base_model import base_model
-from agents.peft_modules.target_modules import SplitQKV
+from agents.peft_modules.split_projection import SplitQKV
 
 OWN_ARCHITECTURES = "agents.networks."
 """Modules that register further architectures with timm. Each needs nothing but timm and torch."""

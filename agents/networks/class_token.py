@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from agents.networks.base_model import base_model
-from agents.networks.hooks import has_hooks
+from agents.peft_modules.hooks import has_hooks
 
 PLAIN = (Block, Attention, Mlp, LayerScale, nn.Linear, nn.Identity, nn.Dropout, nn.GELU)
 

@@ -11,7 +11,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from agents.networks.base_model import base_model
-from agents.networks.hooks import has_hooks
+from agents.peft_modules.hooks import has_hooks
 
 
 def plain_vit(backbone: nn.Module) -> VisionTransformer | None:

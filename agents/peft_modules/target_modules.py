@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from peft.tuners.lora import LoraLayer
-from torch import Tensor, nn
+from timm.layers.attention import Attention
+from torch import nn
 
-from agents.peft_modules.autocast import cast_for_products
+from agents.peft_modules.split_projection import SplitAttention, SplitQKV
 from cls_env.specification import lookup
 
 TARGETS: dict[str, tuple[str, ...]] = {
@@ -30,36 +30,6 @@ TARGETS: dict[str, tuple[str, ...]] = {
 """Layers of a block by the name of the place; `kv` is where LAE (arXiv 2303.10070) puts its modules."""
 
 
-class SplitQKV(nn.Module):
-    """timm's fused `qkv` projection as three Linear layers of the same weights.
-
-    LAE adapts the key and value rows and leaves the query rows alone. Split, these are ordinary Linear layers, which
-    every method of peft can take; the output is the fused layer's.
-    """
-
-    def __init__(self, fused: nn.Linear) -> None:
-        super().__init__()
-        self.q, self.k, self.v = (_rows_of(fused, part) for part in range(3))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, N, D] to [B, N, 3 D], queries, keys and values in this order."""
-        layers = (self.q, self.k, self.v)
-        if all(type(layer) is nn.Linear or isinstance(layer, LoraLayer) for layer in layers):
-            x = cast_for_products(x)  # other modules may compute in float32
-        return torch.cat([self.q(x), self.k(x), self.v(x)], dim=-1)
-
-
-def _rows_of(fused: nn.Linear, part: int) -> nn.Linear:
-    """One third of a fused projection as a layer of its own."""
-    width = fused.out_features // 3
-    rows = slice(part * width, (part + 1) * width)
-    layer = nn.Linear(fused.in_features, width, bias=fused.bias is not None)
-    layer.weight = nn.Parameter(fused.weight.detach()[rows].clone())
-    if fused.bias is not None:
-        layer.bias = nn.Parameter(fused.bias.detach()[rows].clone())
-    return layer
-
-
 def split_qkv(backbone: nn.Module, blocks: Sequence[int]) -> None:
     """Replace the fused projection of the given blocks, in place.
 
@@ -69,6 +39,8 @@ def split_qkv(backbone: nn.Module, blocks: Sequence[int]) -> None:
     with torch.random.fork_rng(devices=[]):  # a new Linear layer draws initial values
         for index, block in _chosen(backbone, blocks):
             block.attn.qkv = SplitQKV(_layer(backbone, index, block, "attn.qkv"))
+            if type(block.attn) is Attention:
+                block.attn.__class__ = SplitAttention
 
 
 def target_pattern(backbone: nn.Module, blocks: Sequence[int], targets: str) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from agents.methods.base import Method
 from agents.methods.batch import TaskInfo
 from agents.networks.network import Network
-from agents.peft_modules.target_modules import SplitQKV
+from agents.peft_modules.split_projection import SplitQKV
 
 FIRST = "default"
 

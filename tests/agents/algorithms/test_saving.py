@@ -20,7 +20,7 @@ from agents.checkpoint.archive import read_json
 from agents.checkpoint.policy_file import save_checkpoint
 from agents.networks.backbone import create_backbone
 from agents.objectives import cross_entropy_loss
-from agents.peft_modules.lora import split_qkv
+from agents.peft_modules.target_modules import split_qkv
 from tests.agents.algorithms.conftest import learn_tasks, rewritten
 from tests.agents.policies import EMBEDDED
 

@@ -14,7 +14,7 @@ from agents.methods.common.dual_gpm import Memory, empty_memory, energy_threshol
 from agents.methods.common.lora_per_task import adapter_of, lora_layers
 from agents.methods.inflora import designed_rows, input_moments
 from agents.networks.backbone import create_backbone
-from agents.peft_modules.lora import split_qkv
+from agents.peft_modules.target_modules import split_qkv
 from tests.agents.methods.conftest import batch_of, learn
 from tests.agents.policies import EMBEDDED
 

@@ -11,7 +11,7 @@ from peft.tuners.lora import LoraLayer
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from agents.peft_modules import add_peft_module
-from agents.peft_modules.target_modules import SplitQKV
+from agents.peft_modules.split_projection import SplitQKV
 
 BFLOAT16 = {"device_type": "cpu", "dtype": torch.bfloat16}
 

@@ -3,15 +3,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel
+from peft.tuners.lora import Linear as LoraLinear
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from agents.peft_modules.lora import SCALED_LORA, ScaledLinear, add_lora, split_qkv
+from agents.peft_modules.lora import SCALED_LORA, PlainLinear, ScaledLinear, add_lora
+from agents.peft_modules.target_modules import split_qkv
 from tests.slow_cases import slow_but
 
 pytestmark = pytest.mark.long
@@ -167,3 +171,46 @@ def test_arguments_are_those_of_pefts_config(make_vit: MakeViT) -> None:
 def test_bad_arguments_are_named(arguments: dict[str, object], message: str, make_vit: MakeViT) -> None:
     with pytest.raises(ValueError, match=message):
         add_lora(make_vit(), [0], 0, **arguments)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"lora_alpha": 8}, {"use_rslora": True}, {"use_dora": True}])
+def test_layers_give_the_bits_of_those_of_peft(arguments: dict[str, Any], make_vit: MakeViT, images: Tensor) -> None:
+    """With a factor of 1, whose product is left out, and with others; of one adapter, two, and none."""
+    ours, theirs = (add_lora(make_vit(), [0, 2], seed=0, **arguments) for _ in range(2))
+    for model in (ours, theirs):
+        model.add_adapter(
+            "second", LoraConfig(target_modules=model.peft_config["default"].target_modules, r=2, lora_alpha=2)
+        )
+        random = torch.Generator().manual_seed(1)
+        for name, tensor in model.named_parameters():
+            if "lora_" in name:
+                tensor.data.copy_(0.05 * torch.randn(tensor.shape, generator=random))
+    for layer in theirs.modules():
+        if type(layer) is PlainLinear:
+            layer.__class__ = LoraLinear
+    for active in (["default"], ["default", "second"], ["second"]):
+        outputs = []
+        for model in (ours, theirs):
+            model.base_model.set_adapter(active)
+            output = model(images)
+            outputs.append([output, *torch.autograd.grad(output.square().sum(), list(learning(model).values()))])
+        assert all(map(torch.equal, *outputs))
+    with ours.disable_adapter(), theirs.disable_adapter():
+        assert torch.equal(ours(images), theirs(images))
+
+
+def test_a_factor_of_one_is_not_multiplied(make_vit: MakeViT, images: Tensor) -> None:
+    class Products(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            self.count += func is torch.ops.aten.mul.Tensor
+            return func(*args, **(kwargs or {}))
+
+    counts = []
+    for alpha in (4, 8):
+        model = add_lora(make_vit(), [0, 2], seed=0, lora_alpha=alpha)
+        with Products() as products:
+            model(images)
+        counts.append(products.count)
+    assert counts == [0, 4]

@@ -8,7 +8,8 @@ import timm
 import torch
 from torch import nn
 
-from agents.peft_modules.target_modules import TARGETS, SplitQKV, split_qkv, target_pattern
+from agents.peft_modules.split_projection import SplitQKV
+from agents.peft_modules.target_modules import TARGETS, split_qkv, target_pattern
 
 MakeViT = Callable[..., nn.Module]
 
