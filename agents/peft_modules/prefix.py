@@ -10,6 +10,7 @@ from timm.models.vision_transformer import Attention
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
+from agents.peft_modules.split_projection import SplitAttention
 from agents.peft_modules.tuner import TunerLayer, full_name
 from agents.peft_modules.tuner_builder import TunerBuilder
 from cls_env.arguments import whole_number
@@ -70,9 +71,9 @@ def check_plain_attention(attention: nn.Module, what: str) -> None:
         what: Would go into it, for the message.
 
     Raises:
-        ValueError: It is not timm's plain one; a subclass may compute something else.
+        ValueError: It is neither timm's plain one nor a `SplitAttention`; other subclasses may compute something else.
     """
-    if type(attention).forward is not Attention.forward:
+    if type(attention).forward not in (Attention.forward, SplitAttention.forward):
         raise ValueError(f"{what} goes into timm's plain Attention, not into {full_name(attention)}")
 
 
