@@ -6,5 +6,6 @@ from torch import nn
 
 
 def has_hooks(*modules: nn.Module) -> bool:
-    """Whether a forward pass through one of these modules calls a hook; their submodules are not asked."""
-    return any(module._forward_hooks or module._forward_pre_hooks for module in modules)
+    """Whether a forward or backward pass through one of these modules calls a hook; their submodules are not asked."""
+    names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(getattr(module, name) for module in modules for name in names)

@@ -55,11 +55,14 @@ def add_lora(
         ValueError: Rank, blocks or place do not fit the model, or an argument is unknown.
     """
     r = whole_number("r", r, least=1)
-    config_class = ScaledLoraConfig if scale else PlainLoraConfig
+    config_class = ScaledLoraConfig if scale else LoraConfig
     check_config_arguments("lora", config_class, config)
     pattern = target_pattern(backbone, blocks, targets)
     model = make_peft_model(config_class, backbone, seed, pattern, {"r": r, "lora_alpha": r} | config)
     leave_inputs(model)
+    for layer in model.modules():
+        if type(layer) is LoraLinear:
+            layer.__class__ = PlainLinear
     return model
 
 
@@ -82,14 +85,6 @@ class PlainLinear(LoraLinear):
         for name in adapters:
             result = result + self.lora_B[name](self.lora_A[name](self.lora_dropout[name](x)))
         return result.to(dtype)
-
-
-class PlainLoraConfig(LoraConfig):
-    """Arguments of a LoRA without a learnable scale; those of `peft.LoraConfig`, as which it is saved."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._register_custom_module({nn.Linear: PlainLinear})
 
 
 class _Scaled(LoraVariant):
@@ -149,6 +144,8 @@ class ScaledLoraConfig(LoraConfig):
         super().__post_init__()
         if self.lora_bias:
             raise ValueError("a learnable scale requires plain LoRA; leave out scale or lora_bias")
+        if self.fan_in_fan_out:
+            raise ValueError("fan_in_fan_out is for layers that keep their weight transposed, which a ViT has not")
         self.peft_type = SCALED_LORA
         self._register_custom_module({nn.Linear: ScaledLinear})
 

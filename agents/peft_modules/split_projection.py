@@ -28,7 +28,7 @@ class SplitQKV(nn.Module):
         return torch.cat(self.parts(x), dim=-1)
 
     def parts(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values of x [B, N, D], each of the same shape as x."""
+        """Queries, keys and values of x [B, N, D], each of shape (B, N, width of the attention)."""
         layers = (self.q, self.k, self.v)
         if all(type(layer) is nn.Linear or isinstance(layer, LoraLayer) for layer in layers):
             x = cast_for_products(x)  # other modules may compute in float32
@@ -39,13 +39,15 @@ class SplitAttention(Attention):
     """timm's `Attention` with a split projection, whose parts it takes as they are.
 
     timm's own forward pass would join them and take them apart again, which costs 6 % of a training step of the
-    embedded ViT for characters. The results and the gradients are the same to the bit.
+    embedded ViT for characters. The outputs are the same to the bit, and the gradients up to rounding.
     """
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
         """[B, N, D] to [B, N, D]. For the arguments see timm's `Attention`."""
         projection: nn.Module = self.qkv
-        plain = self.fused_attn and self.gate is None and not has_hooks(projection)
+        plain = (
+            self.fused_attn and getattr(self, "gate", None) is None and not has_hooks(projection)
+        )  # an older timm has no gate
         if not plain or not isinstance(projection, SplitQKV):
             whole: Tensor = super().forward(x, attn_mask=attn_mask, is_causal=is_causal)
             return whole

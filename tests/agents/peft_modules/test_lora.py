@@ -173,6 +173,17 @@ def test_bad_arguments_are_named(arguments: dict[str, object], message: str, mak
         add_lora(make_vit(), [0], 0, **arguments)
 
 
+def test_layers_are_made_by_peft(make_vit: MakeViT, images: Tensor, disturb: Disturb) -> None:
+    """It corrects an argument that is for transposed weights; with a scale, the argument is refused."""
+    with pytest.warns(UserWarning, match="fan_in_fan_out"):
+        model = add_lora(make_vit(), [0], seed=0, targets="fc1", fan_in_fan_out=True)
+    disturb(model)
+    expected = model(images)
+    torch.testing.assert_close(model.merge_and_unload()(images), expected)
+    with pytest.raises(ValueError, match="fan_in_fan_out is for layers"):
+        add_lora(make_vit(), [0], seed=0, scale=True, fan_in_fan_out=True)
+
+
 @pytest.mark.parametrize("arguments", [{}, {"lora_alpha": 8}, {"use_rslora": True}, {"use_dora": True}])
 def test_layers_give_the_bits_of_those_of_peft(arguments: dict[str, Any], make_vit: MakeViT, images: Tensor) -> None:
     """With a factor of 1, whose product is left out, and with others; of one adapter, two, and none."""

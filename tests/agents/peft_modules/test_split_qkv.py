@@ -71,6 +71,22 @@ def test_parts_of_several_dtypes_are_joined(make_vit: Callable[..., nn.Module]) 
         assert torch.equal(ours(x), theirs(x))
 
 
+def test_an_older_timm_without_a_gate(make_vit: Callable[..., nn.Module]) -> None:
+    ours, theirs = attention_pair(make_vit)
+    x = torch.ones(1, 5, 32)
+    expected = theirs(x)
+    vars(ours).get("_modules", {}).pop("gate", None), vars(ours).pop("gate", None)
+    assert not hasattr(ours, "gate") and torch.equal(ours(x), expected)
+
+
+def test_a_backward_hook_of_the_projection_is_called(make_vit: Callable[..., nn.Module]) -> None:
+    ours, _ = attention_pair(make_vit)
+    called = []
+    ours.qkv.register_full_backward_hook(lambda *_: called.append("backward"))  # type: ignore[union-attr]
+    ours(torch.ones(1, 5, 32)).sum().backward()
+    assert called == ["backward"]
+
+
 def test_a_hook_of_the_projection_is_called(make_vit: Callable[..., nn.Module]) -> None:
     ours, _ = attention_pair(make_vit)
     x, widths = torch.ones(1, 5, 32), []
