@@ -145,7 +145,7 @@ class ScaledLoraConfig(LoraConfig):
         if self.lora_bias:
             raise ValueError("a learnable scale requires plain LoRA; leave out scale or lora_bias")
         if self.fan_in_fan_out:
-            raise ValueError("fan_in_fan_out is for layers that keep their weight transposed, which a ViT has not")
+            raise ValueError("fan_in_fan_out is for layers that keep their weight transposed; those of a ViT do not")
         self.peft_type = SCALED_LORA
         self._register_custom_module({nn.Linear: ScaledLinear})
 

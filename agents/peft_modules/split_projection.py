@@ -45,9 +45,8 @@ class SplitAttention(Attention):
     def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
         """[B, N, D] to [B, N, D]. For the arguments see timm's `Attention`."""
         projection: nn.Module = self.qkv
-        plain = (
-            self.fused_attn and getattr(self, "gate", None) is None and not has_hooks(projection)
-        )  # an older timm has no gate
+        gate = getattr(self, "gate", None)  # an older timm has none
+        plain = self.fused_attn and gate is None and not has_hooks(projection)
         if not plain or not isinstance(projection, SplitQKV):
             whole: Tensor = super().forward(x, attn_mask=attn_mask, is_causal=is_causal)
             return whole

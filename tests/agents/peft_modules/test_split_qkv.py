@@ -75,7 +75,8 @@ def test_an_older_timm_without_a_gate(make_vit: Callable[..., nn.Module]) -> Non
     ours, theirs = attention_pair(make_vit)
     x = torch.ones(1, 5, 32)
     expected = theirs(x)
-    vars(ours).get("_modules", {}).pop("gate", None), vars(ours).pop("gate", None)
+    if hasattr(ours, "gate"):
+        del ours.gate
     assert not hasattr(ours, "gate") and torch.equal(ours(x), expected)
 
 
